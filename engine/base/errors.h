@@ -1,0 +1,40 @@
+// Machine-readable reasons on an absl::Status, carried as payloads so that the server can put them
+// on the wire (google.rpc.ErrorInfo and RetryInfo) without parsing messages.
+#ifndef SSMD_ENGINE_BASE_ERRORS_H_
+#define SSMD_ENGINE_BASE_ERRORS_H_
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+
+namespace ssmd {
+
+namespace reason {  // upper snake case, stable: part of the wire contract
+inline constexpr std::string_view kQueueFull = "QUEUE_FULL";
+inline constexpr std::string_view kSlotsHeld = "SLOTS_HELD_BY_SESSIONS";
+inline constexpr std::string_view kTooManySessions = "TOO_MANY_SESSIONS";
+inline constexpr std::string_view kDraining = "DRAINING";
+inline constexpr std::string_view kSessionBusy = "SESSION_BUSY";
+inline constexpr std::string_view kRevisionMismatch = "REVISION_MISMATCH";
+inline constexpr std::string_view kModelNotFound = "MODEL_NOT_FOUND";
+inline constexpr std::string_view kSessionNotFound = "SESSION_NOT_FOUND";
+inline constexpr std::string_view kNumerical = "NUMERICAL";
+inline constexpr std::string_view kSlowReader = "SLOW_READER";
+inline constexpr std::string_view kHistoryTooLong = "HISTORY_TOO_LONG";
+inline constexpr std::string_view kInvalidField = "INVALID_FIELD";
+inline constexpr std::string_view kUnauthenticated = "UNAUTHENTICATED";
+inline constexpr std::string_view kPermissionDenied = "PERMISSION_DENIED";
+}  // namespace reason
+
+absl::Status WithReason(absl::Status status, std::string_view reason);
+absl::Status WithRetryAfter(absl::Status status, std::chrono::milliseconds delay);
+// Empty when there is none.
+std::string ReasonOf(const absl::Status& status);
+std::optional<std::chrono::milliseconds> RetryAfterOf(const absl::Status& status);
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_BASE_ERRORS_H_

@@ -1,0 +1,158 @@
+// The model server without a network: models, sessions and generations behind one façade.
+//
+// Thread-safe. One step thread per engine owns the device; calls here validate what they can, post
+// to it and return. Every error is an absl::Status whose message a caller can act on; where a
+// machine needs the reason it is attached as a payload (see errors.h).
+#ifndef SSMD_ENGINE_ENGINE_H_
+#define SSMD_ENGINE_ENGINE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/base/clock.h"
+#include "engine/models/language_model.h"
+#include "engine/observer.h"
+#include "engine/schedule/output_stream.h"
+#include "engine/schedule/request.h"
+#include "engine/text/tokenizer.h"
+#include "kernels/device.h"
+
+namespace ssmd {
+
+// Every limit has a flag of the daemon (server/options.*) and is enforced past the value given.
+struct EngineLimits {
+  int state_slots = 0;  // per model, >= 2; 0: as many as fit state_bytes
+  int64_t state_bytes = int64_t{1}
+                        << 30;  // per model, for state_slots = 0 (at least 2 slots, at most 1024)
+  int token_budget = 512;       // most tokens of a step
+  int max_running = 256;        // turns in progress at once, per model
+  int max_waiting = 256;        // turns queued for slots, per model; past it RESOURCE_EXHAUSTED
+  int max_sessions = 10000;     // per tenant
+  int64_t max_history_tokens = int64_t{1}
+                               << 20;  // of a session or an anonymous turn, sampled ones included
+  int max_choices = 16;                // n; at most state_slots
+  int output_events = 64;              // buffered events of a stream
+  Duration slow_reader_timeout = std::chrono::seconds(60);
+};
+
+struct ModelSpec {
+  std::string name;
+  std::string directory;
+  ModelLoadOptions load;
+};
+
+struct EngineOptions {
+  std::vector<ModelSpec> models;  // distinct names, at least one
+  EngineLimits limits;
+  const Clock* clock = nullptr;  // null: the steady clock
+  Observer* observer = nullptr;  // may be null; outlives the engine
+};
+
+struct ServedModel {
+  std::string name;
+  ModelInfo info;
+  bool has_tokenizer = false;
+  std::string numerics_profile;
+  int state_slots = 0;
+  int64_t state_bytes_per_session = 0;
+  int token_budget = 0;
+  int64_t max_history_tokens = 0;
+};
+
+struct SessionInfo {
+  std::string session_id;
+  std::string model;
+  uint64_t revision = 0;
+  int64_t position = 0;  // |history|, pending included
+  int64_t pending_tokens = 0;
+  std::vector<int32_t> last_token_ids;  // the newest of history, at most 16
+  bool running = false;                 // a turn is in progress
+  bool resident = false;                // holds a device slot (an empty history needs none)
+  int64_t created_unix_ms = 0;
+  int64_t used_unix_ms = 0;
+};
+
+struct SessionPage {
+  std::vector<SessionInfo> sessions;
+  std::string next_page_token;  // empty at the end
+};
+
+// The last turns that ended before their time, for operators and tests.
+struct EarlyEnd {
+  std::string request_id;
+  std::string reason;         // "CANCELLED", "DEADLINE_EXCEEDED", …
+  uint64_t noticed_step = 0;  // steps completed when the cancel or the deadline was noticed
+  uint64_t freed_step = 0;    // steps completed when its slots were free
+};
+
+struct ModelStats {
+  std::string model;
+  uint64_t steps = 0;
+  int running = 0;
+  int waiting = 0;
+  int paused = 0;
+  int slots_used = 0;
+  int slots_free = 0;
+  int64_t sessions = 0;
+  int64_t prompt_tokens = 0;
+  int64_t generated_tokens = 0;
+  int64_t reused_tokens = 0;
+  int64_t recomputed_tokens = 0;
+  std::vector<EarlyEnd> early_ends;  // oldest first, at most 32
+};
+
+class Engine {
+ public:
+  // Loads every model, then starts the step thread. `device` is owned from here on.
+  static absl::StatusOr<std::unique_ptr<Engine>> Create(std::unique_ptr<kernels::Device> device,
+                                                        EngineOptions options);
+  virtual ~Engine() = default;  // ends every turn with UNAVAILABLE and joins the step thread
+
+  // RESOURCE_EXHAUSTED when the queue is full, UNAVAILABLE while draining, NOT_FOUND for a model or
+  // a session that is not the tenant's, ABORTED for a session with a turn in progress or at another
+  // revision, INVALID_ARGUMENT for a bad prompt. `request_id` names the request in events and logs.
+  virtual absl::StatusOr<std::shared_ptr<OutputStream>> Generate(GenerateRequest request,
+                                                                 std::string request_id) = 0;
+
+  // Scores tokens through the same steps as everyone else's. `done` is called once, on the step
+  // thread (or at once on error); it must not block. The returned function cancels.
+  virtual std::function<void()> Score(ScoreRequest request, std::string request_id,
+                                      std::function<void(absl::StatusOr<ScoreResult>)> done) = 0;
+
+  virtual absl::StatusOr<std::vector<int32_t>> Tokenize(const std::string& model,
+                                                        const std::string& text,
+                                                        bool parse_special) const = 0;
+  virtual absl::StatusOr<std::string> Detokenize(const std::string& model,
+                                                 const std::vector<int32_t>& token_ids) const = 0;
+
+  virtual absl::StatusOr<SessionInfo> CreateSession(const std::string& tenant,
+                                                    const std::string& model) = 0;
+  virtual absl::StatusOr<SessionInfo> GetSession(const std::string& tenant,
+                                                 const std::string& session_id) const = 0;
+  // Ordered by session id. `page_token` is what the last page returned, or empty; `model` empty:
+  // all.
+  virtual absl::StatusOr<SessionPage> ListSessions(const std::string& tenant,
+                                                   const std::string& model, int page_size,
+                                                   const std::string& page_token) const = 0;
+  // A turn in progress is cancelled. ABORTED when `expected_revision` is given and is not the
+  // present.
+  virtual absl::Status DeleteSession(const std::string& tenant, const std::string& session_id,
+                                     std::optional<uint64_t> expected_revision) = 0;
+
+  virtual std::vector<ServedModel> Models() const = 0;
+  virtual std::vector<ModelStats> Stats() const = 0;
+
+  // New turns get UNAVAILABLE; those accepted go on. Irreversible.
+  virtual void Drain() = 0;
+  // True once draining and nothing is waiting or running.
+  virtual bool Drained() const = 0;
+};
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_ENGINE_H_

@@ -1,0 +1,74 @@
+// A language model ready to run: embedding → N × (norm → mixer → residual) → norm → head, over the
+// ops of a kernels::Device, with the activations of one step.
+//
+// Thread-compatible: after loading, the thread that owns the device calls it.
+#ifndef SSMD_ENGINE_MODELS_LANGUAGE_MODEL_H_
+#define SSMD_ENGINE_MODELS_LANGUAGE_MODEL_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/models/batch.h"
+#include "engine/state/layout.h"
+#include "engine/state/state_pool.h"
+#include "kernels/device.h"
+
+namespace ssmd {
+
+struct ModelInfo {
+  std::string architecture;  // "mamba", "falcon_mamba"
+  std::string weights;       // "f32", "bf16": how matrices are kept
+  int64_t parameters = 0;
+  int64_t weight_bytes = 0;  // as kept
+  int layers = 0;
+  int d_model = 0;
+  int vocabulary = 0;                   // rows of the head: token ids are in [0, vocabulary)
+  std::optional<int32_t> bos_token_id;  // of config.json
+  std::vector<int32_t> eos_token_ids;   // of generation_config.json, else config.json; may be empty
+  std::string
+      fingerprint;  // hex digest of configuration, tensors (names, shapes, bytes) and weight format
+};
+
+struct ModelLoadOptions {
+  std::optional<kernels::WeightFormat>
+      weights;              // absent: bf16 where the file's matrices are, else f32
+  int max_rows = 512;       // most rows of a Batch (the token budget); activations are sized for it
+  int max_logit_rows = 64;  // most rows of one Logits call
+  // Called now and then while loading, on the loading thread.
+  std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;
+};
+
+class LanguageModel {
+ public:
+  virtual ~LanguageModel() = default;
+
+  virtual const ModelInfo& info() const = 0;
+  virtual const StateLayout& state_layout() const = 0;
+  virtual int max_rows() const = 0;
+  virtual int max_logit_rows() const = 0;
+
+  // Runs one step: advances the states of the batch's segments in `pool` and keeps the normalised
+  // final hidden vectors of batch.logit_rows for Logits(). REQUIRES: 1 <= batch.rows() <=
+  // max_rows(); `pool` was made with state_layout().
+  virtual void Forward(const Batch& batch, StatePool& pool) = 0;
+
+  // Logits of entries [first, first + count) of the last batch's logit_rows, as (count,
+  // vocabulary), valid until the next call. REQUIRES: 1 <= count <= max_logit_rows().
+  virtual const float* Logits(int first, int count) = 0;
+};
+
+// Reads a checkpoint folder (config.json + safetensors, single or sharded). INVALID_ARGUMENT names
+// the file and everything that is missing, surplus, mis-shaped, mis-typed or not finite; NOT_FOUND
+// where a file is absent; RESOURCE_EXHAUSTED where memory is.
+absl::StatusOr<std::unique_ptr<LanguageModel>> LoadLanguageModel(const std::string& directory,
+                                                                 const ModelLoadOptions& options,
+                                                                 kernels::Device* device);
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_MODELS_LANGUAGE_MODEL_H_

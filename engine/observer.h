@@ -1,0 +1,53 @@
+// What the engine tells the world (metrics, logs) while it runs. Called on the step thread: an
+// implementation must be quick and must not call back into the engine.
+#ifndef SSMD_ENGINE_OBSERVER_H_
+#define SSMD_ENGINE_OBSERVER_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "engine/base/clock.h"
+#include "engine/schedule/request.h"
+
+namespace ssmd {
+
+// How a request ended, with where its time went.
+struct RequestRecord {
+  std::string request_id;
+  std::string tenant;
+  std::string model;
+  std::string session_id;
+  absl::Status status;  // OK: committed and final
+  StateSource state_source = StateSource::kFresh;
+  Usage usage;
+  Duration queue{};
+  Duration prefill{};
+  Duration decode{};
+  Duration total{};
+  int64_t pauses = 0;  // times that its reader was too slow
+};
+
+enum class StepPhase : uint8_t { kPrefill, kDecode, kMixed };
+
+struct StepRecord {
+  std::string model;
+  StepPhase phase = StepPhase::kDecode;
+  int64_t tokens = 0;
+  int64_t segments = 0;
+  Duration duration{};
+};
+
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void OnFirstToken(const std::string& /*model*/, Duration /*since_submission*/) {}
+  virtual void OnNextToken(const std::string& /*model*/, Duration /*since_last*/) {}
+  virtual void OnStep(const StepRecord& /*step*/) {}
+  virtual void OnPaused(const std::string& /*model*/) {}
+  virtual void OnRequestEnd(const RequestRecord& /*request*/) {}
+};
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_OBSERVER_H_

@@ -1,0 +1,60 @@
+// The bounded queue between a running generation and whoever reads it.
+//
+// The step thread pushes and never blocks: when the queue is full the generation pauses until the
+// reader has made room. The reader pulls; it is told once when there is something to pull. Both
+// ends are thread-safe.
+#ifndef SSMD_ENGINE_SCHEDULE_OUTPUT_STREAM_H_
+#define SSMD_ENGINE_SCHEDULE_OUTPUT_STREAM_H_
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "engine/base/mutex.h"
+#include "engine/schedule/request.h"
+
+namespace ssmd {
+
+class OutputStream {
+ public:
+  // `capacity_events` >= 1. `wake_producer` is called (by the reader's thread) when a stream that
+  // was full has room again, and when it is cancelled.
+  OutputStream(size_t capacity_events, std::function<void()> wake_producer);
+
+  // --- Reader ---
+  // The next event, if there is one.
+  std::optional<GenerateEvent> Pop();
+  // `ready` is called once, by the pushing thread or at once, when Pop() would yield an event or
+  // status() has a value. It must not block. REQUIRES: no earlier callback is outstanding.
+  void NotifyWhenReady(std::function<void()> ready);
+  // Set when the generation is over and every event was popped.
+  std::optional<absl::Status> status() const;
+  // Gives up: the generation ends within two steps and its slots are freed. Idempotent; a no-op
+  // once the turn was committed.
+  void Cancel();
+
+  // --- Producer (the step thread) ---
+  // False, keeping the event out, never happens: Push always takes it; the producer asks full()
+  // first and may exceed the capacity by what one step yields.
+  void Push(GenerateEvent event);
+  void Finish(absl::Status status);
+  bool full() const;
+  bool cancelled() const;
+
+ private:
+  void NotifyLocked(std::function<void()>* ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const size_t capacity_;
+  const std::function<void()> wake_producer_;
+  mutable Mutex mutex_;
+  std::deque<GenerateEvent> events_ ABSL_GUARDED_BY(mutex_);
+  std::optional<absl::Status> status_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> ready_ ABSL_GUARDED_BY(mutex_);
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_SCHEDULE_OUTPUT_STREAM_H_

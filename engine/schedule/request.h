@@ -1,0 +1,143 @@
+// What a caller asks of the engine and what it gets back: plain values, validated by the caller
+// (server/convert.*) against Limits before they come here. The engine checks again only what
+// depends on its own state (does the model exist, is the token id in its vocabulary, is the session
+// busy).
+#ifndef SSMD_ENGINE_SCHEDULE_REQUEST_H_
+#define SSMD_ENGINE_SCHEDULE_REQUEST_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/base/clock.h"
+#include "engine/sample/penalties.h"
+#include "engine/text/chat_format.h"
+#include "kernels/ops.h"
+
+namespace ssmd {
+
+using Prompt = std::variant<std::string, std::vector<int32_t>, std::vector<ChatMessage>>;
+
+struct SamplingParams {
+  float temperature = 1;  // 0 = greedy
+  int32_t top_k = 0;      // 0 = all
+  float top_p = 1;
+  float min_p = 0;
+  PenaltyParams penalties;
+  std::optional<uint64_t> seed;  // absent: drawn at random and reported
+};
+
+// Which part of the sampled text stays in a session's history when a stop string matched
+// (design: a stop token is never put into history).
+enum class StopHistory : uint8_t {
+  kTrim,  // history ends before the token that holds the stop string's first byte; that token's
+          // bytes before the stop string are tokenised again into `pending`
+  kKeep,  // every sampled token stays
+};
+
+struct StopParams {
+  std::vector<std::string> strings;
+  std::vector<int32_t> token_ids;  // beside the model's EOS
+  bool ignore_eos = false;         // EOS is sampled like any token and does not stop
+  StopHistory history = StopHistory::kTrim;
+};
+
+struct GenerateRequest {
+  std::string tenant;
+  std::string model;       // empty: the only model served
+  std::string session_id;  // empty: an anonymous session, freed at the end
+  std::optional<uint64_t> expected_revision;
+  Prompt prompt;
+  bool parse_special = false;  // special tokens written in a text prompt are recognised
+  SamplingParams sampling;
+  StopParams stop;
+  int32_t max_tokens = 256;  // >= 0 on a prompt; 0 only feeds the prompt
+  int32_t choices = 1;       // n
+  bool echo = false;         // the prompt's text and ids (and logprobs) come first
+  std::optional<int32_t>
+      top_logprobs;      // absent: no logprobs; k: of each token and the k most likely
+  int32_t priority = 0;  // larger runs earlier
+  std::optional<TimePoint> deadline;
+};
+
+enum class StateSource : uint8_t { kFresh, kResident };
+enum class FinishReason : uint8_t { kStop, kLength };
+
+struct TokenDetail {
+  int32_t token_id = 0;
+  float logprob = 0;
+  std::vector<kernels::TokenLogprob> top;
+};
+
+struct Usage {
+  int64_t prompt_tokens = 0;      // reused + computed
+  int64_t reused_tokens = 0;      // position − |pending| at the turn's start
+  int64_t computed_tokens = 0;    // |pending| + new prompt tokens
+  int64_t recomputed_tokens = 0;  // fed again for any reason
+  int64_t generated_tokens = 0;   // sampled
+};
+
+struct Timings {
+  Duration queue{};        // submission to the first step that ran for it
+  Duration first_token{};  // submission to the first sampled token
+  Duration total{};        // submission to the end
+};
+
+// Events, in order: Started, Progress*, (Delta | ChoiceFinished)*, then Final or an error status.
+struct StartedEvent {
+  std::string request_id;
+  std::string model;
+  std::string session_id;  // empty for an anonymous session
+  uint64_t base_revision = 0;
+  StateSource state_source = StateSource::kFresh;
+  uint64_t seed = 0;
+  std::string numerics_profile;
+};
+struct ProgressEvent {  // prefill, after each step that did some of it and left some
+  int64_t done_tokens = 0;
+  int64_t total_tokens = 0;
+};
+struct DeltaEvent {
+  int32_t choice = 0;
+  std::string text;                   // whole characters; may be empty
+  std::vector<int32_t> token_ids;     // sampled (or echoed) since the choice's last Delta
+  std::vector<TokenDetail> logprobs;  // one per token id when asked for; absent (no entry) for a
+                                      // first echoed token, which nothing precedes
+  bool echo = false;
+};
+struct ChoiceFinishedEvent {
+  int32_t choice = 0;
+  FinishReason reason = FinishReason::kLength;
+  std::string stop_reason;  // the stop string or the stop token's text (its id in decimal without a
+                            // tokenizer) when reason is kStop
+  std::vector<int32_t> history_token_ids;  // the sampled part of history, authoritative
+  std::string session_id;                  // of the committed session; empty when anonymous
+  uint64_t revision = 0;
+  Usage usage;
+};
+struct FinalEvent {
+  Usage usage;  // prompt side once, generated side summed over choices
+  Timings timings;
+};
+using GenerateEvent =
+    std::variant<StartedEvent, ProgressEvent, DeltaEvent, ChoiceFinishedEvent, FinalEvent>;
+
+struct ScoreRequest {
+  std::string tenant;
+  std::string model;
+  std::variant<std::string, std::vector<int32_t>> prompt;  // at least 2 tokens
+  bool parse_special = false;
+  int32_t top_logprobs = 0;
+  std::optional<TimePoint> deadline;
+};
+struct ScoreResult {
+  std::vector<int32_t> token_ids;
+  std::vector<TokenDetail> logprobs;  // of token_ids[1..]
+  std::string numerics_profile;
+};
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_SCHEDULE_REQUEST_H_

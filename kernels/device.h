@@ -1,0 +1,65 @@
+// A place where kernels run, with its memory. The one point where an implementation is chosen:
+// everything above kernels/ calls a Device and does not know which it is.
+//
+// Thread-compatible: one thread (the one that owns the device) calls it at a time. Ops have
+// finished when they return.
+#ifndef SSMD_KERNELS_DEVICE_H_
+#define SSMD_KERNELS_DEVICE_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/ops.h"
+#include "kernels/tensor.h"
+
+namespace ssmd::kernels {
+
+// Instruction sets of the CPU device. kScalar runs everywhere.
+enum class Isa : uint8_t { kScalar, kAvx2, kAvx512 };
+
+std::string_view IsaName(Isa isa);                   // "scalar", "avx2", "avx512"
+std::optional<Isa> ParseIsa(std::string_view name);  // inverse of IsaName
+std::vector<Isa> SupportedIsas();                    // what this CPU (and OS) can run, best last
+
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  // "cpu/avx512" and the like; part of the numerics profile.
+  virtual std::string profile() const = 0;
+  virtual int threads() const = 0;
+
+  // Zeroed memory, or an empty Buffer when there is not enough. bytes > 0.
+  virtual Buffer Allocate(size_t bytes) = 0;
+  virtual void Zero(std::byte* data, size_t bytes) = 0;
+  virtual void Copy(std::byte* to, const std::byte* from, size_t bytes) = 0;  // no overlap
+
+  // Packs a weight matrix, rounding to nearest even where `format` is narrower than the source.
+  // PackedMatrix::data is empty when memory ran out. Runs on all threads.
+  virtual PackedMatrix Pack(const MatrixSource& source, WeightFormat format) = 0;
+
+  virtual void Embed(const EmbedParams& params) = 0;
+  virtual void RmsNorm(const RmsNormParams& params) = 0;
+  virtual void MatMul(const MatMulParams& params) = 0;
+  virtual void ConvSilu(const ConvSiluParams& params) = 0;
+  virtual void SelectiveScan(const SelectiveScanParams& params) = 0;
+  virtual void Sample(const SampleParams& params) = 0;
+  virtual void Logprobs(const LogprobParams& params) = 0;
+};
+
+struct CpuOptions {
+  std::optional<Isa> isa;  // best supported when absent; must be in SupportedIsas()
+  int threads = 0;         // 0: one per CPU that this process may run on
+};
+// Never null. Threads are started here and joined by the destructor.
+std::unique_ptr<Device> MakeCpuDevice(const CpuOptions& options);
+
+// The oracle: double precision inside every op, one thread. f32 in, f32 out.
+std::unique_ptr<Device> MakeReferenceDevice();
+
+}  // namespace ssmd::kernels
+
+#endif  // SSMD_KERNELS_DEVICE_H_

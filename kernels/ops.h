@@ -1,0 +1,184 @@
+// The contract of the kernels: one params struct per op. `Device` (device.h) has one method for
+// each, implemented in reference/ (double precision, plain loops: the oracle of the tests) and cpu/
+// (SIMD).
+//
+// What every implementation promises:
+//  - Row independence: a row's result depends on that row's inputs (and its segment's state) alone,
+//    bit for bit, whatever the other rows, their number, the thread count and the chunking are.
+//  - MatMul adds products in ascending k by fused multiply-add within runs of kReductionRun inputs,
+//    then adds the runs in ascending order, then bias, then `add`. One accumulator per output.
+//  - The recurrence steps token by token, so a prompt prefilled in any chunks gives the bits that
+//    feeding it one token at a time gives.
+//  - No allocation, no exception, no libm call whose bits depend on the CPU.
+//
+// All pointers are device memory except where "host" is said. All preconditions are the caller's
+// (engine/models checks shapes at load time): an op does not return an error.
+#ifndef SSMD_KERNELS_OPS_H_
+#define SSMD_KERNELS_OPS_H_
+
+#include <cstdint>
+
+#include "kernels/tensor.h"
+
+namespace ssmd::kernels {
+
+// Length of the runs in which a dot product is accumulated (see above).
+inline constexpr int64_t kReductionRun = 512;
+// Channels in a block of the SSM state's layout (see SelectiveScanParams).
+inline constexpr int64_t kChannelBlock = 64;
+// Largest SSM state size and convolution width that kernels take.
+inline constexpr int64_t kMaxStateSize = 256;
+inline constexpr int64_t kMaxConvWidth = 64;
+
+inline constexpr int64_t PaddedChannels(int64_t channels) {
+  return (channels + kChannelBlock - 1) / kChannelBlock * kChannelBlock;
+}
+
+// out[r] = row token_ids[r] of `table`, widened to f32.
+struct EmbedParams {
+  const PackedMatrix* table = nullptr;  // (vocabulary, d_model)
+  const int32_t* token_ids = nullptr;   // (rows), host; each in [0, vocabulary)
+  int64_t rows = 0;
+  float* out = nullptr;  // (rows, d_model)
+};
+
+// out[r] = x[i] / sqrt(mean(x[i]²) + eps) * weight, with i = row_index ? row_index[r] : r.
+// The sum runs over 16 virtual lanes (lane = column mod 16, ascending) and a fixed tree. In place
+// is allowed when row_index is null. Source: Zhang & Sennrich 2019.
+struct RmsNormParams {
+  const float* x = nullptr;  // (…, cols), stride x_stride
+  int64_t x_stride = 0;
+  const int32_t* row_index = nullptr;  // (rows), host, or null
+  const float* weight = nullptr;       // (cols), or null for a weightless norm
+  float eps = 0;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  float* out = nullptr;  // (rows, cols), stride out_stride
+  int64_t out_stride = 0;
+};
+
+// out[r][o] = Σ_k x[r][k] * w[o][k] (+ bias[o]) (+ add[r][o]). `add` may be `out` (a residual).
+// `out` must not overlap `x`.
+struct MatMulParams {
+  const float* x = nullptr;  // (rows, w->inputs), stride x_stride
+  int64_t x_stride = 0;
+  int64_t rows = 0;
+  const PackedMatrix* w = nullptr;  // (outputs, inputs)
+  const float* bias = nullptr;      // (outputs), or null
+  const float* add = nullptr;       // (rows, outputs), stride add_stride, or null
+  int64_t add_stride = 0;
+  float* out = nullptr;  // (rows, outputs), stride out_stride
+  int64_t out_stride = 0;
+};
+
+// Causal depthwise convolution with carried state, then SiLU:
+//   out[t][c] = silu(bias[c] + Σ_w weight[w][c] * x[t − (width−1) + w][c])
+// with w ascending by FMA from bias (or 0), where inputs from before the segment come from the
+// ring. The ring keeps the last width−1 pre-convolution inputs as columns: input of token p lies in
+// column p mod (width−1). A first token's ring is zero. width == 1 has no ring.
+struct ConvSiluParams {
+  const Segment* segments = nullptr;  // host
+  int64_t segment_count = 0;
+  int64_t channels = 0;
+  int64_t width = 0;         // taps, 1..kMaxConvWidth
+  const float* x = nullptr;  // (rows, channels), stride x_stride
+  int64_t x_stride = 0;
+  const float* weight = nullptr;  // (width, channels): tap-major, transposed from the checkpoint
+  const float* bias = nullptr;    // (channels), or null
+  StateField ring;                // (width−1, channels) f32, unused when width == 1
+  float* out = nullptr;           // (rows, channels), stride out_stride
+  int64_t out_stride = 0;
+};
+
+// The Mamba-1 recurrence (S6; Gu & Dao 2023, algorithm 2) with its neighbours fused in:
+//   Δ = softplus(dt[t][c])            (the identity above 20)
+//   h[c][n] = e^{Δ·a[c][n]} h[c][n] + (Δ·x[t][c]) · B[t][n]
+//   y[t][c] = (Σ_n C[t][n] h[c][n] + d[c]·x[t][c]) · silu(z[t][c])
+// The sum over n is four runs of ceil(N/4) in ascending n, then (r0+r1)+(r2+r3).
+// State and `a` are laid out [ceil(channels/64)][state][64], channels contiguous; the padding of
+// the last block stays zero.
+struct SelectiveScanParams {
+  const Segment* segments = nullptr;  // host
+  int64_t segment_count = 0;
+  int64_t channels = 0;
+  int64_t state_size = 0;    // N, 1..kMaxStateSize
+  const float* x = nullptr;  // (rows, channels), after convolution and SiLU
+  int64_t x_stride = 0;
+  const float* dt = nullptr;  // (rows, channels), before softplus, bias included
+  int64_t dt_stride = 0;
+  const float* b = nullptr;  // (rows, N)
+  int64_t b_stride = 0;
+  const float* c = nullptr;  // (rows, N)
+  int64_t c_stride = 0;
+  const float* z = nullptr;  // (rows, channels), the gate before SiLU
+  int64_t z_stride = 0;
+  const float* a = nullptr;  // −exp(A_log), in the state's layout
+  const float* d = nullptr;  // (channels)
+  StateField state;          // f32
+  float* y = nullptr;        // (rows, channels); may be x
+  int64_t y_stride = 0;
+};
+
+// A change to one token's logit before sampling: first the repetition penalty where `repeated`
+// (l > 0 ? l / penalty : l * penalty), then `add`.
+struct LogitAdjustment {
+  int32_t token_id = 0;
+  bool repeated = false;
+  float add = 0;
+};
+
+// Draws one token per row. The steps, in order:
+//   adjust the logits; temperature 0: the largest, ties to the lowest id, done;
+//   divide by temperature; keep the top_k largest (0 = all; ties to the lowest ids); keep the
+//   smallest set of largest whose probability among those kept reaches top_p (probabilities as
+//   fixed-point integers, so that their sum has no order); keep those with probability >= min_p ×
+//   the largest; take the largest of logit + Gumbel(seed, choice, position, token id)
+//   (kernels/random.h).
+// A row with a logit that is not finite (before adjustment) yields kNotFinite.
+struct SampleRow {
+  const float* logits = nullptr;                 // (vocabulary); not changed
+  const LogitAdjustment* adjustments = nullptr;  // host; distinct token ids
+  int64_t adjustment_count = 0;
+  float repetition_penalty = 1;
+  float temperature = 1;
+  int32_t top_k = 0;
+  float top_p = 1;
+  float min_p = 0;
+  uint64_t seed = 0;
+  uint32_t choice = 0;
+  uint64_t position = 0;  // history length at which the drawn token will stand
+  int32_t token_id = 0;   // result
+};
+inline constexpr int32_t kNotFinite = -1;
+
+struct SampleParams {
+  int64_t vocabulary = 0;
+  SampleRow* rows = nullptr;  // host
+  int64_t row_count = 0;
+};
+
+struct TokenLogprob {
+  int32_t token_id = 0;
+  float logprob = 0;
+};
+
+// Log-probabilities under softmax of the untouched logits: of `token_id`, and the `top_count` most
+// probable tokens (descending, ties to the lowest id). The log-sum-exp has one fixed order.
+struct LogprobRow {
+  const float* logits = nullptr;  // (vocabulary)
+  int32_t token_id = 0;
+  int32_t top_count = 0;        // 0..kMaxTopLogprobs
+  TokenLogprob* top = nullptr;  // host, (top_count); result
+  float logprob = 0;            // result; NaN when the row has a logit that is not finite
+};
+inline constexpr int32_t kMaxTopLogprobs = 64;
+
+struct LogprobParams {
+  int64_t vocabulary = 0;
+  LogprobRow* rows = nullptr;  // host
+  int64_t row_count = 0;
+};
+
+}  // namespace ssmd::kernels
+
+#endif  // SSMD_KERNELS_OPS_H_

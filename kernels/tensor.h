@@ -1,0 +1,107 @@
+// Plain types shared by every kernel: number formats, memory, packed weights, segments and states.
+//
+// Nothing here owns a thread or knows a model. Shapes are written (rows, columns), row-major,
+// unless a comment says otherwise. Strides count elements, not bytes.
+#ifndef SSMD_KERNELS_TENSOR_H_
+#define SSMD_KERNELS_TENSOR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+namespace ssmd::kernels {
+
+// Number format in which a weight matrix is kept. Activations and states are always f32.
+enum class WeightFormat : uint8_t { kF32, kBf16 };
+
+// Memory on a device, 64-byte aligned, zeroed when allocated, freed on destruction. An empty Buffer
+// (data() == nullptr) is what an allocation that failed returns. The device must outlive it.
+class Buffer {
+ public:
+  using Deleter = void (*)(void* context, std::byte* data);
+
+  Buffer() = default;
+  Buffer(std::byte* data, size_t bytes, Deleter deleter, void* context)
+      : data_(data), bytes_(bytes), deleter_(deleter), context_(context) {}
+  Buffer(Buffer&& other) noexcept { *this = std::move(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(deleter_, other.deleter_);
+    std::swap(context_, other.context_);
+    return *this;
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() {
+    if (data_ != nullptr) deleter_(context_, data_);
+  }
+
+  std::byte* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+  explicit operator bool() const { return data_ != nullptr; }
+
+  template <typename T>
+  T* as() const {
+    return reinterpret_cast<T*>(data_);
+  }
+
+ private:
+  std::byte* data_ = nullptr;
+  size_t bytes_ = 0;
+  Deleter deleter_ = nullptr;
+  void* context_ = nullptr;
+};
+
+// A weight matrix (outputs, inputs) as a checkpoint holds it: row-major, in host memory. Elements
+// are f32, f16 or bf16 by `source`. Need not be aligned (checkpoint files are mapped as they are).
+struct MatrixSource {
+  enum class Type : uint8_t { kF32, kF16, kBf16 };
+  const std::byte* data = nullptr;
+  Type source = Type::kF32;
+  int64_t outputs = 0;
+  int64_t inputs = 0;
+};
+
+// A weight matrix in a device's own order, made by Device::Pack. Immutable; used by Embed (as a
+// table with one row a token) and MatMul. `data` is laid out as the device that packed it likes.
+struct PackedMatrix {
+  int64_t outputs = 0;
+  int64_t inputs = 0;
+  WeightFormat format = WeightFormat::kF32;
+  Buffer data;
+
+  // Bytes that a full pass over the matrix reads: the unit of bandwidth figures.
+  size_t bytes() const { return data.bytes(); }
+};
+
+// Consecutive tokens of one session within a step. A decoding session is a segment of length 1, a
+// prompt is prefilled in segments of any length; any mix of the two is one step.
+struct Segment {
+  int32_t first_row = 0;  // row of the segment's first token in the step's (rows, …) activations
+  int32_t length = 0;     // tokens, >= 1
+  int32_t src_slot = -1;  // slot whose state precedes the first token
+  int32_t dst_slot = -1;  // slot that receives the state after the last token; may equal src_slot.
+                          // < 0: a padded segment, which touches no state and writes no row
+  int64_t position =
+      0;  // tokens that the state in src_slot has consumed; fixes the conv ring's phase
+};
+// REQUIRES of every op that takes segments: no two segments share a dst_slot, and no segment's
+// src_slot is another segment's dst_slot. Rows of different segments do not overlap.
+
+// One state field of one layer in the slab of a StatePool: its bytes in slot i start at
+// slab + i * slot_bytes + offset.
+struct StateField {
+  std::byte* slab = nullptr;
+  size_t slot_bytes = 0;
+  size_t offset = 0;
+
+  float* at(int32_t slot) const {
+    return reinterpret_cast<float*>(slab + static_cast<size_t>(slot) * slot_bytes + offset);
+  }
+};
+
+}  // namespace ssmd::kernels
+
+#endif  // SSMD_KERNELS_TENSOR_H_
