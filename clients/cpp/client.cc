@@ -1,0 +1,177 @@
+#include "clients/cpp/client.h"
+
+#include <utility>
+
+namespace ssmd::client {
+namespace {
+
+// Cancels a call when its stop token is triggered, for as long as this lives.
+auto CancelOn(const std::stop_token& token, grpc::ClientContext* context) {
+  return std::stop_callback(token, [context] { context->TryCancel(); });
+}
+using CancelCallback = decltype(CancelOn(std::declval<std::stop_token>(), nullptr));
+
+}  // namespace
+
+struct Generation::Call {
+  grpc::ClientContext context;
+  std::unique_ptr<grpc::ClientReader<v1::GenerateResponse>> reader;
+  std::optional<std::stop_callback<std::function<void()>>> cancel;
+  bool finished = false;
+};
+
+Generation::Generation(std::unique_ptr<Call> call) : call_(std::move(call)) {}
+
+Generation::~Generation() {
+  if (call_ == nullptr || call_->finished) return;
+  Cancel();
+  Finish();
+}
+
+std::optional<v1::GenerateResponse> Generation::Next() {
+  v1::GenerateResponse event;
+  if (!call_->reader->Read(&event)) return std::nullopt;
+  return event;
+}
+
+void Generation::Cancel() { call_->context.TryCancel(); }
+
+std::optional<Error> Generation::Finish() {
+  v1::GenerateResponse dropped;
+  while (call_->reader->Read(&dropped)) {
+  }
+  call_->finished = true;
+  return ErrorOf(call_->reader->Finish());
+}
+
+Result<std::shared_ptr<Client>> Client::Create(const ConnectOptions& options) {
+  auto connection = Connect(options);
+  if (!connection.ok()) return connection.error();
+  return std::make_shared<Client>(std::move(connection).value());
+}
+
+Client::Client(Connection connection)
+    : connection_(std::move(connection)),
+      generation_(v1::GenerationService::NewStub(connection_.channel)),
+      sessions_(v1::SessionService::NewStub(connection_.channel)),
+      models_(v1::ModelService::NewStub(connection_.channel)),
+      admin_(v1::AdminService::NewStub(connection_.channel)) {}
+
+void Client::Prepare(const CallOptions& options, const std::string& session_id,
+                     grpc::ClientContext* context) const {
+  if (options.timeout.has_value()) {
+    context->set_deadline(std::chrono::system_clock::now() + *options.timeout);
+  }
+  if (!connection_.token.empty()) {
+    context->AddMetadata("authorization", "Bearer " + connection_.token);
+  }
+  // Metadata is ASCII; what is not an id goes to the server in the request alone, to be refused.
+  const bool is_id = session_id.find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (!session_id.empty() && is_id) context->AddMetadata("x-ssmd-session", session_id);
+}
+
+template <typename Response, typename Stub, typename Request>
+Result<Response> Client::Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                           Response*),
+                              const std::unique_ptr<Stub>& stub, const Request& request,
+                              const CallOptions& options, const std::string& session_id) const {
+  grpc::ClientContext context;
+  Prepare(options, session_id, &context);
+  const CancelCallback cancel = CancelOn(options.cancel, &context);
+  Response response;
+  if (auto error = ErrorOf((stub.get()->*method)(&context, request, &response))) return *error;
+  return response;
+}
+
+Generation Client::Generate(const v1::GenerateRequest& request, const CallOptions& options) {
+  auto call = std::make_unique<Generation::Call>();
+  Prepare(options, request.session_id(), &call->context);
+  call->reader = generation_->Generate(&call->context, request);
+  call->cancel.emplace(options.cancel, [context = &call->context] { context->TryCancel(); });
+  return Generation(std::move(call));
+}
+
+std::optional<Error> Client::Generate(
+    const v1::GenerateRequest& request, const CallOptions& options,
+    const std::function<void(const v1::GenerateResponse&)>& on_event) {
+  Generation generation = Generate(request, options);
+  while (auto event = generation.Next()) on_event(*event);
+  return generation.Finish();
+}
+
+Result<v1::ScoreResponse> Client::Score(const v1::ScoreRequest& request,
+                                        const CallOptions& options) {
+  return Call(&v1::GenerationService::Stub::Score, generation_, request, options);
+}
+
+Result<v1::TokenizeResponse> Client::Tokenize(const v1::TokenizeRequest& request,
+                                              const CallOptions& options) {
+  return Call(&v1::GenerationService::Stub::Tokenize, generation_, request, options);
+}
+
+Result<v1::DetokenizeResponse> Client::Detokenize(const v1::DetokenizeRequest& request,
+                                                  const CallOptions& options) {
+  return Call(&v1::GenerationService::Stub::Detokenize, generation_, request, options);
+}
+
+Result<v1::Session> Client::CreateSession(const std::string& model, const CallOptions& options) {
+  v1::CreateSessionRequest request;
+  request.set_model(model);
+  auto response = Call(&v1::SessionService::Stub::CreateSession, sessions_, request, options);
+  if (!response.ok()) return response.error();
+  return response.value().session();
+}
+
+Result<v1::Session> Client::GetSession(const std::string& session_id, const CallOptions& options) {
+  v1::GetSessionRequest request;
+  request.set_session_id(session_id);
+  auto response =
+      Call(&v1::SessionService::Stub::GetSession, sessions_, request, options, session_id);
+  if (!response.ok()) return response.error();
+  return response.value().session();
+}
+
+Result<v1::ListSessionsResponse> Client::ListSessions(const v1::ListSessionsRequest& request,
+                                                      const CallOptions& options) {
+  return Call(&v1::SessionService::Stub::ListSessions, sessions_, request, options);
+}
+
+std::optional<Error> Client::DeleteSession(const std::string& session_id,
+                                           std::optional<uint64_t> expected_revision,
+                                           const CallOptions& options) {
+  v1::DeleteSessionRequest request;
+  request.set_session_id(session_id);
+  if (expected_revision.has_value()) request.set_expected_revision(*expected_revision);
+  auto response =
+      Call(&v1::SessionService::Stub::DeleteSession, sessions_, request, options, session_id);
+  if (!response.ok()) return response.error();
+  return std::nullopt;
+}
+
+Result<std::vector<v1::Model>> Client::ListModels(const CallOptions& options) {
+  auto response =
+      Call(&v1::ModelService::Stub::ListModels, models_, v1::ListModelsRequest(), options);
+  if (!response.ok()) return response.error();
+  const auto& models = response.value().models();
+  return std::vector<v1::Model>(models.begin(), models.end());
+}
+
+Result<v1::Model> Client::GetModel(const std::string& name, const CallOptions& options) {
+  v1::GetModelRequest request;
+  request.set_name(name);
+  auto response = Call(&v1::ModelService::Stub::GetModel, models_, request, options);
+  if (!response.ok()) return response.error();
+  return response.value().model();
+}
+
+Result<v1::GetStatsResponse> Client::GetStats(const CallOptions& options) {
+  return Call(&v1::AdminService::Stub::GetStats, admin_, v1::GetStatsRequest(), options);
+}
+
+Result<int> Client::Drain(const CallOptions& options) {
+  auto response = Call(&v1::AdminService::Stub::Drain, admin_, v1::DrainRequest(), options);
+  if (!response.ok()) return response.error();
+  return static_cast<int>(response.value().remaining());
+}
+
+}  // namespace ssmd::client
