@@ -128,13 +128,19 @@ struct LogitAdjustment {
 };
 
 // Draws one token per row. The steps, in order:
-//   adjust the logits; temperature 0: the largest, ties to the lowest id, done;
-//   divide by temperature; keep the top_k largest (0 = all; ties to the lowest ids); keep the
-//   smallest set of largest whose probability among those kept reaches top_p (probabilities as
-//   fixed-point integers, so that their sum has no order); keep those with probability >= min_p ×
-//   the largest; take the largest of logit + Gumbel(seed, choice, position, token id)
-//   (kernels/random.h).
+//   adjust the logits (and clamp them to finite); temperature 0 (or below the smallest normal
+//   float): the largest, ties to the lowest id, done;
+//   score = (logit − largest) / temperature in f32; keep the top_k largest (0 = all; ties to the
+//   lowest ids); top_p < 1: keep the smallest set of largest whose mass reaches top_p of the mass
+//   of those kept (ties to the lowest ids; at least one); keep those whose mass is >= min_p × the
+//   largest's. Masses are e^score × kMassOne, rounded down to integers, so their sum has no order;
+//   take the largest of score + Gumbel(seed, choice, position, token id) in double, ties to the
+//   lowest id (kernels/random.h).
 // A row with a logit that is not finite (before adjustment) yields kNotFinite.
+// REQUIRES: vocabulary <= kMaxVocabulary; top_k <= vocabulary is not required; temperature, top_p,
+// min_p >= 0, min_p <= 1, repetition_penalty > 0 and `add` not NaN.
+inline constexpr double kMassOne = 0x1p40;
+inline constexpr int64_t kMaxVocabulary = int64_t{1} << 22;  // masses then sum within 63 bits
 struct SampleRow {
   const float* logits = nullptr;                 // (vocabulary); not changed
   const LogitAdjustment* adjustments = nullptr;  // host; distinct token ids
@@ -168,6 +174,7 @@ struct LogprobRow {
   const float* logits = nullptr;  // (vocabulary)
   int32_t token_id = 0;
   int32_t top_count = 0;        // 0..kMaxTopLogprobs
+                                // and <= vocabulary
   TokenLogprob* top = nullptr;  // host, (top_count); result
   float logprob = 0;            // result; NaN when the row has a logit that is not finite
 };

@@ -1,0 +1,36 @@
+#include "kernels/host_memory.h"
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+
+namespace ssmd::kernels {
+namespace {
+
+constexpr size_t kAlignment = 64;
+constexpr size_t kHugePage = size_t{2} << 20;
+// Below this the rest of a huge page left empty would cost more than its TLB entries save.
+constexpr size_t kHugeThreshold = 4 * kHugePage;
+
+void FreeHost(void* /*context*/, std::byte* data) { std::free(data); }
+
+}  // namespace
+
+Buffer AllocateHost(size_t bytes) {
+  const size_t alignment = bytes >= kHugeThreshold ? kHugePage : kAlignment;
+  if (bytes == 0 || bytes > std::numeric_limits<size_t>::max() - alignment) return Buffer();
+  const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  // posix_memalign, as aligned_alloc wants a multiple of the alignment, which would round a large
+  // buffer up to whole huge pages.
+  void* data = nullptr;
+  if (posix_memalign(&data, alignment, rounded) != 0) return Buffer();
+  // A hint: where it is refused, ordinary pages serve. Before the first touch, or it comes too
+  // late.
+  if (alignment == kHugePage) madvise(data, rounded, MADV_HUGEPAGE);
+  std::memset(data, 0, rounded);
+  return Buffer(static_cast<std::byte*>(data), bytes, FreeHost, nullptr);
+}
+
+}  // namespace ssmd::kernels

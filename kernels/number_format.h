@@ -1,0 +1,61 @@
+// Conversions between f32 and the 16-bit formats, by bits alone: independent of the CPU's rounding
+// and denormal modes. Not for files compiled per ISA (inline code, see kernels/README.md).
+#ifndef SSMD_KERNELS_NUMBER_FORMAT_H_
+#define SSMD_KERNELS_NUMBER_FORMAT_H_
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/tensor.h"
+
+namespace ssmd::kernels {
+
+inline float FloatFromBits(uint32_t bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+inline uint32_t BitsOfFloat(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+
+inline float WidenBf16(uint16_t bf16) { return FloatFromBits(uint32_t{bf16} << 16); }
+
+// Rounds to nearest even; a NaN stays a (quiet) NaN.
+inline uint16_t RoundToBf16(float value) {
+  const uint32_t bits = BitsOfFloat(value);
+  if ((bits & 0x7FFFFFFF) > 0x7F800000) return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+inline float WidenF16(uint16_t f16) {
+  const uint32_t sign = uint32_t{f16} >> 15 << 31;
+  const uint32_t exponent = f16 >> 10 & 0x1F;
+  const uint32_t mantissa = f16 & 0x3FF;
+  if (exponent == 0x1F) return FloatFromBits(sign | 0x7F800000 | mantissa << 13);
+  if (exponent != 0) return FloatFromBits(sign | (exponent + 112) << 23 | mantissa << 13);
+  if (mantissa == 0) return FloatFromBits(sign);
+  // Subnormal: shift the leading one into the implicit bit's place.
+  const int shift = __builtin_clz(mantissa) - 21;
+  return FloatFromBits(sign | static_cast<uint32_t>(113 - shift) << 23 |
+                       (mantissa << shift & 0x3FF) << 13);
+}
+
+// Element i of a source, which need not be aligned, widened to f32.
+inline float SourceElement(const MatrixSource& source, int64_t i) {
+  if (source.source == MatrixSource::Type::kF32) {
+    float value;
+    std::memcpy(&value, source.data + i * 4, sizeof(value));
+    return value;
+  }
+  uint16_t half;
+  std::memcpy(&half, source.data + i * 2, sizeof(half));
+  return source.source == MatrixSource::Type::kBf16 ? WidenBf16(half) : WidenF16(half);
+}
+
+}  // namespace ssmd::kernels
+
+#endif  // SSMD_KERNELS_NUMBER_FORMAT_H_

@@ -1,0 +1,29 @@
+// The reference implementation of every op in kernels/ops.h: double precision inside, plain loops,
+// one thread. It is the oracle of the tests: clarity goes before speed, and nothing is shared with
+// the implementations that it judges, except the definition of the random numbers
+// (kernels/random.h).
+#ifndef SSMD_KERNELS_REFERENCE_OPS_H_
+#define SSMD_KERNELS_REFERENCE_OPS_H_
+
+#include "kernels/ops.h"
+
+namespace ssmd::kernels::reference {
+
+// Row-major, as in the source, in the kept format.
+PackedMatrix Pack(const MatrixSource& source, WeightFormat format);
+// Element (output, input) of a matrix made by Pack.
+double Weight(const PackedMatrix& matrix, int64_t output, int64_t input);
+
+void Embed(const EmbedParams& params);
+void RmsNorm(const RmsNormParams& params);
+void MatMul(const MatMulParams& params);
+void ConvSilu(const ConvSiluParams& params);
+void SelectiveScan(const SelectiveScanParams& params);
+void Sample(const SampleParams& params);
+void Logprobs(const LogprobParams& params);
+
+double Silu(double x);
+
+}  // namespace ssmd::kernels::reference
+
+#endif  // SSMD_KERNELS_REFERENCE_OPS_H_

@@ -1,0 +1,40 @@
+// The oracle as a Device (see ops.h).
+#include <cstring>
+
+#include "kernels/device.h"
+#include "kernels/host_memory.h"
+#include "kernels/reference/ops.h"
+
+namespace ssmd::kernels {
+namespace {
+
+class ReferenceDevice final : public Device {
+ public:
+  std::string profile() const override { return "reference/f64"; }
+  int threads() const override { return 1; }
+
+  Buffer Allocate(size_t bytes) override { return AllocateHost(bytes); }
+  void Zero(std::byte* data, size_t bytes) override { std::memset(data, 0, bytes); }
+  void Copy(std::byte* to, const std::byte* from, size_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
+  PackedMatrix Pack(const MatrixSource& source, WeightFormat format) override {
+    return reference::Pack(source, format);
+  }
+
+  void Embed(const EmbedParams& params) override { reference::Embed(params); }
+  void RmsNorm(const RmsNormParams& params) override { reference::RmsNorm(params); }
+  void MatMul(const MatMulParams& params) override { reference::MatMul(params); }
+  void ConvSilu(const ConvSiluParams& params) override { reference::ConvSilu(params); }
+  void SelectiveScan(const SelectiveScanParams& params) override {
+    reference::SelectiveScan(params);
+  }
+  void Sample(const SampleParams& params) override { reference::Sample(params); }
+  void Logprobs(const LogprobParams& params) override { reference::Logprobs(params); }
+};
+
+}  // namespace
+
+std::unique_ptr<Device> MakeReferenceDevice() { return std::make_unique<ReferenceDevice>(); }
+
+}  // namespace ssmd::kernels

@@ -1,0 +1,59 @@
+// State is f32 between segments, double within one: the oracle's state does not drift while it
+// steps through a segment.
+#include <cmath>
+#include <vector>
+
+#include "kernels/reference/ops.h"
+
+namespace ssmd::kernels::reference {
+namespace {
+
+int64_t StateIndex(const SelectiveScanParams& params, int64_t channel, int64_t n) {
+  return (channel / kChannelBlock * params.state_size + n) * kChannelBlock +
+         channel % kChannelBlock;
+}
+
+double Softplus(double x) { return x > 20 ? x : std::log1p(std::exp(x)); }
+
+void ScanChannel(const SelectiveScanParams& params, const Segment& segment, int64_t channel,
+                 std::vector<double>& h) {
+  const float* source = params.state.at(segment.src_slot);
+  float* target = params.state.at(segment.dst_slot);
+  for (int64_t n = 0; n < params.state_size; ++n) h[n] = source[StateIndex(params, channel, n)];
+
+  for (int64_t t = 0; t < segment.length; ++t) {
+    const int64_t row = segment.first_row + t;
+    const double x = params.x[row * params.x_stride + channel];
+    const double delta = Softplus(params.dt[row * params.dt_stride + channel]);
+    double y = double{params.d[channel]} * x;
+    for (int64_t n = 0; n < params.state_size; ++n) {
+      const double a = params.a[StateIndex(params, channel, n)];
+      h[n] = std::exp(delta * a) * h[n] + delta * x * params.b[row * params.b_stride + n];
+      y += params.c[row * params.c_stride + n] * h[n];
+    }
+    params.y[row * params.y_stride + channel] =
+        static_cast<float>(y * Silu(params.z[row * params.z_stride + channel]));
+  }
+  for (int64_t n = 0; n < params.state_size; ++n) {
+    target[StateIndex(params, channel, n)] = static_cast<float>(h[n]);
+  }
+}
+
+}  // namespace
+
+void SelectiveScan(const SelectiveScanParams& params) {
+  std::vector<double> h(static_cast<size_t>(params.state_size));
+  for (int64_t s = 0; s < params.segment_count; ++s) {
+    const Segment& segment = params.segments[s];
+    if (segment.dst_slot < 0) continue;
+    for (int64_t c = 0; c < params.channels; ++c) ScanChannel(params, segment, c, h);
+    // The padding of the last block is zero in every source; it is zero in the target too.
+    for (int64_t c = params.channels; c < PaddedChannels(params.channels); ++c) {
+      for (int64_t n = 0; n < params.state_size; ++n) {
+        params.state.at(segment.dst_slot)[StateIndex(params, c, n)] = 0;
+      }
+    }
+  }
+}
+
+}  // namespace ssmd::kernels::reference
