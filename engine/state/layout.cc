@@ -1,0 +1,51 @@
+#include "engine/state/layout.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace ssmd {
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+size_t AlignUp(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+absl::string_view KindName(StateKind kind) {
+  switch (kind) {
+    case StateKind::kConvRing:
+      return "conv_ring";
+    case StateKind::kSsm:
+      return "ssm";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+size_t StateLayout::Add(int layer, std::string name, StateKind kind, std::vector<int64_t> shape) {
+  size_t elements = 1;
+  for (const int64_t dimension : shape) elements *= static_cast<size_t>(dimension);
+  StateFieldSpec field;
+  field.layer = layer;
+  field.name = std::move(name);
+  field.shape = std::move(shape);
+  field.kind = kind;
+  field.offset = bytes_;
+  field.bytes = elements * sizeof(float);
+  bytes_ = AlignUp(bytes_ + field.bytes);
+  fields_.push_back(std::move(field));
+  return fields_.back().offset;
+}
+
+std::string StateLayout::Describe() const {
+  std::string text;
+  for (const StateFieldSpec& field : fields_) {
+    absl::StrAppend(&text, "layer ", field.layer, " ", field.name, " ", KindName(field.kind),
+                    " f32 ", absl::StrJoin(field.shape, "x"), " at ", field.offset, "\n");
+  }
+  return text;
+}
+
+}  // namespace ssmd

@@ -1,0 +1,44 @@
+#include "engine/state/layout.h"
+
+#include <gtest/gtest.h>
+
+namespace ssmd {
+namespace {
+
+TEST(StateLayout, AlignsEveryFieldAndTheSlot) {
+  StateLayout layout;
+  EXPECT_EQ(layout.bytes_per_slot(), 0u);
+  EXPECT_EQ(layout.Add(0, "conv", StateKind::kConvRing, {3, 5}), 0u);  // 60 bytes
+  EXPECT_EQ(layout.Add(0, "ssm", StateKind::kSsm, {1, 16, 64}), 64u);  // 4096 bytes
+  EXPECT_EQ(layout.Add(1, "conv", StateKind::kConvRing, {17}), 4160u);
+  EXPECT_EQ(layout.bytes_per_slot(), 4160u + 128u);
+
+  ASSERT_EQ(layout.fields().size(), 3u);
+  EXPECT_EQ(layout.fields()[0].bytes, 60u);
+  EXPECT_EQ(layout.fields()[1].bytes, 4096u);
+  EXPECT_EQ(layout.fields()[2].layer, 1);
+  for (const StateFieldSpec& field : layout.fields()) EXPECT_EQ(field.offset % 64, 0u);
+}
+
+TEST(StateLayout, GivesAFieldWithoutElementsNoBytes) {
+  StateLayout layout;
+  layout.Add(0, "conv", StateKind::kConvRing, {0, 64});
+  EXPECT_EQ(layout.Add(0, "ssm", StateKind::kSsm, {64}), 0u);
+  EXPECT_EQ(layout.bytes_per_slot(), 256u);
+}
+
+TEST(StateLayout, DescribesEqualLayoutsEquallyAndOthersNot) {
+  const auto make = [](const char* name, StateKind kind, std::vector<int64_t> shape) {
+    StateLayout layout;
+    layout.Add(0, name, kind, std::move(shape));
+    return layout.Describe();
+  };
+  const std::string base = make("ssm", StateKind::kSsm, {2, 64});
+  EXPECT_EQ(base, make("ssm", StateKind::kSsm, {2, 64}));
+  EXPECT_NE(base, make("sss", StateKind::kSsm, {2, 64}));
+  EXPECT_NE(base, make("ssm", StateKind::kConvRing, {2, 64}));
+  EXPECT_NE(base, make("ssm", StateKind::kSsm, {64, 2}));
+}
+
+}  // namespace
+}  // namespace ssmd
