@@ -19,6 +19,7 @@
 #include "engine/observer.h"
 #include "engine/schedule/output_stream.h"
 #include "engine/schedule/request.h"
+#include "engine/state/session.h"
 #include "engine/text/tokenizer.h"
 #include "kernels/device.h"
 
@@ -62,24 +63,6 @@ struct ServedModel {
   int64_t state_bytes_per_session = 0;
   int token_budget = 0;
   int64_t max_history_tokens = 0;
-};
-
-struct SessionInfo {
-  std::string session_id;
-  std::string model;
-  uint64_t revision = 0;
-  int64_t position = 0;  // |history|, pending included
-  int64_t pending_tokens = 0;
-  std::vector<int32_t> last_token_ids;  // the newest of history, at most 16
-  bool running = false;                 // a turn is in progress
-  bool resident = false;                // holds a device slot (an empty history needs none)
-  int64_t created_unix_ms = 0;
-  int64_t used_unix_ms = 0;
-};
-
-struct SessionPage {
-  std::vector<SessionInfo> sessions;
-  std::string next_page_token;  // empty at the end
 };
 
 // The last turns that ended before their time, for operators and tests.

@@ -7,28 +7,28 @@
 namespace ssmd {
 namespace {
 
-constexpr std::string_view kReasonUrl = "ssmd/reason";
-constexpr std::string_view kRetryUrl = "ssmd/retry_after_ms";
+constexpr absl::string_view kReasonUrl = "ssmd/reason";
+constexpr absl::string_view kRetryUrl = "ssmd/retry_after_ms";
 
 }  // namespace
 
 absl::Status WithReason(absl::Status status, std::string_view reason) {
-  status.SetPayload(absl::string_view(kReasonUrl), absl::Cord(absl::string_view(reason)));
+  status.SetPayload(kReasonUrl, absl::Cord(absl::string_view(reason.data(), reason.size())));
   return status;
 }
 
 absl::Status WithRetryAfter(absl::Status status, std::chrono::milliseconds delay) {
-  status.SetPayload(absl::string_view(kRetryUrl), absl::Cord(absl::StrCat(delay.count())));
+  status.SetPayload(kRetryUrl, absl::Cord(absl::StrCat(delay.count())));
   return status;
 }
 
 std::string ReasonOf(const absl::Status& status) {
-  const auto payload = status.GetPayload(absl::string_view(kReasonUrl));
+  const auto payload = status.GetPayload(kReasonUrl);
   return payload.has_value() ? std::string(*payload) : std::string();
 }
 
 std::optional<std::chrono::milliseconds> RetryAfterOf(const absl::Status& status) {
-  const auto payload = status.GetPayload(absl::string_view(kRetryUrl));
+  const auto payload = status.GetPayload(kRetryUrl);
   int64_t milliseconds = 0;
   if (!payload.has_value() || !absl::SimpleAtoi(std::string(*payload), &milliseconds)) {
     return std::nullopt;

@@ -1,0 +1,84 @@
+#include "engine/schedule/output_stream.h"
+
+#include <utility>
+
+namespace ssmd {
+
+OutputStream::OutputStream(size_t capacity_events, std::function<void()> wake_producer)
+    : capacity_(capacity_events), wake_producer_(std::move(wake_producer)) {}
+
+std::optional<GenerateEvent> OutputStream::Pop() {
+  std::optional<GenerateEvent> event;
+  bool has_room_again = false;
+  {
+    MutexLock lock(&mutex_);
+    if (events_.empty()) return std::nullopt;
+    event = std::move(events_.front());
+    events_.pop_front();
+    has_room_again = events_.size() + 1 == capacity_ && !status_.has_value();
+  }
+  if (has_room_again) wake_producer_();
+  return event;
+}
+
+void OutputStream::NotifyWhenReady(std::function<void()> ready) {
+  {
+    MutexLock lock(&mutex_);
+    if (events_.empty() && !status_.has_value()) {
+      ready_ = std::move(ready);
+      return;
+    }
+  }
+  ready();
+}
+
+std::optional<absl::Status> OutputStream::status() const {
+  MutexLock lock(&mutex_);
+  return events_.empty() ? status_ : std::nullopt;
+}
+
+void OutputStream::Cancel() {
+  {
+    MutexLock lock(&mutex_);
+    if (cancelled_ || status_.has_value()) return;
+    cancelled_ = true;
+  }
+  wake_producer_();
+}
+
+void OutputStream::Push(GenerateEvent event) {
+  std::function<void()> ready;
+  {
+    MutexLock lock(&mutex_);
+    events_.push_back(std::move(event));
+    NotifyLocked(&ready);
+  }
+  if (ready) ready();
+}
+
+void OutputStream::Finish(absl::Status status) {
+  std::function<void()> ready;
+  {
+    MutexLock lock(&mutex_);
+    status_ = std::move(status);
+    NotifyLocked(&ready);
+  }
+  if (ready) ready();
+}
+
+bool OutputStream::full() const {
+  MutexLock lock(&mutex_);
+  return events_.size() >= capacity_;
+}
+
+bool OutputStream::cancelled() const {
+  MutexLock lock(&mutex_);
+  return cancelled_;
+}
+
+void OutputStream::NotifyLocked(std::function<void()>* ready) {
+  *ready = std::move(ready_);
+  ready_ = nullptr;
+}
+
+}  // namespace ssmd
