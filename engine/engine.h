@@ -112,6 +112,11 @@ class Engine {
                                                         bool parse_special) const = 0;
   virtual absl::StatusOr<std::string> Detokenize(const std::string& model,
                                                  const std::vector<int32_t>& token_ids) const = 0;
+  // The bytes that a token stands for: possibly part of a character. Empty for an id or a model that
+  // is not there, and without a tokenizer.
+  virtual std::string TokenBytes(const std::string& /*model*/, int32_t /*token_id*/) const {
+    return {};
+  }
 
   virtual absl::StatusOr<SessionInfo> CreateSession(const std::string& tenant,
                                                     const std::string& model) = 0;

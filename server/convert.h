@@ -1,0 +1,54 @@
+// The one place where protobuf meets the engine's types, and where every field of every request is
+// checked against its documented range and the server's limits. What passes here is well-formed;
+// what depends on the engine's own state (does the model exist, is a token id in its vocabulary, is
+// the session busy) the engine checks itself.
+//
+// Errors are INVALID_ARGUMENT, name the field as the proto does, say what is allowed and what came.
+// Pure functions; no state.
+#ifndef SSMD_SERVER_CONVERT_H_
+#define SSMD_SERVER_CONVERT_H_
+
+#include <functional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "engine/engine.h"
+#include "server/limits.h"
+#include "ssmd/v1/admin.pb.h"
+#include "ssmd/v1/generation.pb.h"
+#include "ssmd/v1/model.pb.h"
+#include "ssmd/v1/session.pb.h"
+
+namespace ssmd::server {
+
+inline constexpr int32_t kTopLogprobsMax = 20;
+inline constexpr int32_t kPageSizeMax = 1000;
+inline constexpr int32_t kPageSizeDefault = 100;
+inline constexpr int32_t kMaxTokensDefault = 256;
+
+// --- Requests ---
+// `tenant` and `deadline` are not of the message: the caller sets them on what is returned.
+absl::StatusOr<GenerateRequest> FromProto(const v1::GenerateRequest& request,
+                                          const RequestLimits& limits);
+absl::StatusOr<ScoreRequest> FromProto(const v1::ScoreRequest& request,
+                                       const RequestLimits& limits);
+absl::Status Validate(const v1::TokenizeRequest& request, const RequestLimits& limits);
+absl::Status Validate(const v1::DetokenizeRequest& request, const RequestLimits& limits);
+absl::Status Validate(const v1::CreateSessionRequest& request, const RequestLimits& limits);
+absl::Status Validate(const v1::GetSessionRequest& request, const RequestLimits& limits);
+absl::Status Validate(const v1::ListSessionsRequest& request, const RequestLimits& limits);
+absl::Status Validate(const v1::DeleteSessionRequest& request, const RequestLimits& limits);
+absl::Status Validate(const v1::GetModelRequest& request, const RequestLimits& limits);
+
+// --- Responses ---
+// The bytes of a token of the model at hand; empty without a tokenizer.
+using TokenText = std::function<std::string(int32_t token_id)>;
+void ToProto(const GenerateEvent& event, const TokenText& token_text, v1::GenerateResponse* out);
+void ToProto(const ScoreResult& result, const TokenText& token_text, v1::ScoreResponse* out);
+void ToProto(const SessionInfo& session, v1::Session* out);
+void ToProto(const ServedModel& model, v1::Model* out);
+void ToProto(const ModelStats& stats, v1::ModelStats* out);
+
+}  // namespace ssmd::server
+
+#endif  // SSMD_SERVER_CONVERT_H_

@@ -1,0 +1,90 @@
+// See call.h.
+#include "server/grpc/call.h"
+
+#include <google/protobuf/message.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
+
+#include <chrono>
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/errors.h"
+#include "server/access/listen_address.h"
+#include "engine/base/secure_random.h"
+#include "server/telemetry/log.h"
+
+namespace ssmd::server {
+namespace {
+
+std::optional<std::string_view> Authorization(const grpc::CallbackServerContext& context) {
+  const auto& metadata = context.client_metadata();
+  const auto range = metadata.equal_range("authorization");
+  if (range.first == range.second) return std::nullopt;
+  // Two of them is a caller (or a proxy) that is confused or worse: neither counts.
+  if (std::next(range.first) != range.second) return std::string_view();
+  return std::string_view(range.first->second.data(), range.first->second.size());
+}
+
+}  // namespace
+
+absl::Status BeginCall(const ServiceContext& services, const char* method,
+                       grpc::CallbackServerContext* context, CallInfo* info) {
+  info->method = method;
+  info->request_id = SecureRandomId();
+  info->started_at = std::chrono::steady_clock::now();
+  context->AddInitialMetadata(kRequestIdKey, info->request_id);
+  auto caller =
+      services.tenants->Authenticate(Authorization(*context), IsLoopbackPeer(context->peer()));
+  if (!caller.ok()) return caller.status();
+  info->caller = *std::move(caller);
+  return absl::OkStatus();
+}
+
+std::optional<TimePoint> DeadlineOf(const grpc::ServerContextBase& context) {
+  const auto deadline = context.deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) return std::nullopt;
+  // A deadline of years would overflow below, and is none.
+  const auto left = deadline - std::chrono::system_clock::now();
+  if (left > std::chrono::hours(24 * 365)) return std::nullopt;
+  return std::chrono::steady_clock::now() + std::chrono::duration_cast<Duration>(left);
+}
+
+absl::Status ParseMessage(const grpc::ByteBuffer& bytes, google::protobuf::Message* message) {
+  grpc::ByteBuffer copy(bytes);  // shares the bytes; deserialising empties the handle it is given
+  if (grpc::GenericDeserialize<grpc::ProtoBufferReader, google::protobuf::Message>(&copy, message)
+          .ok()) {
+    return absl::OkStatus();
+  }
+  return WithReason(absl::InvalidArgumentError(absl::StrCat(
+                        "the request is not a ", message->GetTypeName(),
+                        ": it is malformed, or a string in it is not UTF-8")),
+                    "MALFORMED_MESSAGE");
+}
+
+absl::Status SerializeMessage(const google::protobuf::Message& message, grpc::ByteBuffer* bytes) {
+  if (message.ByteSizeLong() > size_t{1} << 30) {
+    return absl::InternalError("the answer is too large to send");
+  }
+  bool own_buffer = false;
+  const grpc::Status status =
+      grpc::GenericSerialize<grpc::ProtoBufferWriter, google::protobuf::Message>(message, bytes,
+                                                                                &own_buffer);
+  return status.ok() ? absl::OkStatus() : absl::InternalError("the answer cannot be serialised");
+}
+
+void LogCall(const ServiceContext& services, const CallInfo& info, const absl::Status& status) {
+  const LogLevel level = status.ok() ? LogLevel::kDebug : LogLevel::kInfo;
+  if (!services.log->enabled(level)) return;
+  const double ms = Seconds(std::chrono::steady_clock::now() - info.started_at) * 1e3;
+  const std::string code = absl::StatusCodeToString(status.code());
+  const std::string reason = ReasonOf(status);
+  services.log->Write(level, "call",
+                      {{"method", std::string_view(info.method)},
+                       {"request_id", std::string_view(info.request_id)},
+                       {"tenant", std::string_view(info.caller.tenant)},
+                       {"status", std::string_view(code)},
+                       {"reason", std::string_view(reason)},
+                       {"total_ms", ms}});
+}
+
+}  // namespace ssmd::server

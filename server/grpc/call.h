@@ -1,0 +1,97 @@
+// What every gRPC call goes through, whatever the service: a request id, who calls, a message that
+// parses, one line in the log.
+//
+// Methods are served raw (bytes in, bytes out) and parsed here. gRPC's callback API answers a message
+// that does not parse, such as a string that is not UTF-8, with UNIMPLEMENTED and no text; here it is
+// INVALID_ARGUMENT with words.
+#ifndef SSMD_SERVER_GRPC_CALL_H_
+#define SSMD_SERVER_GRPC_CALL_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "engine/engine.h"
+#include "server/access/admission.h"
+#include "server/access/tenants.h"
+#include "server/convert.h"
+#include "server/grpc/status.h"
+#include "server/limits.h"
+
+namespace google::protobuf {
+class Message;
+}
+
+namespace ssmd::server {
+
+class Log;
+class Metrics;
+class StreamWatch;
+class WorkQueue;
+
+// What the services share. Nothing is owned; everything outlives the gRPC server.
+struct ServiceContext {
+  Engine* engine = nullptr;
+  const Tenants* tenants = nullptr;
+  Admission* admission = nullptr;
+  WorkQueue* work = nullptr;
+  StreamWatch* watch = nullptr;
+  Metrics* metrics = nullptr;
+  Log* log = nullptr;
+  RequestLimits limits;
+  TimePoint started_at;
+  std::function<void()> drain;      // AdminService.Drain
+  std::function<bool()> draining;
+};
+
+inline constexpr char kRequestIdKey[] = "x-ssmd-request-id";
+
+struct CallInfo {
+  const char* method = "";  // "Generate"
+  std::string request_id;
+  Caller caller;
+  TimePoint started_at;
+};
+
+// Gives the call an id, sent as initial metadata, and finds out who calls. `info` is filled as far as
+// known on errors, too.
+absl::Status BeginCall(const ServiceContext& services, const char* method,
+                       grpc::CallbackServerContext* context, CallInfo* info);
+
+// The caller's deadline on the steady clock, if there is one.
+std::optional<TimePoint> DeadlineOf(const grpc::ServerContextBase& context);
+
+absl::Status ParseMessage(const grpc::ByteBuffer& bytes, google::protobuf::Message* message);
+// INTERNAL when the message is too large to serialise.
+absl::Status SerializeMessage(const google::protobuf::Message& message, grpc::ByteBuffer* bytes);
+
+// One line for a call that the engine does not report (all but accepted turns).
+void LogCall(const ServiceContext& services, const CallInfo& info, const absl::Status& status);
+
+// Serves a call that is answered at once: `handle(const CallInfo&, const Request&, Response*)`
+// returns a Status.
+template <typename Request, typename Response, typename Handler>
+grpc::ServerUnaryReactor* ServeUnary(const ServiceContext& services, const char* method,
+                                     grpc::CallbackServerContext* context,
+                                     const grpc::ByteBuffer* bytes_in, grpc::ByteBuffer* bytes_out,
+                                     Handler&& handle) {
+  CallInfo info;
+  Request request;
+  Response response;
+  absl::Status status = BeginCall(services, method, context, &info);
+  if (status.ok()) status = ParseMessage(*bytes_in, &request);
+  if (status.ok()) status = handle(static_cast<const CallInfo&>(info), request, &response);
+  if (status.ok()) status = SerializeMessage(response, bytes_out);
+  LogCall(services, info, status);
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpc(status, context));
+  return reactor;
+}
+
+}  // namespace ssmd::server
+
+#endif  // SSMD_SERVER_GRPC_CALL_H_

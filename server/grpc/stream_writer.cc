@@ -1,0 +1,108 @@
+// See stream_writer.h.
+#include "server/grpc/stream_writer.h"
+
+#include <utility>
+
+#include "server/grpc/status.h"
+#include "server/work_queue.h"
+
+namespace ssmd::server {
+
+int StreamWatch::CancelStuck(TimePoint since) {
+  // Under the lock: a writer whose OnDone has begun waits in Remove(), so its context is alive. gRPC
+  // runs no callback on the thread that cancels.
+  MutexLock lock(&mutex_);
+  int cancelled = 0;
+  for (StreamWriter* writer : writers_) {
+    if (!writer->StuckSince(since)) continue;
+    writer->context_->TryCancel();
+    ++cancelled;
+  }
+  return cancelled;
+}
+
+int StreamWatch::open() const {
+  MutexLock lock(&mutex_);
+  return static_cast<int>(writers_.size());
+}
+
+void StreamWatch::Add(StreamWriter* writer) {
+  MutexLock lock(&mutex_);
+  writers_.insert(writer);
+}
+
+void StreamWatch::Remove(StreamWriter* writer) {
+  MutexLock lock(&mutex_);
+  writers_.erase(writer);
+}
+
+StreamWriter* StreamWriter::Start(const ServiceContext& services,
+                                  grpc::CallbackServerContext* context,
+                                  std::shared_ptr<OutputStream> stream, Admission::Ticket ticket) {
+  auto* writer = new StreamWriter(services, context, std::move(stream), std::move(ticket));
+  services.watch->Add(writer);
+  writer->Pump();
+  return writer;
+}
+
+StreamWriter::StreamWriter(const ServiceContext& services, grpc::CallbackServerContext* context,
+                           std::shared_ptr<OutputStream> stream, Admission::Ticket ticket)
+    : services_(services),
+      context_(context),
+      stream_(std::move(stream)),
+      deadline_(DeadlineOf(*context)),
+      ticket_(std::move(ticket)) {}
+
+void StreamWriter::Pump() {
+  if (const auto event = stream_->Pop()) {
+    Write(*event);
+  } else if (const auto status = stream_->status()) {
+    Finish(ToGrpc(*status, context_));
+  } else {
+    stream_->NotifyWhenReady([this] { services_.work->Post([this] { Pump(); }); });
+  }
+}
+
+void StreamWriter::Write(const GenerateEvent& event) {
+  if (const auto* started = std::get_if<StartedEvent>(&event)) model_ = started->model;
+  v1::GenerateResponse response;
+  ToProto(event, [this](int32_t id) { return services_.engine->TokenBytes(model_, id); },
+          &response);
+  if (const absl::Status status = SerializeMessage(response, &message_); !status.ok()) {
+    stream_->Cancel();
+    Finish(ToGrpc(status));
+    return;
+  }
+  writing_since_.store(std::chrono::steady_clock::now().time_since_epoch().count());
+  StartWrite(&message_);
+}
+
+void StreamWriter::OnWriteDone(bool ok) {
+  writing_since_.store(0);
+  if (ok) {
+    Pump();
+    return;
+  }
+  // The caller is gone: nobody reads the status, but gRPC wants one.
+  stream_->Cancel();
+  Finish(grpc::Status(grpc::StatusCode::CANCELLED, "the caller went away"));
+}
+
+void StreamWriter::OnCancel() {
+  // An expired deadline cancels the call as well. The engine watches the same deadline, and tells a
+  // turn that ran out of time from one that was given up.
+  if (deadline_.has_value() && std::chrono::steady_clock::now() >= *deadline_) return;
+  stream_->Cancel();
+}
+
+void StreamWriter::OnDone() {
+  services_.watch->Remove(this);
+  delete this;
+}
+
+bool StreamWriter::StuckSince(TimePoint since) const {
+  const Duration::rep ticks = writing_since_.load();
+  return ticks != 0 && ticks < since.time_since_epoch().count();
+}
+
+}  // namespace ssmd::server

@@ -1,0 +1,473 @@
+// See options.h. Limits are one table (LimitTable); other flags are declared by group.
+#include "server/options.h"
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <sstream>
+#include <variant>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "engine/base/status_macros.h"
+
+namespace ssmd::server {
+namespace {
+
+constexpr char kGroupModels[] = "Models";
+constexpr char kGroupCompute[] = "Compute";
+constexpr char kGroupListen[] = "Listeners and life cycle";
+constexpr char kGroupAccess[] = "Access and encryption";
+constexpr char kGroupEngineLimits[] = "Limits: states and turns";
+constexpr char kGroupRequestLimits[] = "Limits: one request";
+constexpr char kGroupServerLimits[] = "Limits: connections and process";
+constexpr char kGroupLog[] = "Logging";
+
+constexpr char kIntroduction[] =
+    "ssmd serves state-space language models over gRPC. A conversation is a session, and a\n"
+    "session is one small state that stays where it is computed: the next turn costs only its\n"
+    "new tokens.\n";
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  ssmd --model tales=deploy/models/tales-2m\n"
+    "  ssmd --model a=/models/a --model b=/models/b --model-option b.weights=bf16 --threads 8\n"
+    "  ssmd --config ssmd.toml        # model = [\"a=/models/a\"], max-tokens = 4096, ...\n"
+    "  ssmd --model /models/a --grpc-listen 0.0.0.0:50051 --tls-cert cert.pem --tls-key key.pem "
+    "\\\n"
+    "       --token-file tokens\n"
+    "Then: ssmctl --server 127.0.0.1:50051 generate --prompt \"Once upon a time\"";
+
+// Text values as they were given; turned into Options once CLI11 has parsed them all.
+struct RawOptions {
+  std::vector<std::string> models;
+  std::vector<std::string> model_options;
+  std::string device = "cpu";
+  std::string isa = "auto";
+  std::string grpc_listen = "127.0.0.1:50051";
+  std::string http_listen = "127.0.0.1:8080";
+  std::string state_slots = "auto";
+  std::string log_level = "info";
+  std::string log_format = "text";
+  // Read through doubles: seconds.
+  double slow_reader_timeout = 60;
+  double drain_timeout = 30;
+  double http_timeout = 30;
+};
+
+struct LimitRow {
+  const char* flag;
+  const char* group;
+  std::variant<int32_t*, int64_t*, double*> value;
+  double low;
+  double high;
+  const char* help;  // ends with the unit in brackets where there is one
+};
+
+std::vector<LimitRow> LimitTable(Options* o, RawOptions* raw) {
+  EngineLimits& engine = o->engine;
+  RequestLimits& request = o->request;
+  ServerLimits& server = o->server;
+  constexpr double kGi = 1 << 30;
+  return {
+      {"--state-bytes", kGroupEngineLimits, &engine.state_bytes, 1, 4096 * kGi,
+       "Memory of a model's slots where --state-slots is auto [bytes]"},
+      {"--token-budget", kGroupEngineLimits, &engine.token_budget, 1, 65536,
+       "Most tokens of one step, over all turns [tokens]"},
+      {"--max-running", kGroupEngineLimits, &engine.max_running, 1, 1 << 20,
+       "Turns in progress at once, per model"},
+      {"--max-waiting", kGroupEngineLimits, &engine.max_waiting, 0, 1 << 20,
+       "Turns that may wait for a slot, per model"},
+      {"--max-sessions", kGroupEngineLimits, &engine.max_sessions, 1, 1 << 30,
+       "Sessions, per tenant"},
+      {"--max-history-tokens", kGroupEngineLimits, &engine.max_history_tokens, 1, kGi,
+       "Longest history of a session [tokens]"},
+      {"--max-n", kGroupEngineLimits, &engine.max_choices, 1, 16, "Answers to one prompt (n)"},
+      {"--max-output-events", kGroupEngineLimits, &engine.output_events, 1, 65536,
+       "Events buffered for a reader before its turn pauses"},
+      {"--slow-reader-timeout", kGroupEngineLimits, &raw->slow_reader_timeout, 0.01, 86400,
+       "How long a turn stays paused for its reader before it ends [seconds]"},
+
+      {"--max-prompt-bytes", kGroupRequestLimits, &request.prompt_bytes, 1, kGi,
+       "Text of a prompt, all messages together [bytes]"},
+      {"--max-prompt-tokens", kGroupRequestLimits, &request.prompt_tokens, 1, kGi,
+       "Token ids of a prompt, or to detokenise"},
+      {"--max-score-tokens", kGroupRequestLimits, &request.score_tokens, 2, 1 << 24,
+       "Token ids to score; for text, its bytes"},
+      {"--max-tokens", kGroupRequestLimits, &request.max_tokens, 0, 1 << 30,
+       "What a request may set max_tokens to [tokens]"},
+      {"--max-messages", kGroupRequestLimits, &request.messages, 1, 1024,
+       "Chat messages of a prompt"},
+      {"--max-stop-strings", kGroupRequestLimits, &request.stop_strings, 0, 16, "Stop strings"},
+      {"--max-stop-string-bytes", kGroupRequestLimits, &request.stop_string_bytes, 1, 256,
+       "Length of a stop string [bytes]"},
+      {"--max-stop-tokens", kGroupRequestLimits, &request.stop_tokens, 0, 64, "Stop tokens"},
+      {"--max-logit-bias", kGroupRequestLimits, &request.logit_bias, 0, 1024,
+       "Entries of logit_bias"},
+
+      {"--max-message-bytes", kGroupServerLimits, &server.message_bytes, 1024, kGi,
+       "A gRPC message received [bytes]"},
+      {"--max-metadata-bytes", kGroupServerLimits, &server.metadata_bytes, 1024, 1 << 20,
+       "Metadata of a gRPC call [bytes]"},
+      {"--max-concurrent-streams", kGroupServerLimits, &server.concurrent_streams, 1, 1 << 20,
+       "Calls at once on one gRPC connection"},
+      {"--max-grpc-memory", kGroupServerLimits, &server.grpc_memory_bytes, 1 << 20, 4096 * kGi,
+       "Buffers of all gRPC connections together [bytes]"},
+      {"--max-requests", kGroupServerLimits, &server.requests, 1, 1 << 20,
+       "Generation calls at once, of all tenants"},
+      {"--max-tenant-requests", kGroupServerLimits, &server.tenant_requests, 1, 1 << 20,
+       "Generation calls at once, of one tenant"},
+      {"--max-http-connections", kGroupServerLimits, &server.http_connections, 1, 65536,
+       "HTTP connections at once"},
+      {"--max-http-header-bytes", kGroupServerLimits, &server.http_header_bytes, 1024, 1 << 20,
+       "Header of an HTTP request [bytes]"},
+      {"--max-http-body-bytes", kGroupServerLimits, &server.http_body_bytes, 0, kGi,
+       "Body of an HTTP request [bytes]"},
+      {"--http-timeout", kGroupServerLimits, &raw->http_timeout, 0.1, 3600,
+       "To read an HTTP request, to write its answer, and between two [seconds]"},
+      {"--drain-timeout", kGroupServerLimits, &raw->drain_timeout, 0, 86400,
+       "How long running turns may take to end after SIGTERM [seconds]"},
+  };
+}
+
+std::string Shown(double value) {
+  return value == std::floor(value) && std::abs(value) < 1e15 ? absl::StrFormat("%.0f", value)
+                                                              : absl::StrFormat("%g", value);
+}
+
+void AddLimit(CLI::App* app, const LimitRow& row) {
+  std::visit(
+      [&](auto* value) {
+        const std::string range = absl::StrCat(Shown(row.low), "..", Shown(row.high));
+        app->add_option(row.flag, *value, absl::StrCat(row.help, ", ", range))
+            ->group(row.group)
+            ->capture_default_str()
+            ->type_name("N")
+            ->check([low = row.low, high = row.high, range](const std::string& text) {
+              std::istringstream in(text);
+              double number = 0;
+              if (!(in >> number) || !in.eof() || !(number >= low && number <= high)) {
+                return absl::StrCat("must be a number in ", range, ", got ", text);
+              }
+              return std::string();
+            });
+      },
+      row.value);
+}
+
+void AddModelFlags(CLI::App* app, RawOptions* raw) {
+  app->add_option("--model", raw->models,
+                  "A model to serve: NAME=DIR, or DIR, which is named like its folder. DIR holds "
+                  "config.json, *.safetensors and, for text, tokenizer.json. Repeatable")
+      ->group(kGroupModels)
+      ->type_name("[NAME=]DIR")
+      ->allow_extra_args(false);
+  app->add_option("--model-option", raw->model_options,
+                  "NAME.weights=f32|bf16: how the matrices of model NAME are kept. Default: bf16 "
+                  "where the files are, else f32. Repeatable")
+      ->group(kGroupModels)
+      ->type_name("NAME.KEY=VALUE")
+      ->allow_extra_args(false);
+}
+
+void AddComputeFlags(CLI::App* app, Options* options, RawOptions* raw) {
+  app->add_option("--device", raw->device, "Where to compute; this version has cpu")
+      ->group(kGroupCompute)
+      ->type_name("NAME")
+      ->capture_default_str();
+  app->add_option("--isa", raw->isa,
+                  "Instruction set: auto, scalar, avx2, avx512. Pin it where replicas must agree "
+                  "to the last bit")
+      ->group(kGroupCompute)
+      ->type_name("NAME")
+      ->capture_default_str();
+  app->add_option("--threads", options->threads, "Compute threads; 0 is one per CPU, 0..1024")
+      ->group(kGroupCompute)
+      ->type_name("N")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  app->add_option("--state-slots", raw->state_slots,
+                  "Slots for states per model, working copies of running turns included; at "
+                  "least 2. auto: as many as fit --state-bytes")
+      ->group(kGroupEngineLimits)
+      ->type_name("N|auto")
+      ->capture_default_str();
+}
+
+void AddListenFlags(CLI::App* app, Options* options, RawOptions* raw) {
+  app->add_option("--grpc-listen", raw->grpc_listen, "gRPC address; port 0 picks a free one")
+      ->group(kGroupListen)
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
+  app->add_option("--http-listen", raw->http_listen,
+                  "HTTP address of /metrics, /healthz and /readyz; port 0 picks a free one")
+      ->group(kGroupListen)
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
+  app->add_option("--http-host", options->http_hosts,
+                  "A further host name by which HTTP may be called; addresses and localhost "
+                  "always may. Repeatable")
+      ->group(kGroupListen)
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  app->add_option("--ready-file", options->ready_file,
+                  "Written once the daemon serves: {\"grpc\": ADDRESS, \"http\": ADDRESS, "
+                  "\"pid\": N}")
+      ->group(kGroupListen)
+      ->type_name("FILE");
+}
+
+void AddAccessFlags(CLI::App* app, Options* options) {
+  app->add_option("--tls-cert", options->tls.certificate, "Certificate chain (PEM)")
+      ->group(kGroupAccess)
+      ->type_name("FILE");
+  app->add_option("--tls-key", options->tls.key, "Its private key (PEM)")
+      ->group(kGroupAccess)
+      ->type_name("FILE");
+  app->add_option("--tls-client-ca", options->tls.client_ca,
+                  "Require client certificates of this authority (PEM)")
+      ->group(kGroupAccess)
+      ->type_name("FILE");
+  app->add_option("--token-file", options->token_file,
+                  "Bearer tokens, one line each: TOKEN TENANT [admin]. Reloaded when it changes")
+      ->group(kGroupAccess)
+      ->type_name("FILE");
+  app->add_flag("--insecure", options->insecure,
+                "Allow plaintext, or no tokens, on an address that is not loopback")
+      ->group(kGroupAccess);
+}
+
+absl::Status Invalid(const std::string& message) { return absl::InvalidArgumentError(message); }
+
+bool IsModelName(std::string_view name) {
+  if (name.empty() || name.size() > 128) return false;
+  for (const char c : name) {
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_' && c != '-') {
+      return false;
+    }
+  }
+  return true;
+}
+
+absl::StatusOr<ModelArgument> ParseModel(const std::string& text) {
+  const size_t equals = text.find('=');
+  ModelArgument model;
+  if (equals != std::string::npos && IsModelName(std::string_view(text).substr(0, equals))) {
+    model.name = text.substr(0, equals);
+    model.directory = text.substr(equals + 1);
+  } else {
+    model.directory = text;
+    std::filesystem::path path = std::filesystem::path(text).lexically_normal();
+    if (!path.has_filename()) path = path.parent_path();  // "dir/"
+    model.name = path.filename().string();
+  }
+  if (model.directory.empty()) return Invalid(absl::StrCat("--model ", text, ": no folder given"));
+  if (!IsModelName(model.name) || model.name == "." || model.name == "..") {
+    return Invalid(absl::StrCat("--model ", text,
+                                ": a model's name has 1 to 128 characters of A-Z a-z 0-9 . _ -; "
+                                "give one with --model NAME=DIR"));
+  }
+  return model;
+}
+
+absl::Status ParseModels(const RawOptions& raw, Options* options) {
+  if (raw.models.empty()) {
+    return Invalid("no model to serve: give --model NAME=DIR (see --help)");
+  }
+  std::set<std::string> names;
+  for (const std::string& text : raw.models) {
+    SSMD_ASSIGN_OR_RETURN(ModelArgument model, ParseModel(text));
+    if (!names.insert(model.name).second) {
+      return Invalid(absl::StrCat("--model ", text, ": the name ", model.name, " is taken"));
+    }
+    options->models.push_back(std::move(model));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ParseModelOption(const std::string& text, Options* options) {
+  const size_t equals = text.find('=');
+  const size_t dot = equals == std::string::npos ? equals : text.rfind('.', equals);
+  if (dot == std::string::npos) {
+    return Invalid(absl::StrCat("--model-option ", text, ": expected NAME.weights=f32|bf16"));
+  }
+  const std::string name = text.substr(0, dot);
+  const std::string key = text.substr(dot + 1, equals - dot - 1);
+  const std::string value = text.substr(equals + 1);
+  ModelArgument* model = nullptr;
+  for (ModelArgument& candidate : options->models) {
+    if (candidate.name == name) model = &candidate;
+  }
+  if (model == nullptr) {
+    return Invalid(absl::StrCat("--model-option ", text, ": no --model is named ", name));
+  }
+  if (key != "weights") {
+    return Invalid(absl::StrCat("--model-option ", text, ": the only option is weights"));
+  }
+  if (value == "f32") {
+    model->weights = kernels::WeightFormat::kF32;
+  } else if (value == "bf16") {
+    model->weights = kernels::WeightFormat::kBf16;
+  } else if (value == "q8" || value == "q4") {
+    return Invalid(absl::StrCat("--model-option ", text, ": ", value,
+                                " is not available in this version; use f32 or bf16"));
+  } else {
+    return Invalid(absl::StrCat("--model-option ", text, ": weights must be f32 or bf16"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ParseCompute(const RawOptions& raw, Options* options) {
+  if (raw.device != "cpu") {
+    return Invalid(absl::StrCat("--device ", raw.device,
+                                " is not available in this version; use --device cpu"));
+  }
+  if (raw.isa == "auto") return absl::OkStatus();
+  options->isa = kernels::ParseIsa(raw.isa);
+  if (!options->isa.has_value()) {
+    return Invalid(absl::StrCat("--isa must be auto, scalar, avx2 or avx512, got ", raw.isa));
+  }
+  std::vector<std::string> supported;
+  for (const kernels::Isa isa : kernels::SupportedIsas()) {
+    if (isa == *options->isa) return absl::OkStatus();
+    supported.emplace_back(kernels::IsaName(isa));
+  }
+  return Invalid(
+      absl::StrCat("--isa ", raw.isa, ": this CPU has only ", absl::StrJoin(supported, ", ")));
+}
+
+absl::Status ParseStateSlots(const RawOptions& raw, Options* options) {
+  if (raw.state_slots == "auto") return absl::OkStatus();
+  int32_t slots = 0;
+  if (!absl::SimpleAtoi(raw.state_slots, &slots) || slots < 2 || slots > (1 << 20)) {
+    return Invalid(
+        absl::StrCat("--state-slots must be auto or in 2..1048576, got ", raw.state_slots));
+  }
+  options->engine.state_slots = slots;
+  return absl::OkStatus();
+}
+
+absl::Status CheckListener(const char* flag, const std::string& text, const Options& options,
+                           ListenAddress* address) {
+  auto parsed = ParseListenAddress(text);
+  if (!parsed.ok()) return Invalid(absl::StrCat(flag, " ", parsed.status().message()));
+  *address = *std::move(parsed);
+  if (IsLoopbackHost(address->host) || options.insecure) return absl::OkStatus();
+  if (!options.tls.enabled()) {
+    return Invalid(absl::StrCat(flag, " ", text,
+                                " is reachable from other machines, and would be plaintext: give "
+                                "--tls-cert and --tls-key, or --insecure if that is meant"));
+  }
+  if (options.token_file.empty()) {
+    return Invalid(absl::StrCat(flag, " ", text,
+                                " is reachable from other machines, and would serve anyone: give "
+                                "--token-file, or --insecure if that is meant"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ParseAccess(const RawOptions& raw, Options* options) {
+  if (options->tls.certificate.empty() != options->tls.key.empty()) {
+    return Invalid("--tls-cert and --tls-key go together");
+  }
+  if (!options->tls.client_ca.empty() && !options->tls.enabled()) {
+    return Invalid("--tls-client-ca needs --tls-cert and --tls-key");
+  }
+  SSMD_RETURN_IF_ERROR(
+      CheckListener("--grpc-listen", raw.grpc_listen, *options, &options->grpc_listen));
+  return CheckListener("--http-listen", raw.http_listen, *options, &options->http_listen);
+}
+
+absl::Status ParseLogging(const RawOptions& raw, Options* options) {
+  static const std::map<std::string, LogLevel> kLevels = {{"debug", LogLevel::kDebug},
+                                                          {"info", LogLevel::kInfo},
+                                                          {"warn", LogLevel::kWarn},
+                                                          {"error", LogLevel::kError}};
+  const auto level = kLevels.find(raw.log_level);
+  if (level == kLevels.end()) {
+    return Invalid(
+        absl::StrCat("--log-level must be debug, info, warn or error, got ", raw.log_level));
+  }
+  options->log_level = level->second;
+  if (raw.log_format != "text" && raw.log_format != "json") {
+    return Invalid(absl::StrCat("--log-format must be text or json, got ", raw.log_format));
+  }
+  options->log_format = raw.log_format == "json" ? LogFormat::kJson : LogFormat::kText;
+  return absl::OkStatus();
+}
+
+Duration ToDuration(double seconds) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
+
+absl::Status Finish(const RawOptions& raw, Options* options) {
+  SSMD_RETURN_IF_ERROR(ParseModels(raw, options));
+  for (const std::string& text : raw.model_options) {
+    SSMD_RETURN_IF_ERROR(ParseModelOption(text, options));
+  }
+  SSMD_RETURN_IF_ERROR(ParseCompute(raw, options));
+  SSMD_RETURN_IF_ERROR(ParseStateSlots(raw, options));
+  SSMD_RETURN_IF_ERROR(ParseAccess(raw, options));
+  SSMD_RETURN_IF_ERROR(ParseLogging(raw, options));
+  options->server.slow_reader_timeout = ToDuration(raw.slow_reader_timeout);
+  options->engine.slow_reader_timeout = options->server.slow_reader_timeout;
+  options->server.drain_timeout = ToDuration(raw.drain_timeout);
+  options->server.http_timeout = ToDuration(raw.http_timeout);
+  options->request.choices = options->engine.max_choices;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+CommandLine ParseCommandLine(int argc, const char* const* argv) {
+  Options options;
+  RawOptions raw;
+  CLI::App app{kIntroduction, "ssmd"};
+  app.footer(kExamples);
+  app.get_formatter()->column_width(44);
+  app.set_version_flag("--version", std::string("ssmd " SSMD_VERSION));
+  app.set_config("--config", "", "Read options from FILE: name = value, names without dashes")
+      ->type_name("FILE");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  AddModelFlags(&app, &raw);
+  AddComputeFlags(&app, &options, &raw);
+  AddListenFlags(&app, &options, &raw);
+  AddAccessFlags(&app, &options);
+  for (const LimitRow& row : LimitTable(&options, &raw)) AddLimit(&app, row);
+  app.add_option("--log-level", raw.log_level, "debug, info, warn or error")
+      ->group(kGroupLog)
+      ->type_name("NAME")
+      ->capture_default_str();
+  app.add_option("--log-format", raw.log_format, "text (key=value) or json, on standard error")
+      ->group(kGroupLog)
+      ->type_name("NAME")
+      ->capture_default_str();
+
+  CommandLine result;
+  try {  // CLI11 reports by exceptions; they end here
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    std::ostringstream out;
+    std::ostringstream err;
+    result.exit_code = app.exit(success, out, err);
+    result.output = out.str();
+    return result;
+  } catch (const CLI::ParseError& error) {
+    result.exit_code = 2;
+    result.error = absl::StrCat("ssmd: ", error.what(), " (see ssmd --help)\n");
+    return result;
+  }
+  if (const absl::Status status = Finish(raw, &options); !status.ok()) {
+    result.exit_code = 2;
+    result.error = absl::StrCat("ssmd: ", status.message(), "\n");
+    return result;
+  }
+  result.options = std::move(options);
+  return result;
+}
+
+}  // namespace ssmd::server

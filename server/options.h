@@ -1,0 +1,60 @@
+// The command line: every flag and every limit of the daemon, checked, with defaults and help.
+// `--config FILE` reads the same options, one `name = value` a line.
+#ifndef SSMD_SERVER_OPTIONS_H_
+#define SSMD_SERVER_OPTIONS_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "kernels/device.h"
+#include "server/access/listen_address.h"
+#include "server/limits.h"
+#include "server/telemetry/log.h"
+
+namespace ssmd::server {
+
+struct ModelArgument {
+  std::string name;
+  std::string directory;
+  std::optional<kernels::WeightFormat> weights;
+};
+
+struct TlsFiles {
+  std::string certificate;  // PEM; empty: plaintext
+  std::string key;
+  std::string client_ca;  // empty: clients need no certificate
+  bool enabled() const { return !certificate.empty(); }
+};
+
+struct Options {
+  std::vector<ModelArgument> models;
+  std::optional<kernels::Isa> isa;  // absent: the best that this CPU has
+  int threads = 0;                  // 0: one per CPU
+  ListenAddress grpc_listen{"127.0.0.1", 50051};
+  ListenAddress http_listen{"127.0.0.1", 8080};
+  std::vector<std::string> http_hosts;  // further names that the Host header may carry
+  std::string ready_file;
+  std::string token_file;
+  TlsFiles tls;
+  bool insecure = false;
+  EngineLimits engine;
+  RequestLimits request;
+  ServerLimits server;
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
+};
+
+// What a command line asks for: to run (`options` is set), or to print and exit.
+struct CommandLine {
+  std::optional<Options> options;
+  int exit_code = 0;
+  std::string output;  // for standard output (--help, --version)
+  std::string error;   // for standard error
+};
+CommandLine ParseCommandLine(int argc, const char* const* argv);
+
+}  // namespace ssmd::server
+
+#endif  // SSMD_SERVER_OPTIONS_H_
