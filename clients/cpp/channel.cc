@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <optional>
+#include <utility>
 
 namespace ssmd::client {
 namespace {
@@ -98,6 +99,9 @@ Result<Connection> Connect(const ConnectOptions& options) {
   if (!IsUnixSocket(options.server) && !HostOf(options.server).has_value()) {
     return Invalid("the server must be HOST:PORT, got '" + options.server + "'");
   }
+  if (options.certificate_file.empty() != options.key_file.empty()) {
+    return Invalid("a client certificate and its key go together");
+  }
   auto token = FindToken(options);
   if (!token.ok()) return token.error();
 
@@ -105,10 +109,15 @@ Result<Connection> Connect(const ConnectOptions& options) {
   grpc::ChannelArguments arguments;
   if (options.tls) {
     grpc::SslCredentialsOptions ssl;
-    if (!options.ca_file.empty()) {
-      auto roots = ReadSmallFile(options.ca_file);
-      if (!roots.ok()) return roots.error();
-      ssl.pem_root_certs = std::move(roots).value();
+    const std::pair<const std::string*, std::string*> files[] = {
+        {&options.ca_file, &ssl.pem_root_certs},
+        {&options.certificate_file, &ssl.pem_cert_chain},
+        {&options.key_file, &ssl.pem_private_key}};
+    for (const auto& [path, contents] : files) {
+      if (path->empty()) continue;
+      auto text = ReadSmallFile(*path);
+      if (!text.ok()) return text.error();
+      *contents = std::move(text).value();
     }
     credentials = grpc::SslCredentials(ssl);
     if (!options.tls_server_name.empty()) {

@@ -1,7 +1,7 @@
 // A client of ssmd over gRPC, for programs in C++: the stubs of ssmd.v1 with connecting, tokens,
 // deadlines, cancellation and errors taken care of.
 //
-//     auto client = ssmd::client::Client::Create({.server = "127.0.0.1:7478"});
+//     auto client = ssmd::client::Client::Create({.server = "127.0.0.1:50051"});
 //     if (!client.ok()) …client.error().message…
 //     ssmd::v1::GenerateRequest request;
 //     request.set_text("Once upon a time");

@@ -1,0 +1,235 @@
+// `ssmctl chat`: a conversation in the terminal. It lives in a session at the server, so that every
+// turn costs only its new tokens. Ctrl-C stops the answer, not the program; the session is deleted
+// at the end unless it is to be kept.
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+
+#include "absl/strings/str_format.h"
+#include "clients/ssmctl/commands.h"
+#include "clients/ssmctl/generation_flags.h"
+#include "clients/ssmctl/generation_result.h"
+#include "clients/ssmctl/input.h"
+#include "clients/ssmctl/interrupt.h"
+#include "clients/ssmctl/text.h"
+
+namespace ssmd::ctl {
+namespace {
+
+constexpr const char* kExamples = R"(Examples:
+  ssmctl chat --temperature 0.8
+  ssmctl chat --system "You tell short stories." --max-tokens 200
+  ssmctl chat --keep               # prints the session's id at the end
+  ssmctl chat --session ID         # goes on with a kept session
+  printf 'Hello\nTell me more\n' | ssmctl chat --json
+Inside: /help, /info, /quit or Ctrl-D.)";
+
+constexpr const char* kHelp =
+    "/info  what the server holds of this conversation\n"
+    "/quit  leave (or Ctrl-D)\n"
+    "Ctrl-C stops an answer; the conversation is then as it was before your message.";
+
+struct Options {
+  GenerationFlags generation;
+  std::string session;
+  std::string system;
+  bool keep = false;
+};
+
+// The stop source of the answer in progress, shared with the thread that sees Ctrl-C.
+class Stopper {
+ public:
+  // A token for the next answer.
+  std::stop_token Renew() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    source_ = std::stop_source();
+    if (leaving_) source_.request_stop();
+    return source_.get_token();
+  }
+  void OnSignal(int signal) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (signal != SIGINT) leaving_ = true;
+    source_.request_stop();
+  }
+  bool leaving() const { return leaving_; }
+
+ private:
+  std::mutex mutex_;
+  std::stop_source source_;
+  std::atomic<bool> leaving_ = false;  // asked to end: SIGTERM or SIGHUP
+};
+
+class Chat {
+ public:
+  Chat(Context& context, const Options& options, v1::GenerateRequest base,
+       std::shared_ptr<client::Client> client, Interrupt* interrupt, Stopper* stopper)
+      : context_(context),
+        options_(options),
+        base_(std::move(base)),
+        client_(std::move(client)),
+        interrupt_(interrupt),
+        stopper_(stopper) {}
+
+  int Run() {
+    if (auto error = Open()) return context_.Fail(*error);
+    if (interactive_) Note(context_, "Type a message; /help for more, Ctrl-D to leave.");
+    std::string line;
+    while (!stopper_->leaving()) {
+      if (interactive_ && !context_.json) context_.PrintText("> ");
+      const auto outcome = reader_.Read(interrupt_->fd(), &line);
+      if (outcome == LineReader::Outcome::kEnd) break;
+      if (outcome == LineReader::Outcome::kWoken) {
+        interrupt_->Clear();
+        if (!stopper_->leaving()) Note(context_, "\n(Ctrl-D or /quit leaves)");
+        continue;
+      }
+      if (!OnLine(line)) break;
+    }
+    Close();
+    return status_;
+  }
+
+ private:
+  std::optional<client::Error> Open() {
+    if (!options_.session.empty()) {
+      auto session = client_->GetSession(options_.session, context_.CallOptions());
+      if (!session.ok()) return session.error();
+      session_id_ = session.value().session_id();
+      position_ = session.value().position();
+      return std::nullopt;
+    }
+    auto session = client_->CreateSession(base_.model(), context_.CallOptions());
+    if (!session.ok()) return session.error();
+    session_id_ = session.value().session_id();
+    created_ = true;
+    return std::nullopt;
+  }
+
+  void Close() {
+    if (interactive_ && !context_.json) context_.PrintText("\n");
+    if (!created_ || options_.keep) {
+      Note(context_, "Session kept. Go on with: ssmctl chat --session " + session_id_);
+      return;
+    }
+    if (auto error = client_->DeleteSession(session_id_)) status_ = context_.Fail(*error);
+  }
+
+  // False to leave.
+  bool OnLine(const std::string& line) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) return true;
+    if (line == "/quit") return false;
+    if (line == "/help") {
+      context_.PrintLine(kHelp);
+    } else if (line == "/info") {
+      Info();
+    } else if (line[0] == '/') {
+      Note(context_, "no such command; /help lists them");
+    } else if (FirstInvalidUtf8(line).has_value()) {
+      Note(context_, "the message is not UTF-8");
+    } else {
+      return Answer(line);
+    }
+    return true;
+  }
+
+  void Info() {
+    auto session = client_->GetSession(session_id_, context_.CallOptions());
+    if (!session.ok()) {
+      context_.Fail(session.error());
+      return;
+    }
+    const v1::Session& info = session.value();
+    context_.PrintLine(absl::StrFormat("session %s of %s: revision %d, %d tokens of history",
+                                       info.session_id(), info.model(), info.revision(),
+                                       info.position()));
+  }
+
+  v1::GenerateRequest RequestFor(const std::string& message) const {
+    v1::GenerateRequest request = base_;
+    request.set_session_id(session_id_);
+    auto* messages = request.mutable_messages();
+    if (!options_.system.empty() && position_ == 0) {
+      auto* system = messages->add_messages();
+      system->set_role(v1::CHAT_ROLE_SYSTEM);
+      system->set_content(options_.system);
+    }
+    auto* user = messages->add_messages();
+    user->set_role(v1::CHAT_ROLE_USER);
+    user->set_content(message);
+    return request;
+  }
+
+  // False when there is no point in going on.
+  bool Answer(const std::string& message) {
+    client::CallOptions call = context_.CallOptions();
+    call.cancel = stopper_->Renew();
+    GenerationResult result;
+    const auto error = client_->Generate(RequestFor(message), call, [&](const auto& event) {
+      result.Add(event);
+      if (!context_.json && event.has_delta()) context_.PrintText(event.delta().text());
+    });
+    if (!context_.json) context_.PrintText("\n");
+    if (!error.has_value()) {
+      position_ += result.final.usage().computed_tokens() + result.final.usage().generated_tokens();
+      status_ = kOk;
+      if (context_.json) PrintResult(result);
+      return true;
+    }
+    if (call.cancel.stop_requested()) {
+      interrupt_->Clear();
+      Note(context_, "(stopped; your message and the answer are forgotten)");
+      return true;
+    }
+    status_ = context_.Fail(*error);
+    return interactive_;
+  }
+
+  void PrintResult(const GenerationResult& result) const {
+    JsonWriter writer;
+    WriteResult(result, false, &writer);
+    context_.PrintJson(writer);
+  }
+
+  Context& context_;
+  const Options& options_;
+  const v1::GenerateRequest base_;  // everything but the session and the messages
+  const std::shared_ptr<client::Client> client_;
+  Interrupt* const interrupt_;
+  Stopper* const stopper_;
+  const bool interactive_ = ::isatty(STDIN_FILENO) == 1;
+  LineReader reader_;
+  std::string session_id_;
+  int64_t position_ = 0;  // of the session's history; 0: nothing was said yet
+  bool created_ = false;
+  int status_ = kOk;
+};
+
+int Run(Context& context, const Options& options) {
+  v1::GenerateRequest request;
+  if (auto problem = options.generation.Apply(&request)) return context.FailUsage(*problem);
+  if (FirstInvalidUtf8(options.system)) return context.FailUsage("--system is not UTF-8");
+  Stopper stopper;
+  Interrupt interrupt({SIGINT, SIGTERM, SIGHUP}, [&](int signal) { stopper.OnSignal(signal); });
+  auto client = context.Connect();
+  if (client == nullptr) return context.exit_code;
+  return Chat(context, options, std::move(request), std::move(client), &interrupt, &stopper).Run();
+}
+
+}  // namespace
+
+void AddChatCommand(CLI::App& app, Context& context) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("chat", "Talk with the model; the server keeps the state");
+  command->footer(kExamples);
+  command->add_option("-s,--session", options->session, "Go on with this session");
+  command->add_option("--system", options->system, "What the model is told first");
+  command->add_flag("--keep", options->keep, "Do not delete the session at the end");
+  options->generation.AddTo(command);
+  command->callback([&context, options] { context.exit_code = Run(context, *options); });
+}
+
+}  // namespace ssmd::ctl

@@ -1,0 +1,112 @@
+// `ssmctl score`: log-probabilities of given tokens, each given all before it.
+#include <cmath>
+#include <memory>
+
+#include "absl/strings/str_format.h"
+#include "clients/ssmctl/commands.h"
+#include "clients/ssmctl/generation_result.h"
+#include "clients/ssmctl/input.h"
+#include "clients/ssmctl/text.h"
+
+namespace ssmd::ctl {
+namespace {
+
+constexpr const char* kExamples = R"(Examples:
+  ssmctl score --text "The cat sat on the mat."
+  ssmctl score --tokens 1,2,3 --json             # {"logprobs": [of 2, of 3], …}
+  ssmctl score --json --top 5 < held-out.txt)";
+
+struct Options {
+  std::string model;
+  std::optional<std::string> text;
+  std::string tokens;
+  bool parse_special = false;
+  std::optional<int32_t> top;
+};
+
+std::optional<std::string> MakeRequest(Options* options, v1::ScoreRequest* request) {
+  request->set_model(options->model);
+  if (options->parse_special) request->set_parse_special(true);
+  if (options->top) request->set_top_logprobs(*options->top);
+  if (!options->tokens.empty()) {
+    const auto ids = ParseTokenIds(options->tokens);
+    if (!ids) return "--tokens takes token ids like 1,2,3, got '" + options->tokens + "'";
+    for (const int32_t id : *ids) request->mutable_token_ids()->add_ids(id);
+    return std::nullopt;
+  }
+  if (auto problem = ResolveText("--text", &options->text)) return problem;
+  if (!options->text) return "nothing to score: give --text TEXT, --tokens 1,2,3 or a pipe";
+  request->set_text(*options->text);
+  return std::nullopt;
+}
+
+double SumOf(const v1::ScoreResponse& response) {
+  double sum = 0;
+  for (const auto& detail : response.logprobs()) sum += detail.token().logprob();
+  return sum;
+}
+
+void PrintJson(const Context& context, const v1::ScoreResponse& response, bool with_top) {
+  const double sum = SumOf(response);
+  JsonWriter writer;
+  writer.BeginObject().Key("logprobs").BeginArray();
+  for (const auto& detail : response.logprobs()) writer.Float(detail.token().logprob());
+  writer.EndArray();
+  writer.Key("token_ids").Ids(response.token_ids());
+  writer.Key("sum_logprob").Double(sum);
+  writer.Key("perplexity").Double(std::exp(-sum / response.logprobs_size()));
+  writer.Key("numerics_profile").String(response.numerics_profile());
+  if (with_top) {
+    writer.Key("details");
+    WriteTokenDetails({response.logprobs().begin(), response.logprobs().end()}, &writer);
+  }
+  context.PrintJson(writer.EndObject());
+}
+
+void PrintTable(const Context& context, const v1::ScoreResponse& response) {
+  for (const auto& detail : response.logprobs()) {
+    std::string line = absl::StrFormat("%8d %10.4f  %s", detail.token().token_id(),
+                                       detail.token().logprob(), LossyUtf8(detail.token().token()));
+    // A token may hold a newline of its own; the table has one token a line.
+    for (size_t at; (at = line.find('\n')) != std::string::npos;) line.replace(at, 1, "\\n");
+    context.PrintLine(line);
+  }
+  const double mean = SumOf(response) / response.logprobs_size();
+  context.PrintLine(absl::StrFormat("%d tokens scored: %.4f nats a token, perplexity %.3f",
+                                    response.logprobs_size(), -mean, std::exp(-mean)));
+}
+
+int Run(Context& context, Options& options) {
+  v1::ScoreRequest request;
+  if (auto problem = MakeRequest(&options, &request)) return context.FailUsage(*problem);
+  const auto client = context.Connect();
+  if (client == nullptr) return context.exit_code;
+  const auto response = client->Score(request, context.CallOptions());
+  if (!response.ok()) return context.Fail(response.error());
+  if (context.json) {
+    PrintJson(context, response.value(), options.top.has_value());
+  } else {
+    PrintTable(context, response.value());
+  }
+  return kOk;
+}
+
+}  // namespace
+
+void AddScoreCommand(CLI::App& app, Context& context) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("score", "How likely the model finds a text");
+  command->footer(kExamples);
+  command->add_option("-m,--model", options->model, "Name of the model");
+  auto* text = command->add_option_function<std::string>(
+      "--text,--prompt", [options](const std::string& value) { options->text = value; },
+      "The text; - or a pipe: standard input");
+  command->add_option("--tokens", options->tokens, "Token ids: 1,2,3 (at least two)")
+      ->excludes(text);
+  command->add_flag("--parse-special", options->parse_special,
+                    "Recognise special tokens written out in the text");
+  command->add_option("--top", options->top, "With --json: this many alternatives to each token");
+  command->callback([&context, options] { context.exit_code = Run(context, *options); });
+}
+
+}  // namespace ssmd::ctl
