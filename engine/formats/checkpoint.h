@@ -1,0 +1,41 @@
+// The tensors of a model folder: model.safetensors, or the shards that model.safetensors.index.json
+// names.
+//
+// Shards are plain file names within the folder, and the index must agree with them: each tensor in
+// exactly the shard it is mapped to, none twice, none unlisted. The files stay mapped, and must not
+// be changed, while the Checkpoint lives. Immutable and thread-safe; move-only.
+#ifndef SSMD_ENGINE_FORMATS_CHECKPOINT_H_
+#define SSMD_ENGINE_FORMATS_CHECKPOINT_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/formats/mapped_file.h"
+#include "engine/formats/safetensors.h"
+
+namespace ssmd {
+
+inline constexpr size_t kMaxShards = 1024;
+
+class Checkpoint {
+ public:
+  // NOT_FOUND where the folder holds neither file; INVALID_ARGUMENT where a file is not what it
+  // should be, naming the file.
+  static absl::StatusOr<Checkpoint> Open(const std::string& directory);
+
+  const std::vector<TensorInfo>& tensors() const { return tensors_; }  // ascending by name
+  const TensorInfo* Find(std::string_view name) const;                 // null when absent
+
+ private:
+  Checkpoint(std::vector<MappedFile> files, std::vector<TensorInfo> tensors)
+      : files_(std::move(files)), tensors_(std::move(tensors)) {}
+
+  std::vector<MappedFile> files_;  // what the tensors point into
+  std::vector<TensorInfo> tensors_;
+};
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_FORMATS_CHECKPOINT_H_
