@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# Installs the Debian 12 packages that ssmd needs, and nothing else. Does nothing, quickly and without
+# privileges, where they are there already. Works as root, and through sudo for others.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# To run a built ssmd and ssmctl.
+runtime_packages=(
+  libabsl20220623 libfmt9 libgrpc++1.51 libpcre2-8-0 libprometheus-cpp-core1.0 libprotobuf32
+  libspdlog1.10 libssl3 libutf8proc2
+)
+# To build them and their tests.
+build_packages=(
+  ccache cmake g++ git libabsl-dev libbenchmark-dev libboost-dev libcli11-dev libfmt-dev libgmock-dev
+  libgrpc++-dev libgtest-dev libpcre2-dev libprotobuf-dev libspdlog-dev libssl-dev libutf8proc-dev
+  ninja-build openssl pkg-config prometheus-cpp-dev protobuf-compiler protobuf-compiler-grpc
+  rapidjson-dev
+)
+# For the checks of `tests/run.sh --all`: fuzzers, thread-safety analysis, format, lint.
+lint_packages=(clang clang-format clang-tidy libclang-rt-14-dev)
+
+usage() {
+  cat <<'USAGE'
+usage: deploy/install-deps.sh [--runtime | --test | --all] [--list]
+
+  (nothing)   what building and running ssmd takes
+  --runtime   only the shared libraries that a built ssmd needs
+  --test      and a Prometheus to test against, unpacked into build/tools: its package is not
+              installed, because that would start a service
+  --all       and clang, clang-format, clang-tidy and libFuzzer, for tests/run.sh --all
+  --list      print the package names and do nothing
+USAGE
+}
+
+say() { printf 'install-deps: %s\n' "$*"; }
+
+packages=("${runtime_packages[@]}" "${build_packages[@]}")
+with_prometheus=false
+list_only=false
+for argument in "$@"; do
+  case $argument in
+    --runtime) packages=("${runtime_packages[@]}") ;;
+    --test) with_prometheus=true ;;
+    --all) packages+=("${lint_packages[@]}") with_prometheus=true ;;
+    --list) list_only=true ;;
+    --help | -h) usage && exit 0 ;;
+    *) usage >&2 && exit 2 ;;
+  esac
+done
+
+if $list_only; then
+  printf '%s\n' "${packages[@]}"
+  exit 0
+fi
+
+release=$( (. /etc/os-release && echo "${VERSION_CODENAME:-unknown}") 2>/dev/null || echo unknown)
+if [[ $release != bookworm ]]; then
+  missing_tools=()
+  for tool in cmake ninja g++ pkg-config protoc grpc_cpp_plugin; do
+    command -v "$tool" >/dev/null || missing_tools+=("$tool")
+  done
+  say "this is not Debian 12 (bookworm), so nothing is installed. The packages, by their Debian names:" >&2
+  printf '  %s\n' "${packages[*]}" >&2
+  if ((${#missing_tools[@]} > 0)); then
+    say "install their like, and then try again; not found: ${missing_tools[*]}" >&2
+    exit 1
+  fi
+  say "the build tools are there; going on." >&2
+  exit 0
+fi
+
+# The packages among the arguments that are not installed, one a line.
+missing_of() {
+  comm -23 <(printf '%s\n' "$@" | sort -u) \
+    <(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null |
+      sed -n 's/^installed //p' | sort -u)
+}
+
+# Runs a command whose output matters only if it fails.
+quietly() {
+  local log
+  log=$(mktemp)
+  if ! "$@" >"$log" 2>&1; then
+    cat "$log" >&2
+    rm -f "$log"
+    say "failed: $*" >&2
+    return 1
+  fi
+  rm -f "$log"
+}
+
+# Runs apt-get with the privileges that installing takes.
+privileged_apt_get() {
+  local elevate=()
+  if [[ $(id -u) -ne 0 ]]; then
+    if ! command -v sudo >/dev/null; then
+      say "installing packages takes root, and there is no sudo here. As root, run:" >&2
+      say "  apt-get update && apt-get install --no-install-recommends ${missing[*]}" >&2
+      return 1
+    fi
+    elevate=(sudo)
+  fi
+  quietly "${elevate[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq -y -o DPkg::Lock::Timeout=300 "$@"
+}
+
+# A package source that has nothing to do with ssmd may be out of order: installing tells.
+update_lists() {
+  privileged_apt_get update || say "going on with the package lists at hand" >&2
+}
+
+mapfile -t missing < <(missing_of "${packages[@]}")
+if ((${#missing[@]} > 0)); then
+  say "installing ${#missing[@]} packages and what they need: ${missing[*]}"
+  update_lists
+  privileged_apt_get install --no-install-recommends "${missing[@]}"
+fi
+
+prometheus_dir=$root/build/tools/prometheus
+if $with_prometheus && ! command -v prometheus >/dev/null && [[ ! -x $prometheus_dir/usr/bin/prometheus ]]; then
+  say "unpacking Debian's Prometheus into build/tools"
+  mkdir -p "$prometheus_dir"
+  apt-cache show prometheus >/dev/null 2>&1 || update_lists
+  (cd "$prometheus_dir" && quietly apt-get -qq download prometheus && dpkg-deb -x prometheus_*.deb .) ||
+    say "no Prometheus: the test that wants one will be skipped" >&2
+  rm -f "$prometheus_dir"/prometheus_*.deb
+fi

@@ -1,0 +1,145 @@
+#!/usr/bin/env bash
+# Installs what the tests need, builds the release preset, runs every test, and says at the end how many
+# ran, what was skipped and why. Fails if anything failed.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+
+usage() {
+  cat <<'USAGE'
+usage: tests/run.sh [--all] [ctest arguments…]
+
+  (nothing)   every test, in the release build
+  --all       then also: format and lint; a clang build with thread-safety analysis; the tests under
+              AddressSanitizer with UBSan and under ThreadSanitizer; every fuzzer for
+              SSMD_FUZZ_SECONDS (60) seconds; the benchmarks
+  others      go to ctest, for example: tests/run.sh -R Tokenizer, tests/run.sh -L unit
+
+SSMD_TEST_DATA names a folder of larger test data (tokenizers, texts, weights); the default is
+../shared/data beside the clone. Tests that want it are skipped by name where it is absent.
+USAGE
+}
+
+all=false
+ctest_arguments=()
+for argument in "$@"; do
+  case $argument in
+    --all) all=true ;;
+    --help | -h) usage && exit 0 ;;
+    *) ctest_arguments+=("$argument") ;;
+  esac
+done
+
+jobs=$(nproc)
+fuzz_seconds=${SSMD_FUZZ_SECONDS:-60}
+if [[ -z ${SSMD_TEST_DATA:-} && -d $root/../shared/data ]]; then
+  SSMD_TEST_DATA=$(cd "$root/../shared/data" && pwd)
+  export SSMD_TEST_DATA
+fi
+export PATH=$PATH:$root/build/tools/prometheus/usr/bin
+
+passed=0 failed=0 skipped=0
+failures=()
+
+say() { printf '\n== %s (%d min %02d s)\n' "$*" $((SECONDS / 60)) $((SECONDS % 60)); }
+
+# Counts a check that is one command, and goes on if it fails.
+check() {
+  local name=$1
+  shift
+  say "$name"
+  if "$@"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    failures+=("$name")
+  fi
+}
+
+configure_and_build() {
+  local preset=$1
+  shift
+  mkdir -p "build/$preset"
+  cmake --preset "$preset" >"build/$preset/configure.log" 2>&1 || {
+    cat "build/$preset/configure.log"
+    return 1
+  }
+  cmake --build --preset "$preset" --parallel "$jobs" "$@"
+}
+
+# Adds up what ctest wrote and prints which tests were skipped and why. Fails if a test failed.
+read_results() {
+  local preset=$1 summary ran bad skips
+  summary=$(awk -f tests/junit_summary.awk "build/$preset/tests.xml")
+  read -r ran bad skips <<<"$summary"
+  passed=$((passed + ran - bad)) failed=$((failed + bad)) skipped=$((skipped + skips))
+  printf '\n%s: %d tests ran, %d failed, %d were skipped\n' "$preset" "$ran" "$bad" "$skips"
+  tail -n +2 <<<"$summary"
+  ((bad == 0))
+}
+
+# Runs ctest on a preset's build.
+run_tests() {
+  local preset=$1 runner=() status=0
+  shift
+  # ThreadSanitizer of GCC 12 cannot place its shadow where addresses are randomised widely.
+  if [[ $preset == tsan ]] && setarch --addr-no-randomize true 2>/dev/null; then
+    runner=(setarch --addr-no-randomize)
+  fi
+  rm -f "build/$preset/tests.xml"
+  "${runner[@]}" ctest --test-dir "build/$preset" --parallel "$jobs" --output-on-failure \
+    --no-tests=error --output-junit tests.xml "$@" || status=$?
+  read_results "$preset" || status=1
+  ((status == 0)) || failures+=("tests of the $preset preset")
+}
+
+build_and_test() {
+  local preset=$1
+  shift
+  say "building the $preset preset"
+  if configure_and_build "$preset"; then
+    say "testing the $preset preset"
+    run_tests "$preset" "$@"
+  else
+    failed=$((failed + 1))
+    failures+=("build of the $preset preset")
+  fi
+}
+
+run_thread_sanitizer() {
+  say "building the tsan preset"
+  if ! configure_and_build tsan; then
+    failed=$((failed + 1))
+    failures+=("build of the tsan preset")
+    return
+  fi
+  local ours='^(golden_test|unit_(kernels|base|formats|text|state|models|sample|schedule)_test)$'
+  say "ThreadSanitizer: kernels and engine, nothing suppressed"
+  TSAN_OPTIONS=halt_on_error=1 run_tests tsan --label-regex "$ours"
+  say "ThreadSanitizer: the rest, system libraries suppressed by name (tests/tsan.supp)"
+  TSAN_OPTIONS="halt_on_error=1 suppressions=$root/tests/tsan.supp" \
+    run_tests tsan --label-exclude "$ours|^lint$"
+}
+
+run_everything_else() {
+  check "thread-safety analysis: the dev preset, by clang" configure_and_build dev
+  check "clang-tidy" tests/lint/clang_tidy.sh build/dev
+  build_and_test asan --label-exclude '^lint$'
+  run_thread_sanitizer
+  check "building the fuzzers" configure_and_build fuzz
+  for fuzzer in build/fuzz/bin/*_fuzz; do
+    check "fuzzing: $(basename "$fuzzer"), $fuzz_seconds s" tests/fuzz/run.sh "$fuzzer" "$fuzz_seconds"
+  done
+  check "benchmarks" tests/bench/run.sh
+}
+
+say "packages"
+if $all; then deploy/install-deps.sh --all; else deploy/install-deps.sh --test; fi
+
+build_and_test release "${ctest_arguments[@]}"
+if $all; then run_everything_else; fi
+
+say "done"
+for failure in "${failures[@]}"; do printf 'FAILED: %s\n' "$failure"; done
+printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+((failed == 0 && ${#failures[@]} == 0))
