@@ -1,0 +1,76 @@
+#include "engine/models/config_object.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace ssmd {
+std::optional<JsonValue> ConfigObject::Find(std::string_view key) const {
+  if (!object_) return std::nullopt;
+  const std::optional<JsonValue> value = object_->Find(key);
+  if (value && value->is_null()) return std::nullopt;
+  return value;
+}
+
+absl::StatusOr<int64_t> ConfigObject::CheckInt(std::string_view key, JsonValue value, int64_t min,
+                                               int64_t max) const {
+  const std::optional<int64_t> number = value.AsInt();
+  if (number && *number >= min && *number <= max) return *number;
+  return Error(key, absl::StrCat("must be a whole number in [", min, ", ", max, "], got ",
+                                 value.Describe()));
+}
+
+absl::StatusOr<int64_t> ConfigObject::Int(std::string_view key, int64_t min, int64_t max) const {
+  const auto value = Find(key);
+  if (!value) return Error(key, "is missing");
+  return CheckInt(key, *value, min, max);
+}
+
+absl::StatusOr<int64_t> ConfigObject::IntOr(std::string_view key, int64_t fallback, int64_t min,
+                                            int64_t max) const {
+  const auto value = Find(key);
+  if (!value) return fallback;
+  return CheckInt(key, *value, min, max);
+}
+
+absl::StatusOr<double> ConfigObject::NumberOr(std::string_view key, double fallback, double min,
+                                              double max) const {
+  const auto value = Find(key);
+  if (!value) return fallback;
+  const std::optional<double> number = value->AsDouble();
+  if (number && *number >= min && *number <= max) return *number;
+  return Error(key,
+               absl::StrCat("must be a number in [", min, ", ", max, "], got ", value->Describe()));
+}
+
+absl::StatusOr<std::optional<bool>> ConfigObject::Bool(std::string_view key) const {
+  const auto value = Find(key);
+  if (!value) return std::optional<bool>();
+  const std::optional<bool> flag = value->AsBool();
+  if (flag) return flag;
+  return Error(key, absl::StrCat("must be true or false, got ", value->Describe()));
+}
+
+absl::StatusOr<std::string> ConfigObject::StringOr(std::string_view key,
+                                                   std::string_view fallback) const {
+  const auto value = Find(key);
+  if (!value) return std::string(fallback);
+  const std::optional<std::string_view> text = value->AsString();
+  if (text) return std::string(*text);
+  return Error(key, absl::StrCat("must be a string, got ", value->Describe()));
+}
+
+absl::StatusOr<ConfigObject> ConfigObject::Object(std::string_view key) const {
+  std::string prefix = absl::StrCat(prefix_, std::string(key), ".");
+  const auto value = Find(key);
+  if (!value) return ConfigObject(std::nullopt, std::move(prefix));
+  if (value->is_object()) return ConfigObject(value, std::move(prefix));
+  return Error(key, absl::StrCat("must be an object, got ", value->Describe()));
+}
+
+absl::Status ConfigObject::Error(std::string_view key, std::string_view reason) const {
+  return absl::InvalidArgumentError(
+      absl::StrCat(prefix_, std::string(key), " ", std::string(reason)));
+}
+
+}  // namespace ssmd

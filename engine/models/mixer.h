@@ -1,0 +1,71 @@
+// What a family of state-space layers must give to take part in a language model.
+//
+// To add one: a file in mixers/ with a MixerFamily and its Mixer, a line in registry.cc, a test.
+// The model around it (embedding, norms, residual stream, head) and everything above know layers by
+// this interface alone.
+//
+// Life of a Mixer: Bind (names and shapes only) → DeclareState → Prepare (reads weights) → Forward,
+// any number of times, on the thread that owns the device.
+#ifndef SSMD_ENGINE_MODELS_MIXER_H_
+#define SSMD_ENGINE_MODELS_MIXER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/models/tensor_binder.h"
+#include "engine/models/weight_loader.h"
+#include "engine/state/layout.h"
+#include "engine/state/state_pool.h"
+#include "kernels/device.h"
+
+namespace ssmd {
+
+// One layer's share of a step. `x` and `residual` do not overlap.
+struct MixerStep {
+  kernels::Device* device = nullptr;
+  const StatePool* pool = nullptr;
+  const kernels::Segment* segments = nullptr;
+  int64_t segment_count = 0;
+  int64_t rows = 0;
+  const float* x = nullptr;   // (rows, d_model): the normalised input
+  float* residual = nullptr;  // (rows, d_model): the layer's output is added to it
+  float* scratch = nullptr;   // rows × MixerFamily::scratch_floats_per_row() floats, any content
+};
+
+// One layer.
+class Mixer {
+ public:
+  virtual ~Mixer() = default;
+
+  // Appends the layer's fields to `layout` and remembers where they lie.
+  virtual void DeclareState(int layer, StateLayout* layout) = 0;
+
+  // Reads the bound tensors and computes what derives from them, in double precision where the
+  // maths wants it.
+  virtual absl::Status Prepare(WeightLoader* loader) = 0;
+
+  virtual void Forward(const MixerStep& step) const = 0;
+};
+
+// What the layers of one model have in common: the mixer's part of config.json.
+class MixerFamily {
+ public:
+  virtual ~MixerFamily() = default;
+
+  // One line with all that changes a logit; part of the model's fingerprint.
+  virtual std::string Describe() const = 0;
+
+  virtual int64_t scratch_floats_per_row() const = 0;
+
+  // A layer whose tensors are called `prefix` + name. Never null; mismatches go to the binder. A
+  // layer that was bound with mismatches must not be prepared. The family must outlive the layer.
+  virtual std::unique_ptr<Mixer> Bind(const std::string& prefix, TensorBinder* binder) const = 0;
+};
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_MODELS_MIXER_H_

@@ -1,0 +1,308 @@
+#include "engine/models/mixers/mamba.h"
+
+#include <cmath>
+#include <utility>
+
+#include "engine/base/status_macros.h"
+#include "engine/models/mixers/mamba_config.h"
+
+namespace ssmd {
+namespace {
+
+// The tensors of one layer in the checkpoint. Biases are null where the layer has none.
+struct MambaTensors {
+  const TensorInfo* in_proj = nullptr;        // (2 d_inner, d_model): x, then z
+  const TensorInfo* in_proj_bias = nullptr;   // (2 d_inner)
+  const TensorInfo* conv = nullptr;           // (d_inner, 1, conv_width)
+  const TensorInfo* conv_bias = nullptr;      // (d_inner)
+  const TensorInfo* x_proj = nullptr;         // (dt_rank + 2 state, d_inner): dt, B, C
+  const TensorInfo* dt_proj = nullptr;        // (d_inner, dt_rank)
+  const TensorInfo* dt_proj_bias = nullptr;   // (d_inner)
+  const TensorInfo* a_log = nullptr;          // (d_inner, state)
+  const TensorInfo* d = nullptr;              // (d_inner)
+  const TensorInfo* out_proj = nullptr;       // (d_model, d_inner)
+  const TensorInfo* out_proj_bias = nullptr;  // (d_model)
+};
+
+MambaTensors BindTensors(const MambaConfig& config, const std::string& prefix,
+                         TensorBinder* binder) {
+  const int64_t inner = config.d_inner;
+  const auto require = [&](const char* name, std::vector<int64_t> shape) {
+    return binder->Require(prefix + name, shape);
+  };
+  const auto matrix = [&](const char* name, int64_t outputs, int64_t inputs) {
+    return binder->RequireMatrix(prefix + name, outputs, inputs);
+  };
+  const bool bias = config.bias.value_or(binder->Has(prefix + "in_proj.bias"));
+  const bool conv_bias = config.conv_bias.value_or(binder->Has(prefix + "conv1d.bias"));
+  MambaTensors t;
+  t.in_proj = matrix("in_proj.weight", 2 * inner, config.d_model);
+  if (bias) t.in_proj_bias = require("in_proj.bias", {2 * inner});
+  t.conv = require("conv1d.weight", {inner, 1, config.conv_width});
+  if (conv_bias) t.conv_bias = require("conv1d.bias", {inner});
+  t.x_proj = matrix("x_proj.weight", config.dt_rank + 2 * config.state_size, inner);
+  t.dt_proj = matrix("dt_proj.weight", inner, config.dt_rank);
+  t.dt_proj_bias = require("dt_proj.bias", {inner});
+  t.a_log = require("A_log", {inner, config.state_size});
+  t.d = require("D", {inner});
+  t.out_proj = matrix("out_proj.weight", config.d_model, inner);
+  if (bias) t.out_proj_bias = require("out_proj.bias", {config.d_model});
+  return t;
+}
+
+// −exp(A_log) as (channel blocks, state, channels of a block): the order of the SSM state. The
+// padding of the last block stays zero.
+absl::StatusOr<kernels::Buffer> LoadA(const MambaConfig& config, const TensorInfo& a_log,
+                                      WeightLoader* loader) {
+  SSMD_ASSIGN_OR_RETURN(const std::vector<float> logs, loader->Values(a_log));
+  constexpr int64_t kBlock = kernels::kChannelBlock;
+  std::vector<float> a(
+      static_cast<size_t>(kernels::PaddedChannels(config.d_inner) * config.state_size));
+  for (int64_t c = 0; c < config.d_inner; ++c) {
+    for (int64_t n = 0; n < config.state_size; ++n) {
+      const int64_t index = c * config.state_size + n;
+      const auto value =
+          static_cast<float>(-std::exp(static_cast<double>(logs[static_cast<size_t>(index)])));
+      if (!std::isfinite(value)) return WeightLoader::NotFinite("exp of " + a_log.name, index);
+      const int64_t block = c / kBlock;
+      a[static_cast<size_t>((block * config.state_size + n) * kBlock + c % kBlock)] = value;
+    }
+  }
+  return loader->Upload(a, a_log.name);
+}
+
+// (channels, 1, width) of the checkpoint to the (width, channels) of the kernels.
+absl::StatusOr<kernels::Buffer> LoadConv(const MambaConfig& config, const TensorInfo& conv,
+                                         WeightLoader* loader) {
+  SSMD_ASSIGN_OR_RETURN(const std::vector<float> values, loader->Values(conv));
+  std::vector<float> taps(values.size());
+  for (int64_t c = 0; c < config.d_inner; ++c) {
+    for (int64_t w = 0; w < config.conv_width; ++w) {
+      taps[static_cast<size_t>(w * config.d_inner + c)] =
+          values[static_cast<size_t>(c * config.conv_width + w)];
+    }
+  }
+  return loader->Upload(taps, conv.name);
+}
+
+// An empty buffer, whose data is null, where the layer has no such bias.
+absl::StatusOr<kernels::Buffer> LoadBias(const TensorInfo* bias, WeightLoader* loader) {
+  if (bias == nullptr) return kernels::Buffer();
+  return loader->Vector(*bias);
+}
+
+class MambaMixer final : public Mixer {
+ public:
+  MambaMixer(const MambaConfig& config, MambaTensors tensors)
+      : config_(config), tensors_(tensors) {}
+
+  void DeclareState(int layer, StateLayout* layout) override;
+  absl::Status Prepare(WeightLoader* loader) override;
+  void Forward(const MixerStep& step) const override;
+
+ private:
+  // Activations of a step, in the scratch memory.
+  struct Scratch {
+    float* xz;   // (rows, 2 d_inner)
+    float* u;    // (rows, d_inner): after convolution; then y
+    float* dbc;  // (rows, dt_rank + 2 state)
+    float* dt;   // (rows, d_inner)
+  };
+  int64_t dbc_width() const { return config_.dt_rank + 2 * config_.state_size; }
+  Scratch Divide(const MixerStep& step) const;
+
+  void Convolve(const MixerStep& step, const Scratch& s) const;
+  void Select(const MixerStep& step, const Scratch& s) const;
+  void Normalise(const MixerStep& step, float* x, int64_t cols) const;
+  void Scan(const MixerStep& step, const Scratch& s) const;
+  void Project(const MixerStep& step, const Scratch& s) const;
+
+  const MambaConfig& config_;
+  MambaTensors tensors_;  // until Prepare has read them
+  size_t ring_offset_ = 0;
+  size_t ssm_offset_ = 0;
+
+  kernels::PackedMatrix in_proj_, x_proj_, dt_proj_, out_proj_;
+  kernels::Buffer in_proj_bias_, conv_, conv_bias_, dt_proj_bias_, a_, d_, out_proj_bias_;
+};
+
+void MambaMixer::DeclareState(int layer, StateLayout* layout) {
+  ring_offset_ =
+      layout->Add(layer, "conv", StateKind::kConvRing, {config_.conv_width - 1, config_.d_inner});
+  ssm_offset_ = layout->Add(layer, "ssm", StateKind::kSsm,
+                            {kernels::PaddedChannels(config_.d_inner) / kernels::kChannelBlock,
+                             config_.state_size, kernels::kChannelBlock});
+}
+
+absl::Status MambaMixer::Prepare(WeightLoader* loader) {
+  SSMD_ASSIGN_OR_RETURN(in_proj_, loader->Matrix(*tensors_.in_proj));
+  SSMD_ASSIGN_OR_RETURN(in_proj_bias_, LoadBias(tensors_.in_proj_bias, loader));
+  SSMD_ASSIGN_OR_RETURN(conv_, LoadConv(config_, *tensors_.conv, loader));
+  SSMD_ASSIGN_OR_RETURN(conv_bias_, LoadBias(tensors_.conv_bias, loader));
+  SSMD_ASSIGN_OR_RETURN(x_proj_, loader->Matrix(*tensors_.x_proj));
+  SSMD_ASSIGN_OR_RETURN(dt_proj_, loader->Matrix(*tensors_.dt_proj));
+  SSMD_ASSIGN_OR_RETURN(dt_proj_bias_, loader->Vector(*tensors_.dt_proj_bias));
+  SSMD_ASSIGN_OR_RETURN(a_, LoadA(config_, *tensors_.a_log, loader));
+  SSMD_ASSIGN_OR_RETURN(d_, loader->Vector(*tensors_.d));
+  SSMD_ASSIGN_OR_RETURN(out_proj_, loader->Matrix(*tensors_.out_proj));
+  SSMD_ASSIGN_OR_RETURN(out_proj_bias_, LoadBias(tensors_.out_proj_bias, loader));
+  tensors_ = MambaTensors();
+  return absl::OkStatus();
+}
+
+MambaMixer::Scratch MambaMixer::Divide(const MixerStep& step) const {
+  Scratch s;
+  s.xz = step.scratch;
+  s.u = s.xz + step.rows * 2 * config_.d_inner;
+  s.dt = s.u + step.rows * config_.d_inner;
+  s.dbc = s.dt + step.rows * config_.d_inner;
+  return s;
+}
+
+void MambaMixer::Forward(const MixerStep& step) const {
+  const Scratch s = Divide(step);
+  kernels::MatMulParams in;
+  in.x = step.x;
+  in.x_stride = config_.d_model;
+  in.rows = step.rows;
+  in.w = &in_proj_;
+  in.bias = in_proj_bias_.as<float>();
+  in.out = s.xz;
+  in.out_stride = 2 * config_.d_inner;
+  step.device->MatMul(in);
+
+  Convolve(step, s);
+  Select(step, s);
+  Scan(step, s);
+  Project(step, s);
+}
+
+void MambaMixer::Convolve(const MixerStep& step, const Scratch& s) const {
+  kernels::ConvSiluParams conv;
+  conv.segments = step.segments;
+  conv.segment_count = step.segment_count;
+  conv.channels = config_.d_inner;
+  conv.width = config_.conv_width;
+  conv.x = s.xz;
+  conv.x_stride = 2 * config_.d_inner;
+  conv.weight = conv_.as<float>();
+  conv.bias = conv_bias_.as<float>();
+  conv.ring = step.pool->field(ring_offset_);
+  conv.out = s.u;
+  conv.out_stride = config_.d_inner;
+  step.device->ConvSilu(conv);
+}
+
+// dt, B and C from the convolved input.
+void MambaMixer::Select(const MixerStep& step, const Scratch& s) const {
+  kernels::MatMulParams select;
+  select.x = s.u;
+  select.x_stride = config_.d_inner;
+  select.rows = step.rows;
+  select.w = &x_proj_;
+  select.out = s.dbc;
+  select.out_stride = dbc_width();
+  step.device->MatMul(select);
+
+  if (config_.dt_bc_norm_eps) {
+    Normalise(step, s.dbc, config_.dt_rank);
+    Normalise(step, s.dbc + config_.dt_rank, config_.state_size);
+    Normalise(step, s.dbc + config_.dt_rank + config_.state_size, config_.state_size);
+  }
+
+  kernels::MatMulParams dt;
+  dt.x = s.dbc;
+  dt.x_stride = dbc_width();
+  dt.rows = step.rows;
+  dt.w = &dt_proj_;
+  dt.bias = dt_proj_bias_.as<float>();
+  dt.out = s.dt;
+  dt.out_stride = config_.d_inner;
+  step.device->MatMul(dt);
+}
+
+void MambaMixer::Normalise(const MixerStep& step, float* x, int64_t cols) const {
+  kernels::RmsNormParams norm;
+  norm.x = x;
+  norm.x_stride = dbc_width();
+  norm.eps = static_cast<float>(*config_.dt_bc_norm_eps);
+  norm.rows = step.rows;
+  norm.cols = cols;
+  norm.out = x;
+  norm.out_stride = dbc_width();
+  step.device->RmsNorm(norm);
+}
+
+void MambaMixer::Scan(const MixerStep& step, const Scratch& s) const {
+  kernels::SelectiveScanParams scan;
+  scan.segments = step.segments;
+  scan.segment_count = step.segment_count;
+  scan.channels = config_.d_inner;
+  scan.state_size = config_.state_size;
+  scan.x = s.u;
+  scan.x_stride = config_.d_inner;
+  scan.dt = s.dt;
+  scan.dt_stride = config_.d_inner;
+  scan.b = s.dbc + config_.dt_rank;
+  scan.b_stride = dbc_width();
+  scan.c = s.dbc + config_.dt_rank + config_.state_size;
+  scan.c_stride = dbc_width();
+  scan.z = s.xz + config_.d_inner;
+  scan.z_stride = 2 * config_.d_inner;
+  scan.a = a_.as<float>();
+  scan.d = d_.as<float>();
+  scan.state = step.pool->field(ssm_offset_);
+  scan.y = s.u;
+  scan.y_stride = config_.d_inner;
+  step.device->SelectiveScan(scan);
+}
+
+void MambaMixer::Project(const MixerStep& step, const Scratch& s) const {
+  kernels::MatMulParams out;
+  out.x = s.u;
+  out.x_stride = config_.d_inner;
+  out.rows = step.rows;
+  out.w = &out_proj_;
+  out.bias = out_proj_bias_.as<float>();
+  out.add = step.residual;
+  out.add_stride = config_.d_model;
+  out.out = step.residual;
+  out.out_stride = config_.d_model;
+  step.device->MatMul(out);
+}
+
+class MambaFamily final : public MixerFamily {
+ public:
+  explicit MambaFamily(const MambaConfig& config) : config_(config) {}
+
+  std::string Describe() const override { return config_.Describe(); }
+  int64_t scratch_floats_per_row() const override {
+    return 4 * config_.d_inner + config_.dt_rank + 2 * config_.state_size;
+  }
+  std::unique_ptr<Mixer> Bind(const std::string& prefix, TensorBinder* binder) const override {
+    return std::make_unique<MambaMixer>(config_, BindTensors(config_, prefix, binder));
+  }
+
+ private:
+  const MambaConfig config_;
+};
+
+absl::StatusOr<std::unique_ptr<MixerFamily>> Parse(const ModelConfig& config,
+                                                   const ConfigObject& root, bool falcon) {
+  SSMD_ASSIGN_OR_RETURN(const MambaConfig mamba, ParseMambaConfig(config, root, falcon));
+  return std::make_unique<MambaFamily>(mamba);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MixerFamily>> ParseMamba(const ModelConfig& config,
+                                                        const ConfigObject& root) {
+  return Parse(config, root, false);
+}
+
+absl::StatusOr<std::unique_ptr<MixerFamily>> ParseFalconMamba(const ModelConfig& config,
+                                                              const ConfigObject& root) {
+  return Parse(config, root, true);
+}
+
+}  // namespace ssmd

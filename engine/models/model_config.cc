@@ -1,0 +1,126 @@
+#include "engine/models/model_config.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "engine/base/status_macros.h"
+#include "engine/formats/quoted.h"
+
+namespace ssmd {
+namespace {
+
+constexpr double kDefaultNormEps = 1e-5;
+constexpr double kMaxNormEps = 1;
+constexpr size_t kMaxEosTokens = 64;
+
+// Token ids beyond the vocabulary are dropped: library defaults put them into files of small
+// models, and they can be neither fed nor sampled.
+absl::Status AppendTokenIds(const ConfigObject& root, std::string_view key, int64_t vocabulary,
+                            std::vector<int32_t>* ids) {
+  const auto value = root.Find(key);
+  if (!value) return absl::OkStatus();
+  std::vector<JsonValue> entries;
+  if (value->is_array()) {
+    for (const JsonValue entry : value->elements()) entries.push_back(entry);
+  } else {
+    entries.push_back(*value);
+  }
+  if (entries.size() > kMaxEosTokens) {
+    return root.Error(key, absl::StrCat("lists more than ", kMaxEosTokens, " tokens"));
+  }
+  for (const JsonValue entry : entries) {
+    const auto id = entry.AsInt();
+    if (!id) return root.Error(key, absl::StrCat("must be a token id, got ", entry.Describe()));
+    if (*id >= 0 && *id < vocabulary) ids->push_back(static_cast<int32_t>(*id));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RequireTrueOrAbsent(const ConfigObject& root, std::string_view key,
+                                 std::string_view otherwise) {
+  SSMD_ASSIGN_OR_RETURN(const std::optional<bool> flag, root.Bool(key));
+  return flag.value_or(true) ? absl::OkStatus() : root.Error(key, otherwise);
+}
+
+absl::Status ReadTokenIds(const ConfigObject& root, ModelConfig* config) {
+  std::vector<int32_t> bos;
+  SSMD_RETURN_IF_ERROR(AppendTokenIds(root, "bos_token_id", config->vocabulary, &bos));
+  if (!bos.empty()) config->bos_token_id = bos.front();
+  return AppendTokenIds(root, "eos_token_id", config->vocabulary, &config->eos_token_ids);
+}
+
+absl::StatusOr<ModelConfig> ParseHuggingFace(const ConfigObject& root) {
+  ModelConfig config;
+  config.spelling = ConfigSpelling::kHuggingFace;
+  SSMD_ASSIGN_OR_RETURN(config.architecture, root.StringOr("model_type", ""));
+  SSMD_ASSIGN_OR_RETURN(config.d_model, root.Int("hidden_size", 1, kMaxModelWidth));
+  SSMD_ASSIGN_OR_RETURN(config.layers, root.Int("num_hidden_layers", 1, kMaxLayers));
+  SSMD_ASSIGN_OR_RETURN(config.vocabulary, root.Int("vocab_size", 1, kMaxVocabulary));
+  SSMD_ASSIGN_OR_RETURN(config.norm_eps,
+                        root.NumberOr("layer_norm_epsilon", kDefaultNormEps, 0, kMaxNormEps));
+  SSMD_ASSIGN_OR_RETURN(config.tied_head, root.Bool("tie_word_embeddings"));
+  SSMD_ASSIGN_OR_RETURN(const std::string activation, root.StringOr("hidden_act", "silu"));
+  if (activation != "silu") {
+    return root.Error("hidden_act", absl::StrCat("must be \"silu\", got ", Quoted(activation)));
+  }
+  SSMD_RETURN_IF_ERROR(ReadTokenIds(root, &config));
+  return config;
+}
+
+absl::Status RefuseAttentionAndMlp(const ConfigObject& root) {
+  SSMD_ASSIGN_OR_RETURN(const int64_t mlp, root.IntOr("d_intermediate", 0, 0, kMaxInnerWidth));
+  if (mlp > 0) return root.Error("d_intermediate", "asks for MLP layers, which are not supported");
+  const auto attention = root.Find("attn_layer_idx");
+  if (attention && (!attention->is_array() || !attention->elements().empty())) {
+    return root.Error("attn_layer_idx", "asks for attention layers, which are not supported");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ModelConfig> ParseOriginal(const ConfigObject& root) {
+  ModelConfig config;
+  config.spelling = ConfigSpelling::kOriginal;
+  SSMD_ASSIGN_OR_RETURN(const ConfigObject ssm, root.Object("ssm_cfg"));
+  SSMD_ASSIGN_OR_RETURN(const std::string layer, ssm.StringOr("layer", "Mamba1"));
+  if (layer != "Mamba1") {
+    return ssm.Error("layer", absl::StrCat("must be \"Mamba1\", got ", Quoted(layer)));
+  }
+  config.architecture = "mamba";
+  SSMD_RETURN_IF_ERROR(RefuseAttentionAndMlp(root));
+  SSMD_ASSIGN_OR_RETURN(config.d_model, root.Int("d_model", 1, kMaxModelWidth));
+  SSMD_ASSIGN_OR_RETURN(config.layers, root.Int("n_layer", 1, kMaxLayers));
+  SSMD_ASSIGN_OR_RETURN(const int64_t vocabulary, root.Int("vocab_size", 1, kMaxVocabulary));
+  SSMD_ASSIGN_OR_RETURN(const int64_t multiple,
+                        root.IntOr("pad_vocab_size_multiple", 8, 1, kMaxVocabulary));
+  config.vocabulary = (vocabulary + multiple - 1) / multiple * multiple;
+  config.norm_eps = kDefaultNormEps;  // these files do not name it
+  SSMD_ASSIGN_OR_RETURN(config.tied_head, root.Bool("tie_embeddings"));
+  SSMD_RETURN_IF_ERROR(ReadTokenIds(root, &config));
+  return config;
+}
+
+}  // namespace
+
+std::string ModelConfig::Describe() const {
+  return absl::StrFormat("%s d_model=%d layers=%d vocabulary=%d norm_eps=%.9g", architecture,
+                         d_model, layers, vocabulary, norm_eps);
+}
+
+absl::StatusOr<ModelConfig> ParseModelConfig(const ConfigObject& root) {
+  SSMD_RETURN_IF_ERROR(
+      RequireTrueOrAbsent(root, "rms_norm", "is false: LayerNorm models are not supported"));
+  SSMD_RETURN_IF_ERROR(root.Bool("residual_in_fp32").status());  // it always is, here
+  if (root.Has("model_type")) return ParseHuggingFace(root);
+  if (root.Has("d_model")) return ParseOriginal(root);
+  return root.Error("model_type", "is missing, and so is d_model of the original Mamba files");
+}
+
+absl::Status ParseGenerationConfig(const ConfigObject& root, ModelConfig* config) {
+  std::vector<int32_t> ids;
+  SSMD_RETURN_IF_ERROR(AppendTokenIds(root, "eos_token_id", config->vocabulary, &ids));
+  if (root.Has("eos_token_id")) config->eos_token_ids = std::move(ids);
+  return absl::OkStatus();
+}
+
+}  // namespace ssmd

@@ -1,0 +1,20 @@
+// The architectures that can be served, by the name that config.json gives them.
+#ifndef SSMD_ENGINE_MODELS_REGISTRY_H_
+#define SSMD_ENGINE_MODELS_REGISTRY_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "engine/models/config_object.h"
+#include "engine/models/mixer.h"
+#include "engine/models/model_config.h"
+
+namespace ssmd {
+
+// INVALID_ARGUMENT lists the known names where config.architecture is none of them.
+absl::StatusOr<std::unique_ptr<MixerFamily>> MakeMixerFamily(const ModelConfig& config,
+                                                             const ConfigObject& root);
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_MODELS_REGISTRY_H_

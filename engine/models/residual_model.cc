@@ -1,0 +1,155 @@
+#include "engine/models/residual_model.h"
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/status_macros.h"
+
+namespace ssmd {
+namespace {
+
+constexpr char kHead[] = "lm_head.weight";
+
+absl::Status Allocate(kernels::Device* device, int64_t rows, int64_t floats_per_row,
+                      kernels::Buffer* buffer) {
+  const auto bytes = static_cast<size_t>(rows * floats_per_row) * sizeof(float);
+  *buffer = device->Allocate(bytes);
+  if (*buffer) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat("no memory for activations of ", rows, " rows, ",
+                                                   bytes, " bytes: use a smaller token budget"));
+}
+
+// Hugging Face writes backbone.embeddings, the original files backbone.embedding; conversions mix
+// them, so the checkpoint decides.
+std::string EmbeddingName(ConfigSpelling spelling, const TensorBinder& binder) {
+  const std::string plural = "backbone.embeddings.weight";
+  const std::string singular = "backbone.embedding.weight";
+  if (spelling == ConfigSpelling::kHuggingFace)
+    return binder.Has(plural) || !binder.Has(singular) ? plural : singular;
+  return binder.Has(singular) || !binder.Has(plural) ? singular : plural;
+}
+
+bool SameTensor(const TensorInfo& a, const TensorInfo& b) {
+  return a.type == b.type && a.shape == b.shape && std::memcmp(a.data, b.data, a.bytes) == 0;
+}
+
+}  // namespace
+
+ResidualModel::ResidualModel(const ModelConfig& config, std::unique_ptr<MixerFamily> family,
+                             TensorBinder* binder)
+    : config_(config), family_(std::move(family)) {
+  embedding_tensor_ = binder->RequireMatrix(EmbeddingName(config_.spelling, *binder),
+                                            config_.vocabulary, config_.d_model);
+  for (int64_t i = 0; i < config_.layers; ++i) {
+    const std::string prefix = absl::StrCat("backbone.layers.", i, ".");
+    Layer layer;
+    layer.norm_tensor = binder->Require(prefix + "norm.weight", {config_.d_model});
+    layer.mixer = family_->Bind(prefix + "mixer.", binder);
+    layer.mixer->DeclareState(static_cast<int>(i), &layout_);
+    layers_.push_back(std::move(layer));
+  }
+  final_norm_tensor_ = binder->Require("backbone.norm_f.weight", {config_.d_model});
+  BindHead(binder);
+}
+
+// A configuration that does not say whether the head is tied leaves it to the tensors. Some files
+// hold the tied matrix twice.
+void ResidualModel::BindHead(TensorBinder* binder) {
+  if (!config_.tied_head.value_or(!binder->Has(kHead))) {
+    head_tensor_ = binder->RequireMatrix(kHead, config_.vocabulary, config_.d_model);
+    return;
+  }
+  const TensorInfo* copy = binder->Find(kHead);
+  if (copy == nullptr) return;
+  binder->Ignore(kHead);
+  if (embedding_tensor_ != nullptr && !SameTensor(*copy, *embedding_tensor_)) {
+    binder->AddProblem(kHead, "differs from the embedding that config.json ties it to");
+  }
+}
+
+absl::Status ResidualModel::Prepare(const ModelLoadOptions& options, kernels::Device* device,
+                                    WeightLoader* loader) {
+  device_ = device;
+  SSMD_RETURN_IF_ERROR(AllocateActivations(options));
+  SSMD_ASSIGN_OR_RETURN(embedding_, loader->Matrix(*embedding_tensor_));
+  for (Layer& layer : layers_) {
+    SSMD_ASSIGN_OR_RETURN(layer.norm, loader->Vector(*layer.norm_tensor));
+    SSMD_RETURN_IF_ERROR(layer.mixer->Prepare(loader));
+    layer.norm_tensor = nullptr;
+  }
+  SSMD_ASSIGN_OR_RETURN(final_norm_, loader->Vector(*final_norm_tensor_));
+  if (head_tensor_ != nullptr) {
+    SSMD_ASSIGN_OR_RETURN(own_head_, loader->Matrix(*head_tensor_));
+  }
+  head_ = head_tensor_ != nullptr ? &own_head_ : &embedding_;
+  embedding_tensor_ = final_norm_tensor_ = head_tensor_ = nullptr;
+  return absl::OkStatus();
+}
+
+absl::Status ResidualModel::AllocateActivations(const ModelLoadOptions& options) {
+  max_rows_ = options.max_rows;
+  max_logit_rows_ = options.max_logit_rows;
+  SSMD_RETURN_IF_ERROR(Allocate(device_, max_rows_, config_.d_model, &residual_));
+  SSMD_RETURN_IF_ERROR(Allocate(device_, max_rows_, config_.d_model, &normalised_));
+  SSMD_RETURN_IF_ERROR(Allocate(device_, max_rows_, family_->scratch_floats_per_row(), &scratch_));
+  return Allocate(device_, max_logit_rows_, config_.vocabulary, &logits_);
+}
+
+void ResidualModel::Forward(const Batch& batch, StatePool& pool) {
+  const int64_t rows = batch.rows();
+  kernels::EmbedParams embed;
+  embed.table = &embedding_;
+  embed.token_ids = batch.token_ids.data();
+  embed.rows = rows;
+  embed.out = residual_.as<float>();
+  device_->Embed(embed);
+
+  MixerStep step;
+  step.device = device_;
+  step.pool = &pool;
+  step.segments = batch.segments.data();
+  step.segment_count = static_cast<int64_t>(batch.segments.size());
+  step.rows = rows;
+  step.x = normalised_.as<float>();
+  step.residual = residual_.as<float>();
+  step.scratch = scratch_.as<float>();
+  for (const Layer& layer : layers_) {
+    Normalise(layer.norm, nullptr, rows);
+    layer.mixer->Forward(step);
+  }
+  if (!batch.logit_rows.empty()) {
+    Normalise(final_norm_, batch.logit_rows.data(), static_cast<int64_t>(batch.logit_rows.size()));
+  }
+}
+
+// Rows of the residual stream, those of `row_index` or all, into normalised_.
+void ResidualModel::Normalise(const kernels::Buffer& weight, const int32_t* row_index,
+                              int64_t rows) {
+  kernels::RmsNormParams norm;
+  norm.x = residual_.as<float>();
+  norm.x_stride = config_.d_model;
+  norm.row_index = row_index;
+  norm.weight = weight.as<float>();
+  norm.eps = static_cast<float>(config_.norm_eps);
+  norm.rows = rows;
+  norm.cols = config_.d_model;
+  norm.out = normalised_.as<float>();
+  norm.out_stride = config_.d_model;
+  device_->RmsNorm(norm);
+}
+
+const float* ResidualModel::Logits(int first, int count) {
+  kernels::MatMulParams head;
+  head.x = normalised_.as<float>() + int64_t{first} * config_.d_model;
+  head.x_stride = config_.d_model;
+  head.rows = count;
+  head.w = head_;
+  head.out = logits_.as<float>();
+  head.out_stride = config_.vocabulary;
+  device_->MatMul(head);
+  return logits_.as<float>();
+}
+
+}  // namespace ssmd

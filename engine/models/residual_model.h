@@ -1,0 +1,79 @@
+// The frame around any mixer: embedding → N × (norm → mixer, added to the residual stream) → norm →
+// head. Owns the weights outside of the mixers and the activations of one step.
+//
+// The residual stream is f32. Weights tied to the head are packed once, and used as a table by the
+// embedding and as a matrix by the head. Only rows whose logits are wanted pass the final norm.
+#ifndef SSMD_ENGINE_MODELS_RESIDUAL_MODEL_H_
+#define SSMD_ENGINE_MODELS_RESIDUAL_MODEL_H_
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/models/language_model.h"
+#include "engine/models/mixer.h"
+#include "engine/models/model_config.h"
+#include "engine/models/tensor_binder.h"
+#include "engine/models/weight_loader.h"
+#include "kernels/device.h"
+
+namespace ssmd {
+
+class ResidualModel final : public LanguageModel {
+ public:
+  // Names and shapes only; mismatches go to the binder, and then the model must not be prepared.
+  ResidualModel(const ModelConfig& config, std::unique_ptr<MixerFamily> family,
+                TensorBinder* binder);
+
+  // Reads the weights and allocates the activations. `device` must outlive the model.
+  absl::Status Prepare(const ModelLoadOptions& options, kernels::Device* device,
+                       WeightLoader* loader);
+  void set_info(ModelInfo info) { info_ = std::move(info); }
+
+  const MixerFamily& family() const { return *family_; }
+
+  const ModelInfo& info() const override { return info_; }
+  const StateLayout& state_layout() const override { return layout_; }
+  int max_rows() const override { return max_rows_; }
+  int max_logit_rows() const override { return max_logit_rows_; }
+  void Forward(const Batch& batch, StatePool& pool) override;
+  const float* Logits(int first, int count) override;
+
+ private:
+  struct Layer {
+    const TensorInfo* norm_tensor = nullptr;  // until Prepare has read it
+    kernels::Buffer norm;
+    std::unique_ptr<Mixer> mixer;
+  };
+
+  void BindHead(TensorBinder* binder);
+  absl::Status AllocateActivations(const ModelLoadOptions& options);
+  void Normalise(const kernels::Buffer& weight, const int32_t* row_index, int64_t rows);
+
+  const ModelConfig config_;
+  const std::unique_ptr<MixerFamily> family_;  // outlives the layers
+  std::vector<Layer> layers_;
+  StateLayout layout_;
+  ModelInfo info_;
+  kernels::Device* device_ = nullptr;
+  int max_rows_ = 0;
+  int max_logit_rows_ = 0;
+
+  const TensorInfo* embedding_tensor_ = nullptr;  // the tensors: until Prepare has read them
+  const TensorInfo* final_norm_tensor_ = nullptr;
+  const TensorInfo* head_tensor_ = nullptr;  // null where the head is tied to the embedding
+  kernels::PackedMatrix embedding_;
+  kernels::PackedMatrix own_head_;
+  const kernels::PackedMatrix* head_ = nullptr;
+  kernels::Buffer final_norm_;
+
+  kernels::Buffer residual_;    // (max_rows, d_model)
+  kernels::Buffer normalised_;  // (max_rows, d_model); after a step, what Logits() reads
+  kernels::Buffer scratch_;     // (max_rows, scratch_floats_per_row)
+  kernels::Buffer logits_;      // (max_logit_rows, vocabulary)
+};
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_MODELS_RESIDUAL_MODEL_H_

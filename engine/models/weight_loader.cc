@@ -1,0 +1,127 @@
+#include "engine/models/weight_loader.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/status_macros.h"
+#include "engine/formats/quoted.h"
+#include "kernels/number_format.h"
+
+namespace ssmd {
+namespace {
+
+constexpr size_t kChunkBytes = size_t{4} << 20;
+
+// Exclusive limits of the bits of a finite value, its sign apart.
+constexpr uint32_t kF32Limit = 0x7F800000;
+constexpr uint32_t kF32AsBf16Limit = 0x7F7F8000;  // from here on, rounding gives infinity
+constexpr uint32_t kBf16Limit = 0x7F80;
+constexpr uint32_t kF16Limit = 0x7C00;
+
+// First of `count` elements whose bits, without the sign, reach `limit`; −1 when none does.
+template <typename Bits>
+int64_t FirstBeyond(const std::byte* data, int64_t count, uint32_t limit) {
+  constexpr Bits kMagnitude = static_cast<Bits>(~Bits{0}) >> 1;
+  const auto magnitude = [data](int64_t i) {
+    Bits bits;
+    std::memcpy(&bits, data + static_cast<size_t>(i) * sizeof(Bits), sizeof(Bits));
+    return static_cast<Bits>(bits & kMagnitude);
+  };
+  Bits largest = 0;  // without an early exit, so that the compiler can vectorise
+  for (int64_t i = 0; i < count; ++i) largest = std::max(largest, magnitude(i));
+  if (largest < limit) return -1;
+  int64_t first = 0;
+  while (magnitude(first) < limit) ++first;
+  return first;
+}
+
+int64_t FirstNotFinite(TensorType type, bool kept_as_bf16, const std::byte* data, int64_t count) {
+  switch (type) {
+    case TensorType::kF32:
+      return FirstBeyond<uint32_t>(data, count, kept_as_bf16 ? kF32AsBf16Limit : kF32Limit);
+    case TensorType::kBf16:
+      return FirstBeyond<uint16_t>(data, count, kBf16Limit);
+    default:  // TensorBinder admits no type beside these and f16
+      return FirstBeyond<uint16_t>(data, count, kF16Limit);
+  }
+}
+
+kernels::MatrixSource SourceOf(const TensorInfo& tensor, int64_t outputs, int64_t inputs) {
+  using Type = kernels::MatrixSource::Type;
+  const Type type = tensor.type == TensorType::kF32    ? Type::kF32
+                    : tensor.type == TensorType::kBf16 ? Type::kBf16
+                                                       : Type::kF16;
+  return {tensor.data, type, outputs, inputs};
+}
+
+absl::Status NoMemory(const std::string& name, int64_t bytes) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("no memory for weight ", Quoted(name), " of ", bytes, " bytes"));
+}
+
+}  // namespace
+
+WeightLoader::WeightLoader(kernels::Device* device, kernels::WeightFormat format,
+                           int64_t bytes_total, Progress progress)
+    : device_(device), format_(format), bytes_total_(bytes_total), progress_(std::move(progress)) {}
+
+absl::Status WeightLoader::NotFinite(const std::string& name, int64_t index) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("weight ", Quoted(name), " is not finite at index ", index));
+}
+
+absl::Status WeightLoader::Examine(const TensorInfo& tensor, bool kept_as_bf16) {
+  const size_t element_bytes = TensorTypeBytes(tensor.type);
+  Sha256Hasher hasher;
+  for (size_t done = 0; done < tensor.bytes;) {
+    const size_t bytes = std::min(kChunkBytes, tensor.bytes - done);
+    const std::byte* chunk = tensor.data + done;
+    const int64_t bad = FirstNotFinite(tensor.type, kept_as_bf16, chunk,
+                                       static_cast<int64_t>(bytes / element_bytes));
+    if (bad >= 0) return NotFinite(tensor.name, static_cast<int64_t>(done / element_bytes) + bad);
+    hasher.Add(chunk, bytes);
+    done += bytes;
+    bytes_done_ += static_cast<int64_t>(bytes);
+    if (progress_) progress_(bytes_done_, bytes_total_);
+  }
+  digests_[tensor.name] = hasher.Finish();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<kernels::PackedMatrix> WeightLoader::Matrix(const TensorInfo& tensor) {
+  SSMD_RETURN_IF_ERROR(Examine(tensor, format_ == kernels::WeightFormat::kBf16));
+  kernels::PackedMatrix packed =
+      device_->Pack(SourceOf(tensor, tensor.shape[0], tensor.shape[1]), format_);
+  if (!packed.data) return NoMemory(tensor.name, tensor.elements * 4);
+  bytes_kept_ += static_cast<int64_t>(packed.bytes());
+  return packed;
+}
+
+absl::StatusOr<std::vector<float>> WeightLoader::Values(const TensorInfo& tensor) {
+  SSMD_RETURN_IF_ERROR(Examine(tensor, false));
+  const kernels::MatrixSource source = SourceOf(tensor, 1, tensor.elements);
+  std::vector<float> values(static_cast<size_t>(tensor.elements));
+  for (int64_t i = 0; i < tensor.elements; ++i) {
+    values[static_cast<size_t>(i)] = kernels::SourceElement(source, i);
+  }
+  return values;
+}
+
+absl::StatusOr<kernels::Buffer> WeightLoader::Vector(const TensorInfo& tensor) {
+  SSMD_ASSIGN_OR_RETURN(const std::vector<float> values, Values(tensor));
+  return Upload(values, tensor.name);
+}
+
+absl::StatusOr<kernels::Buffer> WeightLoader::Upload(const std::vector<float>& values,
+                                                     const std::string& name) {
+  const size_t bytes = values.size() * sizeof(float);
+  kernels::Buffer buffer = device_->Allocate(bytes);
+  if (!buffer) return NoMemory(name, static_cast<int64_t>(bytes));
+  device_->Copy(buffer.data(), reinterpret_cast<const std::byte*>(values.data()), bytes);
+  bytes_kept_ += static_cast<int64_t>(bytes);
+  return buffer;
+}
+
+}  // namespace ssmd

@@ -1,0 +1,69 @@
+// Moves bound tensors from a checkpoint to a device: the one place where weights are checked,
+// converted, packed and counted.
+//
+// Each tensor is read once for its check and digest and once more, from memory by then, to be
+// packed or copied. A value that is not finite in the format in which it is kept is
+// INVALID_ARGUMENT and named by tensor and index; memory that runs out is RESOURCE_EXHAUSTED. One
+// thread, at load time.
+#ifndef SSMD_ENGINE_MODELS_WEIGHT_LOADER_H_
+#define SSMD_ENGINE_MODELS_WEIGHT_LOADER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/formats/safetensors.h"
+#include "engine/models/fingerprint.h"
+#include "kernels/device.h"
+
+namespace ssmd {
+
+class WeightLoader {
+ public:
+  using Progress = std::function<void(int64_t bytes_done, int64_t bytes_total)>;
+
+  // `format` is how matrices are kept; everything else is kept as f32. `progress` may be null.
+  WeightLoader(kernels::Device* device, kernels::WeightFormat format, int64_t bytes_total,
+               Progress progress);
+
+  // A matrix (outputs, inputs), packed. REQUIRES: two dimensions.
+  absl::StatusOr<kernels::PackedMatrix> Matrix(const TensorInfo& tensor);
+
+  // All elements as f32, in host memory, for what is computed at load time.
+  absl::StatusOr<std::vector<float>> Values(const TensorInfo& tensor);
+
+  // Elements as f32 on the device, in the tensor's order.
+  absl::StatusOr<kernels::Buffer> Vector(const TensorInfo& tensor);
+
+  // `values` on the device; `name` is for errors.
+  absl::StatusOr<kernels::Buffer> Upload(const std::vector<float>& values, const std::string& name);
+
+  // Checks that an element derived from a weight is finite: INVALID_ARGUMENT otherwise.
+  static absl::Status NotFinite(const std::string& name, int64_t index);
+
+  kernels::WeightFormat format() const { return format_; }
+  int64_t bytes_kept() const { return bytes_kept_; }
+  // Digest of every tensor that was loaded, by name.
+  const std::map<std::string, Sha256>& digests() const { return digests_; }
+
+ private:
+  // Checks and digests a tensor's bytes.
+  absl::Status Examine(const TensorInfo& tensor, bool kept_as_bf16);
+
+  kernels::Device* device_;
+  kernels::WeightFormat format_;
+  int64_t bytes_total_;
+  Progress progress_;
+  int64_t bytes_done_ = 0;
+  int64_t bytes_kept_ = 0;
+  std::map<std::string, Sha256> digests_;
+};
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_MODELS_WEIGHT_LOADER_H_
