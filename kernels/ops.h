@@ -9,7 +9,8 @@
 //    then adds the runs in ascending order, then bias, then `add`. One accumulator per output.
 //  - The recurrence steps token by token, so a prompt prefilled in any chunks gives the bits that
 //    feeding it one token at a time gives.
-//  - No allocation, no exception, no libm call whose bits depend on the CPU.
+//  - No exception, no libm call whose bits depend on the CPU, and (cpu/) no allocation, except for
+//    Sample's scratch, once a vocabulary size.
 //
 // All pointers are device memory except where "host" is said. All preconditions are the caller's
 // (engine/models checks shapes at load time): an op does not return an error.
@@ -137,8 +138,8 @@ struct LogitAdjustment {
 //   take the largest of score + Gumbel(seed, choice, position, token id) in double, ties to the
 //   lowest id (kernels/random.h).
 // A row with a logit that is not finite (before adjustment) yields kNotFinite.
-// REQUIRES: vocabulary <= kMaxVocabulary; top_k <= vocabulary is not required; temperature, top_p,
-// min_p >= 0, min_p <= 1, repetition_penalty > 0 and `add` not NaN.
+// REQUIRES: vocabulary <= kMaxVocabulary; temperature, top_p,
+// min_p >= 0, min_p <= 1, repetition_penalty > 0 and `add` finite.
 inline constexpr double kMassOne = 0x1p40;
 inline constexpr int64_t kMaxVocabulary = int64_t{1} << 22;  // masses then sum within 63 bits
 struct SampleRow {

@@ -1,0 +1,278 @@
+// The CPU as a Device: cuts each op into shares for the pool's threads and hands them to the
+// kernels of the chosen instruction set. How an op is cut never shows in its result (ops.h): shares
+// are whole outputs, rows, channels or segments.
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cpu/float_mode.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/pack.h"
+#include "kernels/cpu/sample.h"
+#include "kernels/cpu/thread_pool.h"
+#include "kernels/device.h"
+#include "kernels/host_memory.h"
+
+namespace ssmd::kernels {
+namespace cpu {
+namespace {
+
+// Work below this many multiply-adds (or the like) is done by the caller alone: some 2 µs, which is
+// what calling on other threads takes.
+constexpr int64_t kSerialOps = 1 << 16;
+// An exponential in multiply-adds, for that comparison.
+constexpr int64_t kExpOps = 16;
+// With fewer rows than this for each thread, row shares would waste the weights that they load.
+constexpr int64_t kRowsPerThread = 24;
+
+int AvailableCpus() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
+}
+
+class CpuDevice final : public Device {
+ public:
+  CpuDevice(Isa isa, int threads)
+      : isa_(isa),
+        kernels_(KernelsFor(isa)),
+        pool_(threads),
+        scratch_(static_cast<size_t>(pool_.threads())) {}
+
+  std::string profile() const override { return "cpu/" + std::string(IsaName(isa_)); }
+  int threads() const override { return pool_.threads(); }
+
+  Buffer Allocate(size_t bytes) override { return AllocateHost(bytes); }
+  void Zero(std::byte* data, size_t bytes) override { std::memset(data, 0, bytes); }
+  void Copy(std::byte* to, const std::byte* from, size_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
+  PackedMatrix Pack(const MatrixSource& source, WeightFormat format) override {
+    return PackPanels(source, format, pool_);
+  }
+
+  void Embed(const EmbedParams& params) override;
+  void RmsNorm(const RmsNormParams& params) override;
+  void MatMul(const MatMulParams& params) override;
+  void ConvSilu(const ConvSiluParams& params) override;
+  void SelectiveScan(const SelectiveScanParams& params) override;
+  void Sample(const SampleParams& params) override;
+  void Logprobs(const LogprobParams& params) override;
+
+ private:
+  // Calls work(range) for shares of [0, count), in parallel where `ops` are worth it.
+  template <typename Work>
+  void ForShares(int64_t count, int64_t ops, const Work& work) {
+    ScopedFloatMode float_mode;
+    if (ops < kSerialOps || count < 2 || pool_.threads() == 1) {
+      work(Range{0, count});
+      return;
+    }
+    pool_.Run([&](int part) { work(ShareOf(count, part, pool_.threads())); });
+  }
+
+  bool SplitsRows(const MatMulParams& params) const;
+  void MultiplyPanels(const MatMulParams& params, Range panels, Range rows) const;
+  SampleScratch ScratchFor(int part, int64_t vocabulary);
+
+  const Isa isa_;
+  const KernelTable& kernels_;
+  ThreadPool pool_;
+  std::vector<Buffer> scratch_;  // of Sample, one a thread; grows to the largest vocabulary met
+};
+
+void CpuDevice::Embed(const EmbedParams& params) {
+  const int64_t width = params.table->inputs;
+  ForShares(params.rows, params.rows * width * 8, [&](Range rows) {
+    for (int64_t r = rows.begin; r < rows.end; ++r) {
+      UnpackRow(*params.table, params.token_ids[r], params.out + r * width);
+    }
+  });
+}
+
+void CpuDevice::RmsNorm(const RmsNormParams& params) {
+  ForShares(params.rows, params.rows * params.cols, [&](Range rows) {
+    for (int64_t r = rows.begin; r < rows.end; ++r) {
+      const int64_t i = params.row_index != nullptr ? params.row_index[r] : r;
+      kernels_.rms_norm({params.x + i * params.x_stride, params.weight, params.eps, params.cols,
+                         params.out + r * params.out_stride});
+    }
+  });
+}
+
+// Panels are the better share: each weight is then loaded by one thread only. But few panels may
+// share out unevenly, and then many rows share out better.
+bool CpuDevice::SplitsRows(const MatMulParams& params) const {
+  const int64_t threads = pool_.threads();
+  const int64_t panels = PanelCount(params.w->outputs);
+  const int64_t most = (panels + threads - 1) / threads;
+  const bool uneven = most * threads * 16 > panels * 17;
+  return uneven && params.rows >= kRowsPerThread * threads;
+}
+
+void CpuDevice::MultiplyPanels(const MatMulParams& params, Range panels, Range rows) const {
+  const PackedMatrix& w = *params.w;
+  const bool bf16 = w.format == WeightFormat::kBf16;
+  for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
+    const int64_t first = panel * kPanelOutputs;
+    PanelProduct product = {};
+    product.x = params.x;
+    product.x_stride = params.x_stride;
+    product.row_begin = rows.begin;
+    product.row_end = rows.end;
+    product.weights = w.data.data() + first * w.inputs * (bf16 ? 2 : 4);
+    product.bf16 = bf16;
+    product.inputs = w.inputs;
+    product.width = PanelWidth(w.outputs, panel, w.format);
+    product.outputs = std::min(kPanelOutputs, w.outputs - first);
+    product.bias = params.bias != nullptr ? params.bias + first : nullptr;
+    product.add = params.add != nullptr ? params.add + first : nullptr;
+    product.add_stride = params.add_stride;
+    product.out = params.out + first;
+    product.out_stride = params.out_stride;
+    kernels_.multiply_panel(product);
+  }
+}
+
+void CpuDevice::MatMul(const MatMulParams& params) {
+  const int64_t panels = PanelCount(params.w->outputs);
+  const int64_t ops = params.rows * params.w->outputs * params.w->inputs;
+  if (SplitsRows(params)) {
+    ForShares(params.rows, ops, [&](Range rows) {
+      MultiplyPanels(params, Range{0, panels}, rows);
+    });
+  } else {
+    ForShares(panels, ops, [&](Range share) {
+      MultiplyPanels(params, share, Range{0, params.rows});
+    });
+  }
+}
+
+// Rows of all segments, for the estimate of work.
+int64_t TokensOf(const Segment* segments, int64_t count) {
+  int64_t tokens = 0;
+  for (int64_t s = 0; s < count; ++s) tokens += segments[s].length;
+  return tokens;
+}
+
+void CpuDevice::ConvSilu(const ConvSiluParams& params) {
+  const int64_t blocks = PaddedChannels(params.channels) / kChannelBlock;
+  const int64_t tokens = TokensOf(params.segments, params.segment_count);
+  const int64_t ops = tokens * params.channels * (params.width + 2 * kExpOps);
+  ForShares(params.segment_count * blocks, ops, [&](Range share) {
+    for (int64_t i = share.begin; i < share.end;) {
+      const Segment& segment = params.segments[i / blocks];
+      // All blocks of this segment that are in the share.
+      const int64_t block = i % blocks;
+      const int64_t block_end = std::min(blocks, block + share.end - i);
+      i += block_end - block;
+      if (segment.dst_slot < 0) continue;
+      ConvShare conv = {};
+      conv.length = segment.length;
+      conv.position = segment.position;
+      conv.channels = params.channels;
+      conv.channel_begin = block * kChannelBlock;
+      conv.channel_end = std::min(params.channels, block_end * kChannelBlock);
+      conv.width = params.width;
+      conv.x = params.x + segment.first_row * params.x_stride;
+      conv.x_stride = params.x_stride;
+      conv.weight = params.weight;
+      conv.bias = params.bias;
+      if (params.width > 1) {
+        conv.ring_from = params.ring.at(segment.src_slot);
+        conv.ring_to = params.ring.at(segment.dst_slot);
+      }
+      conv.out = params.out + segment.first_row * params.out_stride;
+      conv.out_stride = params.out_stride;
+      kernels_.conv_silu(conv);
+    }
+  });
+}
+
+ScanShare ShareOfScan(const SelectiveScanParams& params, const Segment& segment, int64_t block) {
+  const int64_t channel = block * kChannelBlock;
+  const int64_t row = segment.first_row;
+  const int64_t block_elements = params.state_size * kChannelBlock;
+  ScanShare scan = {};
+  scan.length = segment.length;
+  scan.channels = std::min(kChannelBlock, params.channels - channel);
+  scan.state_size = params.state_size;
+  scan.x = params.x + row * params.x_stride + channel;
+  scan.x_stride = params.x_stride;
+  scan.dt = params.dt + row * params.dt_stride + channel;
+  scan.dt_stride = params.dt_stride;
+  scan.b = params.b + row * params.b_stride;
+  scan.b_stride = params.b_stride;
+  scan.c = params.c + row * params.c_stride;
+  scan.c_stride = params.c_stride;
+  scan.z = params.z + row * params.z_stride + channel;
+  scan.z_stride = params.z_stride;
+  scan.a = params.a + block * block_elements;
+  scan.d = params.d + channel;
+  scan.state_from = params.state.at(segment.src_slot) + block * block_elements;
+  scan.state_to = params.state.at(segment.dst_slot) + block * block_elements;
+  scan.y = params.y + row * params.y_stride + channel;
+  scan.y_stride = params.y_stride;
+  return scan;
+}
+
+void CpuDevice::SelectiveScan(const SelectiveScanParams& params) {
+  const int64_t blocks = PaddedChannels(params.channels) / kChannelBlock;
+  const int64_t tokens = TokensOf(params.segments, params.segment_count);
+  const int64_t ops = tokens * params.channels * params.state_size * kExpOps;
+  ForShares(params.segment_count * blocks, ops, [&](Range share) {
+    for (int64_t i = share.begin; i < share.end; ++i) {
+      const Segment& segment = params.segments[i / blocks];
+      if (segment.dst_slot >= 0) {
+        kernels_.selective_scan(ShareOfScan(params, segment, i % blocks));
+      }
+    }
+  });
+}
+
+SampleScratch CpuDevice::ScratchFor(int part, int64_t vocabulary) {
+  // Whole cache lines, so that threads do not share one.
+  const int64_t floats = (vocabulary + 15) / 16 * 16;
+  float* base = scratch_[static_cast<size_t>(part)].as<float>();
+  return {base, base + floats};
+}
+
+void CpuDevice::Sample(const SampleParams& params) {
+  const size_t bytes = static_cast<size_t>((params.vocabulary + 15) / 16 * 16) * 2 * sizeof(float);
+  for (Buffer& buffer : scratch_) {
+    if (buffer.bytes() < bytes) buffer = AllocateHost(bytes);
+  }
+  ScopedFloatMode float_mode;
+  const auto sample_share = [&](int part, int parts) {
+    const SampleScratch scratch = ScratchFor(part, params.vocabulary);
+    const Range rows = ShareOf(params.row_count, part, parts);
+    for (int64_t r = rows.begin; r < rows.end; ++r) {
+      SampleOne(kernels_, params.vocabulary, scratch, params.rows[r]);
+    }
+  };
+  if (params.row_count < 2 || pool_.threads() == 1) {
+    sample_share(0, 1);
+    return;
+  }
+  pool_.Run([&](int part) { sample_share(part, pool_.threads()); });
+}
+
+void CpuDevice::Logprobs(const LogprobParams& params) {
+  ForShares(params.row_count, params.row_count * params.vocabulary * kExpOps, [&](Range rows) {
+    for (int64_t r = rows.begin; r < rows.end; ++r) {
+      LogprobsOne(kernels_, params.vocabulary, params.rows[r]);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace cpu
+
+std::unique_ptr<Device> MakeCpuDevice(const CpuOptions& options) {
+  const int threads = options.threads > 0 ? options.threads : cpu::AvailableCpus();
+  return std::make_unique<cpu::CpuDevice>(options.isa.value_or(SupportedIsas().back()), threads);
+}
+
+}  // namespace ssmd::kernels

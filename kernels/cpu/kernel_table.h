@@ -1,0 +1,116 @@
+// What each instruction set brings: kernels over a share of an op's work, as a table of functions.
+// The tables differ in speed alone; their results have the same bits.
+//
+// Everything here is plain data without inline functions: files compiled for a wide instruction set
+// include it, and a function that they emit could replace, at link time, the copy that must run on
+// any CPU (kernels/README.md).
+#ifndef SSMD_KERNELS_CPU_KERNEL_TABLE_H_
+#define SSMD_KERNELS_CPU_KERNEL_TABLE_H_
+
+#include <cstdint>
+
+namespace ssmd::kernels::cpu {
+
+struct NormRow {
+  const float* x;
+  const float* weight;  // or null
+  float eps;
+  int64_t cols;
+  float* out;
+};
+
+// Rows [row_begin, row_end) of a matrix product against one panel of pack.h.
+struct PanelProduct {
+  const float* x;
+  int64_t x_stride;
+  int64_t row_begin;
+  int64_t row_end;
+  const void* weights;  // the panel's
+  bool bf16;
+  int64_t inputs;
+  int64_t width;      // outputs of the panel, padding included
+  int64_t outputs;    // of these, outputs that exist
+  const float* bias;  // of the panel's first output, or null; `add` and `out` likewise
+  const float* add;
+  int64_t add_stride;
+  float* out;
+  int64_t out_stride;
+};
+
+// Channels [channel_begin, channel_end) of a segment; channel_begin is a multiple of 16.
+struct ConvShare {
+  int64_t length;    // tokens
+  int64_t position;  // of the first
+  int64_t channels;
+  int64_t channel_begin;
+  int64_t channel_end;
+  int64_t width;
+  const float* x;  // row of the segment's first token; so `out`
+  int64_t x_stride;
+  const float* weight;
+  const float* bias;       // or null
+  const float* ring_from;  // unused when width == 1
+  float* ring_to;
+  float* out;
+  int64_t out_stride;
+};
+
+// One block of 64 channels of a segment. Pointers are to the block's first channel in the segment's
+// first row.
+struct ScanShare {
+  int64_t length;
+  int64_t channels;  // of the block that exist, 1..64
+  int64_t state_size;
+  const float* x;
+  int64_t x_stride;
+  const float* dt;
+  int64_t dt_stride;
+  const float* b;
+  int64_t b_stride;
+  const float* c;
+  int64_t c_stride;
+  const float* z;
+  int64_t z_stride;
+  const float* a;  // (state_size, 64)
+  const float* d;
+  const float* state_from;  // (state_size, 64)
+  float* state_to;
+  float* y;
+  int64_t y_stride;
+};
+
+// Draws of one row; `scores` of tokens that are out of the draw are −infinity.
+struct DrawRow {
+  const float* scores;  // (vocabulary), <= 0, the largest 0
+  int64_t vocabulary;
+  uint64_t seed;
+  uint32_t choice;
+  uint64_t position;
+};
+
+struct KernelTable {
+  void (*rms_norm)(const NormRow& row);
+  void (*multiply_panel)(const PanelProduct& product);
+  void (*conv_silu)(const ConvShare& share);
+  void (*selective_scan)(const ScanShare& share);
+
+  // The largest of n values, or a NaN when one of them is not finite.
+  float (*largest_if_finite)(const float* values, int64_t n);
+  // out[i] = (values[i] − offset) / divisor. In place is allowed.
+  void (*offset_divide)(const float* values, int64_t n, float offset, float divisor, float* out);
+  // out[i] = e^values[i], for values <= 0.
+  void (*exponentials)(const float* values, int64_t n, float* out);
+  // Σ e^(values[i] − offset) in double: 16 lanes and a fixed tree.
+  double (*sum_of_exponentials)(const float* values, int64_t n, float offset);
+  // The tokens of the block of 16 at `first` whose score plus Gumbel number may exceed `to_beat`: a
+  // bit each. Says yes to a few too many, never no to one that does.
+  uint32_t (*may_beat)(const DrawRow& row, int64_t first, float to_beat);
+};
+
+extern const KernelTable kScalarKernels;
+extern const KernelTable kAvx2Kernels;
+extern const KernelTable kAvx512Kernels;
+
+}  // namespace ssmd::kernels::cpu
+
+#endif  // SSMD_KERNELS_CPU_KERNEL_TABLE_H_

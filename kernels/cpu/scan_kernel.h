@@ -1,0 +1,73 @@
+// The Mamba-1 recurrence of one segment, over one block of 64 channels: softplus, decay, update,
+// read-out, D and gate in one pass, with the block's state (4 KB at N = 16) in the nearest cache.
+// Lanes are channels. Include after a vec_*.h and vec_math.h. Internal linkage.
+#ifndef SSMD_KERNELS_CPU_SCAN_KERNEL_H_
+#define SSMD_KERNELS_CPU_SCAN_KERNEL_H_
+
+#include <cstdint>
+
+#include "kernels/cpu/kernel_table.h"
+
+namespace ssmd::kernels::cpu {
+namespace {
+
+constexpr int64_t kBlock = 64;  // kChannelBlock of ops.h
+
+// Advances h of 16 channels by state indices [begin, end) and returns their part of C·h.
+inline F16 AdvanceRun(int64_t begin, int64_t end, const float* a, const float* b, const float* c,
+                      F16 delta, F16 delta_x, float* h) {
+  F16 sum = Broadcast(0);
+  for (int64_t n = begin; n < end; ++n) {
+    const F16 decay = Exp(delta * Load(a + n * kBlock));
+    const F16 next = Fma(decay, Load(h + n * kBlock), delta_x * Broadcast(b[n]));
+    Store(h + n * kBlock, next);
+    sum = Fma(Broadcast(c[n]), next, sum);
+  }
+  return sum;
+}
+
+// Token t of the 16 channels from `channel` on.
+inline void StepChannels(const ScanShare& s, int64_t t, int64_t channel) {
+  const int64_t n = s.channels - channel;
+  const F16 x = LoadPartial(s.x + t * s.x_stride + channel, n, 0);
+  const F16 delta = Softplus(LoadPartial(s.dt + t * s.dt_stride + channel, n, 0));
+  const F16 delta_x = delta * x;
+  const float* b = s.b + t * s.b_stride;
+  const float* c = s.c + t * s.c_stride;
+
+  const int64_t run = (s.state_size + 3) / 4;
+  F16 runs[4];
+  for (int64_t i = 0; i < 4; ++i) {
+    const int64_t begin = i * run < s.state_size ? i * run : s.state_size;
+    const int64_t end = begin + run < s.state_size ? begin + run : s.state_size;
+    runs[i] = AdvanceRun(begin, end, s.a + channel, b, c, delta, delta_x, s.state_to + channel);
+  }
+  const F16 sum = (runs[0] + runs[1]) + (runs[2] + runs[3]);
+  const F16 read = Fma(LoadPartial(s.d + channel, n, 0), x, sum);
+  const F16 gate = Silu(LoadPartial(s.z + t * s.z_stride + channel, n, 0));
+  StorePartial(s.y + t * s.y_stride + channel, read * gate, n);
+}
+
+// Lanes beyond the last channel were computed with zeros, which is zero unless B is not finite.
+inline void ClearPadding(const ScanShare& s) {
+  for (int64_t n = 0; n < s.state_size; ++n) {
+    for (int64_t c = s.channels; c < kBlock; ++c) s.state_to[n * kBlock + c] = 0;
+  }
+}
+
+void ScanBlock(const ScanShare& s) {
+  if (s.state_to != s.state_from) {
+    for (int64_t i = 0; i < s.state_size * kBlock; i += kLanes) {
+      Store(s.state_to + i, Load(s.state_from + i));
+    }
+  }
+  for (int64_t t = 0; t < s.length; ++t) {
+    for (int64_t channel = 0; channel < s.channels; channel += kLanes) StepChannels(s, t, channel);
+  }
+  if (s.channels < kBlock) ClearPadding(s);
+}
+
+}  // namespace
+}  // namespace ssmd::kernels::cpu
+
+#endif  // SSMD_KERNELS_CPU_SCAN_KERNEL_H_

@@ -1,0 +1,132 @@
+// Sixteen f32 lanes as two AVX2 registers, with FMA. vec_scalar.h says what each function means.
+//
+// Included by kernels_avx2.cc alone. Internal linkage throughout (kernels/README.md).
+#ifndef SSMD_KERNELS_CPU_VEC_AVX2_H_
+#define SSMD_KERNELS_CPU_VEC_AVX2_H_
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace ssmd::kernels::cpu {
+namespace {
+
+constexpr int kLanes = 16;
+
+// 16 registers: 12 accumulators, 2 of weights and a broadcast input; one row streams 64 outputs.
+constexpr int kMaxTileRows = 6;
+constexpr int TileGroups(int rows) { return rows == 1 ? 4 : rows == 2 ? 2 : 1; }
+
+struct F16 {
+  __m256 lo, hi;
+};
+struct W16 {
+  __m256i lo, hi;
+};
+struct D16 {
+  __m256d part[4];
+};
+
+inline F16 Load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+inline void Store(float* p, F16 v) {
+  _mm256_storeu_ps(p, v.lo);
+  _mm256_storeu_ps(p + 8, v.hi);
+}
+inline F16 Broadcast(float x) {
+  const __m256 v = _mm256_set1_ps(x);
+  return {v, v};
+}
+inline void Prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+
+inline F16 operator+(F16 a, F16 b) {
+  return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)};
+}
+inline F16 operator-(F16 a, F16 b) {
+  return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)};
+}
+inline F16 operator*(F16 a, F16 b) {
+  return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)};
+}
+inline F16 operator/(F16 a, F16 b) {
+  return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)};
+}
+inline F16 Fma(F16 a, F16 b, F16 c) {
+  return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+inline F16 Max(F16 a, F16 b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
+inline F16 Abs(F16 a) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  return {_mm256_andnot_ps(sign, a.lo), _mm256_andnot_ps(sign, a.hi)};
+}
+inline F16 SelectGreater(F16 a, F16 b, F16 yes, F16 no) {
+  return {_mm256_blendv_ps(no.lo, yes.lo, _mm256_cmp_ps(a.lo, b.lo, _CMP_GT_OQ)),
+          _mm256_blendv_ps(no.hi, yes.hi, _mm256_cmp_ps(a.hi, b.hi, _CMP_GT_OQ))};
+}
+inline uint32_t MaskGreater(F16 a, F16 b) {
+  const int lo = _mm256_movemask_ps(_mm256_cmp_ps(a.lo, b.lo, _CMP_GT_OQ));
+  const int hi = _mm256_movemask_ps(_mm256_cmp_ps(a.hi, b.hi, _CMP_GT_OQ));
+  return static_cast<uint32_t>(lo | hi << 8);
+}
+inline __m256 PowerOfTwo(__m256 a) {
+  const __m256i biased = _mm256_add_epi32(_mm256_castps_si256(a), _mm256_set1_epi32(127));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
+}
+inline F16 PowerOfTwo(F16 a) { return {PowerOfTwo(a.lo), PowerOfTwo(a.hi)}; }
+
+template <bool kHigh>
+inline __m256 WidenBf16(const uint16_t* words) {
+  const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words));
+  const __m256i high = _mm256_set1_epi32(static_cast<int>(0xFFFF0000));
+  return _mm256_castsi256_ps(kHigh ? _mm256_and_si256(pairs, high) : _mm256_slli_epi32(pairs, 16));
+}
+template <bool kHigh>
+inline F16 LoadBf16(const uint16_t* line) {
+  return {WidenBf16<kHigh>(line), WidenBf16<kHigh>(line + 16)};
+}
+
+inline D16 ZeroDouble() {
+  const __m256d zero = _mm256_setzero_pd();
+  return {{zero, zero, zero, zero}};
+}
+inline void AddWidened(F16 v, D16& sum) {
+  sum.part[0] = _mm256_add_pd(sum.part[0], _mm256_cvtps_pd(_mm256_castps256_ps128(v.lo)));
+  sum.part[1] = _mm256_add_pd(sum.part[1], _mm256_cvtps_pd(_mm256_extractf128_ps(v.lo, 1)));
+  sum.part[2] = _mm256_add_pd(sum.part[2], _mm256_cvtps_pd(_mm256_castps256_ps128(v.hi)));
+  sum.part[3] = _mm256_add_pd(sum.part[3], _mm256_cvtps_pd(_mm256_extractf128_ps(v.hi, 1)));
+}
+inline void Store(double* p, const D16& v) {
+  for (int i = 0; i < 4; ++i) _mm256_storeu_pd(p + 4 * i, v.part[i]);
+}
+
+inline W16 BroadcastWord(uint32_t x) {
+  const __m256i v = _mm256_set1_epi32(static_cast<int>(x));
+  return {v, v};
+}
+inline W16 CountFrom(uint32_t first) {
+  const __m256i start = _mm256_set1_epi32(static_cast<int>(first));
+  return {_mm256_add_epi32(start, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)),
+          _mm256_add_epi32(start, _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15))};
+}
+inline W16 operator^(W16 a, W16 b) {
+  return {_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)};
+}
+inline void MultiplyWide(__m256i a, __m256i b, __m256i& high, __m256i& low) {
+  const __m256i even = _mm256_mul_epu32(a, b);
+  const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), b);
+  low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+  high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+}
+inline void MultiplyWide(W16 a, uint32_t b, W16& high, W16& low) {
+  const __m256i factor = _mm256_set1_epi32(static_cast<int>(b));
+  MultiplyWide(a.lo, factor, high.lo, low.lo);
+  MultiplyWide(a.hi, factor, high.hi, low.hi);
+}
+inline F16 Upper24(W16 a) {
+  return {_mm256_cvtepi32_ps(_mm256_srli_epi32(a.lo, 8)),
+          _mm256_cvtepi32_ps(_mm256_srli_epi32(a.hi, 8))};
+}
+
+}  // namespace
+}  // namespace ssmd::kernels::cpu
+
+#endif  // SSMD_KERNELS_CPU_VEC_AVX2_H_

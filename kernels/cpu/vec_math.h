@@ -1,0 +1,83 @@
+// Exponentials and their kin on sixteen lanes, in a fixed sequence of IEEE operations, so that
+// every instruction set gives the same bits. Include after a vec_*.h. Internal linkage.
+#ifndef SSMD_KERNELS_CPU_VEC_MATH_H_
+#define SSMD_KERNELS_CPU_VEC_MATH_H_
+
+#include <cstdint>
+
+namespace ssmd::kernels::cpu {
+namespace {
+
+// The first n of 16 lanes from memory, `fill` in the others.
+inline F16 LoadPartial(const float* p, int64_t n, float fill) {
+  if (n >= kLanes) return Load(p);
+  float lanes[kLanes];
+  for (int64_t i = 0; i < kLanes; ++i) lanes[i] = i < n ? p[i] : fill;
+  return Load(lanes);
+}
+
+// Writes the first n lanes.
+inline void StorePartial(float* p, F16 v, int64_t n) {
+  if (n >= kLanes) {
+    Store(p, v);
+    return;
+  }
+  float lanes[kLanes];
+  Store(lanes, v);
+  for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
+}
+
+// e^x for x <= 88 (larger arguments give e^88); 0 below the normal numbers; NaN for NaN.
+// Under 1 ulp, and without bias: a biased decay adds up over thousands of steps. x = n·ln 2 + r,
+// and e^r = 1 + (r + r²·q(r)), where q is the minimax polynomial for |r| <= ln 2 / 2 (2^−28
+// relative).
+inline F16 Exp(F16 x) {
+  const F16 magic = Broadcast(0x1.8p23f);  // adding it rounds to an integer in the low bits
+  x = Max(Broadcast(-88.0f), x);
+  x = SelectGreater(x, Broadcast(88.0f), Broadcast(88.0f), x);
+  const F16 shifted = Fma(x, Broadcast(0x1.715476p+0f), magic);
+  const F16 n = shifted - magic;
+  // ln 2 in two parts: n times the first is exact.
+  F16 r = Fma(n, Broadcast(-0x1.62e4p-1f), x);
+  r = Fma(n, Broadcast(-0x1.7f7d1cp-20f), r);
+  F16 q = Broadcast(0x1.6a4ce4p-10f);
+  q = Fma(q, r, Broadcast(0x1.123988p-7f));
+  q = Fma(q, r, Broadcast(0x1.5558bp-5f));
+  q = Fma(q, r, Broadcast(0x1.555492p-3f));
+  q = Fma(q, r, Broadcast(0x1.fffffcp-2f));
+  const F16 p = Fma(r * r, q, r);
+  return (Broadcast(1.0f) + p) * PowerOfTwo(shifted);
+}
+
+// log(1 + e) for e in [0, 1], with a small relative error down to 0: 2 atanh(s), s = e / (2 + e).
+inline F16 Log1p(F16 e) {
+  const F16 s = e / (Broadcast(2.0f) + e);
+  const F16 z = s * s;
+  F16 q = Broadcast(0x1.f08af8p-4f);
+  q = Fma(q, z, Broadcast(0x1.b72bb8p-4f));
+  q = Fma(q, z, Broadcast(0x1.250510p-3f));
+  q = Fma(q, z, Broadcast(0x1.9996d8p-3f));
+  q = Fma(q, z, Broadcast(0x1.555558p-2f));
+  const F16 two_s = s + s;
+  return Fma(two_s * z, q, two_s);
+}
+
+// log(1 + e^x); x itself above 20.
+inline F16 Softplus(F16 x) {
+  const F16 zero = Broadcast(0.0f);
+  const F16 tail = Log1p(Exp(zero - Abs(x)));
+  return SelectGreater(x, Broadcast(20.0f), x, Max(zero, x) + tail);
+}
+
+// x / (1 + e^−x), with an exponential that cannot overflow.
+inline F16 Silu(F16 x) {
+  const F16 one = Broadcast(1.0f);
+  const F16 e = Exp(Broadcast(0.0f) - Abs(x));
+  const F16 numerator = SelectGreater(Broadcast(0.0f), x, e, one);
+  return x * (numerator / (one + e));
+}
+
+}  // namespace
+}  // namespace ssmd::kernels::cpu
+
+#endif  // SSMD_KERNELS_CPU_VEC_MATH_H_

@@ -1,0 +1,141 @@
+// Sixteen f32 lanes in plain C++: what vec_avx2.h and vec_avx512.h do in registers, and the
+// definition of it. Fused multiply-add is std::fma, which is exact everywhere (and slow where the
+// CPU has no such instruction: this is the fallback).
+//
+// Included by kernels_scalar.cc alone.
+#ifndef SSMD_KERNELS_CPU_VEC_SCALAR_H_
+#define SSMD_KERNELS_CPU_VEC_SCALAR_H_
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace ssmd::kernels::cpu {
+namespace {
+
+constexpr int kLanes = 16;
+
+// Shape of the matrix product's tiles: accumulators of rows × groups of 16 outputs.
+constexpr int kMaxTileRows = 2;
+constexpr int TileGroups(int /*rows*/) { return 2; }
+
+struct F16 {
+  float lane[kLanes];
+};
+struct W16 {
+  uint32_t lane[kLanes];
+};
+struct D16 {
+  double lane[kLanes];
+};
+
+template <typename Op>
+F16 EachLane(const Op& op) {
+  F16 out;
+  for (int i = 0; i < kLanes; ++i) out.lane[i] = op(i);
+  return out;
+}
+
+inline F16 Load(const float* p) {
+  return EachLane([p](int i) { return p[i]; });
+}
+inline void Store(float* p, const F16& v) { std::memcpy(p, v.lane, sizeof(v.lane)); }
+inline F16 Broadcast(float x) {
+  return EachLane([x](int) { return x; });
+}
+inline void Prefetch(const void* /*p*/) {}
+
+inline F16 operator+(const F16& a, const F16& b) {
+  return EachLane([&](int i) { return a.lane[i] + b.lane[i]; });
+}
+inline F16 operator-(const F16& a, const F16& b) {
+  return EachLane([&](int i) { return a.lane[i] - b.lane[i]; });
+}
+inline F16 operator*(const F16& a, const F16& b) {
+  return EachLane([&](int i) { return a.lane[i] * b.lane[i]; });
+}
+inline F16 operator/(const F16& a, const F16& b) {
+  return EachLane([&](int i) { return a.lane[i] / b.lane[i]; });
+}
+// a·b + c, rounded once.
+inline F16 Fma(const F16& a, const F16& b, const F16& c) {
+  return EachLane([&](int i) { return std::fma(a.lane[i], b.lane[i], c.lane[i]); });
+}
+// b where either is a NaN or both are zero: what maxps does.
+inline F16 Max(const F16& a, const F16& b) {
+  return EachLane([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+inline F16 Abs(const F16& a) {
+  return EachLane([&](int i) { return std::fabs(a.lane[i]); });
+}
+// a > b ? yes : no
+inline F16 SelectGreater(const F16& a, const F16& b, const F16& yes, const F16& no) {
+  return EachLane([&](int i) { return a.lane[i] > b.lane[i] ? yes.lane[i] : no.lane[i]; });
+}
+// Bit i: a > b in lane i.
+inline uint32_t MaskGreater(const F16& a, const F16& b) {
+  uint32_t mask = 0;
+  for (int i = 0; i < kLanes; ++i) mask |= uint32_t{a.lane[i] > b.lane[i]} << i;
+  return mask;
+}
+// 2^n for a = n + 1.5·2^23, with n in [−127, 127]; 2^−127 is 0.
+inline F16 PowerOfTwo(const F16& a) {
+  return EachLane([&](int i) {
+    uint32_t bits;
+    std::memcpy(&bits, &a.lane[i], sizeof(bits));
+    bits = (bits + 127) << 23;
+    float power;
+    std::memcpy(&power, &bits, sizeof(power));
+    return power;
+  });
+}
+
+// Outputs 0–15 (kHigh: 16–31) of a line of 32 bf16 outputs (pack.h).
+template <bool kHigh>
+F16 LoadBf16(const uint16_t* line) {
+  return EachLane([line](int i) {
+    const uint32_t bits = uint32_t{line[2 * i + (kHigh ? 1 : 0)]} << 16;
+    float value;
+    std::memcpy(&value, &bits, sizeof(value));
+    return value;
+  });
+}
+
+inline D16 ZeroDouble() { return D16{}; }
+inline void AddWidened(const F16& v, D16& sum) {
+  for (int i = 0; i < kLanes; ++i) sum.lane[i] += static_cast<double>(v.lane[i]);
+}
+inline void Store(double* p, const D16& v) { std::memcpy(p, v.lane, sizeof(v.lane)); }
+
+inline W16 BroadcastWord(uint32_t x) {
+  W16 out;
+  for (uint32_t& lane : out.lane) lane = x;
+  return out;
+}
+// first, first + 1, …
+inline W16 CountFrom(uint32_t first) {
+  W16 out;
+  for (uint32_t i = 0; i < kLanes; ++i) out.lane[i] = first + i;
+  return out;
+}
+inline W16 operator^(const W16& a, const W16& b) {
+  W16 out;
+  for (int i = 0; i < kLanes; ++i) out.lane[i] = a.lane[i] ^ b.lane[i];
+  return out;
+}
+inline void MultiplyWide(const W16& a, uint32_t b, W16& high, W16& low) {
+  for (int i = 0; i < kLanes; ++i) {
+    const uint64_t product = uint64_t{a.lane[i]} * b;
+    high.lane[i] = static_cast<uint32_t>(product >> 32);
+    low.lane[i] = static_cast<uint32_t>(product);
+  }
+}
+// The upper 24 bits as a number.
+inline F16 Upper24(const W16& a) {
+  return EachLane([&](int i) { return static_cast<float>(a.lane[i] >> 8); });
+}
+
+}  // namespace
+}  // namespace ssmd::kernels::cpu
+
+#endif  // SSMD_KERNELS_CPU_VEC_SCALAR_H_
