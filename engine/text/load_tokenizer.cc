@@ -1,0 +1,83 @@
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/status_macros.h"
+#include "engine/formats/json.h"
+#include "engine/text/byte_level_bpe.h"
+#include "engine/text/json_fields.h"
+#include "engine/text/tokenizer.h"
+#include "engine/text/tokenizer_json.h"
+
+namespace ssmd {
+namespace {
+
+constexpr char kTokenizerFile[] = "tokenizer.json";
+constexpr char kConfigFile[] = "tokenizer_config.json";
+constexpr JsonLimits kConfigLimits = {
+    .bytes = size_t{16} << 20, .values = size_t{1} << 20, .depth = 64, .allow_non_finite = true};
+
+// A token's text: a string, or an object that holds it as "content".
+absl::StatusOr<std::string> ReadTokenText(const JsonField& field) {
+  if (!field.value().is_object()) {
+    SSMD_ASSIGN_OR_RETURN(const std::string_view text, field.String());
+    return std::string(text);
+  }
+  SSMD_ASSIGN_OR_RETURN(const JsonField content, field.Require("content"));
+  SSMD_ASSIGN_OR_RETURN(const std::string_view text, content.String());
+  return std::string(text);
+}
+
+std::optional<int32_t> FindToken(const ByteLevelBpeParts& parts, const std::string& text) {
+  for (const auto& token : parts.added) {
+    if (token.content == text) return token.id;
+  }
+  for (const auto& token : parts.vocabulary) {
+    if (token.text == text) return token.id;
+  }
+  return std::nullopt;
+}
+
+// add_bos_token, where the configuration has it, overrides the post-processor's template.
+absl::Status ApplyConfig(const JsonField& root, ByteLevelBpeParts* parts) {
+  SSMD_RETURN_IF_ERROR(root.Object().status());
+  const auto flag = root.Find("add_bos_token");
+  if (!flag.has_value()) return absl::OkStatus();
+  SSMD_ASSIGN_OR_RETURN(const bool add_bos, flag->Bool());
+  if (!add_bos) {
+    parts->bos_to_add.reset();
+    return absl::OkStatus();
+  }
+  SSMD_ASSIGN_OR_RETURN(const JsonField bos, root.Require("bos_token"));
+  SSMD_ASSIGN_OR_RETURN(const std::string text, ReadTokenText(bos));
+  parts->bos_to_add = FindToken(*parts, text);
+  if (!parts->bos_to_add.has_value()) {
+    return bos.Error(absl::StrCat("\"", text, "\" is not a token of ", kTokenizerFile));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& directory) {
+  SSMD_ASSIGN_OR_RETURN(
+      const JsonDocument tokenizer,
+      JsonDocument::ParseFile(absl::StrCat(directory, "/", kTokenizerFile), kTokenizerJsonLimits));
+  SSMD_ASSIGN_OR_RETURN(ByteLevelBpeParts parts,
+                        ReadTokenizerJson(JsonField::Root(kTokenizerFile, tokenizer.root())));
+  const auto config =
+      JsonDocument::ParseFile(absl::StrCat(directory, "/", kConfigFile), kConfigLimits);
+  if (config.ok()) {
+    SSMD_RETURN_IF_ERROR(ApplyConfig(JsonField::Root(kConfigFile, config->root()), &parts));
+  } else if (!absl::IsNotFound(config.status())) {
+    return config.status();
+  }
+  auto made = MakeByteLevelBpe(std::move(parts));
+  if (made.ok()) return made;
+  return absl::InvalidArgumentError(
+      absl::StrCat(kTokenizerFile, ": added_tokens: ", made.status().message()));
+}
+
+}  // namespace ssmd
