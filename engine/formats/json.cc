@@ -1,7 +1,7 @@
 // The DOM is rapidjson's; this file drives its in-place SAX reader through a handler that enforces
-// what the library does not: limits, duplicate keys, surrogates, and numbers (which are taken as
-// text and converted here, because the packaged library's own conversion can read out of bounds on
-// very long fractions).
+// what the library does not: limits, duplicate keys and surrogates. Two parts of the packaged
+// library read out of bounds on hostile input and are not used: its UTF-8 validation (a character
+// cut short by the end of the text) and its conversion of numbers (very long fractions).
 #include "engine/formats/json.h"
 
 #include <cmath>
@@ -20,6 +20,7 @@
 #include "engine/formats/mapped_file.h"
 #include "rapidjson/error/en.h"
 #include "rapidjson/reader.h"
+#include "utf8proc.h"
 
 namespace ssmd {
 namespace {
@@ -97,7 +98,7 @@ class Handler {
     return true;
   }
 
-  // The reader validates UTF-8 as written, but lets an escaped low surrogate without a high one
+  // The text is UTF-8 as written, but the reader lets an escaped low surrogate without a high one
   // through as three bytes ED B0..BF xx. ED followed by A0.. is a surrogate and nothing else.
   bool CheckText(const char* data, size_t size) {
     const char* const end = data + size;
@@ -229,6 +230,9 @@ absl::StatusOr<JsonDocument> JsonDocument::Parse(std::string text, std::string_v
   // The reader takes NUL for the end of the text; JSON has no place for one.
   if (const size_t nul = text.find('\0'); nul != std::string::npos) {
     return Invalid(source, nul, "a NUL byte");
+  }
+  if (const size_t at = FirstInvalidUtf8(text); at != text.size()) {
+    return Invalid(source, at, "not UTF-8");
   }
   auto contents = std::make_unique<Contents>();
   contents->text = std::move(text);
