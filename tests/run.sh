@@ -121,14 +121,24 @@ run_thread_sanitizer() {
     run_tests tsan --label-exclude "$ours|^lint$"
 }
 
+# Starts from the committed corpus; what it finds, crashes too, goes to build/fuzz/found.
+fuzz() {
+  local name found
+  name=$(basename "$1")
+  found=build/fuzz/found/$name
+  mkdir -p "$found"
+  "$1" -max_total_time="$fuzz_seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
+    -artifact_prefix="$found/" "$found" "tests/fuzz/corpus/$name"
+}
+
 run_everything_else() {
   check "thread-safety analysis: the dev preset, by clang" configure_and_build dev
   check "clang-tidy" tests/lint/clang_tidy.sh build/dev
   build_and_test asan --label-exclude '^lint$'
   run_thread_sanitizer
   check "building the fuzzers" configure_and_build fuzz
-  for fuzzer in build/fuzz/bin/*_fuzz; do
-    check "fuzzing: $(basename "$fuzzer"), $fuzz_seconds s" tests/fuzz/run.sh "$fuzzer" "$fuzz_seconds"
+  for fuzzer in build/fuzz/bin/*_fuzzer; do
+    check "fuzzing for $fuzz_seconds s: $(basename "$fuzzer")" fuzz "$fuzzer"
   done
   check "benchmarks" tests/bench/run.sh
 }
