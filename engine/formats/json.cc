@@ -141,8 +141,25 @@ class Handler {
   std::string reason_;
 };
 
+// Offset of the first byte that is not part of a whole character; the text's size for UTF-8.
+size_t FirstInvalidUtf8(std::string_view text) {
+  size_t at = 0;
+  while (at < text.size()) {
+    if (static_cast<unsigned char>(text[at]) < 0x80) {
+      ++at;
+      continue;
+    }
+    utf8proc_int32_t code_point = 0;
+    const auto bytes =
+        utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(&text[at]),
+                         static_cast<utf8proc_ssize_t>(text.size() - at), &code_point);
+    if (bytes <= 0) return at;
+    at += static_cast<size_t>(bytes);
+  }
+  return at;
+}
+
 constexpr unsigned kStrict = rapidjson::kParseInsituFlag | rapidjson::kParseIterativeFlag |
-                             rapidjson::kParseValidateEncodingFlag |
                              rapidjson::kParseNumbersAsStringsFlag;
 
 rapidjson::ParseResult Read(char* text, bool allow_non_finite, Handler* handler) {
