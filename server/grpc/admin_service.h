@@ -1,5 +1,5 @@
-// ssmd.v1.AdminService: see proto/ssmd/v1/admin.proto. For tokens with the admin role, or for callers
-// on the loopback where there are no tokens. Owned by GrpcServer; called on gRPC's threads.
+// ssmd.v1.AdminService: see proto/ssmd/v1/admin.proto. For tokens with the admin role, or for
+// callers on the loopback where there are no tokens. Owned by GrpcServer; called on gRPC's threads.
 #ifndef SSMD_SERVER_GRPC_ADMIN_SERVICE_H_
 #define SSMD_SERVER_GRPC_ADMIN_SERVICE_H_
 

@@ -9,8 +9,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/errors.h"
-#include "server/access/listen_address.h"
 #include "engine/base/secure_random.h"
+#include "server/access/listen_address.h"
 #include "server/telemetry/log.h"
 
 namespace ssmd::server {
@@ -55,10 +55,10 @@ absl::Status ParseMessage(const grpc::ByteBuffer& bytes, google::protobuf::Messa
           .ok()) {
     return absl::OkStatus();
   }
-  return WithReason(absl::InvalidArgumentError(absl::StrCat(
-                        "the request is not a ", message->GetTypeName(),
-                        ": it is malformed, or a string in it is not UTF-8")),
-                    "MALFORMED_MESSAGE");
+  return WithReason(
+      absl::InvalidArgumentError(absl::StrCat("the request is not a ", message->GetTypeName(),
+                                              ": it is malformed, or a string in it is not UTF-8")),
+      "MALFORMED_MESSAGE");
 }
 
 absl::Status SerializeMessage(const google::protobuf::Message& message, grpc::ByteBuffer* bytes) {
@@ -68,7 +68,7 @@ absl::Status SerializeMessage(const google::protobuf::Message& message, grpc::By
   bool own_buffer = false;
   const grpc::Status status =
       grpc::GenericSerialize<grpc::ProtoBufferWriter, google::protobuf::Message>(message, bytes,
-                                                                                &own_buffer);
+                                                                                 &own_buffer);
   return status.ok() ? absl::OkStatus() : absl::InternalError("the answer cannot be serialised");
 }
 

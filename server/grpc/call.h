@@ -1,9 +1,9 @@
 // What every gRPC call goes through, whatever the service: a request id, who calls, a message that
 // parses, one line in the log.
 //
-// Methods are served raw (bytes in, bytes out) and parsed here. gRPC's callback API answers a message
-// that does not parse, such as a string that is not UTF-8, with UNIMPLEMENTED and no text; here it is
-// INVALID_ARGUMENT with words.
+// Methods are served raw (bytes in, bytes out) and parsed here. gRPC's callback API answers a
+// message that does not parse, such as a string that is not UTF-8, with UNIMPLEMENTED and no text;
+// here it is INVALID_ARGUMENT with words.
 #ifndef SSMD_SERVER_GRPC_CALL_H_
 #define SSMD_SERVER_GRPC_CALL_H_
 
@@ -44,7 +44,7 @@ struct ServiceContext {
   Log* log = nullptr;
   RequestLimits limits;
   TimePoint started_at;
-  std::function<void()> drain;      // AdminService.Drain
+  std::function<void()> drain;  // AdminService.Drain
   std::function<bool()> draining;
 };
 
@@ -57,8 +57,8 @@ struct CallInfo {
   TimePoint started_at;
 };
 
-// Gives the call an id, sent as initial metadata, and finds out who calls. `info` is filled as far as
-// known on errors, too.
+// Gives the call an id, sent as initial metadata, and finds out who calls. `info` is filled as far
+// as known on errors, too.
 absl::Status BeginCall(const ServiceContext& services, const char* method,
                        grpc::CallbackServerContext* context, CallInfo* info);
 

@@ -1,5 +1,5 @@
-// ssmd.v1.GenerationService: see proto/ssmd/v1/generation.proto. Owned by GrpcServer; called on gRPC's
-// threads.
+// ssmd.v1.GenerationService: see proto/ssmd/v1/generation.proto. Owned by GrpcServer; called on
+// gRPC's threads.
 #ifndef SSMD_SERVER_GRPC_GENERATION_SERVICE_H_
 #define SSMD_SERVER_GRPC_GENERATION_SERVICE_H_
 
@@ -37,8 +37,7 @@ class GenerationService final : public RawGenerationService {
     Admission::Ticket ticket;
   };
   absl::StatusOr<Turn> StartTurn(grpc::CallbackServerContext* context,
-                                 const grpc::ByteBuffer& bytes, CallInfo* info,
-                                 std::string* model);
+                                 const grpc::ByteBuffer& bytes, CallInfo* info, std::string* model);
 
   const ServiceContext& services_;
 };

@@ -1,4 +1,5 @@
-// ssmd.v1.ModelService: see proto/ssmd/v1/model.proto. Owned by GrpcServer; called on gRPC's threads.
+// ssmd.v1.ModelService: see proto/ssmd/v1/model.proto. Owned by GrpcServer; called on gRPC's
+// threads.
 #ifndef SSMD_SERVER_GRPC_MODEL_SERVICE_H_
 #define SSMD_SERVER_GRPC_MODEL_SERVICE_H_
 

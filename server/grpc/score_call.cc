@@ -45,8 +45,9 @@ void ScoreCall::Answer(const absl::StatusOr<ScoreResult>& result) {
   absl::Status status = result.status();
   if (status.ok()) {
     v1::ScoreResponse response;
-    ToProto(*result, [this](int32_t id) { return services_.engine->TokenBytes(model_, id); },
-            &response);
+    ToProto(
+        *result, [this](int32_t id) { return services_.engine->TokenBytes(model_, id); },
+        &response);
     status = SerializeMessage(response, response_);
   }
   LogCall(services_, info_, status);

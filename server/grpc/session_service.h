@@ -11,8 +11,7 @@ namespace ssmd::server {
 using RawSessionService = v1::SessionService::WithRawCallbackMethod_CreateSession<
     v1::SessionService::WithRawCallbackMethod_GetSession<
         v1::SessionService::WithRawCallbackMethod_ListSessions<
-            v1::SessionService::WithRawCallbackMethod_DeleteSession<
-                v1::SessionService::Service>>>>;
+            v1::SessionService::WithRawCallbackMethod_DeleteSession<v1::SessionService::Service>>>>;
 
 class SessionService final : public RawSessionService {
  public:

@@ -7,10 +7,16 @@
 #include "server/work_queue.h"
 
 namespace ssmd::server {
+namespace {
+
+// gRPC's clock and ours may differ by this much about when a deadline is.
+constexpr std::chrono::milliseconds kClockSlack(10);
+
+}  // namespace
 
 int StreamWatch::CancelStuck(TimePoint since) {
-  // Under the lock: a writer whose OnDone has begun waits in Remove(), so its context is alive. gRPC
-  // runs no callback on the thread that cancels.
+  // Under the lock: a writer whose OnDone has begun waits in Remove(), so its context is alive.
+  // gRPC runs no callback on the thread that cancels.
   MutexLock lock(&mutex_);
   int cancelled = 0;
   for (StreamWriter* writer : writers_) {
@@ -66,8 +72,8 @@ void StreamWriter::Pump() {
 void StreamWriter::Write(const GenerateEvent& event) {
   if (const auto* started = std::get_if<StartedEvent>(&event)) model_ = started->model;
   v1::GenerateResponse response;
-  ToProto(event, [this](int32_t id) { return services_.engine->TokenBytes(model_, id); },
-          &response);
+  ToProto(
+      event, [this](int32_t id) { return services_.engine->TokenBytes(model_, id); }, &response);
   if (const absl::Status status = SerializeMessage(response, &message_); !status.ok()) {
     stream_->Cancel();
     Finish(ToGrpc(status));
@@ -91,7 +97,7 @@ void StreamWriter::OnWriteDone(bool ok) {
 void StreamWriter::OnCancel() {
   // An expired deadline cancels the call as well. The engine watches the same deadline, and tells a
   // turn that ran out of time from one that was given up.
-  if (deadline_.has_value() && std::chrono::steady_clock::now() >= *deadline_) return;
+  if (deadline_.has_value() && std::chrono::steady_clock::now() + kClockSlack >= *deadline_) return;
   stream_->Cancel();
 }
 

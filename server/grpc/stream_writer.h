@@ -1,14 +1,15 @@
 // Carries one generation's events to one gRPC caller.
 //
-// It pulls: an event is popped only when the one before was taken by gRPC's flow control, so a caller
-// that does not read stops its own generation (the engine pauses it when its bounded queue is full)
-// and costs at most one serialised message here. It never blocks; what wakes it is posted to the
-// WorkQueue, so the step thread only enqueues a closure.
+// It pulls: an event is popped only when the one before was taken by gRPC's flow control, so a
+// caller that does not read stops its own generation (the engine pauses it when its bounded queue
+// is full) and costs at most one serialised message here. It never blocks; what wakes it is posted
+// to the WorkQueue, so the step thread only enqueues a closure.
 //
-// States: waiting for the engine → writing one message → … → finished. Exactly one of {a callback at
-// the OutputStream, a write at gRPC, Finish} is outstanding at any time, and each of them leads to the
-// next, so the object is never touched after OnDone, where it deletes itself: gRPC calls that once,
-// after Finish and after every other callback. The engine always finishes a stream that was cancelled.
+// States: waiting for the engine → writing one message → … → finished. Exactly one of {a callback
+// at the OutputStream, a write at gRPC, Finish} is outstanding at any time, and each of them leads
+// to the next, so the object is never touched after OnDone, where it deletes itself: gRPC calls
+// that once, after Finish and after every other callback. The engine always finishes a stream that
+// was cancelled.
 #ifndef SSMD_SERVER_GRPC_STREAM_WRITER_H_
 #define SSMD_SERVER_GRPC_STREAM_WRITER_H_
 

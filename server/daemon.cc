@@ -1,0 +1,124 @@
+// See daemon.h.
+#include "server/daemon.h"
+
+#include <chrono>
+#include <utility>
+
+#include "engine/base/status_macros.h"
+#include "server/http/ops_routes.h"
+
+namespace ssmd::server {
+namespace {
+
+// After the last turn ended: for its last bytes, and for calls that are answered at once.
+constexpr std::chrono::milliseconds kFarewell(500);
+
+std::string Reachable(ListenAddress listen, uint16_t port) {
+  listen.port = port;
+  return listen.ToReachable();
+}
+
+}  // namespace
+
+Daemon::Daemon(const Options& options, Engine* engine, Metrics* metrics, Log* log)
+    : options_(options),
+      engine_(engine),
+      metrics_(metrics),
+      log_(log),
+      admission_(options.server.requests, options.server.tenant_requests) {}
+
+Daemon::~Daemon() = default;
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Options& options, Engine* engine,
+                                                      Metrics* metrics, Log* log) {
+  std::unique_ptr<Daemon> daemon(new Daemon(options, engine, metrics, log));
+  SSMD_RETURN_IF_ERROR(daemon->Open());
+  return daemon;
+}
+
+absl::Status Daemon::Open() {
+  SSMD_ASSIGN_OR_RETURN(tenants_, Tenants::Open(options_.token_file));
+  work_ = std::make_unique<WorkQueue>();
+  services_.engine = engine_;
+  services_.tenants = tenants_.get();
+  services_.admission = &admission_;
+  services_.work = work_.get();
+  services_.watch = &watch_;
+  services_.metrics = metrics_;
+  services_.log = log_;
+  services_.limits = options_.request;
+  services_.started_at = std::chrono::steady_clock::now();
+  services_.drain = [this] { Drain(); };
+  services_.draining = [this] { return draining(); };
+
+  router_ = std::make_unique<Router>(tenants_.get(), options_.http_hosts);
+  OpsRoutes ops;
+  ops.metrics = [this] { return metrics_->Scrape(engine_->Stats()); };
+  ops.ready = [this] { return ready(); };
+  ops.metrics_open = IsLoopbackHost(options_.http_listen.host);
+  AddOpsRoutes(ops, router_.get());
+
+  SSMD_ASSIGN_OR_RETURN(
+      http_,
+      HttpServer::Start({options_.http_listen, options_.server, options_.tls}, router_.get()));
+  SSMD_ASSIGN_OR_RETURN(
+      grpc_, GrpcServer::Start({options_.grpc_listen, options_.server, options_.tls}, services_));
+  MutexLock lock(&mutex_);
+  serving_ = grpc_.get();
+  serving_->SetServing(!draining_);
+  return absl::OkStatus();
+}
+
+bool Daemon::ready() const {
+  MutexLock lock(&mutex_);
+  return serving_ != nullptr && !draining_;
+}
+
+bool Daemon::draining() const {
+  MutexLock lock(&mutex_);
+  return draining_;
+}
+
+std::string Daemon::grpc_address() const { return Reachable(options_.grpc_listen, grpc_->port()); }
+
+std::string Daemon::http_address() const { return Reachable(options_.http_listen, http_->port()); }
+
+void Daemon::Tick() {
+  bool reloaded = false;
+  if (const absl::Status status = tenants_->Poll(&reloaded); !status.ok()) {
+    const std::string message(status.message());
+    log_->Write(LogLevel::kError, "token_file_refused", {{"message", std::string_view(message)}});
+  } else if (reloaded) {
+    log_->Write(LogLevel::kInfo, "token_file_reloaded", {});
+  }
+  // Later than the engine ends the turn, so that a reader that wakes up in between learns why.
+  const Duration patience = options_.server.slow_reader_timeout * 3 / 2;
+  const int stuck = watch_.CancelStuck(std::chrono::steady_clock::now() - patience);
+  if (stuck > 0) {
+    log_->Write(LogLevel::kWarn, "stuck_readers_cut_off", {{"calls", int64_t{stuck}}});
+  }
+}
+
+void Daemon::Drain() {
+  {
+    MutexLock lock(&mutex_);
+    if (draining_) return;
+    draining_ = true;
+    if (serving_ != nullptr) serving_->SetServing(false);
+  }
+  log_->Write(LogLevel::kInfo, "draining", {});
+  engine_->Drain();
+}
+
+bool Daemon::Stop() {
+  Drain();
+  const bool finished =
+      admission_.WaitIdle(std::chrono::steady_clock::now() + options_.server.drain_timeout);
+  if (!finished) {
+    log_->Write(LogLevel::kWarn, "drain_timeout", {{"calls", int64_t{admission_.active()}}});
+  }
+  grpc_->Shutdown(std::chrono::steady_clock::now() + kFarewell);
+  return finished;
+}
+
+}  // namespace ssmd::server

@@ -1,0 +1,75 @@
+// The daemon around an engine: listeners, access, telemetry, and the way down.
+#ifndef SSMD_SERVER_DAEMON_H_
+#define SSMD_SERVER_DAEMON_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "engine/base/mutex.h"
+#include "server/access/admission.h"
+#include "server/access/tenants.h"
+#include "server/grpc/call.h"
+#include "server/grpc/grpc_server.h"
+#include "server/grpc/stream_writer.h"
+#include "server/http/http_server.h"
+#include "server/http/router.h"
+#include "server/options.h"
+#include "server/telemetry/log.h"
+#include "server/telemetry/metrics.h"
+#include "server/work_queue.h"
+
+namespace ssmd::server {
+
+class Daemon {
+ public:
+  // Serves from here on. Everything that is pointed to outlives the daemon.
+  static absl::StatusOr<std::unique_ptr<Daemon>> Start(const Options& options, Engine* engine,
+                                                       Metrics* metrics, Log* log);
+  // Breaks off what is still running.
+  ~Daemon();
+
+  // As a client on this machine reaches them.
+  std::string grpc_address() const;
+  std::string http_address() const;
+
+  // To be called now and then (every second or so), by one thread: notices a changed token file,
+  // and breaks off calls that are stuck.
+  void Tick();
+
+  // Not ready; new turns are refused; those accepted go on. Thread-safe, irreversible, returns at
+  // once.
+  void Drain();
+  // Drains, waits for turns until the drain timeout, breaks off the rest and closes the listeners.
+  // True when every turn ended by itself.
+  bool Stop();
+
+ private:
+  Daemon(const Options& options, Engine* engine, Metrics* metrics, Log* log);
+  absl::Status Open();
+  bool ready() const;
+  bool draining() const;
+
+  const Options options_;
+  Engine* const engine_;
+  Metrics* const metrics_;
+  Log* const log_;
+  mutable Mutex mutex_;
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  // Null until the gRPC listener is set up; its calls can come (and drain) before that.
+  GrpcServer* serving_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  Admission admission_;
+  StreamWatch watch_;
+  std::unique_ptr<Tenants> tenants_;
+  std::unique_ptr<Router> router_;
+  ServiceContext services_;
+  // The order of these is the order of their ends: first nobody calls any more, then what was
+  // posted is done.
+  std::unique_ptr<WorkQueue> work_;
+  std::unique_ptr<GrpcServer> grpc_;
+  std::unique_ptr<HttpServer> http_;
+};
+
+}  // namespace ssmd::server
+
+#endif  // SSMD_SERVER_DAEMON_H_

@@ -1,0 +1,143 @@
+// See http_server.h.
+#include "server/http/http_server.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/status_macros.h"
+#include "server/access/pem_file.h"
+#include "server/http/connection.h"
+
+namespace ssmd::server {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::beast::error_code;
+
+// After accept() failed, which is when the process has no file descriptor left.
+constexpr std::chrono::milliseconds kAcceptPause(100);
+
+absl::Status TlsError(const char* flag, const std::string& path, error_code error) {
+  return absl::InvalidArgumentError(absl::StrCat(flag, " ", path, ": ", error.message()));
+}
+
+absl::StatusOr<std::unique_ptr<asio::ssl::context>> MakeTls(const TlsFiles& files) {
+  if (!files.enabled()) return nullptr;
+  SSMD_ASSIGN_OR_RETURN(const std::string certificate,
+                        ReadPemFile("--tls-cert", files.certificate));
+  SSMD_ASSIGN_OR_RETURN(const std::string key, ReadPemFile("--tls-key", files.key));
+  auto context = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
+  error_code error;
+  context->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
+                           asio::ssl::context::no_tlsv1_1,
+                       error);
+  if (!error) context->use_certificate_chain(asio::buffer(certificate), error);
+  if (error) return TlsError("--tls-cert", files.certificate, error);
+  context->use_private_key(asio::buffer(key), asio::ssl::context::pem, error);
+  if (error) return TlsError("--tls-key", files.key, error);
+  if (!files.client_ca.empty()) {
+    SSMD_ASSIGN_OR_RETURN(const std::string ca, ReadPemFile("--tls-client-ca", files.client_ca));
+    context->add_certificate_authority(asio::buffer(ca), error);
+    if (!error) {
+      context->set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert,
+                               error);
+    }
+    if (error) return TlsError("--tls-client-ca", files.client_ca, error);
+  }
+  return context;
+}
+
+class HttpServerImpl final : public HttpServer {
+ public:
+  HttpServerImpl(const Config& config, const Router* router)
+      : config_(config), router_(router), acceptor_(io_), pause_(io_) {}
+  ~HttpServerImpl() override {
+    io_.stop();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  absl::Status Listen() {
+    SSMD_ASSIGN_OR_RETURN(tls_, MakeTls(config_.tls));
+    error_code error;
+    tcp::resolver resolver(io_);
+    const auto found = resolver.resolve(config_.listen.host, std::to_string(config_.listen.port),
+                                        tcp::resolver::passive, error);
+    if (!error) {
+      const tcp::endpoint endpoint = found.begin()->endpoint();
+      acceptor_.open(endpoint.protocol(), error);
+      if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
+      if (!error) acceptor_.bind(endpoint, error);
+      if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
+      if (!error) port_ = acceptor_.local_endpoint(error).port();
+    }
+    if (error) {
+      return absl::UnavailableError(absl::StrCat("cannot listen on --http-listen ",
+                                                 config_.listen.ToString(), ": ", error.message()));
+    }
+    Accept();
+    thread_ = std::thread([this] { io_.run(); });
+    return absl::OkStatus();
+  }
+
+  uint16_t port() const override { return port_; }
+
+ private:
+  void Accept() {
+    acceptor_.async_accept([this](error_code error, tcp::socket socket) {
+      if (error) {
+        pause_.expires_after(kAcceptPause);
+        pause_.async_wait([this](error_code) { Accept(); });
+        return;
+      }
+      // One too many is closed without a word: writing to it could block on it.
+      if (connections_ < config_.limits.http_connections) Serve(std::move(socket));
+      Accept();
+    });
+  }
+
+  void Serve(tcp::socket socket) {
+    error_code error;
+    const auto peer = socket.remote_endpoint(error);
+    if (error) return;
+    const bool loopback = IsLoopbackHost(peer.address().to_string());
+    ++connections_;
+    const auto on_close = [this] { --connections_; };
+    if (tls_ != nullptr) {
+      std::make_shared<Connection<TlsStream>>(TlsStream(std::move(socket), *tls_), router_,
+                                              &config_.limits, loopback, on_close)
+          ->Start();
+    } else {
+      std::make_shared<Connection<PlainStream>>(PlainStream(std::move(socket)), router_,
+                                                &config_.limits, loopback, on_close)
+          ->Start();
+    }
+  }
+
+  const Config config_;
+  const Router* const router_;
+  uint16_t port_ = 0;
+  int connections_ = 0;  // on the HTTP thread; before io_, whose end closes the last of them
+  std::unique_ptr<asio::ssl::context> tls_;
+  asio::io_context io_{1};
+  tcp::acceptor acceptor_;
+  asio::steady_timer pause_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const Config& config,
+                                                              const Router* router) {
+  auto server = std::make_unique<HttpServerImpl>(config, router);
+  SSMD_RETURN_IF_ERROR(server->Listen());
+  return std::unique_ptr<HttpServer>(std::move(server));
+}
+
+}  // namespace ssmd::server

@@ -1,0 +1,32 @@
+// The HTTP listener: one thread that accepts connections up to a limit and serves them by a Router.
+#ifndef SSMD_SERVER_HTTP_HTTP_SERVER_H_
+#define SSMD_SERVER_HTTP_HTTP_SERVER_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "server/access/listen_address.h"
+#include "server/http/router.h"
+#include "server/limits.h"
+#include "server/options.h"
+
+namespace ssmd::server {
+
+class HttpServer {
+ public:
+  struct Config {
+    ListenAddress listen;
+    ServerLimits limits;
+    TlsFiles tls;
+  };
+  // `router` outlives the server.
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const Config& config,
+                                                           const Router* router);
+  virtual ~HttpServer() = default;  // closes every connection and joins the thread
+  virtual uint16_t port() const = 0;
+};
+
+}  // namespace ssmd::server
+
+#endif  // SSMD_SERVER_HTTP_HTTP_SERVER_H_

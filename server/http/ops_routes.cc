@@ -1,0 +1,24 @@
+// See ops_routes.h.
+#include "server/http/ops_routes.h"
+
+namespace ssmd::server {
+
+void AddOpsRoutes(const OpsRoutes& routes, Router* router) {
+  router->Add("GET", "/metrics",
+              routes.metrics_open ? Router::Access::kOpen : Router::Access::kCaller,
+              [metrics = routes.metrics](const HttpRequest&, const Caller&) {
+                HttpResponse response;
+                response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+                response.body = metrics();
+                return response;
+              });
+  // Alive: the process answers. Ready: it takes new turns.
+  router->Add("GET", "/healthz", Router::Access::kOpen,
+              [](const HttpRequest&, const Caller&) { return PlainResponse(200, "ok"); });
+  router->Add("GET", "/readyz", Router::Access::kOpen,
+              [ready = routes.ready](const HttpRequest&, const Caller&) {
+                return ready() ? PlainResponse(200, "ready") : PlainResponse(503, "not ready");
+              });
+}
+
+}  // namespace ssmd::server

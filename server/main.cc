@@ -1,0 +1,95 @@
+// ssmd: flags → engine → listeners → wait for a signal → drain. Wiring only.
+#include <unistd.h>
+
+#include <cstdio>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "server/daemon.h"
+#include "server/lifecycle.h"
+#include "server/options.h"
+#include "server/telemetry/engine_observer.h"
+
+namespace ssmd::server {
+namespace {
+
+constexpr std::chrono::milliseconds kTick(250);
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "ssmd: %s\n", std::string(status.message()).c_str());
+  return 1;
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Observer* observer) {
+  const SteadyClock clock;
+  const bool terminal = isatty(STDERR_FILENO) == 1;
+  std::deque<LoadProgress> progress;  // stays in place while it grows
+  EngineOptions engine;
+  engine.limits = options.engine;
+  engine.observer = observer;
+  for (const ModelArgument& model : options.models) {
+    ModelSpec spec;
+    spec.name = model.name;
+    spec.directory = model.directory;
+    spec.load.weights = model.weights;
+    spec.load.max_rows = options.engine.token_budget;
+    LoadProgress& line = progress.emplace_back(model.name, terminal, &clock);
+    spec.load.progress = [&line](int64_t done, int64_t total) { line.Update(done, total); };
+    engine.models.push_back(std::move(spec));
+  }
+  return Engine::Create(kernels::MakeCpuDevice({options.isa, options.threads}), std::move(engine));
+}
+
+void LogStart(const Daemon& daemon, const Engine& engine, Log* log) {
+  const std::string grpc = daemon.grpc_address();
+  const std::string http = daemon.http_address();
+  for (const ServedModel& model : engine.Models()) {
+    log->Write(LogLevel::kInfo, "serving",
+               {{"model", std::string_view(model.name)},
+                {"architecture", std::string_view(model.info.architecture)},
+                {"weights", std::string_view(model.info.weights)},
+                {"parameters", model.info.parameters},
+                {"state_slots", int64_t{model.state_slots}},
+                {"state_bytes", model.state_bytes_per_session},
+                {"numerics", std::string_view(model.numerics_profile)},
+                {"grpc", std::string_view(grpc)},
+                {"http", std::string_view(http)}});
+  }
+}
+
+int Run(const Options& options) {
+  std::vector<std::string> names;
+  for (const ModelArgument& model : options.models) names.push_back(model.name);
+  Log log(options.log_level, options.log_format);
+  Metrics metrics(names);
+  EngineObserver observer(&metrics, &log);
+  auto engine = LoadEngine(options, &observer);
+  if (!engine.ok()) return Fail(engine.status());
+  SignalWatch signals;
+  auto daemon = Daemon::Start(options, engine->get(), &metrics, &log);
+  if (!daemon.ok()) return Fail(daemon.status());
+  if (!options.ready_file.empty()) {
+    const absl::Status written = WriteReadyFile(options.ready_file, (*daemon)->grpc_address(),
+                                                (*daemon)->http_address(), getpid());
+    if (!written.ok()) return Fail(written);
+  }
+  LogStart(**daemon, **engine, &log);
+  signals.Wait(kTick, [&] { (*daemon)->Tick(); });
+  const bool finished = (*daemon)->Stop();
+  log.Write(LogLevel::kInfo, "stopped", {{"all_turns_ended", finished}});
+  return 0;
+}
+
+}  // namespace
+}  // namespace ssmd::server
+
+int main(int argc, char** argv) {
+  const ssmd::server::CommandLine command = ssmd::server::ParseCommandLine(argc, argv);
+  std::fputs(command.output.c_str(), stdout);
+  std::fputs(command.error.c_str(), stderr);
+  if (!command.options.has_value()) return command.exit_code;
+  return ssmd::server::Run(*command.options);
+}

@@ -1,0 +1,36 @@
+// See engine_observer.h.
+#include "server/telemetry/engine_observer.h"
+
+#include "engine/base/errors.h"
+
+namespace ssmd::server {
+
+void EngineObserver::OnRequestEnd(const RequestRecord& request) {
+  metrics_->RequestEnd(request);
+  if (!log_->enabled(LogLevel::kInfo)) return;
+  const std::string status = absl::StatusCodeToString(request.status.code());
+  const std::string reason = ReasonOf(request.status);
+  const Usage& usage = request.usage;
+  log_->Write(LogLevel::kInfo, "request",
+              {{"request_id", std::string_view(request.request_id)},
+               {"tenant", std::string_view(request.tenant)},
+               {"model", std::string_view(request.model)},
+               {"session_id", std::string_view(request.session_id)},
+               {"status", std::string_view(status)},
+               {"reason", std::string_view(reason)},
+               {"state_source", request.state_source == StateSource::kResident
+                                    ? std::string_view("resident")
+                                    : std::string_view("fresh")},
+               {"prompt_tokens", usage.prompt_tokens},
+               {"reused_tokens", usage.reused_tokens},
+               {"computed_tokens", usage.computed_tokens},
+               {"recomputed_tokens", usage.recomputed_tokens},
+               {"generated_tokens", usage.generated_tokens},
+               {"pauses", request.pauses},
+               {"queue_ms", Seconds(request.queue) * 1e3},
+               {"prefill_ms", Seconds(request.prefill) * 1e3},
+               {"decode_ms", Seconds(request.decode) * 1e3},
+               {"total_ms", Seconds(request.total) * 1e3}});
+}
+
+}  // namespace ssmd::server
