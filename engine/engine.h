@@ -17,6 +17,7 @@
 #include "engine/base/clock.h"
 #include "engine/models/language_model.h"
 #include "engine/observer.h"
+#include "engine/schedule/model_stats.h"
 #include "engine/schedule/output_stream.h"
 #include "engine/schedule/request.h"
 #include "engine/state/session.h"
@@ -65,30 +66,6 @@ struct ServedModel {
   int64_t max_history_tokens = 0;
 };
 
-// The last turns that ended before their time, for operators and tests.
-struct EarlyEnd {
-  std::string request_id;
-  std::string reason;         // "CANCELLED", "DEADLINE_EXCEEDED", …
-  uint64_t noticed_step = 0;  // steps completed when the cancel or the deadline was noticed
-  uint64_t freed_step = 0;    // steps completed when its slots were free
-};
-
-struct ModelStats {
-  std::string model;
-  uint64_t steps = 0;
-  int running = 0;
-  int waiting = 0;
-  int paused = 0;
-  int slots_used = 0;
-  int slots_free = 0;
-  int64_t sessions = 0;
-  int64_t prompt_tokens = 0;
-  int64_t generated_tokens = 0;
-  int64_t reused_tokens = 0;
-  int64_t recomputed_tokens = 0;
-  std::vector<EarlyEnd> early_ends;  // oldest first, at most 32
-};
-
 class Engine {
  public:
   // Loads every model, then starts the step thread. `device` is owned from here on.
@@ -112,8 +89,8 @@ class Engine {
                                                         bool parse_special) const = 0;
   virtual absl::StatusOr<std::string> Detokenize(const std::string& model,
                                                  const std::vector<int32_t>& token_ids) const = 0;
-  // The bytes that a token stands for: possibly part of a character. Empty for an id or a model that
-  // is not there, and without a tokenizer.
+  // The bytes that a token stands for: possibly part of a character. Empty for an id or a model
+  // that is not there, and without a tokenizer.
   virtual std::string TokenBytes(const std::string& /*model*/, int32_t /*token_id*/) const {
     return {};
   }

@@ -1,0 +1,37 @@
+// How engines are put together from models that exist already: what Engine::Create does after
+// loading, and how tests serve models of their own making.
+#ifndef SSMD_ENGINE_ENGINE_INTERNAL_H_
+#define SSMD_ENGINE_ENGINE_INTERNAL_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/engine.h"
+
+namespace ssmd {
+
+struct LoadedModel {
+  std::string name;
+  std::unique_ptr<LanguageModel> model;
+  std::unique_ptr<Tokenizer> tokenizer;  // null: the model serves token ids
+};
+
+struct EngineParts {
+  std::unique_ptr<kernels::Device> device;
+  std::vector<LoadedModel> models;  // distinct names, at least one; destroyed before the device
+  EngineLimits limits;
+  const Clock* clock = nullptr;  // null: the steady clock
+  Observer* observer = nullptr;  // may be null; outlives the engine
+};
+
+// INVALID_ARGUMENT names the limit that is out of range; RESOURCE_EXHAUSTED where the device has no
+// room for the state slots. `wake`, when not null, receives a function that makes the engine look
+// at its clock, for tests that hold the clock.
+absl::StatusOr<std::unique_ptr<Engine>> MakeEngine(EngineParts parts,
+                                                   std::function<void()>* wake = nullptr);
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_ENGINE_INTERNAL_H_

@@ -1,0 +1,60 @@
+#include "engine/schedule/choice.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace ssmd {
+
+void Choice::End(FinishReason reason, std::string stop_reason, size_t kept, int64_t pending) {
+  ended_ = true;
+  reason_ = reason;
+  stop_reason_ = std::move(stop_reason);
+  kept_ = kept;
+  pending_ = pending;
+}
+
+bool Choice::Accept(int32_t token_id) {
+  ++generated_;
+  const auto& stops = rules_->token_ids;
+  if (std::find(stops.begin(), stops.end(), token_id) != stops.end()) {
+    std::string name = tokenizer_ == nullptr ? absl::StrCat(token_id)
+                                             : std::string(tokenizer_->TokenBytes(token_id));
+    // Everything before the stop token was fed to sample it: nothing is pending.
+    End(FinishReason::kStop, std::move(name), sampled_.size(), 0);
+    return false;
+  }
+  sampled_.push_back(token_id);
+  if (text_.Push(token_id)) {
+    EndAtStopString();
+  } else if (generated_ == rules_->max_tokens) {
+    End(FinishReason::kLength, "", sampled_.size(), 1);
+  }
+  return true;
+}
+
+void Choice::EndAtStopString() {
+  if (rules_->history == StopHistory::kKeep) {
+    End(FinishReason::kStop, text_.matched(), sampled_.size(), 1);
+    return;
+  }
+  retokenised_ = TokensOfBytes(*tokenizer_, text_.bytes_before_stop());
+  End(FinishReason::kStop, text_.matched(), text_.stop_token(),
+      static_cast<int64_t>(retokenised_.size()));
+}
+
+void Choice::EndEmpty() { End(FinishReason::kLength, "", 0, 1); }
+
+void Choice::FinishText(bool more_may_follow) {
+  text_.Finish(more_may_follow);
+  if (rules_->history == StopHistory::kKeep) text_.KeepStopInHistory();
+}
+
+std::vector<int32_t> Choice::HistoryTokens() const {
+  std::vector<int32_t> ids(sampled_.begin(), sampled_.begin() + static_cast<std::ptrdiff_t>(kept_));
+  ids.insert(ids.end(), retokenised_.begin(), retokenised_.end());
+  return ids;
+}
+
+}  // namespace ssmd

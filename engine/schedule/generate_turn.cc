@@ -1,0 +1,429 @@
+#include "engine/schedule/generate_turn.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/status_macros.h"
+#include "engine/sample/penalties.h"
+#include "engine/schedule/numerical_error.h"
+
+namespace ssmd {
+namespace {
+
+std::vector<int32_t> Concatenate(const std::vector<int32_t>& a, const std::vector<int32_t>& b) {
+  std::vector<int32_t> all;
+  all.reserve(a.size() + b.size());
+  all.insert(all.end(), a.begin(), a.end());
+  all.insert(all.end(), b.begin(), b.end());
+  return all;
+}
+
+}  // namespace
+
+GenerateTurn::GenerateTurn(TurnHead head, PreparedGeneration prepared, const ModelInService* model,
+                           SessionTable* sessions)
+    : Turn(std::move(head)),
+      model_(model),
+      sessions_(sessions),
+      stream_(std::move(prepared.stream)),
+      sampling_(std::move(prepared.sampling)),
+      stops_(std::move(prepared.stops)),
+      echo_(prepared.echo),
+      top_logprobs_(prepared.top_logprobs),
+      lease_(std::move(prepared.lease)),
+      reservation_(std::move(prepared.reservation)),
+      base_session_(static_cast<bool>(lease_)),
+      base_(lease_.base()),
+      tokens_(Concatenate(base_.pending, prepared.prompt)),
+      echoed_(echo_ ? base_.pending.size() : tokens_.size()) {
+  // Text goes on from what the history ends with, which may be part of a character.
+  prompt_text_.Push(base_.text_remainder);
+  if (!echo_ && model_->tokenizer != nullptr) {
+    for (const int32_t id : prepared.prompt) prompt_text_.Push(ShownBytes(*model_->tokenizer, id));
+  }
+  if (sampling_.penalties.looks_back()) {
+    recent_ = base_.recent;
+    for (const int32_t id : prepared.prompt) recent_.emplace_back(id, false);
+  }
+  for (int i = 0; i < prepared.choices; ++i) {
+    choices_.push_back(std::make_unique<Choice>(i, &stops_, model_->tokenizer.get()));
+  }
+  draws_.resize(choices_.size());
+}
+
+bool GenerateTurn::held_by_reader() const {
+  // What is fed again at the end has no output of its own.
+  const bool speaking = std::any_of(choices_.begin(), choices_.end(),
+                                    [](const auto& choice) { return !choice->ended(); });
+  return speaking && stream_->full();
+}
+
+void GenerateTurn::Start(std::vector<Slot> slots, TimePoint now) {
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    Lane& lane = choices_[i]->lane;
+    lane.slot = std::move(slots[i]);
+    lane.source = lane.slot.index();
+    lane.order = LaneOrder(head().sequence, static_cast<int>(i));
+    lane.position = base_.consumed();
+  }
+  StartedEvent started;
+  started.request_id = head().request_id;
+  started.model = model_->name;
+  started.session_id = head().session_id;
+  started.base_revision = base_.revision;
+  started.state_source = base_.resident ? StateSource::kResident : StateSource::kFresh;
+  started.seed = *sampling_.seed;
+  started.numerics_profile = model_->numerics_profile;
+  stream_->Push(std::move(started));
+
+  Lane& lane = choices_[0]->lane;
+  if (base_.resident) lane.source = lease_.session()->slot.index();
+  // Without an answer the last token stays pending, for a later turn to sample after it.
+  const size_t feed = stops_.max_tokens == 0 ? tokens_.size() - 1 : tokens_.size();
+  lane.Feed(absl::MakeConstSpan(tokens_).first(feed), false);
+  if (feed == 0) {
+    if (base_.resident) model_->pool->CopyState(lease_.session()->slot, lane.slot);
+    lane.source = lane.slot.index();
+    AdvancePrompt(now, nullptr);
+  }
+}
+
+void GenerateTurn::AppendLanes(std::vector<Lane*>* lanes) {
+  for (const auto& choice : choices_) lanes->push_back(&choice->lane);
+}
+
+Choice& GenerateTurn::ChoiceOf(const Lane* lane) {
+  return **std::find_if(choices_.begin(), choices_.end(),
+                        [lane](const auto& choice) { return &choice->lane == lane; });
+}
+
+void GenerateTurn::WantRows(Lane* lane, int count, std::vector<RowJob>* jobs) {
+  if (!prompt_done_) {
+    WantPromptRows(*lane, count, jobs);
+    return;
+  }
+  const Choice& choice = ChoiceOf(lane);
+  if (choice.ended()) return;  // fed again: the logits were seen before
+  PrepareDraw(choice, lane->position + count);
+  RowJob job;
+  job.row = count - 1;
+  job.draws = absl::MakeSpan(draws_).subspan(static_cast<size_t>(choice.index()), 1);
+  job.not_finite = &not_finite_;
+  jobs->push_back(job);
+}
+
+void GenerateTurn::WantPromptRows(const Lane& lane, int count, std::vector<RowJob>* jobs) {
+  const bool scores_prompt = echo_ && top_logprobs_.has_value();
+  if (scores_prompt) echo_details_.assign(static_cast<size_t>(count), TokenDetail());
+  for (int i = scores_prompt ? 0 : count - 1; i < count; ++i) {
+    const size_t next = lane.fed + static_cast<size_t>(i) + 1;  // the token that this row foretells
+    const bool last = next == lane.feed.size();
+    const bool scored = scores_prompt && next >= base_.pending.size() && next < tokens_.size();
+    if (!last && !scored) continue;
+    RowJob job;
+    job.row = i;
+    job.not_finite = &not_finite_;
+    if (scored) {
+      job.target = tokens_[next];
+      job.top = *top_logprobs_;
+      job.scored = &echo_details_[static_cast<size_t>(i)];
+    }
+    if (last && stops_.max_tokens > 0) {
+      for (const auto& choice : choices_) PrepareDraw(*choice, lane.position + count);
+      job.draws = absl::MakeSpan(draws_);
+    }
+    jobs->push_back(job);
+  }
+}
+
+void GenerateTurn::PrepareDraw(const Choice& choice, int64_t position) {
+  const auto index = static_cast<size_t>(choice.index());
+  Draw& draw = draws_[index];
+  draw.sampling = &sampling_;
+  draw.adjustments =
+      LogitAdjustments(sampling_.penalties, windows_.empty() ? recent_ : windows_[index]);
+  draw.seed = *sampling_.seed;
+  draw.choice = static_cast<uint32_t>(choice.index());
+  draw.position = static_cast<uint64_t>(position);
+  draw.top_logprobs = top_logprobs_;
+}
+
+void GenerateTurn::Advance(Lane* lane, TimePoint now, Observer* observer) {
+  if (not_finite_) return;
+  if (!prompt_done_) {
+    AdvancePrompt(now, observer);
+    return;
+  }
+  Choice& choice = ChoiceOf(lane);
+  if (!choice.ended()) {
+    AcceptDrawn(&choice, now, observer);
+  } else if (lane->ready() == 0) {
+    choice.settled = true;
+  }
+}
+
+void GenerateTurn::AdvancePrompt(TimePoint now, Observer* observer) {
+  const Lane& lane = choices_[0]->lane;
+  EmitEcho(std::min(lane.fed + 1, tokens_.size()));
+  if (lane.ready() > 0) {
+    stream_->Push(
+        ProgressEvent{static_cast<int64_t>(lane.fed), static_cast<int64_t>(lane.feed.size())});
+    return;
+  }
+  prompt_done_ = true;
+  ForkPrompt();
+  for (const auto& choice : choices_) {
+    if (stops_.max_tokens > 0) {
+      AcceptDrawn(choice.get(), now, observer);
+    } else {
+      choice->EndEmpty();
+      choice->FinishText(has_session());
+      EndChoice(choice.get());
+    }
+  }
+}
+
+void GenerateTurn::EmitEcho(size_t known) {
+  if (echoed_ >= known) return;
+  DeltaEvent delta;
+  delta.echo = true;
+  // The step's rows foretold the tokens from here on; a first token that nothing precedes has no
+  // log-probability, nor has one after a stop token (its logits are gone).
+  const size_t first_detail = choices_[0]->lane.fed - echo_details_.size() + 1;
+  for (size_t i = echoed_; i < known; ++i) {
+    delta.token_ids.push_back(tokens_[i]);
+    if (!echo_details_.empty() && i >= first_detail) {
+      delta.logprobs.push_back(std::move(echo_details_[i - first_detail]));
+    }
+    if (model_->tokenizer != nullptr) {
+      delta.text += prompt_text_.Push(ShownBytes(*model_->tokenizer, tokens_[i]));
+    }
+  }
+  for (const auto& choice : choices_) {
+    delta.choice = choice->index();
+    stream_->Push(delta);
+  }
+  echoed_ = known;
+}
+
+void GenerateTurn::ForkPrompt() {
+  const Lane& from = choices_[0]->lane;
+  for (const auto& choice : choices_) {
+    choice->text().StartAfter(prompt_text_);
+    if (choice->index() == 0) continue;
+    model_->pool->CopyState(from.slot, choice->lane.slot);
+    choice->lane.position = from.position;
+  }
+  if (sampling_.penalties.looks_back()) windows_.assign(choices_.size(), recent_);
+}
+
+void GenerateTurn::AcceptDrawn(Choice* choice, TimePoint now, Observer* observer) {
+  TokenDetail& drawn = draws_[static_cast<size_t>(choice->index())].drawn;
+  const int32_t token_id = drawn.token_id;
+  if (observer != nullptr) {
+    if (!first_token_.has_value()) {
+      observer->OnFirstToken(model_->name, now - head().submitted);
+    } else if (choice->generated() > 0) {
+      observer->OnNextToken(model_->name, now - choice->last_token_at);
+    }
+  }
+  if (!first_token_.has_value()) first_token_ = now;
+  choice->last_token_at = now;
+
+  DeltaEvent delta;
+  delta.choice = choice->index();
+  if (choice->Accept(token_id)) {
+    delta.token_ids.push_back(token_id);
+    if (top_logprobs_.has_value()) delta.logprobs.push_back(std::move(drawn));
+    if (!windows_.empty()) {
+      windows_[static_cast<size_t>(choice->index())].emplace_back(token_id, true);
+    }
+  }
+  if (choice->ended()) choice->FinishText(has_session());
+  delta.text = choice->text().TakeText();
+  if (!delta.token_ids.empty() || !delta.text.empty()) stream_->Push(std::move(delta));
+  if (choice->ended()) {
+    EndChoice(choice);
+  } else {
+    ContinueDecoding(choice);
+  }
+}
+
+void GenerateTurn::ContinueDecoding(Choice* choice) {
+  const std::vector<int32_t>& sampled = choice->sampled();
+  choice->lane.Feed(absl::MakeConstSpan(sampled).last(1), true);
+  if (!has_session() || !stops_.may_trim()) return;
+  const auto suspect = choice->text().possible_stop_token();
+  if (!suspect.has_value()) {
+    choice->lane.mark.Release();
+  } else if (*suspect + 1 == sampled.size()) {
+    choice->lane.mark.Release();
+    choice->lane.mark_next = true;
+  }
+}
+
+void GenerateTurn::EndChoice(Choice* choice) {
+  if (has_session()) {
+    SettleState(choice);
+    return;
+  }
+  choice->settled = true;
+  choice->lane.slot.Release();
+  stream_->Push(FinishedEvent(*choice));
+}
+
+// Brings the state to where the history says it is: by going back to the mark, or by feeding the
+// turn's tokens again from its base.
+void GenerateTurn::SettleState(Choice* choice) {
+  Lane& lane = choice->lane;
+  const int64_t turn_start = base_.consumed();
+  const int64_t target =
+      turn_start +
+      static_cast<int64_t>(tokens_.size() + choice->kept() + choice->retokenised().size()) -
+      choice->pending();
+  if (target == lane.position) {
+    lane.mark.Release();
+    choice->settled = true;
+    return;
+  }
+  if (lane.mark && lane.mark_position <= target) {
+    lane.slot = std::move(lane.mark);
+    lane.source = lane.slot.index();
+    lane.position = lane.mark_position;
+  } else {
+    lane.mark.Release();
+    lane.position = turn_start;
+    if (base_.resident) {
+      lane.source = lease_.session()->slot.index();
+    } else {
+      lane.slot.Release();  // zeroed; this thread is the only one to take it again
+      lane.slot = model_->pool->Acquire();
+      lane.source = lane.slot.index();
+    }
+  }
+  const std::vector<int32_t> turn_tokens = Concatenate(tokens_, choice->sampled());
+  choice->replay.assign(turn_tokens.begin() + (lane.position - turn_start),
+                        turn_tokens.begin() + (target - turn_start));
+  choice->recomputed += static_cast<int64_t>(choice->replay.size());
+  lane.Feed(choice->replay, false);
+  choice->settled = choice->replay.empty();
+}
+
+ChoiceFinishedEvent GenerateTurn::FinishedEvent(const Choice& choice) const {
+  ChoiceFinishedEvent event;
+  event.choice = choice.index();
+  event.reason = choice.reason();
+  event.stop_reason = choice.stop_reason();
+  event.history_token_ids = choice.HistoryTokens();
+  event.usage = PromptUsage();
+  event.usage.recomputed_tokens = choice.recomputed;
+  event.usage.generated_tokens = choice.generated();
+  return event;
+}
+
+std::optional<absl::Status> GenerateTurn::outcome() const {
+  if (not_finite_) return NumericalError();
+  const bool settled = std::all_of(choices_.begin(), choices_.end(),
+                                   [](const auto& choice) { return choice->settled; });
+  if (settled) return absl::OkStatus();
+  return std::nullopt;
+}
+
+SessionCommit GenerateTurn::MakeCommit(Choice* choice) {
+  SessionCommit commit;
+  for (size_t i = base_.pending.size(); i < tokens_.size(); ++i) {
+    commit.appended.emplace_back(tokens_[i], false);
+  }
+  for (const int32_t id : choice->HistoryTokens()) commit.appended.emplace_back(id, true);
+  commit.pending_tokens = choice->pending();
+  commit.text_remainder = choice->text().remainder();
+  if (choice->lane.position > 0) commit.slot = std::move(choice->lane.slot);
+  return commit;
+}
+
+absl::Status GenerateTurn::Commit() {
+  if (!has_session()) return absl::OkStatus();
+  std::vector<SessionCommit> commits;
+  std::vector<SessionInfo> results(1);
+  int residents = 0;
+  for (const auto& choice : choices_) {
+    commits.push_back(MakeCommit(choice.get()));
+    if (commits.back().slot) ++residents;
+  }
+  if (makes_children()) {
+    SSMD_ASSIGN_OR_RETURN(results,
+                          sessions_->CommitChildren(&lease_, &reservation_, std::move(commits)));
+  } else {
+    results[0].session_id = head().session_id;
+    SSMD_ASSIGN_OR_RETURN(results[0].revision,
+                          sessions_->Commit(&lease_, std::move(commits.front())));
+    if (base_.resident) residents = 0;
+  }
+  head().ticket.BecameResident(residents);
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    ChoiceFinishedEvent event = FinishedEvent(*choices_[i]);
+    event.session_id = results[i].session_id;
+    event.revision = results[i].revision;
+    closing_events_.emplace_back(std::move(event));
+  }
+  return absl::OkStatus();
+}
+
+Usage GenerateTurn::PromptUsage() const {
+  Usage usage;
+  usage.reused_tokens = base_.consumed();
+  usage.computed_tokens = static_cast<int64_t>(tokens_.size());
+  usage.prompt_tokens = usage.reused_tokens + usage.computed_tokens;
+  return usage;
+}
+
+void GenerateTurn::ReleaseHeld() {
+  for (const auto& choice : choices_) {
+    choice->lane.slot.Release();
+    choice->lane.mark.Release();
+  }
+  lease_.Release();
+  reservation_.Release();
+}
+
+void GenerateTurn::Deliver(const absl::Status& status, TimePoint now) {
+  if (status.ok()) {
+    for (GenerateEvent& event : closing_events_) stream_->Push(std::move(event));
+    const RequestRecord record = Record(now);
+    FinalEvent final_event;
+    final_event.usage = record.usage;
+    final_event.timings.queue = record.queue;
+    if (first_token_.has_value()) {
+      final_event.timings.first_token = *first_token_ - head().submitted;
+    }
+    final_event.timings.total = record.total;
+    stream_->Push(std::move(final_event));
+  }
+  stream_->Finish(status);
+}
+
+RequestRecord GenerateTurn::Record(TimePoint now) const {
+  RequestRecord record;
+  record.state_source = base_.resident ? StateSource::kResident : StateSource::kFresh;
+  if (prompt_done_) {
+    record.usage = PromptUsage();
+  } else if (first_step().has_value()) {  // cut short
+    record.usage.reused_tokens = base_.consumed();
+    record.usage.computed_tokens = static_cast<int64_t>(choices_[0]->lane.fed);
+    record.usage.prompt_tokens = record.usage.reused_tokens + record.usage.computed_tokens;
+  }
+  for (const auto& choice : choices_) {
+    record.usage.recomputed_tokens += choice->recomputed;
+    record.usage.generated_tokens += choice->generated();
+  }
+  const TimePoint started = first_step().value_or(now);
+  const TimePoint spoke = first_token_.value_or(now);
+  record.queue = started - head().submitted;
+  record.prefill = spoke - started;
+  record.decode = now - spoke;
+  record.total = now - head().submitted;
+  record.pauses = pauses;
+  return record;
+}
+
+}  // namespace ssmd

@@ -1,0 +1,42 @@
+// What a caller's thread works out of a request before it is posted: token ids from prompts, stop
+// rules, and the checks that need the model. Pure functions of the request and the (constant)
+// model.
+#ifndef SSMD_ENGINE_SCHEDULE_PREPARE_H_
+#define SSMD_ENGINE_SCHEDULE_PREPARE_H_
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/schedule/choice.h"
+#include "engine/schedule/model_in_service.h"
+#include "engine/schedule/request.h"
+
+namespace ssmd {
+
+// New tokens of a turn. `position`: length of the history before it; at 0 a text gets the BOS that
+// its tokenizer asks for. Nothing becomes no tokens, BOS or not.
+absl::StatusOr<std::vector<int32_t>> PromptTokens(const ModelInService& model, const Prompt& prompt,
+                                                  bool parse_special, int64_t position);
+
+// INVALID_ARGUMENT, naming `field` and the first id that is not in the vocabulary.
+absl::Status CheckTokenIds(const ModelInService& model, std::string_view field,
+                           absl::Span<const int32_t> token_ids);
+// What of a request depends on the model, prompts apart.
+absl::Status CheckAgainstModel(const ModelInService& model, const GenerateRequest& request);
+
+// `chat`: the prompt is in the plain chat format, whose stop strings are added.
+StopRules MakeStopRules(const ModelInService& model, const StopParams& stop, int32_t max_tokens,
+                        bool chat);
+
+// The history after `history` tokens and `more` new ones must not be longer than `limit`.
+absl::Status CheckHistoryLength(int64_t history, int64_t prompt, int64_t max_tokens, int64_t limit);
+
+// INVALID_ARGUMENT with reason INVALID_FIELD.
+absl::Status InvalidField(std::string_view message);
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_SCHEDULE_PREPARE_H_

@@ -1,0 +1,62 @@
+// The scheduling policy: which waiting turns start, and how a step's token budget is shared. Pure:
+// no threads, no clock, no device; the same calls give the same plans.
+//
+// Promises, each of them a test:
+//  - A plan holds at most `token_budget` tokens, and exactly that many when so many are ready.
+//  - Waiting turns start strictly in the order of the queue, each with all of its slots or none, so
+//    that a turn which needs many is not overtaken for ever by turns which need few.
+//  - Decoding lanes come first, one token each; where there are more of them than tokens, those
+//    served longest ago go first. Prompts that are ready keep a quarter of the budget meanwhile
+//    (in steps of whole tokens, so that with a budget of 1 they get every fourth step).
+//  - Of what prompts get, half goes to the oldest, so that everyone's end is bounded by the work
+//    before it, and half to the one with the least left, so that a short prompt never waits for the
+//    end of a long one.
+#ifndef SSMD_ENGINE_SCHEDULE_SCHEDULER_H_
+#define SSMD_ENGINE_SCHEDULE_SCHEDULER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+
+namespace ssmd {
+
+// What the policy sees of a lane (lane.h) that has tokens to feed.
+struct LaneView {
+  int64_t ready = 0;       // tokens that could be fed now, >= 1
+  bool decoding = false;   // its one token was just sampled
+  uint64_t last_step = 0;  // the step that last served it; 0: none did
+  uint64_t order = 0;      // unique; smaller came earlier
+};
+
+struct LaneShare {
+  size_t lane = 0;  // index into the views
+  int64_t tokens = 0;
+};
+
+class Scheduler {
+ public:
+  // token_budget >= 1.
+  explicit Scheduler(int token_budget) : budget_(token_budget) {}
+
+  // The next step's shares, ascending by lane; empty only when `lanes` is.
+  std::vector<LaneShare> Plan(absl::Span<const LaneView> lanes);
+
+ private:
+  int64_t ReserveForPrompts(int64_t decoding, int64_t prompt_tokens);
+  void ShareAmongPrompts(absl::Span<const LaneView> lanes, std::vector<size_t> prompts,
+                         int64_t tokens, std::vector<int64_t>* shares);
+
+  const int64_t budget_;
+  int64_t prompt_credit_ = 0;  // quarters of a token that prompts are owed
+  bool oldest_rounds_up_ = true;
+};
+
+// How many turns at the head of the queue start now; `slots_needed` in queue order.
+size_t CountToStart(absl::Span<const int> slots_needed, int free_slots, int running,
+                    int max_running);
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_SCHEDULE_SCHEDULER_H_

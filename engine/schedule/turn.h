@@ -1,0 +1,101 @@
+// One accepted request, from the queue to its end: a generation or a scoring. A turn owns its lanes
+// and working slots, says what it wants of each step, and takes in what came of it.
+//
+// Made on the caller's thread, then the step thread's alone. The runner (model_runner.h) drives it:
+//
+//   Start → (WantRows → Advance)* until outcome() → Commit if that is OK → Release → Deliver
+//
+// Commit precedes everything that tells the caller of it, and Release precedes Deliver, so that
+// whoever hears of the end finds the session, the slots and the queue as the turn left them.
+#ifndef SSMD_ENGINE_SCHEDULE_TURN_H_
+#define SSMD_ENGINE_SCHEDULE_TURN_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "engine/base/clock.h"
+#include "engine/observer.h"
+#include "engine/schedule/admission.h"
+#include "engine/schedule/lane.h"
+#include "engine/schedule/logits_pass.h"
+#include "engine/state/session.h"
+#include "engine/state/state_pool.h"
+
+namespace ssmd {
+
+struct TurnHead {
+  std::string request_id;
+  std::string tenant;
+  std::string session_id;  // empty: anonymous
+  int32_t priority = 0;
+  int working_slots = 1;
+  std::optional<TimePoint> deadline;
+  TimePoint submitted;
+  uint64_t sequence = 0;  // order of submission, unique within the engine
+  Admission::Ticket ticket;
+};
+
+class Turn {
+ public:
+  explicit Turn(TurnHead head) : head_(std::move(head)) {}
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  virtual ~Turn() = default;
+
+  TurnHead& head() { return head_; }
+  const TurnHead& head() const { return head_; }
+
+  virtual bool cancelled() const = 0;
+  // True while nothing more should be made for a reader who does not take it.
+  virtual bool held_by_reader() const { return false; }
+  // The session whose turn it is, or null.
+  virtual const Session* session() const { return nullptr; }
+
+  // `slots`: head().working_slots of them, zeroed.
+  virtual void Start(std::vector<Slot> slots, TimePoint now) = 0;
+  // All lanes, whether they have tokens to feed or not.
+  virtual void AppendLanes(std::vector<Lane*>* lanes) = 0;
+  // The first step that serves it begins.
+  void NoteFirstStep(TimePoint now) {
+    if (!first_step_.has_value()) first_step_ = now;
+  }
+  // Before a step that feeds the next `count` tokens of `lane`: what is wanted of their logits.
+  // RowJob::row counts from the lane's first row of the step. Results go where the jobs say.
+  virtual void WantRows(Lane* lane, int count, std::vector<RowJob>* jobs) = 0;
+  // After the step; `lane` has moved on. `observer` may be null.
+  virtual void Advance(Lane* lane, TimePoint now, Observer* observer) = 0;
+  // Set when there is nothing left to run: OK, or what went wrong.
+  virtual std::optional<absl::Status> outcome() const = 0;
+
+  // Makes the result the session's.
+  virtual absl::Status Commit() = 0;
+  // Gives back slots, session and ticket.
+  void Release() {
+    ReleaseHeld();
+    head_.ticket.Release();
+  }
+  // Tells the caller how it ended, once.
+  virtual void Deliver(const absl::Status& status, TimePoint now) = 0;
+  // What to tell the observer; the runner adds model and status.
+  virtual RequestRecord Record(TimePoint now) const = 0;
+
+  // When the reader was found too slow, for the runner.
+  std::optional<TimePoint> paused_since;
+  int64_t pauses = 0;
+
+ protected:
+  virtual void ReleaseHeld() = 0;
+  std::optional<TimePoint> first_step() const { return first_step_; }
+
+ private:
+  TurnHead head_;
+  std::optional<TimePoint> first_step_;
+};
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_SCHEDULE_TURN_H_

@@ -1,0 +1,290 @@
+#include "engine/serving_engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "engine/base/errors.h"
+#include "engine/base/secure_random.h"
+#include "engine/base/status_macros.h"
+#include "engine/schedule/prepare.h"
+#include "engine/schedule/score_turn.h"
+
+namespace ssmd {
+namespace {
+
+constexpr int kPageSizeMax = 1000;
+
+int RecentTokensWanted(const PenaltyParams& penalties) {
+  return penalties.looks_back() ? std::clamp(penalties.window, 0, kPenaltyWindowMax) : 0;
+}
+
+}  // namespace
+
+ServingEngine::ServingEngine(EngineParts parts, std::vector<std::unique_ptr<ModelInService>> models)
+    : limits_(parts.limits),
+      clock_(parts.clock != nullptr ? parts.clock : &steady_clock_),
+      device_(std::move(parts.device)),
+      models_(std::move(models)),
+      sessions_(limits_.max_sessions) {
+  std::vector<ModelRunner*> runners;
+  for (const auto& model : models_) {
+    runners_.push_back(std::make_unique<ModelRunner>(
+        model.get(), device_.get(), RunnerLimits{limits_.max_running, limits_.slow_reader_timeout},
+        clock_, parts.observer));
+    runners.push_back(runners_.back().get());
+  }
+  loop_ = std::make_unique<StepLoop>(std::move(runners), clock_);
+}
+
+// --- Turns ---
+
+absl::StatusOr<size_t> ServingEngine::FindModel(const std::string& name) const {
+  if (name.empty() && models_.size() == 1) return size_t{0};
+  for (size_t i = 0; i < models_.size(); ++i) {
+    if (models_[i]->name == name) return i;
+  }
+  return WithReason(
+      absl::NotFoundError(name.empty() ? "several models are served: name one"
+                                       : "no model of that name is served: list the models"),
+      reason::kModelNotFound);
+}
+
+absl::StatusOr<size_t> ServingEngine::ModelOfSession(const GenerateRequest& request) const {
+  SSMD_ASSIGN_OR_RETURN(const SessionInfo session,
+                        sessions_.Get(request.tenant, request.session_id));
+  if (!request.model.empty() && request.model != session.model) {
+    return InvalidField(absl::StrFormat("session %s is of model %s, not of the one asked for",
+                                        session.session_id, session.model));
+  }
+  return FindModel(session.model);
+}
+
+TurnHead ServingEngine::MakeHead(std::string request_id, std::string tenant,
+                                 std::optional<TimePoint> deadline) {
+  TurnHead head;
+  head.request_id = std::move(request_id);
+  head.tenant = std::move(tenant);
+  head.deadline = deadline;
+  head.submitted = clock_->Now();
+  head.sequence = next_sequence_.fetch_add(1);
+  return head;
+}
+
+absl::StatusOr<PreparedGeneration> ServingEngine::PrepareGeneration(const ModelInService& model,
+                                                                    GenerateRequest* request,
+                                                                    TurnHead* head) {
+  if (request->choices < 1 || request->choices > limits_.max_choices) {
+    return InvalidField(
+        absl::StrFormat("n must be in [1, %d], got %d", limits_.max_choices, request->choices));
+  }
+  SSMD_RETURN_IF_ERROR(CheckAgainstModel(model, *request));
+  PreparedGeneration prepared;
+  int new_residents = 0;
+  if (!request->session_id.empty()) {
+    SSMD_ASSIGN_OR_RETURN(
+        prepared.lease,
+        sessions_.BeginTurn(request->tenant, request->session_id, request->expected_revision,
+                            RecentTokensWanted(request->sampling.penalties)));
+    new_residents = request->choices > 1             ? request->choices
+                    : prepared.lease.base().resident ? 0
+                                                     : 1;
+  } else if (request->expected_revision.has_value()) {
+    return InvalidField("expected_revision is given without a session");
+  }
+  // Before the work of reading the prompt, so that an overloaded server refuses cheaply.
+  head->working_slots = request->choices;
+  SSMD_ASSIGN_OR_RETURN(head->ticket, model.admission->Admit(request->choices, new_residents));
+  if (prepared.lease && request->choices > 1) {
+    SSMD_ASSIGN_OR_RETURN(prepared.reservation,
+                          sessions_.Reserve(request->tenant, request->choices));
+  }
+
+  const SessionBase& base = prepared.lease.base();
+  SSMD_ASSIGN_OR_RETURN(
+      prepared.prompt, PromptTokens(model, request->prompt, request->parse_special, base.position));
+  if (prepared.prompt.empty() && base.pending.empty()) {
+    return InvalidField(
+        base.position == 0
+            ? "the prompt must not be empty: there is no history to go on from"
+            : "the prompt must not be empty: the last turn ended at a stop, so that no token is "
+              "pending to go on from");
+  }
+  SSMD_RETURN_IF_ERROR(CheckHistoryLength(base.position,
+                                          static_cast<int64_t>(prepared.prompt.size()),
+                                          request->max_tokens, limits_.max_history_tokens));
+  prepared.sampling = std::move(request->sampling);
+  if (!prepared.sampling.seed.has_value()) prepared.sampling.seed = SecureRandom64();
+  prepared.stops = MakeStopRules(model, request->stop, request->max_tokens,
+                                 std::holds_alternative<std::vector<ChatMessage>>(request->prompt));
+  prepared.choices = request->choices;
+  prepared.echo = request->echo;
+  prepared.top_logprobs = request->top_logprobs;
+  return prepared;
+}
+
+absl::StatusOr<std::shared_ptr<OutputStream>> ServingEngine::Generate(GenerateRequest request,
+                                                                      std::string request_id) {
+  SSMD_ASSIGN_OR_RETURN(const size_t index, request.session_id.empty() ? FindModel(request.model)
+                                                                       : ModelOfSession(request));
+  const ModelInService& model = *models_[index];
+  TurnHead head = MakeHead(std::move(request_id), request.tenant, request.deadline);
+  head.session_id = request.session_id;
+  head.priority = request.priority;
+  SSMD_ASSIGN_OR_RETURN(PreparedGeneration prepared, PrepareGeneration(model, &request, &head));
+  auto stream = std::make_shared<OutputStream>(static_cast<size_t>(limits_.output_events),
+                                               [waker = loop_->waker()] { waker->Wake(); });
+  prepared.stream = stream;
+  loop_->Post(runners_[index].get(), std::make_unique<GenerateTurn>(
+                                         std::move(head), std::move(prepared), &model, &sessions_));
+  return stream;
+}
+
+absl::StatusOr<std::unique_ptr<Turn>> ServingEngine::MakeScoreTurn(
+    size_t model_index, ScoreRequest request, std::string request_id,
+    std::shared_ptr<const std::atomic<bool>> cancelled,
+    const std::function<void(absl::StatusOr<ScoreResult>)>& done) {
+  const ModelInService& model = *models_[model_index];
+  if (request.top_logprobs < 0 || request.top_logprobs > kernels::kMaxTopLogprobs) {
+    return InvalidField(absl::StrFormat("top_logprobs must be in [0, %d], got %d",
+                                        kernels::kMaxTopLogprobs, request.top_logprobs));
+  }
+  TurnHead head = MakeHead(std::move(request_id), std::move(request.tenant), request.deadline);
+  SSMD_ASSIGN_OR_RETURN(head.ticket, model.admission->Admit(1, 0));
+  Prompt prompt = std::visit([](auto& value) { return Prompt(std::move(value)); }, request.prompt);
+  SSMD_ASSIGN_OR_RETURN(std::vector<int32_t> ids,
+                        PromptTokens(model, prompt, request.parse_special, 0));
+  if (ids.size() < 2) {
+    return InvalidField(
+        absl::StrFormat("the prompt must have at least 2 tokens to be scored, got %d", ids.size()));
+  }
+  SSMD_RETURN_IF_ERROR(
+      CheckHistoryLength(0, static_cast<int64_t>(ids.size()), 0, limits_.max_history_tokens));
+  return std::make_unique<ScoreTurn>(std::move(head), std::move(ids), request.top_logprobs,
+                                     model.numerics_profile, std::move(cancelled), done);
+}
+
+std::function<void()> ServingEngine::Score(ScoreRequest request, std::string request_id,
+                                           std::function<void(absl::StatusOr<ScoreResult>)> done) {
+  const auto index = FindModel(request.model);
+  if (!index.ok()) {
+    done(index.status());
+    return [] {};
+  }
+  // Shared by the turn and by the caller who may cancel it, whichever is there longer.
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  auto turn = MakeScoreTurn(*index, std::move(request), std::move(request_id), cancelled, done);
+  if (!turn.ok()) {
+    done(turn.status());
+    return [] {};
+  }
+  loop_->Post(runners_[*index].get(), *std::move(turn));
+  return [cancelled, waker = loop_->waker()] {
+    *cancelled = true;
+    waker->Wake();
+  };
+}
+
+// --- Text ---
+
+absl::StatusOr<std::vector<int32_t>> ServingEngine::Tokenize(const std::string& model,
+                                                             const std::string& text,
+                                                             bool parse_special) const {
+  SSMD_ASSIGN_OR_RETURN(const size_t index, FindModel(model));
+  const Tokenizer* tokenizer = models_[index]->tokenizer.get();
+  if (tokenizer == nullptr) {
+    return InvalidField(absl::StrFormat("model %s has no tokenizer", models_[index]->name));
+  }
+  return tokenizer->Encode(text, EncodeOptions{parse_special});
+}
+
+absl::StatusOr<std::string> ServingEngine::Detokenize(const std::string& model,
+                                                      const std::vector<int32_t>& token_ids) const {
+  SSMD_ASSIGN_OR_RETURN(const size_t index, FindModel(model));
+  const Tokenizer* tokenizer = models_[index]->tokenizer.get();
+  if (tokenizer == nullptr) {
+    return InvalidField(absl::StrFormat("model %s has no tokenizer", models_[index]->name));
+  }
+  SSMD_RETURN_IF_ERROR(CheckTokenIds(*models_[index], "token_ids", token_ids));
+  // Here special tokens are shown: the caller asks what these ids are.
+  Detokenizer detokenizer;
+  std::string text;
+  for (const int32_t id : token_ids) text += detokenizer.Push(tokenizer->TokenBytes(id));
+  return text + detokenizer.Flush();
+}
+
+// --- Sessions ---
+
+absl::StatusOr<SessionInfo> ServingEngine::CreateSession(const std::string& tenant,
+                                                         const std::string& model) {
+  SSMD_ASSIGN_OR_RETURN(const size_t index, FindModel(model));
+  return sessions_.Create(tenant, models_[index]->name);
+}
+
+absl::StatusOr<SessionInfo> ServingEngine::GetSession(const std::string& tenant,
+                                                      const std::string& session_id) const {
+  return sessions_.Get(tenant, session_id);
+}
+
+absl::StatusOr<SessionPage> ServingEngine::ListSessions(const std::string& tenant,
+                                                        const std::string& model, int page_size,
+                                                        const std::string& page_token) const {
+  if (page_size < 1 || page_size > kPageSizeMax) {
+    return InvalidField(
+        absl::StrFormat("page_size must be in [1, %d], got %d", kPageSizeMax, page_size));
+  }
+  if (!model.empty()) SSMD_RETURN_IF_ERROR(FindModel(model).status());
+  return sessions_.List(tenant, model, page_size, page_token);
+}
+
+absl::Status ServingEngine::DeleteSession(const std::string& tenant, const std::string& session_id,
+                                          std::optional<uint64_t> expected_revision) {
+  SSMD_ASSIGN_OR_RETURN(DeletedSession deleted,
+                        sessions_.Delete(tenant, session_id, expected_revision));
+  if (!deleted.resident && !deleted.running) return absl::OkStatus();
+  SSMD_ASSIGN_OR_RETURN(const size_t index, FindModel(deleted.session->model));
+  // The slot is freed before any turn that is posted from now on starts.
+  loop_->PostDeleted(runners_[index].get(), std::move(deleted.session));
+  if (deleted.resident) models_[index]->admission->ResidentDeleted();
+  return absl::OkStatus();
+}
+
+// --- Figures and the end ---
+
+std::vector<ServedModel> ServingEngine::Models() const {
+  std::vector<ServedModel> served;
+  for (const auto& model : models_) {
+    ServedModel& entry = served.emplace_back();
+    entry.name = model->name;
+    entry.info = model->model->info();
+    entry.has_tokenizer = model->tokenizer != nullptr;
+    entry.numerics_profile = model->numerics_profile;
+    entry.state_slots = model->pool->slots();
+    entry.state_bytes_per_session = static_cast<int64_t>(model->pool->bytes_per_slot());
+    entry.token_budget = model->token_budget;
+    entry.max_history_tokens = limits_.max_history_tokens;
+  }
+  return served;
+}
+
+std::vector<ModelStats> ServingEngine::Stats() const {
+  std::vector<ModelStats> all;
+  for (size_t i = 0; i < models_.size(); ++i) {
+    ModelStats stats = runners_[i]->stats();
+    stats.waiting = models_[i]->admission->waiting();
+    stats.sessions = sessions_.CountOf(stats.model);
+    all.push_back(std::move(stats));
+  }
+  return all;
+}
+
+void ServingEngine::Drain() {
+  for (const auto& model : models_) model->admission->Drain();
+}
+
+bool ServingEngine::Drained() const {
+  return std::all_of(models_.begin(), models_.end(),
+                     [](const auto& model) { return model->admission->drained(); });
+}
+
+}  // namespace ssmd
