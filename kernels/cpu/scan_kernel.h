@@ -1,6 +1,9 @@
 // The Mamba-1 recurrence of one segment, over one block of 64 channels: softplus, decay, update,
 // read-out, D and gate in one pass, with the block's state (4 KB at N = 16) in the nearest cache.
 // Lanes are channels. Include after a vec_*.h and vec_math.h. Internal linkage.
+//
+// The decay is applied as h + (e^{Δa} − 1)·h: rounded to f32, a decay close to 1 would lose its
+// distance from 1, and that error adds up over thousands of steps (kernels/README.md has figures).
 #ifndef SSMD_KERNELS_CPU_SCAN_KERNEL_H_
 #define SSMD_KERNELS_CPU_SCAN_KERNEL_H_
 
@@ -18,8 +21,9 @@ inline F16 AdvanceRun(int64_t begin, int64_t end, const float* a, const float* b
                       F16 delta, F16 delta_x, float* h) {
   F16 sum = Broadcast(0);
   for (int64_t n = begin; n < end; ++n) {
-    const F16 decay = Exp(delta * Load(a + n * kBlock));
-    const F16 next = Fma(decay, Load(h + n * kBlock), delta_x * Broadcast(b[n]));
+    const F16 loss = ExpMinus1(delta * Load(a + n * kBlock));
+    const F16 old = Load(h + n * kBlock);
+    const F16 next = Fma(delta_x, Broadcast(b[n]), Fma(loss, old, old));
     Store(h + n * kBlock, next);
     sum = Fma(Broadcast(c[n]), next, sum);
   }

@@ -27,26 +27,41 @@ inline void StorePartial(float* p, F16 v, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
 }
 
-// e^x for x <= 88 (larger arguments give e^88); 0 below the normal numbers; NaN for NaN.
-// Under 1 ulp, and without bias: a biased decay adds up over thousands of steps. x = n·ln 2 + r,
-// and e^r = 1 + (r + r²·q(r)), where q is the minimax polynomial for |r| <= ln 2 / 2 (2^−28
-// relative).
-inline F16 Exp(F16 x) {
+// e^x as scale · (1 + p), with scale a power of two and |p| <= 0.42. x in [−88, 88], or NaN.
+// x = n·ln 2 + r, and e^r = 1 + (r + r²·q(r)), where 2q is 1 + r/3 + …: a minimax polynomial for
+// |r| <= ln 2 / 2, good to 2^−33.
+struct ExpParts {
+  F16 scale, p;
+};
+inline ExpParts SplitExp(F16 x) {
   const F16 magic = Broadcast(0x1.8p23f);  // adding it rounds to an integer in the low bits
-  x = Max(Broadcast(-88.0f), x);
-  x = SelectGreater(x, Broadcast(88.0f), Broadcast(88.0f), x);
   const F16 shifted = Fma(x, Broadcast(0x1.715476p+0f), magic);
   const F16 n = shifted - magic;
   // ln 2 in two parts: n times the first is exact.
   F16 r = Fma(n, Broadcast(-0x1.62e4p-1f), x);
   r = Fma(n, Broadcast(-0x1.7f7d1cp-20f), r);
-  F16 q = Broadcast(0x1.6a4ce4p-10f);
-  q = Fma(q, r, Broadcast(0x1.123988p-7f));
-  q = Fma(q, r, Broadcast(0x1.5558bp-5f));
-  q = Fma(q, r, Broadcast(0x1.555492p-3f));
-  q = Fma(q, r, Broadcast(0x1.fffffcp-2f));
-  const F16 p = Fma(r * r, q, r);
-  return (Broadcast(1.0f) + p) * PowerOfTwo(shifted);
+  F16 q = Broadcast(0x1.9df784p-13f);
+  q = Fma(q, r, Broadcast(0x1.6d4ccap-10f));
+  q = Fma(q, r, Broadcast(0x1.111310p-7f));
+  q = Fma(q, r, Broadcast(0x1.5554e8p-5f));
+  q = Fma(q, r, Broadcast(0x1.555554p-3f));
+  q = Fma(q, r, Broadcast(0.5f));
+  return {PowerOfTwo(shifted), Fma(r * r, q, r)};
+}
+
+// e^x for x <= 88 (larger arguments give e^88); 0 below the normal numbers; NaN for NaN. Under 1
+// ulp, and without bias.
+inline F16 Exp(F16 x) {
+  x = Max(Broadcast(-88.0f), x);
+  x = SelectGreater(x, Broadcast(88.0f), Broadcast(88.0f), x);
+  const ExpParts e = SplitExp(x);
+  return (Broadcast(1.0f) + e.p) * e.scale;
+}
+
+// e^x − 1 for x <= 0, with a small relative error down to 0; NaN for NaN.
+inline F16 ExpMinus1(F16 x) {
+  const ExpParts e = SplitExp(Max(Broadcast(-88.0f), x));
+  return Fma(e.scale, e.p, e.scale - Broadcast(1.0f));
 }
 
 // log(1 + e) for e in [0, 1], with a small relative error down to 0: 2 atanh(s), s = e / (2 + e).

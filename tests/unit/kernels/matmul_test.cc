@@ -1,0 +1,150 @@
+// Matrix products: close to the reference, and the same bits on every instruction set, for any
+// number of rows and threads.
+#include <gtest/gtest.h>
+
+#include "tests/unit/kernels/kernel_test_util.h"
+
+namespace ssmd::kernels {
+namespace {
+
+struct Shape {
+  int64_t rows, outputs, inputs;
+};
+
+// Odd sizes; panels of every width; runs of the reduction cut before, at and after 512 and 1024.
+constexpr Shape kShapes[] = {
+    {1, 1, 1},      {1, 3, 15},   {2, 15, 3},    {3, 16, 17},   {4, 17, 63},   {5, 31, 64},
+    {6, 32, 65},    {7, 33, 511}, {8, 47, 512},  {9, 48, 513},  {1, 63, 1023}, {12, 64, 1024},
+    {13, 65, 1025}, {16, 80, 96}, {17, 129, 48}, {64, 200, 70}, {70, 96, 600}, {150, 17, 33},
+};
+
+// What MatMul takes beside the shape, with strides wider than the rows.
+class Product {
+ public:
+  Product(const Shape& shape, bool with_bias, bool with_add)
+      : shape_(shape),
+        x_(RandomTensor(shape.rows * (shape.inputs + 3), 1)),
+        weights_(RandomTensor(shape.outputs * shape.inputs, 2)),
+        bias_(RandomTensor(shape.outputs, 3)),
+        add_(RandomTensor(shape.rows * (shape.outputs + 2), 4)),
+        with_bias_(with_bias),
+        with_add_(with_add) {}
+
+  // The output, its padding (which stays at 7) included.
+  Tensor Run(Device& device, WeightFormat format) const {
+    return RunRows(device, device.Pack(SourceOf(weights_, shape_.outputs, shape_.inputs), format),
+                   0, shape_.rows);
+  }
+  Tensor RunRows(Device& device, const PackedMatrix& packed, int64_t begin, int64_t end) const {
+    const int64_t out_stride = shape_.outputs + 1;
+    Tensor out(static_cast<size_t>((end - begin) * out_stride), 7.0f);
+    MatMulParams params;
+    params.x = x_.data() + begin * (shape_.inputs + 3);
+    params.x_stride = shape_.inputs + 3;
+    params.rows = end - begin;
+    params.w = &packed;
+    if (with_bias_) params.bias = bias_.data();
+    if (with_add_) params.add = add_.data() + begin * (shape_.outputs + 2);
+    params.add_stride = shape_.outputs + 2;
+    params.out = out.data();
+    params.out_stride = out_stride;
+    device.MatMul(params);
+    return out;
+  }
+  PackedMatrix PackFor(Device& device, WeightFormat format) const {
+    return device.Pack(SourceOf(weights_, shape_.outputs, shape_.inputs), format);
+  }
+
+ private:
+  Shape shape_;
+  Tensor x_, weights_, bias_, add_;
+  bool with_bias_, with_add_;
+};
+
+using MatMulTest = KernelTest;
+
+TEST_P(MatMulTest, AgreesWithTheReferenceAndBitwiseWithScalar) {
+  int variant = 0;
+  for (const Shape& shape : kShapes) {
+    SCOPED_TRACE(testing::Message()
+                 << shape.rows << " rows, " << shape.outputs << "x" << shape.inputs);
+    const Product product(shape, variant % 2 == 0, variant % 3 == 0);
+    ++variant;
+    for (WeightFormat format : {WeightFormat::kF32, WeightFormat::kBf16}) {
+      const Tensor out = product.Run(*cpu_, format);
+      EXPECT_LT(RelativeError(out, product.Run(*reference_, format)), 2e-6);
+      EXPECT_TRUE(SameBits(out, product.Run(*scalar_, format)));
+    }
+  }
+}
+
+TEST_P(MatMulTest, ARowDoesNotDependOnTheRowsAroundIt) {
+  const Shape shape{70, 145, 520};
+  const Product product(shape, true, true);
+  for (WeightFormat format : {WeightFormat::kF32, WeightFormat::kBf16}) {
+    const PackedMatrix packed = product.PackFor(*cpu_, format);
+    const Tensor all = product.RunRows(*cpu_, packed, 0, shape.rows);
+    const int64_t width = shape.outputs + 1;
+    for (int64_t rows = 1; rows <= shape.rows; ++rows) {
+      const int64_t begin = shape.rows - rows;
+      const Tensor expected(all.begin() + begin * width, all.end());
+      ASSERT_TRUE(SameBits(product.RunRows(*cpu_, packed, begin, shape.rows), expected)) << rows;
+    }
+  }
+}
+
+TEST_P(MatMulTest, AddsIntoItsOwnOutput) {
+  const Shape shape{5, 70, 600};
+  const Tensor x = RandomTensor(shape.rows * shape.inputs, 1);
+  const Tensor weights = RandomTensor(shape.outputs * shape.inputs, 2);
+  const PackedMatrix packed =
+      cpu_->Pack(SourceOf(weights, shape.outputs, shape.inputs), WeightFormat::kF32);
+  const Tensor residual = RandomTensor(shape.rows * shape.outputs, 3);
+  Tensor apart(residual.size());
+  Tensor in_place = residual;
+  MatMulParams params;
+  params.x = x.data();
+  params.x_stride = shape.inputs;
+  params.rows = shape.rows;
+  params.w = &packed;
+  params.add = residual.data();
+  params.add_stride = params.out_stride = shape.outputs;
+  params.out = apart.data();
+  cpu_->MatMul(params);
+  params.add = params.out = in_place.data();
+  cpu_->MatMul(params);
+  EXPECT_TRUE(SameBits(in_place, apart));
+}
+
+TEST_P(MatMulTest, FollowsTheDocumentedOrder) {
+  constexpr int64_t kInputs = 1300;
+  const Tensor x = RandomTensor(kInputs, 5);
+  const Tensor weights = RandomTensor(kInputs, 6);
+  float sum = 0;
+  for (int64_t begin = 0; begin < kInputs; begin += kReductionRun) {
+    float run = 0;
+    for (int64_t k = begin; k < std::min(kInputs, begin + kReductionRun); ++k) {
+      run = std::fma(x[static_cast<size_t>(k)], weights[static_cast<size_t>(k)], run);
+    }
+    sum += run;
+  }
+  const PackedMatrix packed = cpu_->Pack(SourceOf(weights, 1, kInputs), WeightFormat::kF32);
+  float out = 0;
+  cpu_->MatMul({x.data(), kInputs, 1, &packed, nullptr, nullptr, 0, &out, 1});
+  EXPECT_EQ(out, sum);
+}
+
+TEST_P(MatMulTest, ANanStaysInItsRow) {
+  Tensor x = RandomTensor(7 * 40, 1);
+  x[3 * 40 + 11] = NAN;
+  const Tensor weights = RandomTensor(33 * 40, 2);
+  const PackedMatrix packed = cpu_->Pack(SourceOf(weights, 33, 40), WeightFormat::kF32);
+  Tensor out(7 * 33);
+  cpu_->MatMul({x.data(), 40, 7, &packed, nullptr, nullptr, 0, out.data(), 33});
+  for (size_t i = 0; i < out.size(); ++i) EXPECT_EQ(std::isnan(out[i]), i / 33 == 3) << i;
+}
+
+INSTANTIATE_KERNEL_TEST(MatMulTest);
+
+}  // namespace
+}  // namespace ssmd::kernels

@@ -1,0 +1,277 @@
+// The Mamba-1 recurrence: close to the double-precision reference, the same bits for any cut of a
+// history, and sound at the ends of the number range.
+#include <gtest/gtest.h>
+
+#include "tests/unit/kernels/kernel_test_util.h"
+
+namespace ssmd::kernels {
+namespace {
+
+struct Shape {
+  int64_t channels, state_size, rows;
+};
+
+// A recurrence over fixed random inputs, with its own state slots. Tests change the inputs.
+struct Scan {
+  explicit Scan(const Shape& s)
+      : shape(s),
+        x(RandomTensor(s.rows * (s.channels + 1), 1)),
+        dt(RandomTensor(s.rows * (s.channels + 2), 2, -6, 1)),
+        b(RandomTensor(s.rows * (s.state_size + 3), 3)),
+        c(RandomTensor(s.rows * (s.state_size + 4), 4)),
+        z(RandomTensor(s.rows * (s.channels + 5), 5, -4, 4)),
+        a(RandomTensor(PaddedChannels(s.channels) * s.state_size, 6, -16, -0.5)),
+        d(RandomTensor(s.channels, 7)),
+        slots(4, PaddedChannels(s.channels) * s.state_size, 8) {
+    for (int slot = 0; slot < 4; ++slot) ClearPadding(slots.at(slot));
+  }
+
+  void ClearPadding(float* state) const {
+    for (int64_t channel = shape.channels; channel < PaddedChannels(shape.channels); ++channel) {
+      for (int64_t n = 0; n < shape.state_size; ++n) {
+        state[(channel / 64 * shape.state_size + n) * 64 + channel % 64] = 0;
+      }
+    }
+  }
+
+  // Rows that no segment writes hold 7.
+  Tensor Run(Device& device, const std::vector<Segment>& segments) {
+    Tensor y(static_cast<size_t>(shape.rows * (shape.channels + 6)), 7.0f);
+    RunInto(device, segments, y);
+    return y;
+  }
+  void RunInto(Device& device, const std::vector<Segment>& segments, Tensor& y) {
+    SelectiveScanParams params = Params(segments);
+    params.y = y.data();
+    params.y_stride = shape.channels + 6;
+    device.SelectiveScan(params);
+  }
+  SelectiveScanParams Params(const std::vector<Segment>& segments) {
+    SelectiveScanParams params;
+    params.segments = segments.data();
+    params.segment_count = static_cast<int64_t>(segments.size());
+    params.channels = shape.channels;
+    params.state_size = shape.state_size;
+    params.x = x.data();
+    params.x_stride = shape.channels + 1;
+    params.dt = dt.data();
+    params.dt_stride = shape.channels + 2;
+    params.b = b.data();
+    params.b_stride = shape.state_size + 3;
+    params.c = c.data();
+    params.c_stride = shape.state_size + 4;
+    params.z = z.data();
+    params.z_stride = shape.channels + 5;
+    params.a = a.data();
+    params.d = d.data();
+    params.state = slots.field();
+    return params;
+  }
+
+  Shape shape;
+  Tensor x, dt, b, c, z, a, d;
+  Slots slots;
+};
+
+void Fill(Tensor& tensor, float value) { std::fill(tensor.begin(), tensor.end(), value); }
+
+using ScanTest = KernelTest;
+
+TEST_P(ScanTest, AgreesWithTheReferenceAndBitwiseWithScalar) {
+  for (int64_t channels : {1, 3, 15, 17, 63, 64, 65, 200}) {
+    for (int64_t state_size : {1, 3, 16, 17}) {
+      SCOPED_TRACE(testing::Message() << channels << " channels, N = " << state_size);
+      const std::vector<Segment> segments = {
+          {0, 20, 0, 0, 0}, {20, 1, 1, 2, 9}, {21, 2, -1, -1, 0}};
+      Scan ours({channels, state_size, 23});
+      Scan scalar = ours;
+      Scan reference = ours;
+      const Tensor y = ours.Run(*cpu_, segments);
+      EXPECT_LT(RelativeError(y, reference.Run(*reference_, segments)), 2e-6);
+      EXPECT_LT(RelativeError(ours.slots.slab(), reference.slots.slab()), 2e-6);
+      EXPECT_TRUE(SameBits(y, scalar.Run(*scalar_, segments)));
+      EXPECT_TRUE(SameBits(ours.slots.slab(), scalar.slots.slab()));
+    }
+  }
+}
+
+TEST_P(ScanTest, CutsOfASegmentDoNotShow) {
+  constexpr int32_t kTokens = 29;
+  Scan whole({130, 16, kTokens});
+  const Scan fresh = whole;
+  const Tensor expected = whole.Run(*cpu_, {{0, kTokens, 0, 0, 0}});
+  for (int32_t chunk : {1, 2, 3, 7, 28}) {
+    Scan cut = fresh;
+    Tensor y(expected.size(), 7.0f);
+    for (int32_t first = 0; first < kTokens; first += chunk) {
+      const int32_t length = std::min(chunk, kTokens - first);
+      cut.RunInto(*cpu_, {{first, length, 0, 0, first}}, y);
+    }
+    EXPECT_TRUE(SameBits(y, expected)) << "chunk " << chunk;
+    EXPECT_TRUE(SameBits(cut.slots.slab(), whole.slots.slab()));
+  }
+}
+
+TEST_P(ScanTest, NeighboursAndSlotsDoNotShow) {
+  Scan together({100, 16, 12});
+  Scan alone = together;
+  const Tensor all = together.Run(*cpu_, {{0, 5, 3, 3, 0}, {5, 6, 1, 0, 4}, {11, 1, 2, 2, 7}});
+  Tensor one(all.size(), 7.0f);
+  alone.RunInto(*cpu_, {{5, 6, 1, 3, 4}}, one);
+  const size_t width = 106;
+  EXPECT_TRUE(SameBits(Tensor(all.begin() + 5 * width, all.begin() + 11 * width),
+                       Tensor(one.begin() + 5 * width, one.begin() + 11 * width)));
+  EXPECT_TRUE(SameBits(together.slots.copy(0), alone.slots.copy(3)));
+}
+
+TEST_P(ScanTest, AnotherTargetSlotLeavesTheSourceUntouched) {
+  Scan in_place({65, 16, 4});
+  Scan apart = in_place;
+  const Tensor before = in_place.slots.copy(1);
+  const Tensor expected = in_place.Run(*cpu_, {{0, 4, 1, 1, 0}});
+  EXPECT_TRUE(SameBits(apart.Run(*cpu_, {{0, 4, 1, 3, 0}}), expected));
+  EXPECT_TRUE(SameBits(apart.slots.copy(1), before));
+  EXPECT_TRUE(SameBits(apart.slots.copy(3), in_place.slots.copy(1)));
+}
+
+TEST_P(ScanTest, APaddedSegmentWritesNothing) {
+  Scan scan({65, 3, 6});
+  const Tensor before = scan.slots.slab();
+  const Tensor y = scan.Run(*cpu_, {{0, 6, 0, -1, 0}});
+  EXPECT_TRUE(SameBits(y, Tensor(y.size(), 7.0f)));
+  EXPECT_TRUE(SameBits(scan.slots.slab(), before));
+}
+
+TEST_P(ScanTest, OutputMayReplaceItsInput) {
+  Scan apart({70, 16, 9});
+  Scan in_place = apart;
+  const std::vector<Segment> segments = {{0, 9, 0, 0, 0}};
+  SelectiveScanParams params = apart.Params(segments);
+  Tensor y(apart.x.size());
+  params.y = y.data();
+  params.y_stride = params.x_stride;
+  cpu_->SelectiveScan(params);
+  params = in_place.Params(segments);
+  params.y = in_place.x.data();
+  params.y_stride = params.x_stride;
+  cpu_->SelectiveScan(params);
+  for (int64_t r = 0; r < 9; ++r) {
+    const auto row = static_cast<size_t>(r * params.x_stride);
+    EXPECT_EQ(0, std::memcmp(&y[row], &in_place.x[row], 70 * sizeof(float))) << r;
+  }
+}
+
+TEST_P(ScanTest, TinyStepsLeaveTheStateAsItIs) {
+  Scan scan({64, 16, 5});
+  Fill(scan.dt, -200);  // softplus is below the normal numbers
+  const Tensor before = scan.slots.copy(0);
+  scan.Run(*cpu_, {{0, 5, 0, 0, 0}});
+  EXPECT_TRUE(SameBits(scan.slots.copy(0), before));
+}
+
+TEST_P(ScanTest, LargeStepsAreTakenAsTheyAre) {
+  // Above 20, softplus is the identity; the old state decays to nothing and h = Δ·x·B.
+  Scan scan({64, 1, 1});
+  Fill(scan.dt, 25);
+  Fill(scan.a, -16);
+  scan.Run(*cpu_, {{0, 1, 0, 0, 0}});
+  for (size_t i = 0; i < 64; ++i) {
+    EXPECT_EQ(scan.slots.at(0)[i], (25 * scan.x[i]) * scan.b[0]) << i;
+  }
+}
+
+TEST_P(ScanTest, UnderflowOfTheDecayIsZero) {
+  Scan scan({64, 16, 40});
+  Fill(scan.dt, 30);
+  Fill(scan.a, -1e30f);
+  Scan reference = scan;
+  const std::vector<Segment> segments = {{0, 40, 0, 0, 0}};
+  const Tensor y = scan.Run(*cpu_, segments);
+  EXPECT_LT(RelativeError(y, reference.Run(*reference_, segments)), 1e-6);
+}
+
+TEST_P(ScanTest, AStateThatDecaysAwayReachesZero) {
+  Scan scan({64, 16, 200});
+  Fill(scan.x, 0);
+  Fill(scan.dt, 1);
+  scan.Run(*cpu_, {{0, 200, 0, 0, 0}});
+  EXPECT_TRUE(SameBits(scan.slots.copy(0), Tensor(64 * 16, 0.0f)));
+}
+
+TEST_P(ScanTest, ExtremeGatesAreSiluOrZero) {
+  const float kGates[] = {-1e30f, -200, -88, -20, 0, 20, 88, 200, 1e10f};
+  for (float gate : kGates) {
+    Scan scan({64, 3, 2});
+    Fill(scan.z, gate);
+    Scan reference = scan;
+    const std::vector<Segment> segments = {{0, 2, 0, 0, 0}};
+    const Tensor y = scan.Run(*cpu_, segments);
+    const Tensor expected = reference.Run(*reference_, segments);
+    for (size_t i = 0; i < y.size(); ++i) {
+      EXPECT_NEAR(y[i], expected[i], 1e-5 * std::abs(expected[i]) + 1e-30) << gate;
+    }
+  }
+}
+
+TEST_P(ScanTest, ANanStaysInItsSegmentAndPaddingStaysZero) {
+  Scan scan({70, 16, 4});
+  Scan clean = scan;
+  scan.b[3] = NAN;
+  const std::vector<Segment> segments = {{0, 2, 0, 0, 0}, {2, 2, 1, 1, 0}};
+  const Tensor y = scan.Run(*cpu_, segments);
+  const Tensor expected = clean.Run(*cpu_, segments);
+  EXPECT_TRUE(std::isnan(y[0]));
+  EXPECT_TRUE(SameBits(Tensor(y.begin() + 2 * 76, y.end()),
+                       Tensor(expected.begin() + 2 * 76, expected.end())));
+  Tensor state = scan.slots.copy(0);
+  Tensor cleared = state;
+  scan.ClearPadding(cleared.data());
+  EXPECT_EQ(0, std::memcmp(state.data(), cleared.data(), state.size() * sizeof(float)));
+}
+
+// Softplus shows as h = Δ when x = B = 1 and nothing was there before.
+TEST_P(ScanTest, SoftplusHasASmallRelativeError) {
+  constexpr int64_t kChannels = 4096;
+  Scan scan({kChannels, 1, 1});
+  Fill(scan.x, 1);
+  Fill(scan.b, 1);
+  for (int64_t i = 0; i < kChannels; ++i) {
+    scan.dt[static_cast<size_t>(i)] = -80 + 102.0f * static_cast<float>(i) / kChannels;
+    scan.slots.at(0)[i] = 0;
+  }
+  scan.Run(*cpu_, {{0, 1, 0, 0, 0}});
+  for (int64_t i = 0; i < kChannels; ++i) {
+    const double dt = scan.dt[static_cast<size_t>(i)];
+    const double exact = dt > 20 ? dt : std::log1p(std::exp(dt));
+    EXPECT_NEAR(scan.slots.at(0)[i] / exact, 1, 3e-7) << dt;
+  }
+}
+
+// 8,192 tokens step by step. The bounds are those of the error that a correctly rounded exponential
+// makes; a biased one would pass neither.
+struct Drift {
+  float dt_low, dt_high;  // before softplus
+  double bound;
+};
+
+TEST_P(ScanTest, DoesNotDriftOverEightThousandTokens) {
+  constexpr int64_t kTokens = 8192;
+  // softplus(−6.907) = 1e-3, softplus(−9.21) = 1e-4.
+  const Drift kDrifts[] = {{-6.907f, 0, 1e-6}, {-6.907f, -6.907f, 1e-4}, {-9.21f, -9.21f, 1e-4}};
+  for (const Drift& drift : kDrifts) {
+    Scan scan({16, 16, kTokens});
+    scan.dt = RandomTensor(kTokens * 18, 9, drift.dt_low, drift.dt_high);
+    Scan reference = scan;
+    const std::vector<Segment> segments = {{0, kTokens, 0, 0, 0}};
+    EXPECT_LT(RelativeError(scan.Run(*cpu_, segments), reference.Run(*reference_, segments)),
+              drift.bound)
+        << drift.dt_low;
+    EXPECT_LT(RelativeError(scan.slots.copy(0), reference.slots.copy(0)), drift.bound)
+        << drift.dt_low;
+  }
+}
+
+INSTANTIATE_KERNEL_TEST(ScanTest);
+
+}  // namespace
+}  // namespace ssmd::kernels
