@@ -116,6 +116,7 @@ class Handler {
     if (text == "NaN") return document_->Double(std::numeric_limits<double>::quiet_NaN());
     if (text == "Infinity") return document_->Double(std::numeric_limits<double>::infinity());
     if (text == "-Infinity") return document_->Double(-std::numeric_limits<double>::infinity());
+    if (text.find_first_of("IN") != text.npos) return Refuse("invalid number");
     if (text.size() > kMaxNumberBytes) {
       return Refuse(absl::StrCat("number longer than ", kMaxNumberBytes, " characters"));
     }

@@ -33,15 +33,20 @@ std::string LastComponent(const std::string& path) {
   return slash == std::string::npos ? path : path.substr(slash + 1);
 }
 
+absl::Status OpenError(const std::string& name, int error) {
+  const std::string message = absl::StrCat(name, ": cannot be opened");
+  if (error == ENOTDIR) return absl::NotFoundError(message);
+  if (error == ELOOP || error == ENAMETOOLONG) return absl::InvalidArgumentError(message);
+  return absl::ErrnoToStatus(error, message);
+}
+
 }  // namespace
 
 absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path, uint64_t max_bytes) {
   std::string name = LastComponent(path);
   // O_NONBLOCK: opening a pipe without a writer must not wait.
   const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat(name, ": cannot be opened"));
-  }
+  if (file.get() < 0) return OpenError(name, errno);
   struct stat info = {};
   if (fstat(file.get(), &info) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat(name, ": cannot be examined"));

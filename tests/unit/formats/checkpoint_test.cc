@@ -1,0 +1,129 @@
+#include "engine/formats/checkpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include "tests/support/safetensors_writer.h"
+#include "tests/support/temp_folder.h"
+
+namespace ssmd {
+namespace {
+
+using testing::F32Tensor;
+using ::testing::HasSubstr;
+using testing::SafetensorsFile;
+
+constexpr char kIndex[] = "model.safetensors.index.json";
+
+class CheckpointTest : public ::testing::Test {
+ protected:
+  void WriteShards() {
+    folder_.Write("s1.safetensors",
+                  SafetensorsFile({{"a", F32Tensor({1}, {1})}, {"c", F32Tensor({1}, {3})}}));
+    folder_.Write("s2.safetensors", SafetensorsFile({{"b", F32Tensor({2}, {2, 2})}}));
+  }
+  void WriteIndex(const std::string& map) {
+    folder_.Write(kIndex, "{\"metadata\": {\"total_size\": 16}, \"weight_map\": " + map + "}");
+  }
+  std::string OpenError(absl::StatusCode code = absl::StatusCode::kInvalidArgument) {
+    const auto checkpoint = Checkpoint::Open(folder_.path());
+    EXPECT_EQ(checkpoint.status().code(), code) << checkpoint.status();
+    return std::string(checkpoint.status().message());
+  }
+
+  const testing::TempFolder folder_;
+};
+
+TEST_F(CheckpointTest, OpensASingleFile) {
+  folder_.Write("model.safetensors",
+                SafetensorsFile({{"b", F32Tensor({2}, {1, 2})}, {"a", F32Tensor({1}, {3})}}));
+  const auto opened = Checkpoint::Open(folder_.path());
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  ASSERT_EQ(opened->tensors().size(), 2u);
+  EXPECT_EQ(opened->tensors()[0].name, "a");
+  ASSERT_NE(opened->Find("b"), nullptr);
+  EXPECT_EQ(opened->Find("b")->elements, 2);
+  EXPECT_EQ(opened->Find("c"), nullptr);
+}
+
+TEST_F(CheckpointTest, OpensShardsThroughTheirIndex) {
+  WriteShards();
+  WriteIndex(R"({"a": "s1.safetensors", "b": "s2.safetensors", "c": "s1.safetensors"})");
+  auto opened = Checkpoint::Open(folder_.path());
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  const Checkpoint moved = *std::move(opened);
+  EXPECT_EQ(moved.tensors().size(), 3u);
+  float value = 0;
+  std::memcpy(&value, moved.Find("c")->data, sizeof(value));
+  EXPECT_EQ(value, 3);
+}
+
+TEST_F(CheckpointTest, SaysWhatAFolderLacks) {
+  EXPECT_THAT(OpenError(absl::StatusCode::kNotFound), HasSubstr("neither model.safetensors nor"));
+  WriteShards();
+  WriteIndex(R"({"a": "s1.safetensors", "b": "s3.safetensors", "c": "s1.safetensors"})");
+  EXPECT_THAT(OpenError(absl::StatusCode::kNotFound), HasSubstr("s3.safetensors"));
+}
+
+TEST_F(CheckpointTest, RefusesAnIndexThatDisagreesWithItsShards) {
+  WriteShards();
+  WriteIndex(R"({"a": "s1.safetensors", "b": "s2.safetensors"})");
+  EXPECT_THAT(OpenError(), HasSubstr("does not list tensor \"c\" of \"s1.safetensors\""));
+  WriteIndex(R"({"a": "s1.safetensors", "b": "s2.safetensors", "c": "s2.safetensors"})");
+  EXPECT_THAT(OpenError(), HasSubstr("maps tensor \"c\" to \"s2.safetensors\", but"));
+  WriteIndex(R"({"a": "s1.safetensors", "b": "s2.safetensors", "c": "s1.safetensors",
+                 "d": "s2.safetensors"})");
+  EXPECT_THAT(OpenError(), HasSubstr("maps tensor \"d\" to \"s2.safetensors\", which lacks it"));
+}
+
+TEST_F(CheckpointTest, RefusesATensorThatTwoShardsHold) {
+  WriteShards();
+  folder_.Write("s2.safetensors",
+                SafetensorsFile({{"a", F32Tensor({1}, {9})}, {"b", F32Tensor({2}, {2, 2})}}));
+  WriteIndex(R"({"a": "s1.safetensors", "b": "s2.safetensors", "c": "s1.safetensors"})");
+  EXPECT_THAT(OpenError(), HasSubstr("maps tensor \"a\" to \"s1.safetensors\", but"));
+}
+
+TEST_F(CheckpointTest, RefusesShardNamesThatLeaveTheFolder) {
+  WriteShards();
+  for (const char* name :
+       {"../s1.safetensors", "/etc/passwd", "sub/s1.safetensors", ".hidden.safetensors", "", "..",
+        "s1.bin", "s1.safetensors\\u0000.safetensors"}) {
+    WriteIndex("{\"a\": \"" + std::string(name) + "\"}");
+    EXPECT_THAT(OpenError(), HasSubstr("not the plain name of a .safetensors file")) << name;
+  }
+  WriteIndex("{\"a\": \"" + std::string(300, 'x') + ".safetensors\"}");
+  EXPECT_THAT(OpenError(), HasSubstr("not the plain name"));
+  WriteIndex("{\"a\": 1}");
+  EXPECT_THAT(OpenError(), HasSubstr("not the plain name"));
+}
+
+TEST_F(CheckpointTest, RefusesAMalformedIndex) {
+  for (const char* text : {"", "[]", "{}", "{\"weight_map\": []}", "{\"weight_map\": {\"a\""}) {
+    folder_.Write(kIndex, text);
+    EXPECT_THAT(OpenError(), ::testing::StartsWith(kIndex)) << text;
+  }
+}
+
+TEST_F(CheckpointTest, BoundsTheNumberOfShards) {
+  std::string map = "{";
+  for (size_t i = 0; i <= kMaxShards; ++i) {
+    const std::string number = std::to_string(i);
+    map += (i > 0 ? ", \"" : "\"") + number + "\": \"" + number + ".safetensors\"";
+  }
+  WriteIndex(map + "}");
+  EXPECT_THAT(OpenError(), HasSubstr("more than 1024 files"));
+}
+
+TEST_F(CheckpointTest, RefusesAFolderInPlaceOfAFile) {
+  std::filesystem::create_directory(folder_.File("model.safetensors"));
+  EXPECT_THAT(OpenError(), HasSubstr("model.safetensors: is not a regular file"));
+}
+
+}  // namespace
+}  // namespace ssmd
