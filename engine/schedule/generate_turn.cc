@@ -177,8 +177,9 @@ void GenerateTurn::AdvancePrompt(TimePoint now, Observer* observer) {
       AcceptDrawn(choice.get(), now, observer);
     } else {
       choice->EndEmpty();
-      choice->FinishText(has_session());
-      EndChoice(choice.get());
+      DeltaEvent nothing;
+      nothing.choice = choice->index();
+      EndChoice(choice.get(), std::move(nothing));
     }
   }
 }
@@ -239,12 +240,11 @@ void GenerateTurn::AcceptDrawn(Choice* choice, TimePoint now, Observer* observer
       windows_[static_cast<size_t>(choice->index())].emplace_back(token_id, true);
     }
   }
-  if (choice->ended()) choice->FinishText(has_session());
-  delta.text = choice->text().TakeText();
-  if (!delta.token_ids.empty() || !delta.text.empty()) stream_->Push(std::move(delta));
   if (choice->ended()) {
-    EndChoice(choice);
+    EndChoice(choice, std::move(delta));
   } else {
+    delta.text = choice->text().TakeText();
+    stream_->Push(std::move(delta));
     ContinueDecoding(choice);
   }
 }
@@ -262,7 +262,12 @@ void GenerateTurn::ContinueDecoding(Choice* choice) {
   }
 }
 
-void GenerateTurn::EndChoice(Choice* choice) {
+// `last` is the choice's last Delta, but for the text that was held back.
+void GenerateTurn::EndChoice(Choice* choice, DeltaEvent last) {
+  // A session keeps an incomplete character for its next turn; otherwise there is none.
+  choice->FinishText(has_session());
+  last.text = choice->text().TakeText();
+  if (!last.token_ids.empty() || !last.text.empty()) stream_->Push(std::move(last));
   if (has_session()) {
     SettleState(choice);
     return;

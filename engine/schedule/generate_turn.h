@@ -72,7 +72,7 @@ class GenerateTurn final : public Turn {
   // answer
   void AcceptDrawn(Choice* choice, TimePoint now, Observer* observer);
   void ContinueDecoding(Choice* choice);
-  void EndChoice(Choice* choice);
+  void EndChoice(Choice* choice, DeltaEvent last);
   void SettleState(Choice* choice);
   ChoiceFinishedEvent FinishedEvent(const Choice& choice) const;
 

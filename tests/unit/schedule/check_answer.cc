@@ -1,0 +1,80 @@
+#include "tests/unit/schedule/check_answer.h"
+
+#include <gtest/gtest.h>
+
+namespace ssmd::testing {
+namespace {
+
+std::vector<float> Logprobs(const std::vector<TokenDetail>& details) {
+  std::vector<float> logprobs;
+  for (const TokenDetail& detail : details) logprobs.push_back(detail.logprob);
+  return logprobs;
+}
+
+void CheckUsage(const Usage& usage, const OracleSession& before, size_t prompt) {
+  const auto consumed = static_cast<int64_t>(before.history.size()) - before.pending;
+  EXPECT_EQ(usage.reused_tokens, consumed);
+  EXPECT_EQ(usage.computed_tokens, before.pending + static_cast<int64_t>(prompt));
+  EXPECT_EQ(usage.prompt_tokens, usage.reused_tokens + usage.computed_tokens);
+}
+
+void CheckEcho(Oracle* oracle, const Answer::Choice& choice, const GenerateRequest& request,
+               const OracleSession& before, const std::vector<int32_t>& prompt) {
+  if (!request.echo) {
+    EXPECT_TRUE(choice.echo_ids.empty());
+    return;
+  }
+  EXPECT_EQ(choice.echo_ids, prompt);
+  if (!request.top_logprobs.has_value()) return;
+  std::vector<float> expected;
+  TokenLog history = before.history;
+  for (size_t i = 0; i < prompt.size(); ++i) {
+    // The logits before the first token are there only when the turn fed a token before it.
+    if (i > 0 || before.pending > 0) expected.push_back(oracle->Logprob(history, prompt[i]));
+    history.emplace_back(prompt[i], false);
+  }
+  EXPECT_EQ(Logprobs(choice.echo_logprobs), expected);
+}
+
+}  // namespace
+
+std::vector<OracleChoice> CheckAnswer(Oracle* oracle, const Answer& answer,
+                                      const GenerateRequest& request, const OracleSession& before) {
+  EXPECT_TRUE(answer.status.ok()) << answer.status;
+  const auto& prompt = std::get<std::vector<int32_t>>(request.prompt);
+  std::vector<OracleChoice> expected;
+  int64_t generated = 0;
+  int64_t recomputed = 0;
+  for (int i = 0; i < request.choices; ++i) {
+    expected.push_back(oracle->Run(request, before, prompt, i));
+    const OracleChoice& want = expected.back();
+    const auto found = answer.choices.find(i);
+    if (found == answer.choices.end()) {
+      ADD_FAILURE() << "choice " << i << " is missing";
+      continue;
+    }
+    const Answer::Choice& got = found->second;
+    EXPECT_EQ(got.token_ids, want.token_ids);
+    EXPECT_EQ(Logprobs(got.logprobs), want.logprobs);
+    EXPECT_EQ(got.text, want.text);
+    EXPECT_EQ(got.finished, 1);
+    EXPECT_EQ(got.finish.reason, want.reason);
+    EXPECT_EQ(got.finish.stop_reason, want.stop_reason);
+    EXPECT_EQ(got.finish.history_token_ids, want.history_token_ids);
+    EXPECT_EQ(got.finish.usage.generated_tokens, want.generated);
+    CheckUsage(got.finish.usage, before, prompt.size());
+    CheckEcho(oracle, got, request, before, prompt);
+    generated += want.generated;
+    recomputed += got.finish.usage.recomputed_tokens;
+  }
+  EXPECT_EQ(answer.started.size(), 1u);
+  EXPECT_EQ(answer.finals.size(), 1u);
+  if (answer.finals.size() == 1) {
+    EXPECT_EQ(answer.finals[0].usage.generated_tokens, generated);
+    EXPECT_EQ(answer.finals[0].usage.recomputed_tokens, recomputed);
+    CheckUsage(answer.finals[0].usage, before, prompt.size());
+  }
+  return expected;
+}
+
+}  // namespace ssmd::testing
