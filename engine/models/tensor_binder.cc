@@ -15,6 +15,11 @@ bool IsWeightType(TensorType type) {
 
 }  // namespace
 
+bool TensorBinder::AnyEndsWith(std::string_view suffix) const {
+  return std::any_of(checkpoint_->tensors().begin(), checkpoint_->tensors().end(),
+                     [&](const TensorInfo& tensor) { return tensor.name.ends_with(suffix); });
+}
+
 const TensorInfo* TensorBinder::Require(const std::string& name,
                                         const std::vector<int64_t>& shape) {
   wanted_.insert(name);

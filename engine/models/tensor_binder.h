@@ -28,6 +28,9 @@ class TensorBinder {
   const TensorInfo* Find(const std::string& name) const { return checkpoint_->Find(name); }
   bool Has(const std::string& name) const { return Find(name) != nullptr; }
 
+  // True where some tensor's name ends so. What one layer has, all must have.
+  bool AnyEndsWith(std::string_view suffix) const;
+
   // The tensor, of f32, f16 or bf16. Null after a mismatch was noted; Finish() will then fail.
   const TensorInfo* Require(const std::string& name, const std::vector<int64_t>& shape);
 

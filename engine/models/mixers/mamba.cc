@@ -33,8 +33,8 @@ MambaTensors BindTensors(const MambaConfig& config, const std::string& prefix,
   const auto matrix = [&](const char* name, int64_t outputs, int64_t inputs) {
     return binder->RequireMatrix(prefix + name, outputs, inputs);
   };
-  const bool bias = config.bias.value_or(binder->Has(prefix + "in_proj.bias"));
-  const bool conv_bias = config.conv_bias.value_or(binder->Has(prefix + "conv1d.bias"));
+  const bool bias = config.bias.value_or(binder->AnyEndsWith(".in_proj.bias"));
+  const bool conv_bias = config.conv_bias.value_or(binder->AnyEndsWith(".conv1d.bias"));
   MambaTensors t;
   t.in_proj = matrix("in_proj.weight", 2 * inner, config.d_model);
   if (bias) t.in_proj_bias = require("in_proj.bias", {2 * inner});
