@@ -91,9 +91,7 @@ class Engine {
                                                  const std::vector<int32_t>& token_ids) const = 0;
   // The bytes that a token stands for: possibly part of a character. Empty for an id or a model
   // that is not there, and without a tokenizer.
-  virtual std::string TokenBytes(const std::string& /*model*/, int32_t /*token_id*/) const {
-    return {};
-  }
+  virtual std::string TokenBytes(const std::string& model, int32_t token_id) const = 0;
 
   virtual absl::StatusOr<SessionInfo> CreateSession(const std::string& tenant,
                                                     const std::string& model) = 0;

@@ -213,6 +213,12 @@ absl::StatusOr<std::string> ServingEngine::Detokenize(const std::string& model,
   return text + detokenizer.Flush();
 }
 
+std::string ServingEngine::TokenBytes(const std::string& model, int32_t token_id) const {
+  const auto index = FindModel(model);
+  if (!index.ok() || models_[*index]->tokenizer == nullptr) return {};
+  return std::string(models_[*index]->tokenizer->TokenBytes(token_id));
+}
+
 // --- Sessions ---
 
 absl::StatusOr<SessionInfo> ServingEngine::CreateSession(const std::string& tenant,

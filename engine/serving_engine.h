@@ -35,6 +35,7 @@ class ServingEngine final : public Engine {
                                                 bool parse_special) const override;
   absl::StatusOr<std::string> Detokenize(const std::string& model,
                                          const std::vector<int32_t>& token_ids) const override;
+  std::string TokenBytes(const std::string& model, int32_t token_id) const override;
   absl::StatusOr<SessionInfo> CreateSession(const std::string& tenant,
                                             const std::string& model) override;
   absl::StatusOr<SessionInfo> GetSession(const std::string& tenant,

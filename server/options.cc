@@ -80,7 +80,7 @@ std::vector<LimitRow> LimitTable(Options* o, RawOptions* raw) {
        "Most tokens of one step, over all turns [tokens]"},
       {"--max-running", kGroupEngineLimits, &engine.max_running, 1, 1 << 20,
        "Turns in progress at once, per model"},
-      {"--max-waiting", kGroupEngineLimits, &engine.max_waiting, 0, 1 << 20,
+      {"--max-waiting", kGroupEngineLimits, &engine.max_waiting, 1, 1 << 20,
        "Turns that may wait for a slot, per model"},
       {"--max-sessions", kGroupEngineLimits, &engine.max_sessions, 1, 1 << 30,
        "Sessions, per tenant"},

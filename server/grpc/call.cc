@@ -65,6 +65,7 @@ absl::Status SerializeMessage(const google::protobuf::Message& message, grpc::By
   if (message.ByteSizeLong() > size_t{1} << 30) {
     return absl::InternalError("the answer is too large to send");
   }
+  bytes->Clear();
   bool own_buffer = false;
   const grpc::Status status =
       grpc::GenericSerialize<grpc::ProtoBufferWriter, google::protobuf::Message>(message, bytes,

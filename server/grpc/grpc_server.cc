@@ -2,12 +2,14 @@
 #include "server/grpc/grpc_server.h"
 
 #include <google/protobuf/stubs/logging.h>
+#include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 
 #include <array>
+#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -125,6 +127,10 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const Config& conf
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   google::protobuf::SetLogHandler(nullptr);
+  // gRPC prints what callers do wrong, too; whoever wants that sets its usual variable.
+  if (std::getenv("GRPC_VERBOSITY") == nullptr) {
+    gpr_set_log_verbosity(static_cast<gpr_log_severity>(GPR_LOG_SEVERITY_ERROR + 1));
+  }
   auto server = std::make_unique<GrpcServerImpl>(services);
   SSMD_RETURN_IF_ERROR(server->Listen(config));
   return std::unique_ptr<GrpcServer>(std::move(server));

@@ -1,0 +1,562 @@
+// Every field of every request at, below and above its limits; every event and answer as a message.
+#include "server/convert.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "engine/base/errors.h"
+
+namespace ssmd::server {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+RequestLimits SmallLimits() {
+  RequestLimits limits;
+  limits.prompt_bytes = 10;
+  limits.prompt_tokens = 4;
+  limits.score_tokens = 5;
+  limits.max_tokens = 100;
+  limits.choices = 3;
+  limits.messages = 2;
+  limits.stop_strings = 2;
+  limits.stop_string_bytes = 4;
+  limits.stop_tokens = 2;
+  limits.logit_bias = 2;
+  limits.name_bytes = 8;
+  return limits;
+}
+
+v1::GenerateRequest Valid() {
+  v1::GenerateRequest request;
+  request.set_text("x");
+  return request;
+}
+
+void ExpectAccepted(const absl::Status& status, const std::string& what) {
+  EXPECT_TRUE(status.ok()) << what << ": " << status;
+}
+void ExpectInvalid(const absl::Status& status, const std::string& words) {
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << words;
+  EXPECT_THAT(std::string(status.message()), HasSubstr(words));
+  EXPECT_EQ(ReasonOf(status), "INVALID_FIELD") << words;
+}
+
+TEST(Convert, AbsentFieldsAreTheDocumentedDefaults) {
+  const auto request = FromProto(Valid(), RequestLimits());
+  ASSERT_TRUE(request.ok());
+  EXPECT_EQ(request->sampling.temperature, 1);
+  EXPECT_EQ(request->sampling.top_k, 0);
+  EXPECT_EQ(request->sampling.top_p, 1);
+  EXPECT_EQ(request->sampling.min_p, 0);
+  EXPECT_EQ(request->sampling.penalties.repetition, 1);
+  EXPECT_EQ(request->sampling.penalties.presence, 0);
+  EXPECT_EQ(request->sampling.penalties.frequency, 0);
+  EXPECT_EQ(request->sampling.penalties.window, 256);
+  EXPECT_FALSE(request->sampling.seed.has_value());
+  EXPECT_EQ(request->stop.history, StopHistory::kTrim);
+  EXPECT_FALSE(request->stop.ignore_eos);
+  EXPECT_EQ(request->max_tokens, 256);
+  EXPECT_EQ(request->choices, 1);
+  EXPECT_FALSE(request->echo);
+  EXPECT_FALSE(request->top_logprobs.has_value());
+  EXPECT_EQ(request->priority, 0);
+  EXPECT_FALSE(request->expected_revision.has_value());
+  EXPECT_FALSE(request->parse_special);
+}
+
+TEST(Convert, TheDefaultOfMaxTokensBowsToALowerLimit) {
+  EXPECT_EQ(FromProto(Valid(), SmallLimits())->max_tokens, 100);
+}
+
+TEST(Convert, EveryFieldArrives) {
+  v1::GenerateRequest in;
+  in.set_model("m");
+  in.set_session_id("s");
+  in.set_expected_revision(0);
+  in.mutable_token_ids()->add_ids(3);
+  in.set_parse_special(true);
+  v1::SamplingParams& sampling = *in.mutable_sampling();
+  sampling.set_temperature(0);
+  sampling.set_top_k(7);
+  sampling.set_top_p(0.5F);
+  sampling.set_min_p(0.25F);
+  sampling.set_repetition_penalty(1.5F);
+  sampling.set_presence_penalty(-1);
+  sampling.set_frequency_penalty(2);
+  sampling.set_penalty_window(0);
+  (*sampling.mutable_logit_bias())[9] = -100;
+  (*sampling.mutable_logit_bias())[2] = 100;
+  sampling.set_seed(0);
+  in.mutable_stop()->add_strings("end");
+  in.mutable_stop()->add_token_ids(5);
+  in.mutable_stop()->set_ignore_eos(true);
+  in.mutable_stop()->set_history(v1::StopParams::HISTORY_KEEP);
+  in.set_max_tokens(0);
+  in.set_n(2);
+  in.set_echo(true);
+  in.set_logprobs(0);
+  in.set_priority(-100);
+
+  const auto out = FromProto(in, RequestLimits());
+  ASSERT_TRUE(out.ok()) << out.status();
+  EXPECT_EQ(out->model, "m");
+  EXPECT_EQ(out->session_id, "s");
+  EXPECT_EQ(out->expected_revision, 0U);
+  EXPECT_THAT(std::get<std::vector<int32_t>>(out->prompt), ElementsAre(3));
+  EXPECT_TRUE(out->parse_special);
+  EXPECT_EQ(out->sampling.temperature, 0);
+  EXPECT_EQ(out->sampling.top_k, 7);
+  EXPECT_EQ(out->sampling.top_p, 0.5F);
+  EXPECT_EQ(out->sampling.min_p, 0.25F);
+  EXPECT_EQ(out->sampling.penalties.repetition, 1.5F);
+  EXPECT_EQ(out->sampling.penalties.presence, -1);
+  EXPECT_EQ(out->sampling.penalties.frequency, 2);
+  EXPECT_EQ(out->sampling.penalties.window, 0);
+  EXPECT_THAT(out->sampling.penalties.logit_bias, ElementsAre(Pair(2, 100), Pair(9, -100)));
+  EXPECT_EQ(out->sampling.seed, 0U);
+  EXPECT_THAT(out->stop.strings, ElementsAre("end"));
+  EXPECT_THAT(out->stop.token_ids, ElementsAre(5));
+  EXPECT_TRUE(out->stop.ignore_eos);
+  EXPECT_EQ(out->stop.history, StopHistory::kKeep);
+  EXPECT_EQ(out->max_tokens, 0);
+  EXPECT_EQ(out->choices, 2);
+  EXPECT_TRUE(out->echo);
+  EXPECT_EQ(out->top_logprobs, 0);
+  EXPECT_EQ(out->priority, -100);
+}
+
+TEST(Convert, MessagesBecomeAChat) {
+  v1::GenerateRequest in;
+  for (const auto role :
+       {v1::CHAT_ROLE_SYSTEM, v1::CHAT_ROLE_USER, v1::CHAT_ROLE_ASSISTANT}) {
+    v1::ChatMessage* message = in.mutable_messages()->add_messages();
+    message->set_role(role);
+    message->set_content("c");
+  }
+  const auto out = FromProto(in, RequestLimits());
+  ASSERT_TRUE(out.ok());
+  const auto& messages = std::get<std::vector<ChatMessage>>(out->prompt);
+  ASSERT_EQ(messages.size(), 3U);
+  EXPECT_EQ(messages[0].role, ChatRole::kSystem);
+  EXPECT_EQ(messages[1].role, ChatRole::kUser);
+  EXPECT_EQ(messages[2].role, ChatRole::kAssistant);
+  EXPECT_EQ(messages[2].content, "c");
+}
+
+struct FloatCase {
+  const char* words;
+  std::function<void(v1::SamplingParams*, float)> set;
+  std::vector<float> accepted;
+  std::vector<float> refused;
+};
+
+TEST(Convert, FloatsKeepTheirRanges) {
+  const float above_2 = std::nextafter(2.0F, 3.0F);
+  const float above_1 = std::nextafter(1.0F, 2.0F);
+  const float above_10 = std::nextafter(10.0F, 11.0F);
+  const float tiny = std::numeric_limits<float>::denorm_min();
+  const std::vector<FloatCase> kCases = {
+      {"temperature must be in [0, 10]", [](auto* s, float v) { s->set_temperature(v); },
+       {0, tiny, 10}, {-tiny, above_10, -1}},
+      {"top_p must be in (0, 1]", [](auto* s, float v) { s->set_top_p(v); },
+       {tiny, 1}, {0, -0.0F, above_1, -1}},
+      {"min_p must be in [0, 1]", [](auto* s, float v) { s->set_min_p(v); },
+       {0, 1}, {-tiny, above_1}},
+      {"repetition_penalty must be in (0, 10]",
+       [](auto* s, float v) { s->set_repetition_penalty(v); }, {tiny, 10}, {0, -1, above_10}},
+      {"presence_penalty must be in [-2, 2]",
+       [](auto* s, float v) { s->set_presence_penalty(v); }, {-2, 2}, {-above_2, above_2}},
+      {"frequency_penalty must be in [-2, 2]",
+       [](auto* s, float v) { s->set_frequency_penalty(v); }, {-2, 2}, {-above_2, above_2}},
+      {"logit_bias values must be in [-100, 100]",
+       [](auto* s, float v) { (*s->mutable_logit_bias())[1] = v; }, {-100, 0, 100},
+       {-100.1F, 100.1F}},
+  };
+  for (const FloatCase& test : kCases) {
+    const auto status_with = [&test](float value) {
+      v1::GenerateRequest request = Valid();
+      test.set(request.mutable_sampling(), value);
+      return FromProto(request, RequestLimits()).status();
+    };
+    for (const float value : test.accepted) ExpectAccepted(status_with(value), test.words);
+    for (const float value : test.refused) ExpectInvalid(status_with(value), test.words);
+    for (const float value : {kNan, kInfinity, -kInfinity}) {
+      ExpectInvalid(status_with(value), test.words);
+    }
+  }
+}
+
+struct IntCase {
+  const char* words;
+  std::function<void(v1::GenerateRequest*, int32_t)> set;
+  std::vector<int32_t> accepted;
+  std::vector<int32_t> refused;
+};
+
+TEST(Convert, IntegersKeepTheirRanges) {
+  constexpr int32_t kMin = std::numeric_limits<int32_t>::min();
+  constexpr int32_t kMax = std::numeric_limits<int32_t>::max();
+  const std::vector<IntCase> kCases = {
+      {"top_k must be at least 0", [](auto* r, int v) { r->mutable_sampling()->set_top_k(v); },
+       {0, 1, kMax}, {-1, kMin}},
+      {"penalty_window must be in [0, 4096]",
+       [](auto* r, int v) { r->mutable_sampling()->set_penalty_window(v); },
+       {0, 4095, 4096}, {-1, 4097, kMin, kMax}},
+      {"max_tokens must be in [0, 100]", [](auto* r, int v) { r->set_max_tokens(v); },
+       {0, 99, 100}, {-1, 101, kMin, kMax}},
+      {"n must be in [1, 3]", [](auto* r, int v) { r->set_n(v); }, {1, 2, 3}, {0, -1, 4, kMax}},
+      {"logprobs must be in [0, 20]", [](auto* r, int v) { r->set_logprobs(v); },
+       {0, 19, 20}, {-1, 21, kMin}},
+      {"priority must be in [-100, 100]", [](auto* r, int v) { r->set_priority(v); },
+       {-100, 0, 100}, {-101, 101}},
+      {"token_ids must not be negative",
+       [](auto* r, int v) { r->mutable_token_ids()->add_ids(v); }, {0, kMax}, {-1, kMin}},
+      {"stop.token_ids must not be negative",
+       [](auto* r, int v) { r->mutable_stop()->add_token_ids(v); }, {0, kMax}, {-1, kMin}},
+      {"logit_bias keys must not be negative",
+       [](auto* r, int v) { (*r->mutable_sampling()->mutable_logit_bias())[v] = 0; },
+       {0, kMax}, {-1, kMin}},
+      {"stop.history must be",
+       [](auto* r, int v) {
+         r->mutable_stop()->set_history(static_cast<v1::StopParams::History>(v));
+       },
+       {0, 1, 2}, {3, -1}},
+      {"messages[0].role must be",
+       [](auto* r, int v) {
+         r->mutable_messages()->add_messages()->set_role(static_cast<v1::ChatRole>(v));
+       },
+       {1, 2, 3}, {0, 4, -1}},
+  };
+  for (const IntCase& test : kCases) {
+    const auto status_with = [&test](int32_t value) {
+      v1::GenerateRequest request = Valid();
+      test.set(&request, value);
+      return FromProto(request, SmallLimits()).status();
+    };
+    for (const int32_t value : test.accepted) ExpectAccepted(status_with(value), test.words);
+    for (const int32_t value : test.refused) ExpectInvalid(status_with(value), test.words);
+  }
+}
+
+struct SizeCase {
+  const char* words;
+  std::function<absl::Status(int)> status_with;  // of a request with n of the thing
+  int most;
+};
+
+absl::Status GenerateStatus(const std::function<void(v1::GenerateRequest*)>& set) {
+  v1::GenerateRequest request = Valid();
+  set(&request);
+  return FromProto(request, SmallLimits()).status();
+}
+
+TEST(Convert, SizesKeepTheirLimits) {
+  const auto text = [](int n) { return std::string(static_cast<size_t>(n), 'x'); };
+  const auto limits = SmallLimits();
+  const std::vector<SizeCase> kCases = {
+      {"the prompt's text has", [&](int n) {
+         return GenerateStatus([&](auto* r) { r->set_text(text(n)); });
+       }, 10},
+      {"messages has 11 bytes", [&](int n) {
+         return GenerateStatus([&](auto* r) {
+           for (const int bytes : {5, n - 5}) {
+             auto* message = r->mutable_messages()->add_messages();
+             message->set_role(v1::CHAT_ROLE_USER);
+             message->set_content(text(bytes));
+           }
+         });
+       }, 10},
+      {"--max-messages", [&](int n) {
+         return GenerateStatus([&](auto* r) {
+           for (int i = 0; i < n; ++i) {
+             r->mutable_messages()->add_messages()->set_role(v1::CHAT_ROLE_USER);
+           }
+         });
+       }, 2},
+      {"--max-prompt-tokens", [&](int n) {
+         return GenerateStatus([&](auto* r) {
+           for (int i = 0; i < n; ++i) r->mutable_token_ids()->add_ids(1);
+         });
+       }, 4},
+      {"--max-stop-strings", [&](int n) {
+         return GenerateStatus([&](auto* r) {
+           for (int i = 0; i < n; ++i) r->mutable_stop()->add_strings("s");
+         });
+       }, 2},
+      {"--max-stop-string-bytes", [&](int n) {
+         return GenerateStatus([&](auto* r) { r->mutable_stop()->add_strings(text(n)); });
+       }, 4},
+      {"--max-stop-tokens", [&](int n) {
+         return GenerateStatus([&](auto* r) {
+           for (int i = 0; i < n; ++i) r->mutable_stop()->add_token_ids(1);
+         });
+       }, 2},
+      {"--max-logit-bias", [&](int n) {
+         return GenerateStatus([&](auto* r) {
+           for (int i = 0; i < n; ++i) (*r->mutable_sampling()->mutable_logit_bias())[i] = 1;
+         });
+       }, 2},
+      {"model has 9 bytes", [&](int n) {
+         return GenerateStatus([&](auto* r) { r->set_model(text(n)); });
+       }, 8},
+      {"session_id has 9 bytes", [&](int n) {
+         return GenerateStatus([&](auto* r) { r->set_session_id(text(n)); });
+       }, 8},
+      {"--max-score-tokens", [&](int n) {
+         v1::ScoreRequest request;
+         for (int i = 0; i < n; ++i) request.mutable_token_ids()->add_ids(1);
+         return FromProto(request, limits).status();
+       }, 5},
+      {"text has 6 bytes", [&](int n) {
+         v1::ScoreRequest request;
+         request.set_text(text(n));
+         return FromProto(request, limits).status();
+       }, 5},
+      {"text has 11 bytes", [&](int n) {
+         v1::TokenizeRequest request;
+         request.set_text(text(n));
+         return Validate(request, limits);
+       }, 10},
+      {"token_ids has 5 entries", [&](int n) {
+         v1::DetokenizeRequest request;
+         for (int i = 0; i < n; ++i) request.add_token_ids(1);
+         return Validate(request, limits);
+       }, 4},
+      {"model has", [&](int n) {
+         v1::CreateSessionRequest request;
+         request.set_model(text(n));
+         return Validate(request, limits);
+       }, 8},
+      {"session_id has", [&](int n) {
+         v1::GetSessionRequest request;
+         request.set_session_id(text(n));
+         return Validate(request, limits);
+       }, 8},
+      {"session_id has", [&](int n) {
+         v1::DeleteSessionRequest request;
+         request.set_session_id(text(n));
+         return Validate(request, limits);
+       }, 8},
+      {"page_token has", [&](int n) {
+         v1::ListSessionsRequest request;
+         request.set_page_token(text(n));
+         return Validate(request, limits);
+       }, 8},
+      {"page_size must be in [0, 1000]", [&](int n) {
+         v1::ListSessionsRequest request;
+         request.set_page_size(n);
+         return Validate(request, limits);
+       }, 1000},
+      {"name has", [&](int n) {
+         v1::GetModelRequest request;
+         request.set_name(text(n));
+         return Validate(request, limits);
+       }, 8},
+      {"top_logprobs must be in [0, 20]", [&](int n) {
+         v1::ScoreRequest request;
+         request.set_text("ab");
+         request.set_top_logprobs(n);
+         return FromProto(request, limits).status();
+       }, 20},
+  };
+  for (const SizeCase& test : kCases) {
+    for (const int n : {test.most - 1, test.most}) {
+      ExpectAccepted(test.status_with(n), test.words + std::string(" ") + std::to_string(n));
+    }
+    ExpectInvalid(test.status_with(test.most + 1), test.words);
+  }
+}
+
+TEST(Convert, RefusesWhatIsMissing) {
+  v1::GenerateRequest no_prompt;
+  ExpectInvalid(FromProto(no_prompt, RequestLimits()).status(), "a prompt is needed");
+  no_prompt.set_session_id("s");
+  ExpectAccepted(FromProto(no_prompt, RequestLimits()).status(), "a session may go on unprompted");
+  v1::GenerateRequest no_session = Valid();
+  no_session.set_expected_revision(1);
+  ExpectInvalid(FromProto(no_session, RequestLimits()).status(), "needs a session_id");
+  v1::GenerateRequest no_messages;
+  no_messages.mutable_messages();
+  ExpectInvalid(FromProto(no_messages, RequestLimits()).status(), "at least one message");
+  v1::GenerateRequest empty_stop = Valid();
+  empty_stop.mutable_stop()->add_strings("");
+  ExpectInvalid(FromProto(empty_stop, RequestLimits()).status(), "empty string");
+  ExpectInvalid(FromProto(v1::ScoreRequest(), RequestLimits()).status(), "a prompt is needed");
+  v1::ScoreRequest one;
+  one.mutable_token_ids()->add_ids(1);
+  ExpectInvalid(FromProto(one, RequestLimits()).status(), "at least 2 tokens, got 1");
+  one.mutable_token_ids()->add_ids(-1);
+  ExpectInvalid(FromProto(one, RequestLimits()).status(), "must not be negative, got -1");
+  v1::DetokenizeRequest negative;
+  negative.add_token_ids(-5);
+  ExpectInvalid(Validate(negative, RequestLimits()), "must not be negative, got -5");
+  ExpectInvalid(Validate(v1::GetSessionRequest(), RequestLimits()), "session_id must be given");
+  ExpectInvalid(Validate(v1::DeleteSessionRequest(), RequestLimits()), "session_id must be given");
+  ExpectInvalid(Validate(v1::GetModelRequest(), RequestLimits()), "name must be given");
+  v1::ListSessionsRequest list;
+  list.set_page_size(-1);
+  ExpectInvalid(Validate(list, RequestLimits()), "page_size must be in [0, 1000], got -1");
+}
+
+TEST(Convert, ErrorsSayWhatCame) {
+  v1::GenerateRequest request = Valid();
+  request.mutable_sampling()->set_temperature(-1);
+  EXPECT_EQ(FromProto(request, RequestLimits()).status().message(),
+            "temperature must be in [0, 10], got -1");
+  request.mutable_sampling()->set_temperature(kNan);
+  EXPECT_EQ(FromProto(request, RequestLimits()).status().message(),
+            "temperature must be in [0, 10], got nan");
+}
+
+TEST(Convert, EventsBecomeMessages) {
+  const TokenText token_text = [](int32_t id) { return std::string(1, static_cast<char>(id)); };
+  const auto converted = [&token_text](const GenerateEvent& event) {
+    v1::GenerateResponse response;
+    ToProto(event, token_text, &response);
+    return response;
+  };
+  StartedEvent started;
+  started.request_id = std::string("r");
+  started.session_id = std::string("s");
+  started.base_revision = 4;
+  started.state_source = StateSource::kResident;
+  started.seed = std::numeric_limits<uint64_t>::max();
+  started.numerics_profile = std::string("p");
+  const auto started_out = converted(started).started();
+  EXPECT_EQ(started_out.request_id(), "r");
+  EXPECT_EQ(started_out.session_id(), "s");
+  EXPECT_EQ(started_out.base_revision(), 4U);
+  EXPECT_EQ(started_out.state_source(), v1::STATE_SOURCE_RESIDENT);
+  EXPECT_EQ(started_out.seed(), std::numeric_limits<uint64_t>::max());
+  EXPECT_EQ(started_out.numerics_profile(), "p");
+
+  const auto progress = converted(ProgressEvent{3, 9}).progress();
+  EXPECT_EQ(progress.done_tokens(), 3);
+  EXPECT_EQ(progress.total_tokens(), 9);
+
+  DeltaEvent delta;
+  delta.choice = 2;
+  delta.text = std::string("t");
+  delta.token_ids = {65, 200};
+  delta.logprobs = {TokenDetail{65, -1, {{66, -2}}}};
+  delta.echo = true;
+  const auto delta_out = converted(delta).delta();
+  EXPECT_EQ(delta_out.choice_index(), 2);
+  EXPECT_EQ(delta_out.text(), "t");
+  EXPECT_THAT(delta_out.token_ids(), ElementsAre(65, 200));
+  EXPECT_EQ(delta_out.logprobs(0).token().token(), "A");
+  EXPECT_EQ(delta_out.logprobs(0).top(0).token_id(), 66);
+  EXPECT_EQ(delta_out.logprobs(0).top(0).logprob(), -2);
+  EXPECT_TRUE(delta_out.echo());
+
+  ChoiceFinishedEvent finished;
+  finished.choice = 1;
+  finished.reason = FinishReason::kStop;
+  finished.stop_reason = std::string("end");
+  finished.history_token_ids = {1, 2};
+  finished.session_id = std::string("child");
+  finished.revision = 6;
+  finished.usage = Usage{10, 4, 6, 1, 5};
+  const auto finished_out = converted(finished).choice_finished();
+  EXPECT_EQ(finished_out.choice_index(), 1);
+  EXPECT_EQ(finished_out.finish_reason(), v1::FINISH_REASON_STOP);
+  EXPECT_EQ(finished_out.stop_reason(), "end");
+  EXPECT_THAT(finished_out.history_token_ids(), ElementsAre(1, 2));
+  EXPECT_EQ(finished_out.session_id(), "child");
+  EXPECT_EQ(finished_out.revision(), 6U);
+  EXPECT_EQ(finished_out.usage().prompt_tokens(), 10);
+  EXPECT_EQ(finished_out.usage().reused_tokens(), 4);
+  EXPECT_EQ(finished_out.usage().computed_tokens(), 6);
+  EXPECT_EQ(finished_out.usage().recomputed_tokens(), 1);
+  EXPECT_EQ(finished_out.usage().generated_tokens(), 5);
+
+  FinalEvent final_event;
+  final_event.timings = {std::chrono::microseconds(1500), std::chrono::milliseconds(2),
+                         std::chrono::seconds(1)};
+  const auto final_out = converted(final_event).final();
+  EXPECT_DOUBLE_EQ(final_out.timings().queue_ms(), 1.5);
+  EXPECT_DOUBLE_EQ(final_out.timings().first_token_ms(), 2);
+  EXPECT_DOUBLE_EQ(final_out.timings().total_ms(), 1000);
+}
+
+TEST(Convert, SessionsModelsAndStatsBecomeMessages) {
+  SessionInfo session;
+  session.session_id = std::string("s");
+  session.model = std::string("m");
+  session.revision = 1;
+  session.position = 2;
+  session.pending_tokens = 3;
+  session.last_token_ids = {4};
+  session.running = true;
+  session.resident = true;
+  session.created_unix_ms = 5;
+  session.used_unix_ms = 6;
+  v1::Session session_out;
+  ToProto(session, &session_out);
+  EXPECT_EQ(session_out.ShortDebugString(),
+            "session_id: \"s\" model: \"m\" revision: 1 position: 2 pending_tokens: 3 "
+            "last_token_ids: 4 running: true resident: true created_unix_ms: 5 used_unix_ms: 6");
+
+  ServedModel model;
+  model.name = std::string("m");
+  model.info.architecture = std::string("mamba");
+  model.info.weights = std::string("bf16");
+  model.info.parameters = 1;
+  model.info.weight_bytes = 2;
+  model.info.layers = 3;
+  model.info.d_model = 4;
+  model.info.vocabulary = 5;
+  model.info.eos_token_ids = {0};
+  model.info.fingerprint = std::string("f");
+  model.has_tokenizer = true;
+  model.state_bytes_per_session = 6;
+  model.state_slots = 7;
+  model.token_budget = 8;
+  model.max_history_tokens = 9;
+  model.numerics_profile = std::string("p");
+  v1::Model model_out;
+  ToProto(model, &model_out);
+  EXPECT_EQ(model_out.ShortDebugString(),
+            "name: \"m\" architecture: \"mamba\" weights: \"bf16\" parameters: 1 weight_bytes: 2 "
+            "layers: 3 d_model: 4 vocabulary_size: 5 has_tokenizer: true eos_token_ids: 0 "
+            "state_bytes_per_session: 6 state_slots: 7 token_budget: 8 max_history_tokens: 9 "
+            "fingerprint: \"f\" numerics_profile: \"p\"");
+
+  ModelStats stats;
+  stats.model = std::string("m");
+  stats.steps = 1;
+  stats.running = 2;
+  stats.waiting = 3;
+  stats.paused = 4;
+  stats.slots_used = 5;
+  stats.slots_free = 6;
+  stats.sessions = 7;
+  stats.prompt_tokens = 8;
+  stats.generated_tokens = 9;
+  stats.reused_tokens = 10;
+  stats.recomputed_tokens = 11;
+  EarlyEnd& end = stats.early_ends.emplace_back();
+  end.request_id = std::string("r");
+  end.reason = std::string("CANCELLED");
+  end.noticed_step = 12;
+  end.freed_step = 13;
+  v1::ModelStats stats_out;
+  ToProto(stats, &stats_out);
+  EXPECT_EQ(stats_out.ShortDebugString(),
+            "model: \"m\" steps: 1 running: 2 waiting: 3 paused: 4 slots_used: 5 slots_free: 6 "
+            "sessions: 7 prompt_tokens: 8 generated_tokens: 9 reused_tokens: 10 "
+            "recomputed_tokens: 11 early_ends { request_id: \"r\" reason: \"CANCELLED\" "
+            "noticed_step: 12 freed_step: 13 }");
+}
+
+}  // namespace
+}  // namespace ssmd::server

@@ -1,0 +1,165 @@
+// See fake_engine.h.
+#include "tests/unit/server/fake_engine.h"
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/errors.h"
+
+namespace ssmd::server {
+
+FakeEngine::~FakeEngine() {
+  MutexLock lock(&mutex_);
+  for (const auto& stream : streams_) stream->Finish(absl::UnavailableError("the engine ended"));
+}
+
+FakeEngine::Turn FakeEngine::WaitForTurn() {
+  MutexLock lock(&mutex_);
+  while (turns_.empty()) changed_.Wait(&mutex_);
+  Turn turn = std::move(turns_.front());
+  turns_.pop_front();
+  return turn;
+}
+
+FakeEngine::ScoreDone FakeEngine::WaitForScore() {
+  MutexLock lock(&mutex_);
+  while (scores_.empty()) changed_.Wait(&mutex_);
+  ScoreDone done = std::move(scores_.front());
+  scores_.pop_front();
+  return done;
+}
+
+void FakeEngine::WaitForScoreCancelled() {
+  MutexLock lock(&mutex_);
+  while (scores_cancelled_ == 0) changed_.Wait(&mutex_);
+}
+
+void FakeEngine::RefuseNext(absl::Status status) {
+  MutexLock lock(&mutex_);
+  refusal_ = std::move(status);
+}
+
+bool FakeEngine::draining() const {
+  MutexLock lock(&mutex_);
+  return draining_;
+}
+
+std::vector<std::string> FakeEngine::session_calls() const {
+  MutexLock lock(&mutex_);
+  return session_calls_;
+}
+
+absl::StatusOr<std::shared_ptr<OutputStream>> FakeEngine::Generate(GenerateRequest request,
+                                                                   std::string request_id) {
+  MutexLock lock(&mutex_);
+  if (draining_) {
+    return WithReason(absl::UnavailableError("the server is draining"), reason::kDraining);
+  }
+  if (refusal_.has_value()) return *std::exchange(refusal_, std::nullopt);
+  // The stream's own callback must not keep the stream.
+  auto self = std::make_shared<std::weak_ptr<OutputStream>>();
+  auto stream = std::make_shared<OutputStream>(capacity_events_, [self] {
+    const auto locked = self->lock();
+    if (locked != nullptr && locked->cancelled()) {
+      locked->Finish(absl::CancelledError("the caller gave up"));
+    }
+  });
+  *self = stream;
+  streams_.push_back(stream);
+  turns_.push_back(Turn{std::move(request), std::move(request_id), stream});
+  changed_.NotifyAll();
+  return stream;
+}
+
+std::function<void()> FakeEngine::Score(ScoreRequest /*request*/, std::string /*request_id*/,
+                                        ScoreDone done) {
+  MutexLock lock(&mutex_);
+  if (refusal_.has_value()) {
+    done(*std::exchange(refusal_, std::nullopt));
+    return [] {};
+  }
+  scores_.push_back(std::move(done));
+  changed_.NotifyAll();
+  return [this] {
+    MutexLock cancel_lock(&mutex_);
+    ++scores_cancelled_;
+    changed_.NotifyAll();
+  };
+}
+
+absl::StatusOr<std::vector<int32_t>> FakeEngine::Tokenize(const std::string& /*model*/,
+                                                          const std::string& text,
+                                                          bool parse_special) const {
+  std::vector<int32_t> ids(text.begin(), text.end());
+  if (parse_special) ids.push_back(1000);
+  return ids;
+}
+
+absl::StatusOr<std::string> FakeEngine::Detokenize(const std::string& /*model*/,
+                                                   const std::vector<int32_t>& token_ids) const {
+  return std::string(token_ids.begin(), token_ids.end());
+}
+
+std::string FakeEngine::TokenBytes(const std::string& model, int32_t token_id) const {
+  return absl::StrCat(model, ":", token_id);
+}
+
+absl::StatusOr<SessionInfo> FakeEngine::CreateSession(const std::string& tenant,
+                                                      const std::string& model) {
+  Record(absl::StrCat("create ", tenant, " ", model));
+  SessionInfo session;
+  session.session_id = std::string("0123456789abcdef0123456789abcdef");
+  session.model = std::string("m");
+  session.last_token_ids = {7, 8};
+  return session;
+}
+
+absl::StatusOr<SessionInfo> FakeEngine::GetSession(const std::string& tenant,
+                                                   const std::string& session_id) const {
+  Record(absl::StrCat("get ", tenant, " ", session_id));
+  return WithReason(absl::NotFoundError("no such session"), reason::kSessionNotFound);
+}
+
+absl::StatusOr<SessionPage> FakeEngine::ListSessions(const std::string& tenant,
+                                                     const std::string& model, int page_size,
+                                                     const std::string& page_token) const {
+  Record(absl::StrCat("list ", tenant, " ", model, " ", page_size, " ", page_token));
+  return SessionPage{{SessionInfo{}, SessionInfo{}}, "next"};
+}
+
+absl::Status FakeEngine::DeleteSession(const std::string& tenant, const std::string& session_id,
+                                       std::optional<uint64_t> expected_revision) {
+  Record(absl::StrCat("delete ", tenant, " ", session_id, " ", expected_revision.value_or(99)));
+  return absl::OkStatus();
+}
+
+std::vector<ServedModel> FakeEngine::Models() const {
+  ServedModel model;
+  model.name = std::string("m");
+  model.info.architecture = std::string("mamba");
+  model.info.vocabulary = 300;
+  return {model};
+}
+
+std::vector<ModelStats> FakeEngine::Stats() const {
+  ModelStats stats;
+  stats.model = std::string("m");
+  stats.running = 2;
+  stats.waiting = 1;
+  stats.slots_used = 3;
+  stats.slots_free = 5;
+  stats.sessions = 4;
+  return {stats};
+}
+
+void FakeEngine::Drain() {
+  MutexLock lock(&mutex_);
+  draining_ = true;
+}
+
+bool FakeEngine::Drained() const { return false; }
+
+void FakeEngine::Record(std::string call) const {
+  MutexLock lock(&mutex_);
+  session_calls_.push_back(std::move(call));
+}
+
+}  // namespace ssmd::server

@@ -1,0 +1,233 @@
+// The command line: what it accepts, what it refuses and in which words.
+#include "server/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <fstream>
+
+namespace ssmd::server {
+namespace {
+
+using ::testing::HasSubstr;
+
+CommandLine Parse(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "ssmd");
+  return ParseCommandLine(static_cast<int>(arguments.size()), arguments.data());
+}
+
+Options ParseOk(const std::vector<const char*>& arguments) {
+  CommandLine command = Parse(arguments);
+  EXPECT_EQ(command.error, "");
+  EXPECT_EQ(command.exit_code, 0);
+  if (!command.options.has_value()) {
+    ADD_FAILURE() << "no options";
+    return {};
+  }
+  return *std::move(command.options);
+}
+
+void ExpectRefused(const std::vector<const char*>& arguments, const std::string& words) {
+  const CommandLine command = Parse(arguments);
+  EXPECT_FALSE(command.options.has_value()) << words;
+  EXPECT_NE(command.exit_code, 0) << words;
+  EXPECT_THAT(command.error, HasSubstr(words));
+  EXPECT_EQ(std::count(command.error.begin(), command.error.end(), '\n'), 1) << command.error;
+}
+
+TEST(Options, DefaultsAreLoopbackAndDocumented) {
+  const Options options = ParseOk({"--model", "a=/models/a"});
+  EXPECT_EQ(options.grpc_listen.ToString(), "127.0.0.1:50051");
+  EXPECT_EQ(options.http_listen.ToString(), "127.0.0.1:8080");
+  EXPECT_EQ(options.engine.token_budget, 512);
+  EXPECT_EQ(options.engine.state_slots, 0);
+  EXPECT_EQ(options.request.choices, 16);
+  EXPECT_FALSE(options.isa.has_value());
+}
+
+TEST(Options, ModelsAreNamedOrTakeTheirFoldersName) {
+  const Options options = ParseOk({"--model", "a=/x/y", "--model", "/models/big-one/", "--model",
+                                   "relative/dir", "--model-option", "a.weights=bf16",
+                                   "--model-option", "dir.weights=f32"});
+  ASSERT_EQ(options.models.size(), 3U);
+  EXPECT_EQ(options.models[0].name, "a");
+  EXPECT_EQ(options.models[0].directory, "/x/y");
+  EXPECT_EQ(options.models[0].weights, kernels::WeightFormat::kBf16);
+  EXPECT_EQ(options.models[1].name, "big-one");
+  EXPECT_EQ(options.models[1].directory, "/models/big-one/");
+  EXPECT_FALSE(options.models[1].weights.has_value());
+  EXPECT_EQ(options.models[2].name, "dir");
+  EXPECT_EQ(options.models[2].weights, kernels::WeightFormat::kF32);
+}
+
+TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
+  ExpectRefused({}, "no model to serve");
+  ExpectRefused({"--model", "a="}, "no folder");
+  ExpectRefused({"--model", "a=x", "--model", "a=y"}, "the name a is taken");
+  ExpectRefused({"--model", "/models/some one"}, "a model's name has");
+  ExpectRefused({"--model", ".."}, "a model's name has");
+  ExpectRefused({"--model", "a=x", "--model-option", "b.weights=f32"}, "no --model is named b");
+  ExpectRefused({"--model", "a=x", "--model-option", "a.weights"}, "expected NAME.weights");
+  ExpectRefused({"--model", "a=x", "--model-option", "a.colour=red"}, "the only option is weights");
+  ExpectRefused({"--model", "a=x", "--model-option", "a.weights=q8"},
+                "q8 is not available in this version");
+  ExpectRefused({"--model", "a=x", "--model-option", "a.weights=q4"},
+                "q4 is not available in this version");
+  ExpectRefused({"--model", "a=x", "--model-option", "a.weights=f64"}, "must be f32 or bf16");
+  ExpectRefused({"--model", "a=x", "--device", "cuda:0"}, "cuda:0 is not available");
+  ExpectRefused({"--model", "a=x", "--isa", "neon"}, "--isa must be auto, scalar, avx2 or avx512");
+  ExpectRefused({"--model", "a=x", "--state-slots", "1"}, "--state-slots must be auto or in 2..");
+  ExpectRefused({"--model", "a=x", "--state-slots", "many"}, "got many");
+  ExpectRefused({"--model", "a=x", "--log-level", "loud"}, "--log-level must be");
+  ExpectRefused({"--model", "a=x", "--log-format", "xml"}, "--log-format must be");
+  ExpectRefused({"--model", "a=x", "--no-such-flag"}, "--no-such-flag");
+  ExpectRefused({"--model", "a=x", "--threads", "-1"}, "--threads");
+  ExpectRefused({"--model", "a=x", "--grpc-listen", "50051"}, "is not HOST:PORT");
+  ExpectRefused({"--model", "a=x", "--tls-cert", "c.pem"}, "--tls-cert and --tls-key go together");
+  ExpectRefused({"--model", "a=x", "--tls-client-ca", "c.pem"}, "needs --tls-cert");
+}
+
+TEST(Options, AnIsaMustBeOneThatThisCpuHas) {
+  EXPECT_EQ(ParseOk({"--model", "a=x", "--isa", "scalar"}).isa, kernels::Isa::kScalar);
+  const std::vector<kernels::Isa> supported = kernels::SupportedIsas();
+  for (const kernels::Isa isa : {kernels::Isa::kAvx2, kernels::Isa::kAvx512}) {
+    const std::string name(kernels::IsaName(isa));
+    if (std::find(supported.begin(), supported.end(), isa) != supported.end()) {
+      EXPECT_EQ(ParseOk({"--model", "a=x", "--isa", name.c_str()}).isa, isa);
+    } else {
+      ExpectRefused({"--model", "a=x", "--isa", name.c_str()}, "this CPU has only scalar");
+    }
+  }
+}
+
+TEST(Options, OtherMachinesAreServedOnlyEncryptedAndByToken) {
+  for (const char* flag : {"--grpc-listen", "--http-listen"}) {
+    ExpectRefused({"--model", "a=x", flag, "0.0.0.0:0"}, "would be plaintext");
+    ExpectRefused({"--model", "a=x", flag, "[::]:0"}, "would be plaintext");
+    ExpectRefused({"--model", "a=x", flag, "10.0.0.1:0"}, "--insecure if that is meant");
+    ExpectRefused({"--model", "a=x", flag, "example.org:1", "--tls-cert", "c", "--tls-key", "k"},
+                  "would serve anyone");
+    ParseOk({"--model", "a=x", flag, "0.0.0.0:0", "--tls-cert", "c", "--tls-key", "k",
+             "--token-file", "t"});
+    ParseOk({"--model", "a=x", flag, "0.0.0.0:0", "--insecure"});
+    ParseOk({"--model", "a=x", flag, "localhost:0"});
+    ParseOk({"--model", "a=x", flag, "127.9.9.9:0"});
+    ParseOk({"--model", "a=x", flag, "[::1]:0"});
+  }
+}
+
+// Each limit takes its bounds and refuses what is past them; the value arrives.
+struct Limit {
+  const char* flag;
+  double low;
+  double high;
+  std::function<double(const Options&)> value;
+};
+
+TEST(Options, EveryLimitTakesItsRangeAndNothingPastIt) {
+  const auto seconds = [](Duration duration) { return Seconds(duration); };
+  const std::vector<Limit> kLimits = {
+      {"--state-bytes", 1, 4398046511104, [](auto& o) { return o.engine.state_bytes; }},
+      {"--token-budget", 1, 65536, [](auto& o) { return o.engine.token_budget; }},
+      {"--max-running", 1, 1048576, [](auto& o) { return o.engine.max_running; }},
+      {"--max-waiting", 1, 1048576, [](auto& o) { return o.engine.max_waiting; }},
+      {"--max-sessions", 1, 1073741824, [](auto& o) { return o.engine.max_sessions; }},
+      {"--max-history-tokens", 1, 1073741824,
+       [](auto& o) { return o.engine.max_history_tokens; }},
+      {"--max-n", 1, 16, [](auto& o) { return o.engine.max_choices; }},
+      {"--max-n", 1, 16, [](auto& o) { return o.request.choices; }},
+      {"--max-output-events", 1, 65536, [](auto& o) { return o.engine.output_events; }},
+      {"--slow-reader-timeout", 0.01, 86400,
+       [&](auto& o) { return seconds(o.engine.slow_reader_timeout); }},
+      {"--slow-reader-timeout", 0.01, 86400,
+       [&](auto& o) { return seconds(o.server.slow_reader_timeout); }},
+      {"--max-prompt-bytes", 1, 1073741824, [](auto& o) { return o.request.prompt_bytes; }},
+      {"--max-prompt-tokens", 1, 1073741824, [](auto& o) { return o.request.prompt_tokens; }},
+      {"--max-score-tokens", 2, 16777216, [](auto& o) { return o.request.score_tokens; }},
+      {"--max-tokens", 0, 1073741824, [](auto& o) { return o.request.max_tokens; }},
+      {"--max-messages", 1, 1024, [](auto& o) { return o.request.messages; }},
+      {"--max-stop-strings", 0, 16, [](auto& o) { return o.request.stop_strings; }},
+      {"--max-stop-string-bytes", 1, 256, [](auto& o) { return o.request.stop_string_bytes; }},
+      {"--max-stop-tokens", 0, 64, [](auto& o) { return o.request.stop_tokens; }},
+      {"--max-logit-bias", 0, 1024, [](auto& o) { return o.request.logit_bias; }},
+      {"--max-message-bytes", 1024, 1073741824, [](auto& o) { return o.server.message_bytes; }},
+      {"--max-metadata-bytes", 1024, 1048576, [](auto& o) { return o.server.metadata_bytes; }},
+      {"--max-concurrent-streams", 1, 1048576,
+       [](auto& o) { return o.server.concurrent_streams; }},
+      {"--max-grpc-memory", 1048576, 4398046511104,
+       [](auto& o) { return o.server.grpc_memory_bytes; }},
+      {"--max-requests", 1, 1048576, [](auto& o) { return o.server.requests; }},
+      {"--max-tenant-requests", 1, 1048576, [](auto& o) { return o.server.tenant_requests; }},
+      {"--max-http-connections", 1, 65536, [](auto& o) { return o.server.http_connections; }},
+      {"--max-http-header-bytes", 1024, 1048576,
+       [](auto& o) { return o.server.http_header_bytes; }},
+      {"--max-http-body-bytes", 0, 1073741824, [](auto& o) { return o.server.http_body_bytes; }},
+      {"--http-timeout", 0.1, 3600, [&](auto& o) { return seconds(o.server.http_timeout); }},
+      {"--drain-timeout", 0, 86400, [&](auto& o) { return seconds(o.server.drain_timeout); }},
+  };
+  const auto text = [](double value) {
+    char buffer[64];
+    std::snprintf(buffer, sizeof buffer, "%.15g", value);
+    return std::string(buffer);
+  };
+  for (const Limit& limit : kLimits) {
+    for (const double value : {limit.low, limit.high}) {
+      const Options options = ParseOk({"--model", "a=x", limit.flag, text(value).c_str()});
+      EXPECT_NEAR(limit.value(options), value, 1e-9) << limit.flag;
+    }
+    for (const double value : {limit.low - 1, limit.high + 1}) {
+      ExpectRefused({"--model", "a=x", limit.flag, text(value).c_str()}, limit.flag);
+    }
+    ExpectRefused({"--model", "a=x", limit.flag, "nan"}, limit.flag);
+    ExpectRefused({"--model", "a=x", limit.flag, "1x"}, limit.flag);
+    ExpectRefused({"--model", "a=x", limit.flag, ""}, limit.flag);
+  }
+}
+
+TEST(Options, HelpTeachesAndVersionTells) {
+  const CommandLine help = Parse({"--help"});
+  EXPECT_FALSE(help.options.has_value());
+  EXPECT_EQ(help.exit_code, 0);
+  for (const char* text : {"--model", "Examples:", "Limits: one request", "[bytes]", "[seconds]",
+                           "--drain-timeout", "TOKEN TENANT [admin]"}) {
+    EXPECT_THAT(help.output, HasSubstr(text));
+  }
+  const CommandLine version = Parse({"--version"});
+  EXPECT_EQ(version.exit_code, 0);
+  EXPECT_THAT(version.output, ::testing::StartsWith("ssmd "));
+}
+
+class OptionsFile : public ::testing::Test {
+ protected:
+  ~OptionsFile() override { std::remove(path_.c_str()); }
+  void Write(const std::string& text) { std::ofstream(path_) << text; }
+  const std::string path_ = ::testing::TempDir() + "ssmd_options.toml";
+};
+
+TEST_F(OptionsFile, ReadsTheSameOptionsAndTheCommandLineWins) {
+  Write("model = [\"a=/x\", \"b=/y\"]\n"
+        "model-option = [\"b.weights=bf16\"]\n"
+        "max-tokens = 77\n"
+        "token-budget = 64\n"
+        "insecure = true\n"
+        "grpc-listen = \"0.0.0.0:9\"\n");
+  const Options options = ParseOk({"--config", path_.c_str(), "--token-budget", "32"});
+  ASSERT_EQ(options.models.size(), 2U);
+  EXPECT_EQ(options.models[1].weights, kernels::WeightFormat::kBf16);
+  EXPECT_EQ(options.request.max_tokens, 77);
+  EXPECT_EQ(options.engine.token_budget, 32);
+  EXPECT_TRUE(options.insecure);
+  EXPECT_EQ(options.grpc_listen.port, 9);
+}
+
+TEST_F(OptionsFile, RefusesUnknownNamesBadValuesAndMissingFiles) {
+  Write("model = \"a=/x\"\nno-such-option = 1\n");
+  ExpectRefused({"--config", path_.c_str()}, "no-such-option");
+  Write("model = \"a=/x\"\nmax-tokens = -1\n");
+  ExpectRefused({"--config", path_.c_str()}, "--max-tokens");
+  ExpectRefused({"--config", "/no/such/file"}, "/no/such/file");
+}
+
+}  // namespace
+}  // namespace ssmd::server

@@ -1,0 +1,61 @@
+// A real daemon (gRPC and HTTP on free ports of the loopback) around a FakeEngine, and a client.
+#ifndef SSMD_TESTS_UNIT_SERVER_TEST_DAEMON_H_
+#define SSMD_TESTS_UNIT_SERVER_TEST_DAEMON_H_
+
+#include <grpcpp/channel.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+
+#include <memory>
+#include <sstream>
+#include <string>
+#include <utility>
+
+#include "server/daemon.h"
+#include "ssmd/v1/generation.grpc.pb.h"
+#include "tests/unit/server/fake_engine.h"
+
+namespace ssmd::server {
+
+class TestDaemon {
+ public:
+  explicit TestDaemon(Options options = {})
+      : log_(LogLevel::kDebug, LogFormat::kText,
+             std::make_shared<spdlog::sinks::ostream_sink_mt>(log_text_)),
+        metrics_({"m"}) {
+    options.grpc_listen.port = 0;
+    options.http_listen.port = 0;
+    auto daemon = Daemon::Start(options, &engine_, &metrics_, &log_);
+    if (!daemon.ok()) ADD_FAILURE() << daemon.status();
+    daemon_ = *std::move(daemon);
+  }
+
+  FakeEngine& engine() { return engine_; }
+  Metrics& metrics() { return metrics_; }
+  Daemon& daemon() { return *daemon_; }
+  // Ends the daemon and returns all that it logged.
+  std::string End() {
+    daemon_.reset();
+    return log_text_.str();
+  }
+
+  std::shared_ptr<grpc::Channel> Channel(grpc::ChannelArguments arguments = {}) const {
+    // Each has a connection of its own: channels with equal arguments would share one.
+    arguments.SetInt("grpc.use_local_subchannel_pool", 1);
+    return grpc::CreateCustomChannel(daemon_->grpc_address(), grpc::InsecureChannelCredentials(),
+                                     arguments);
+  }
+
+ private:
+  std::ostringstream log_text_;
+  Log log_;
+  Metrics metrics_;
+  FakeEngine engine_;
+  std::unique_ptr<Daemon> daemon_;
+};
+
+}  // namespace ssmd::server
+
+#endif  // SSMD_TESTS_UNIT_SERVER_TEST_DAEMON_H_
