@@ -1,0 +1,206 @@
+#include "engine/schedule/scheduler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <random>
+
+namespace ssmd {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+std::vector<int64_t> Shares(Scheduler* scheduler, const std::vector<LaneView>& lanes) {
+  std::vector<int64_t> shares(lanes.size(), 0);
+  for (const LaneShare& share : scheduler->Plan(lanes)) shares[share.lane] = share.tokens;
+  return shares;
+}
+
+LaneView Prompt(int64_t ready, uint64_t order) { return {ready, false, 0, order}; }
+LaneView Decoding(uint64_t last_step, uint64_t order) { return {1, true, last_step, order}; }
+
+TEST(Scheduler, NothingToDoIsAnEmptyPlan) { EXPECT_THAT(Scheduler(8).Plan({}), IsEmpty()); }
+
+TEST(Scheduler, DecodesComeFirstAndPromptsGetTheRest) {
+  Scheduler scheduler(8);
+  EXPECT_THAT(Shares(&scheduler, {Prompt(100, 1), Decoding(0, 2), Decoding(0, 3)}),
+              ElementsAre(6, 1, 1));
+}
+
+TEST(Scheduler, ALonePromptGetsTheWholeBudget) {
+  Scheduler scheduler(8);
+  EXPECT_THAT(Shares(&scheduler, {Prompt(100, 1)}), ElementsAre(8));
+}
+
+TEST(Scheduler, AShortPromptDoesNotWaitForALongOne) {
+  Scheduler scheduler(8);
+  EXPECT_THAT(Shares(&scheduler, {Prompt(1000, 1), Prompt(3, 2)}), ElementsAre(5, 3));
+  EXPECT_THAT(Shares(&scheduler, {Prompt(1000, 1), Prompt(4, 2), Prompt(4, 3)}),
+              ElementsAre(4, 4, 0));
+}
+
+TEST(Scheduler, TheOldestPromptKeepsHalfAgainstShorterOnes) {
+  Scheduler scheduler(8);
+  EXPECT_THAT(Shares(&scheduler, {Prompt(50, 2), Prompt(1000, 1), Prompt(20, 3)}),
+              ElementsAre(0, 4, 4));
+}
+
+TEST(Scheduler, PromptsKeepAQuarterWhenDecodesFillTheBudget) {
+  Scheduler scheduler(4);
+  std::vector<LaneView> lanes = {Prompt(100, 1)};
+  for (uint64_t i = 2; i < 12; ++i) lanes.push_back(Decoding(0, i));
+  const auto shares = Shares(&scheduler, lanes);
+  EXPECT_EQ(shares[0], 1);
+  EXPECT_EQ(std::accumulate(shares.begin(), shares.end(), int64_t{0}), 4);
+}
+
+TEST(Scheduler, WithABudgetOfOnePromptsGetEveryFourthStep) {
+  Scheduler scheduler(1);
+  int prompt_steps = 0;
+  for (int step = 1; step <= 40; ++step) {
+    prompt_steps += Shares(&scheduler, {Prompt(100, 1), Decoding(0, 2)})[0] > 0 ? 1 : 0;
+  }
+  EXPECT_EQ(prompt_steps, 10);
+}
+
+TEST(Scheduler, ServesTheDecodesThatWaitedLongest) {
+  Scheduler scheduler(2);
+  EXPECT_THAT(Shares(&scheduler, {Decoding(5, 1), Decoding(4, 2), Decoding(4, 3), Decoding(3, 4)}),
+              ElementsAre(0, 1, 0, 1));
+}
+
+struct StartCase {
+  const char* name;
+  std::vector<int> needed;
+  int free_slots, running, max_running;
+  size_t expected;
+};
+
+class CountToStartTest : public ::testing::TestWithParam<StartCase> {};
+
+TEST_P(CountToStartTest, StartsInOrderWithAllSlotsOrNone) {
+  const StartCase& test = GetParam();
+  EXPECT_EQ(CountToStart(test.needed, test.free_slots, test.running, test.max_running),
+            test.expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(, CountToStartTest,
+                         ::testing::Values(StartCase{"NobodyWaits", {}, 4, 0, 4, 0},
+                                           StartCase{"NoSlot", {1}, 0, 0, 4, 0},
+                                           StartCase{"OneShort", {4}, 3, 0, 4, 0},
+                                           StartCase{"JustEnough", {4}, 4, 0, 4, 1},
+                                           StartCase{"NoOvertaking", {4, 1}, 3, 0, 4, 0},
+                                           StartCase{"AsManyAsFit", {1, 2, 1, 1}, 4, 0, 9, 3},
+                                           StartCase{"RunningLimit", {1, 1, 1}, 9, 2, 4, 2},
+                                           StartCase{"RunningLimitReached", {1}, 9, 4, 4, 0}),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+// Lanes that come, prefill, decode and go, over many steps and seeds.
+class Simulation {
+ public:
+  Simulation(uint32_t seed)
+      : random_(seed), budget_(Pick(1, 40)), scheduler_(budget_), to_arrive_(Pick(1, 60)) {}
+
+  void Run() {
+    for (step_ = 1; to_arrive_ > 0 || !lanes_.empty(); ++step_) {
+      ASSERT_LT(step_, 200000u) << "it never ends";
+      Arrive();
+      RunStep();
+      if (::testing::Test::HasFailure()) return;
+    }
+  }
+
+ private:
+  struct SimLane {
+    int64_t prompt_left;
+    int64_t decodes_left;
+    uint64_t last_step = 0;
+    uint64_t order;
+    uint64_t arrived;
+    int64_t prompt_before;  // prompt tokens that were left of it and of those before it
+  };
+
+  int Pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
+
+  void Arrive() {
+    while (to_arrive_ > 0 && Pick(0, 3) == 0) {
+      --to_arrive_;
+      SimLane lane{Pick(1, Pick(0, 5) == 0 ? 2000 : 30), Pick(0, 60), 0, next_order_++, step_, 0};
+      lane.prompt_before = lane.prompt_left;
+      for (const SimLane& other : lanes_) lane.prompt_before += other.prompt_left;
+      lanes_.push_back(lane);
+    }
+  }
+
+  void RunStep() {
+    std::vector<LaneView> views;
+    int64_t ready = 0;
+    for (const SimLane& lane : lanes_) {
+      const bool decoding = lane.prompt_left == 0;
+      views.push_back({decoding ? 1 : lane.prompt_left, decoding, lane.last_step, lane.order});
+      ready += views.back().ready;
+    }
+    int64_t total = 0;
+    for (const LaneShare& share : scheduler_.Plan(views)) {
+      SimLane& lane = lanes_[share.lane];
+      EXPECT_GE(share.tokens, 1);
+      EXPECT_LE(share.tokens, views[share.lane].ready);
+      total += share.tokens;
+      (lane.prompt_left > 0 ? lane.prompt_left : lane.decodes_left) -= share.tokens;
+      lane.last_step = step_;
+    }
+    EXPECT_EQ(total, std::min<int64_t>(ready, budget_)) << "tokens that could have run did not";
+    CheckBounds();
+    lanes_.erase(std::remove_if(lanes_.begin(), lanes_.end(),
+                                [](const SimLane& lane) {
+                                  return lane.prompt_left == 0 && lane.decodes_left == 0;
+                                }),
+                 lanes_.end());
+  }
+
+  void CheckBounds() {
+    // Decodes get three quarters of the budget at least, in turn.
+    const auto decode_wait_max = 4 * (lanes_.size() / static_cast<size_t>(3 * budget_) + 1) + 4;
+    // The oldest prompt gets an eighth at least, so that a prompt ends when all before it would.
+    for (const SimLane& lane : lanes_) {
+      if (lane.prompt_left > 0) {
+        const auto steps_max = static_cast<uint64_t>(8 * lane.prompt_before / budget_ + 16);
+        EXPECT_LE(step_ - lane.arrived, steps_max) << "a prompt starves";
+      } else if (lane.decodes_left > 0) {
+        EXPECT_LE(step_ - lane.last_step, decode_wait_max) << "a decode starves";
+      }
+    }
+  }
+
+  std::mt19937 random_;
+  const int budget_;
+  Scheduler scheduler_;
+  int to_arrive_;
+  uint64_t next_order_ = 1;
+  uint64_t step_ = 0;
+  std::vector<SimLane> lanes_;
+};
+
+TEST(SchedulerSimulation, NobodyStarvesAndNoTokenOfTheBudgetIsWasted) {
+  for (uint32_t seed = 1; seed <= 2000; ++seed) {
+    SCOPED_TRACE(seed);
+    Simulation(seed).Run();
+    if (HasFailure()) return;
+  }
+}
+
+TEST(SchedulerSimulation, TheSameCallsGiveTheSamePlans) {
+  for (int run = 0; run < 3; ++run) {
+    Scheduler a(5);
+    Scheduler b(5);
+    std::vector<LaneView> lanes = {Prompt(9, 1), Decoding(1, 2), Decoding(0, 3), Prompt(4, 4)};
+    for (int step = 0; step < 10; ++step) EXPECT_EQ(Shares(&a, lanes), Shares(&b, lanes));
+  }
+}
+
+}  // namespace
+}  // namespace ssmd
