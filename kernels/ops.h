@@ -141,8 +141,8 @@ struct LogitAdjustment {
 // A row with a logit that is not finite (before adjustment) yields kNotFinite.
 // REQUIRES: vocabulary <= kMaxVocabulary; temperature, top_p,
 // min_p >= 0, min_p <= 1, repetition_penalty > 0 and `add` finite.
-inline constexpr double kMassOne = 0x1p40;
-inline constexpr int64_t kMaxVocabulary = int64_t{1} << 22;  // masses then sum within 63 bits
+inline constexpr double kMassOne = 0x1p38;
+inline constexpr int64_t kMaxVocabulary = int64_t{1} << 24;  // masses then sum within 63 bits
 struct SampleRow {
   const float* logits = nullptr;                 // (vocabulary); not changed
   const LogitAdjustment* adjustments = nullptr;  // host; distinct token ids
