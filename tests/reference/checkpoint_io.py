@@ -14,8 +14,12 @@ def _widen_bf16(raw):
     return (raw.astype(np.uint32) << 16).view(np.float32)
 
 
-def _round_to_bf16(values):
-    """Nearest even. Finite values only."""
+def round_to_bf16(values):
+    """The nearest bf16 values, even at ties, as float64. Finite values only."""
+    return _widen_bf16(_bf16_bits(values)).astype(np.float64)
+
+
+def _bf16_bits(values):
     bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
@@ -49,7 +53,7 @@ def write_safetensors(path, tensors):
         "F32": lambda a: np.ascontiguousarray(a, np.float32),
         "F16": lambda a: np.ascontiguousarray(a, np.float16),
         "I32": lambda a: np.ascontiguousarray(a, np.int32),
-        "BF16": _round_to_bf16,
+        "BF16": _bf16_bits,
     }
     header, blobs, offset = {}, [], 0
     for name, (dtype, array) in tensors.items():
