@@ -136,8 +136,7 @@ TEST(Convert, EveryFieldArrives) {
 
 TEST(Convert, MessagesBecomeAChat) {
   v1::GenerateRequest in;
-  for (const auto role :
-       {v1::CHAT_ROLE_SYSTEM, v1::CHAT_ROLE_USER, v1::CHAT_ROLE_ASSISTANT}) {
+  for (const auto role : {v1::CHAT_ROLE_SYSTEM, v1::CHAT_ROLE_USER, v1::CHAT_ROLE_ASSISTANT}) {
     v1::ChatMessage* message = in.mutable_messages()->add_messages();
     message->set_role(role);
     message->set_content("c");
@@ -165,20 +164,33 @@ TEST(Convert, FloatsKeepTheirRanges) {
   const float above_10 = std::nextafter(10.0F, 11.0F);
   const float tiny = std::numeric_limits<float>::denorm_min();
   const std::vector<FloatCase> kCases = {
-      {"temperature must be in [0, 10]", [](auto* s, float v) { s->set_temperature(v); },
-       {0, tiny, 10}, {-tiny, above_10, -1}},
-      {"top_p must be in (0, 1]", [](auto* s, float v) { s->set_top_p(v); },
-       {tiny, 1}, {0, -0.0F, above_1, -1}},
-      {"min_p must be in [0, 1]", [](auto* s, float v) { s->set_min_p(v); },
-       {0, 1}, {-tiny, above_1}},
+      {"temperature must be in [0, 10]",
+       [](auto* s, float v) { s->set_temperature(v); },
+       {0, tiny, 10},
+       {-tiny, above_10, -1}},
+      {"top_p must be in (0, 1]",
+       [](auto* s, float v) { s->set_top_p(v); },
+       {tiny, 1},
+       {0, -0.0F, above_1, -1}},
+      {"min_p must be in [0, 1]",
+       [](auto* s, float v) { s->set_min_p(v); },
+       {0, 1},
+       {-tiny, above_1}},
       {"repetition_penalty must be in (0, 10]",
-       [](auto* s, float v) { s->set_repetition_penalty(v); }, {tiny, 10}, {0, -1, above_10}},
+       [](auto* s, float v) { s->set_repetition_penalty(v); },
+       {tiny, 10},
+       {0, -1, above_10}},
       {"presence_penalty must be in [-2, 2]",
-       [](auto* s, float v) { s->set_presence_penalty(v); }, {-2, 2}, {-above_2, above_2}},
+       [](auto* s, float v) { s->set_presence_penalty(v); },
+       {-2, 2},
+       {-above_2, above_2}},
       {"frequency_penalty must be in [-2, 2]",
-       [](auto* s, float v) { s->set_frequency_penalty(v); }, {-2, 2}, {-above_2, above_2}},
+       [](auto* s, float v) { s->set_frequency_penalty(v); },
+       {-2, 2},
+       {-above_2, above_2}},
       {"logit_bias values must be in [-100, 100]",
-       [](auto* s, float v) { (*s->mutable_logit_bias())[1] = v; }, {-100, 0, 100},
+       [](auto* s, float v) { (*s->mutable_logit_bias())[1] = v; },
+       {-100, 0, 100},
        {-100.1F, 100.1F}},
   };
   for (const FloatCase& test : kCases) {
@@ -206,35 +218,51 @@ TEST(Convert, IntegersKeepTheirRanges) {
   constexpr int32_t kMin = std::numeric_limits<int32_t>::min();
   constexpr int32_t kMax = std::numeric_limits<int32_t>::max();
   const std::vector<IntCase> kCases = {
-      {"top_k must be at least 0", [](auto* r, int v) { r->mutable_sampling()->set_top_k(v); },
-       {0, 1, kMax}, {-1, kMin}},
+      {"top_k must be at least 0",
+       [](auto* r, int v) { r->mutable_sampling()->set_top_k(v); },
+       {0, 1, kMax},
+       {-1, kMin}},
       {"penalty_window must be in [0, 4096]",
        [](auto* r, int v) { r->mutable_sampling()->set_penalty_window(v); },
-       {0, 4095, 4096}, {-1, 4097, kMin, kMax}},
-      {"max_tokens must be in [0, 100]", [](auto* r, int v) { r->set_max_tokens(v); },
-       {0, 99, 100}, {-1, 101, kMin, kMax}},
+       {0, 4095, 4096},
+       {-1, 4097, kMin, kMax}},
+      {"max_tokens must be in [0, 100]",
+       [](auto* r, int v) { r->set_max_tokens(v); },
+       {0, 99, 100},
+       {-1, 101, kMin, kMax}},
       {"n must be in [1, 3]", [](auto* r, int v) { r->set_n(v); }, {1, 2, 3}, {0, -1, 4, kMax}},
-      {"logprobs must be in [0, 20]", [](auto* r, int v) { r->set_logprobs(v); },
-       {0, 19, 20}, {-1, 21, kMin}},
-      {"priority must be in [-100, 100]", [](auto* r, int v) { r->set_priority(v); },
-       {-100, 0, 100}, {-101, 101}},
+      {"logprobs must be in [0, 20]",
+       [](auto* r, int v) { r->set_logprobs(v); },
+       {0, 19, 20},
+       {-1, 21, kMin}},
+      {"priority must be in [-100, 100]",
+       [](auto* r, int v) { r->set_priority(v); },
+       {-100, 0, 100},
+       {-101, 101}},
       {"token_ids must not be negative",
-       [](auto* r, int v) { r->mutable_token_ids()->add_ids(v); }, {0, kMax}, {-1, kMin}},
+       [](auto* r, int v) { r->mutable_token_ids()->add_ids(v); },
+       {0, kMax},
+       {-1, kMin}},
       {"stop.token_ids must not be negative",
-       [](auto* r, int v) { r->mutable_stop()->add_token_ids(v); }, {0, kMax}, {-1, kMin}},
+       [](auto* r, int v) { r->mutable_stop()->add_token_ids(v); },
+       {0, kMax},
+       {-1, kMin}},
       {"logit_bias keys must not be negative",
        [](auto* r, int v) { (*r->mutable_sampling()->mutable_logit_bias())[v] = 0; },
-       {0, kMax}, {-1, kMin}},
+       {0, kMax},
+       {-1, kMin}},
       {"stop.history must be",
        [](auto* r, int v) {
          r->mutable_stop()->set_history(static_cast<v1::StopParams::History>(v));
        },
-       {0, 1, 2}, {3, -1}},
+       {0, 1, 2},
+       {3, -1}},
       {"messages[0].role must be",
        [](auto* r, int v) {
          r->mutable_messages()->add_messages()->set_role(static_cast<v1::ChatRole>(v));
        },
-       {1, 2, 3}, {0, 4, -1}},
+       {1, 2, 3},
+       {0, 4, -1}},
   };
   for (const IntCase& test : kCases) {
     const auto status_with = [&test](int32_t value) {
@@ -263,10 +291,10 @@ TEST(Convert, SizesKeepTheirLimits) {
   const auto text = [](int n) { return std::string(static_cast<size_t>(n), 'x'); };
   const auto limits = SmallLimits();
   const std::vector<SizeCase> kCases = {
-      {"the prompt's text has", [&](int n) {
-         return GenerateStatus([&](auto* r) { r->set_text(text(n)); });
-       }, 10},
-      {"messages has 11 bytes", [&](int n) {
+      {"the prompt's text has",
+       [&](int n) { return GenerateStatus([&](auto* r) { r->set_text(text(n)); }); }, 10},
+      {"messages has 11 bytes",
+       [&](int n) {
          return GenerateStatus([&](auto* r) {
            for (const int bytes : {5, n - 5}) {
              auto* message = r->mutable_messages()->add_messages();
@@ -274,99 +302,132 @@ TEST(Convert, SizesKeepTheirLimits) {
              message->set_content(text(bytes));
            }
          });
-       }, 10},
-      {"--max-messages", [&](int n) {
+       },
+       10},
+      {"--max-messages",
+       [&](int n) {
          return GenerateStatus([&](auto* r) {
            for (int i = 0; i < n; ++i) {
              r->mutable_messages()->add_messages()->set_role(v1::CHAT_ROLE_USER);
            }
          });
-       }, 2},
-      {"--max-prompt-tokens", [&](int n) {
+       },
+       2},
+      {"--max-prompt-tokens",
+       [&](int n) {
          return GenerateStatus([&](auto* r) {
            for (int i = 0; i < n; ++i) r->mutable_token_ids()->add_ids(1);
          });
-       }, 4},
-      {"--max-stop-strings", [&](int n) {
+       },
+       4},
+      {"--max-stop-strings",
+       [&](int n) {
          return GenerateStatus([&](auto* r) {
            for (int i = 0; i < n; ++i) r->mutable_stop()->add_strings("s");
          });
-       }, 2},
-      {"--max-stop-string-bytes", [&](int n) {
+       },
+       2},
+      {"--max-stop-string-bytes",
+       [&](int n) {
          return GenerateStatus([&](auto* r) { r->mutable_stop()->add_strings(text(n)); });
-       }, 4},
-      {"--max-stop-tokens", [&](int n) {
+       },
+       4},
+      {"--max-stop-tokens",
+       [&](int n) {
          return GenerateStatus([&](auto* r) {
            for (int i = 0; i < n; ++i) r->mutable_stop()->add_token_ids(1);
          });
-       }, 2},
-      {"--max-logit-bias", [&](int n) {
+       },
+       2},
+      {"--max-logit-bias",
+       [&](int n) {
          return GenerateStatus([&](auto* r) {
            for (int i = 0; i < n; ++i) (*r->mutable_sampling()->mutable_logit_bias())[i] = 1;
          });
-       }, 2},
-      {"model has 9 bytes", [&](int n) {
-         return GenerateStatus([&](auto* r) { r->set_model(text(n)); });
-       }, 8},
-      {"session_id has 9 bytes", [&](int n) {
-         return GenerateStatus([&](auto* r) { r->set_session_id(text(n)); });
-       }, 8},
-      {"--max-score-tokens", [&](int n) {
+       },
+       2},
+      {"model has 9 bytes",
+       [&](int n) { return GenerateStatus([&](auto* r) { r->set_model(text(n)); }); }, 8},
+      {"session_id has 9 bytes",
+       [&](int n) { return GenerateStatus([&](auto* r) { r->set_session_id(text(n)); }); }, 8},
+      {"--max-score-tokens",
+       [&](int n) {
          v1::ScoreRequest request;
          for (int i = 0; i < n; ++i) request.mutable_token_ids()->add_ids(1);
          return FromProto(request, limits).status();
-       }, 5},
-      {"text has 6 bytes", [&](int n) {
+       },
+       5},
+      {"text has 6 bytes",
+       [&](int n) {
          v1::ScoreRequest request;
          request.set_text(text(n));
          return FromProto(request, limits).status();
-       }, 5},
-      {"text has 11 bytes", [&](int n) {
+       },
+       5},
+      {"text has 11 bytes",
+       [&](int n) {
          v1::TokenizeRequest request;
          request.set_text(text(n));
          return Validate(request, limits);
-       }, 10},
-      {"token_ids has 5 entries", [&](int n) {
+       },
+       10},
+      {"token_ids has 5 entries",
+       [&](int n) {
          v1::DetokenizeRequest request;
          for (int i = 0; i < n; ++i) request.add_token_ids(1);
          return Validate(request, limits);
-       }, 4},
-      {"model has", [&](int n) {
+       },
+       4},
+      {"model has",
+       [&](int n) {
          v1::CreateSessionRequest request;
          request.set_model(text(n));
          return Validate(request, limits);
-       }, 8},
-      {"session_id has", [&](int n) {
+       },
+       8},
+      {"session_id has",
+       [&](int n) {
          v1::GetSessionRequest request;
          request.set_session_id(text(n));
          return Validate(request, limits);
-       }, 8},
-      {"session_id has", [&](int n) {
+       },
+       8},
+      {"session_id has",
+       [&](int n) {
          v1::DeleteSessionRequest request;
          request.set_session_id(text(n));
          return Validate(request, limits);
-       }, 8},
-      {"page_token has", [&](int n) {
+       },
+       8},
+      {"page_token has",
+       [&](int n) {
          v1::ListSessionsRequest request;
          request.set_page_token(text(n));
          return Validate(request, limits);
-       }, 8},
-      {"page_size must be in [0, 1000]", [&](int n) {
+       },
+       8},
+      {"page_size must be in [0, 1000]",
+       [&](int n) {
          v1::ListSessionsRequest request;
          request.set_page_size(n);
          return Validate(request, limits);
-       }, 1000},
-      {"name has", [&](int n) {
+       },
+       1000},
+      {"name has",
+       [&](int n) {
          v1::GetModelRequest request;
          request.set_name(text(n));
          return Validate(request, limits);
-       }, 8},
-      {"top_logprobs must be in [0, 20]", [&](int n) {
+       },
+       8},
+      {"top_logprobs must be in [0, 20]",
+       [&](int n) {
          v1::ScoreRequest request;
          request.set_text("ab");
          request.set_top_logprobs(n);
          return FromProto(request, limits).status();
-       }, 20},
+       },
+       20},
   };
   for (const SizeCase& test : kCases) {
     for (const int n : {test.most - 1, test.most}) {

@@ -47,9 +47,9 @@ TEST(Options, DefaultsAreLoopbackAndDocumented) {
 }
 
 TEST(Options, ModelsAreNamedOrTakeTheirFoldersName) {
-  const Options options = ParseOk({"--model", "a=/x/y", "--model", "/models/big-one/", "--model",
-                                   "relative/dir", "--model-option", "a.weights=bf16",
-                                   "--model-option", "dir.weights=f32"});
+  const Options options =
+      ParseOk({"--model", "a=/x/y", "--model", "/models/big-one/", "--model", "relative/dir",
+               "--model-option", "a.weights=bf16", "--model-option", "dir.weights=f32"});
   ASSERT_EQ(options.models.size(), 3U);
   EXPECT_EQ(options.models[0].name, "a");
   EXPECT_EQ(options.models[0].directory, "/x/y");
@@ -133,8 +133,7 @@ TEST(Options, EveryLimitTakesItsRangeAndNothingPastIt) {
       {"--max-running", 1, 1048576, [](auto& o) { return o.engine.max_running; }},
       {"--max-waiting", 1, 1048576, [](auto& o) { return o.engine.max_waiting; }},
       {"--max-sessions", 1, 1073741824, [](auto& o) { return o.engine.max_sessions; }},
-      {"--max-history-tokens", 1, 1073741824,
-       [](auto& o) { return o.engine.max_history_tokens; }},
+      {"--max-history-tokens", 1, 1073741824, [](auto& o) { return o.engine.max_history_tokens; }},
       {"--max-n", 1, 16, [](auto& o) { return o.engine.max_choices; }},
       {"--max-n", 1, 16, [](auto& o) { return o.request.choices; }},
       {"--max-output-events", 1, 65536, [](auto& o) { return o.engine.output_events; }},
@@ -153,8 +152,7 @@ TEST(Options, EveryLimitTakesItsRangeAndNothingPastIt) {
       {"--max-logit-bias", 0, 1024, [](auto& o) { return o.request.logit_bias; }},
       {"--max-message-bytes", 1024, 1073741824, [](auto& o) { return o.server.message_bytes; }},
       {"--max-metadata-bytes", 1024, 1048576, [](auto& o) { return o.server.metadata_bytes; }},
-      {"--max-concurrent-streams", 1, 1048576,
-       [](auto& o) { return o.server.concurrent_streams; }},
+      {"--max-concurrent-streams", 1, 1048576, [](auto& o) { return o.server.concurrent_streams; }},
       {"--max-grpc-memory", 1048576, 4398046511104,
        [](auto& o) { return o.server.grpc_memory_bytes; }},
       {"--max-requests", 1, 1048576, [](auto& o) { return o.server.requests; }},
@@ -206,12 +204,13 @@ class OptionsFile : public ::testing::Test {
 };
 
 TEST_F(OptionsFile, ReadsTheSameOptionsAndTheCommandLineWins) {
-  Write("model = [\"a=/x\", \"b=/y\"]\n"
-        "model-option = [\"b.weights=bf16\"]\n"
-        "max-tokens = 77\n"
-        "token-budget = 64\n"
-        "insecure = true\n"
-        "grpc-listen = \"0.0.0.0:9\"\n");
+  Write(
+      "model = [\"a=/x\", \"b=/y\"]\n"
+      "model-option = [\"b.weights=bf16\"]\n"
+      "max-tokens = 77\n"
+      "token-budget = 64\n"
+      "insecure = true\n"
+      "grpc-listen = \"0.0.0.0:9\"\n");
   const Options options = ParseOk({"--config", path_.c_str(), "--token-budget", "32"});
   ASSERT_EQ(options.models.size(), 2U);
   EXPECT_EQ(options.models[1].weights, kernels::WeightFormat::kBf16);

@@ -213,6 +213,9 @@ TEST(StreamWriter, ACallThatIsStuckForTooLongIsBrokenOff) {
     daemon.daemon().Tick();
     return turn.stream->cancelled();
   }));
+  v1::GenerateResponse response;
+  while (client.reader->Read(&response)) {
+  }
   EXPECT_FALSE(client.reader->Finish().ok());
 }
 
