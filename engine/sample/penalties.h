@@ -22,8 +22,8 @@ struct PenaltyParams {
   float repetition = 1;  // > 0; 1 = none
   float presence = 0;
   float frequency = 0;
-  int window = 256;                                   // tokens, 0..kPenaltyWindowMax
-  std::vector<std::pair<int32_t, float>> logit_bias;  // distinct ids
+  int window = 256;                                        // tokens, 0..kPenaltyWindowMax
+  std::vector<std::pair<int32_t, float>> logit_bias = {};  // distinct ids
 
   bool looks_back() const { return repetition != 1 || presence != 0 || frequency != 0; }
 };

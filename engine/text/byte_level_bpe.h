@@ -22,7 +22,7 @@ namespace ssmd {
 
 // Ids are below this: bounds the tables that are indexed by them.
 inline constexpr int32_t kMaxTokenIds = 1 << 22;
-inline constexpr size_t kMaxTextBytes = size_t{64} << 20;
+inline constexpr size_t kMaxTextBytes = size_t{16} << 20;
 
 struct ByteLevelBpeParts {
   struct Token {

@@ -1,0 +1,33 @@
+#include "engine/text/chat_format.h"
+
+#include <gtest/gtest.h>
+
+namespace ssmd {
+namespace {
+
+TEST(PlainChat, AsksForTheAssistantsAnswer) {
+  const ChatMessage messages[] = {{ChatRole::kSystem, "Be kind."},
+                                  {ChatRole::kUser, "Hi"},
+                                  {ChatRole::kAssistant, "Hello."},
+                                  {ChatRole::kUser, "Bye"}};
+  EXPECT_EQ(RenderPlainChat(messages, false),
+            "System: Be kind.\nUser: Hi\nAssistant: Hello.\nUser: Bye\nAssistant:");
+}
+
+// A first turn, the answer up to the stop string, and a second turn are the whole conversation.
+TEST(PlainChat, ContinuesAHistoryOnANewLine) {
+  const ChatMessage first[] = {{ChatRole::kUser, "Hi"}};
+  const ChatMessage second[] = {{ChatRole::kUser, "Bye"}};
+  const ChatMessage all[] = {
+      {ChatRole::kUser, "Hi"}, {ChatRole::kAssistant, "Hello."}, {ChatRole::kUser, "Bye"}};
+  EXPECT_EQ(RenderPlainChat(first, false) + " Hello." + RenderPlainChat(second, true),
+            RenderPlainChat(all, false));
+}
+
+TEST(PlainChat, StopsWhereTheUserWouldSpeak) {
+  for (const std::string& stop : PlainChatStops()) EXPECT_EQ(stop.front(), '\n');
+  EXPECT_EQ(PlainChatStops().front(), "\nUser:");
+}
+
+}  // namespace
+}  // namespace ssmd
