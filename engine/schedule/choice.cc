@@ -15,14 +15,20 @@ void Choice::End(FinishReason reason, std::string stop_reason, size_t kept, int6
   pending_ = pending;
 }
 
+std::string Choice::NameOf(int32_t token_id) const {
+  if (tokenizer_ == nullptr) return absl::StrCat(token_id);
+  Detokenizer whole;  // a token may be part of a character
+  std::string name = whole.Push(tokenizer_->TokenBytes(token_id));
+  name += whole.Flush();
+  return name.empty() ? absl::StrCat(token_id) : name;
+}
+
 bool Choice::Accept(int32_t token_id) {
   ++generated_;
   const auto& stops = rules_->token_ids;
   if (std::find(stops.begin(), stops.end(), token_id) != stops.end()) {
-    std::string name = tokenizer_ == nullptr ? absl::StrCat(token_id)
-                                             : std::string(tokenizer_->TokenBytes(token_id));
     // Everything before the stop token was fed to sample it: nothing is pending.
-    End(FinishReason::kStop, std::move(name), sampled_.size(), 0);
+    End(FinishReason::kStop, NameOf(token_id), sampled_.size(), 0);
     return false;
   }
   sampled_.push_back(token_id);

@@ -68,6 +68,7 @@ class Choice {
  private:
   void End(FinishReason reason, std::string stop_reason, size_t kept, int64_t pending);
   void EndAtStopString();
+  std::string NameOf(int32_t token_id) const;
 
   const int index_;
   const StopRules* rules_;

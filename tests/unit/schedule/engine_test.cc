@@ -212,6 +212,14 @@ TEST_F(EngineTest, AModelWithoutATokenizerServesIds) {
   EXPECT_TRUE(absl::IsInvalidArgument(engine_->Detokenize("", {1}).status()));
 }
 
+TEST_F(EngineTest, AStopTokenThatIsHalfACharacterIsReportedAsText) {
+  Start();
+  GenerateRequest request = Request({1}, 4);
+  request.sampling.penalties.logit_bias = {{17, 100}};
+  request.stop.token_ids = {17};
+  EXPECT_EQ(RunTurn(engine_.get(), request).choices[0].finish.stop_reason, "\xEF\xBF\xBD");
+}
+
 TEST_F(EngineTest, DetokenizeShowsSpecialTokensAndMendsBrokenCharacters) {
   Start();
   EXPECT_EQ(*engine_->Detokenize("", {0, 1, 17, 18, 19, 15}), "<end>a\xE2\x82\xAC\xEF\xBF\xBD");

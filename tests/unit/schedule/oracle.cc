@@ -105,7 +105,9 @@ OracleChoice Oracle::Run(const GenerateRequest& request, const OracleSession& be
     if ((id == FakeModel::kEos && !request.stop.ignore_eos) ||
         std::find(stops.begin(), stops.end(), id) != stops.end()) {
       result.reason = FinishReason::kStop;
-      result.stop_reason = Tokens().TokenBytes(id);
+      Detokenizer name;
+      result.stop_reason = name.Push(Tokens().TokenBytes(id));
+      result.stop_reason += name.Flush();
       pending = 0;
       break;
     }
