@@ -106,6 +106,9 @@ build_and_test() {
   fi
 }
 
+# Labels of tests whose subject is not the code's memory and threads, or is changed by a sanitizer.
+readonly unsanitized='^(lint|bench|e2e-slow)$'
+
 run_thread_sanitizer() {
   say "building the tsan preset"
   if ! configure_and_build tsan; then
@@ -118,7 +121,7 @@ run_thread_sanitizer() {
   TSAN_OPTIONS=halt_on_error=1 run_tests tsan --label-regex "$ours"
   say "ThreadSanitizer: the rest, system libraries suppressed by name (tests/tsan.supp)"
   TSAN_OPTIONS="halt_on_error=1 suppressions=$root/tests/tsan.supp" \
-    run_tests tsan --label-exclude "$ours|^lint$"
+    run_tests tsan --label-exclude "$ours|$unsanitized"
 }
 
 # Starts from the committed corpus; what it finds, crashes too, goes to build/fuzz/found.
@@ -134,13 +137,13 @@ fuzz() {
 run_everything_else() {
   check "thread-safety analysis: the dev preset, by clang" configure_and_build dev
   check "clang-tidy" tests/lint/clang_tidy.sh build/dev
-  build_and_test asan --label-exclude '^lint$'
+  build_and_test asan --label-exclude "$unsanitized"
   run_thread_sanitizer
   check "building the fuzzers" configure_and_build fuzz
   for fuzzer in build/fuzz/bin/*_fuzzer; do
     check "fuzzing for $fuzz_seconds s: $(basename "$fuzzer")" fuzz "$fuzzer"
   done
-  check "benchmarks" tests/bench/run.sh
+  check "benchmarks" build/release/bin/ssmd-bench engine --random=mamba-130m --batch=1,16
 }
 
 say "packages"
