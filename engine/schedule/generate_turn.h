@@ -93,8 +93,8 @@ class GenerateTurn final : public Turn {
   const bool base_session_;
   const SessionBase base_;
 
-  std::vector<int32_t> tokens_;            // the session's pending ones, then the new prompt
-  size_t echoed_ = 0;                      // of those, how many were sent back or need not be
+  std::vector<int32_t> tokens_;  // the session's pending ones, then the new prompt
+  size_t echoed_ = 0;            // of those, how many were sent back (or are not of the prompt)
   std::vector<TokenDetail> echo_details_;  // of the tokens after those that the step feeds
   bool prompt_done_ = false;
   Detokenizer prompt_text_;  // has seen the history and the prompt (or what was echoed of it)
