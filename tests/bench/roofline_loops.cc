@@ -15,6 +15,9 @@ constexpr int kChains = 12;
 constexpr float kFactor = 0.999f;
 constexpr float kTerm = 1e-3f;
 
+// Where chain j starts. Equal chains would be merged into one by the compiler.
+float Start(int j) { return 1.0f + static_cast<float>(j); }
+
 uint64_t ReadScalar(const uint64_t* words, int64_t count) {
   uint64_t digest[8] = {};
   for (int64_t i = 0; i < count; i += 8) {
@@ -27,7 +30,10 @@ uint64_t ReadScalar(const uint64_t* words, int64_t count) {
 
 // Plain multiply and add: what a CPU without FMA does.
 float MultiplyAddScalar(int64_t iterations) {
-  float sums[kChains][4] = {};
+  float sums[kChains][4];
+  for (int j = 0; j < kChains; ++j) {
+    for (int lane = 0; lane < 4; ++lane) sums[j][lane] = Start(j);
+  }
   for (int64_t i = 0; i < iterations; ++i) {
     for (auto& chain : sums) {
       for (float& sum : chain) sum = sum * kFactor + kTerm;
@@ -75,7 +81,8 @@ __attribute__((target("avx512f"))) uint64_t ReadAvx512(const uint64_t* words, in
 __attribute__((target("avx2,fma"))) float MultiplyAddAvx2(int64_t iterations) {
   const __m256 factor = _mm256_set1_ps(kFactor);
   const __m256 term = _mm256_set1_ps(kTerm);
-  __m256 sums[kChains] = {};
+  __m256 sums[kChains];
+  for (int j = 0; j < kChains; ++j) sums[j] = _mm256_set1_ps(Start(j));
   for (int64_t i = 0; i < iterations; ++i) {
 #pragma GCC unroll 12
     for (int j = 0; j < kChains; ++j) sums[j] = _mm256_fmadd_ps(sums[j], factor, term);
@@ -88,7 +95,8 @@ __attribute__((target("avx2,fma"))) float MultiplyAddAvx2(int64_t iterations) {
 __attribute__((target("avx512f"))) float MultiplyAddAvx512(int64_t iterations) {
   const __m512 factor = _mm512_set1_ps(kFactor);
   const __m512 term = _mm512_set1_ps(kTerm);
-  __m512 sums[kChains] = {};
+  __m512 sums[kChains];
+  for (int j = 0; j < kChains; ++j) sums[j] = _mm512_set1_ps(Start(j));
   for (int64_t i = 0; i < iterations; ++i) {
 #pragma GCC unroll 12
     for (int j = 0; j < kChains; ++j) sums[j] = _mm512_fmadd_ps(sums[j], factor, term);
