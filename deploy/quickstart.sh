@@ -2,7 +2,7 @@
 # From a fresh clone to a story on the terminal: installs what is missing, builds, starts ssmd with the
 # bundled model in the background, and streams from it. Running it again uses the daemon that runs.
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 bin=$root/build/release/bin
 # What the running daemon left: its addresses and pid (written by ssmd itself), and its log.
 run_dir=$root/build/run
@@ -65,7 +65,7 @@ print_status() {
 }
 
 build() {
-  say "Configuring and building ssmd and ssmctl (a few minutes the first time)"
+  say "Configuring and building ssmd and ssmctl (some 4 minutes on 2 cores, the first time)"
   cmake -S "$root" --preset release >"$run_dir/configure.log" 2>&1 ||
     { tail -n 30 "$run_dir/configure.log" >&2; fail "configuring failed; all of it: $run_dir/configure.log"; }
   cmake --build "$root/build/release" --target ssmd ssmctl || fail "the build failed: see above."

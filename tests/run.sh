@@ -36,6 +36,7 @@ if [[ -z ${SSMD_TEST_DATA:-} && -d $root/../shared/data ]]; then
   SSMD_TEST_DATA=$(cd "$root/../shared/data" && pwd)
   export SSMD_TEST_DATA
 fi
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export PATH=$PATH:$root/build/tools/prometheus/usr/bin
 
 passed=0 failed=0 skipped=0
@@ -126,11 +127,9 @@ run_thread_sanitizer() {
 
 # Starts from the committed corpus; what it finds, crashes too, goes to build/fuzz/found.
 fuzz() {
-  local name found
-  name=$(basename "$1")
-  found=build/fuzz/found/$name
+  local name=$1 found=build/fuzz/found/$1
   mkdir -p "$found"
-  "$1" -max_total_time="$fuzz_seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
+  "build/fuzz/bin/$name" -max_total_time="$fuzz_seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
     -artifact_prefix="$found/" "$found" "tests/fuzz/corpus/$name"
 }
 
@@ -139,9 +138,11 @@ run_everything_else() {
   check "clang-tidy" tests/lint/clang_tidy.sh build/dev
   build_and_test asan --label-exclude "$unsanitized"
   run_thread_sanitizer
-  check "building the fuzzers" configure_and_build fuzz
-  for fuzzer in build/fuzz/bin/*_fuzzer; do
-    check "fuzzing for $fuzz_seconds s: $(basename "$fuzzer")" fuzz "$fuzzer"
+  local fuzzers fuzzer
+  mapfile -t fuzzers < <(basename --suffix=.cc tests/fuzz/*_fuzzer.cc)
+  check "building the fuzzers" configure_and_build fuzz --target "${fuzzers[@]}"
+  for fuzzer in "${fuzzers[@]}"; do
+    check "fuzzing for $fuzz_seconds s: $fuzzer" fuzz "$fuzzer"
   done
   check "benchmarks" build/release/bin/ssmd-bench engine --random=mamba-130m --batch=1,16
 }
