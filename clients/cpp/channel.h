@@ -13,14 +13,14 @@
 namespace ssmd::client {
 
 struct ConnectOptions {
-  std::string server;           // "HOST:PORT" or "[IPv6]:PORT"
-  bool tls = false;             // verified against the system's roots, or against `ca_file`
-  std::string ca_file;          // PEM; empty: the system's roots
-  std::string tls_server_name;  // expected in the certificate; empty: the host of `server`
+  std::string server = {};           // "HOST:PORT" or "[IPv6]:PORT"
+  bool tls = false;                  // verified against the system's roots, or against `ca_file`
+  std::string ca_file = {};          // PEM; empty: the system's roots
+  std::string tls_server_name = {};  // expected in the certificate; empty: the host of `server`
   // This side's certificate and its key (PEM), for servers that ask for one; both or neither.
-  std::string certificate_file;
-  std::string key_file;
-  std::string token_file;  // holds the bearer token; empty: the variable SSMD_TOKEN, if set
+  std::string certificate_file = {};
+  std::string key_file = {};
+  std::string token_file = {};  // holds the bearer token; empty: the variable SSMD_TOKEN, if set
   // A token is sent over plaintext to loopback addresses only, unless this is set.
   bool allow_plaintext_token = false;
   // HTTP/2 flow-control window of a stream in bytes; 0 is gRPC's own choice. A small one makes the

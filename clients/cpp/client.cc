@@ -22,6 +22,8 @@ struct Generation::Call {
 
 Generation::Generation(std::unique_ptr<Call> call) : call_(std::move(call)) {}
 
+Generation::Generation(Generation&& other) noexcept = default;
+
 Generation::~Generation() {
   if (call_ == nullptr || call_->finished) return;
   Cancel();

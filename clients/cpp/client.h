@@ -38,8 +38,8 @@
 namespace ssmd::client {
 
 struct CallOptions {
-  std::optional<std::chrono::milliseconds> timeout;  // none: as long as it takes
-  std::stop_token cancel;                            // triggering it cancels the call
+  std::optional<std::chrono::milliseconds> timeout = {};  // none: as long as it takes
+  std::stop_token cancel = {};                            // triggering it cancels the call
 };
 
 // A generation in progress, event by event. Destroying it before its end cancels it.
@@ -47,7 +47,7 @@ struct CallOptions {
 // One thread calls Next and Finish; Cancel may come from any.
 class Generation {
  public:
-  Generation(Generation&&) = default;
+  Generation(Generation&& other) noexcept;
   Generation& operator=(Generation&&) = delete;
   ~Generation();
 

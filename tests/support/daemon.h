@@ -1,0 +1,77 @@
+// A real ssmd for a test: the built binary on free ports of the loopback interface.
+//
+// Owned by one test; the binary and the bundled model are named by compile definitions.
+#ifndef SSMD_TESTS_SUPPORT_DAEMON_H_
+#define SSMD_TESTS_SUPPORT_DAEMON_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "clients/cpp/client.h"
+#include "tests/support/process.h"
+
+namespace ssmd::test {
+
+struct DaemonOptions {
+  std::vector<std::string> flags;  // beside the listeners and the ready file
+  std::string model;               // a --model value; empty: "tales=" and the bundled model
+};
+
+class Daemon {
+ public:
+  // Waits until it serves. When it does not, the test has failed with its output and null is
+  // returned.
+  static std::unique_ptr<Daemon> Start(const DaemonOptions& options = {});
+  static std::unique_ptr<Daemon> Start(const std::vector<std::string>& flags) {
+    return Start(DaemonOptions{flags, ""});
+  }
+  // Stops it with SIGTERM and expects a clean exit, unless that was done before.
+  ~Daemon();
+
+  const std::string& grpc() const { return grpc_; }  // "127.0.0.1:NNN"
+  const std::string& http() const { return http_; }
+  pid_t pid() const { return process_->pid(); }
+  Process& process() { return *process_; }
+  std::string log() const { return process_->errors(); }
+
+  // A client on a connection of its own. `options.server` is filled in.
+  std::shared_ptr<client::Client> Connect(client::ConnectOptions options = {}) const;
+
+  // SIGTERM, then the exit status; nothing when it still runs after `timeout`.
+  std::optional<int> Stop(std::chrono::milliseconds timeout = std::chrono::seconds(60));
+
+ private:
+  Daemon() = default;
+  bool ReadReadyFile();
+
+  TempDir dir_;
+  std::unique_ptr<Process> process_;
+  std::string grpc_;
+  std::string http_;
+};
+
+// Runs ssmd to its end: for command lines and models that it must refuse.
+Finished RunDaemon(const std::vector<std::string>& arguments);
+
+// Runs ssmctl against `server`.
+Finished RunSsmctl(const std::string& server, const std::vector<std::string>& arguments,
+                   const Process::Options& options = {});
+std::unique_ptr<Process> StartSsmctl(const std::string& server,
+                                     const std::vector<std::string>& arguments,
+                                     const Process::Options& options = {});
+
+// The folder of the bundled model.
+std::string TalesModel();
+
+// The body of an HTTP GET, and its status; 0 when there was no answer.
+struct HttpAnswer {
+  int status = 0;
+  std::string body;
+};
+HttpAnswer HttpGet(const std::string& address, const std::string& target);
+
+}  // namespace ssmd::test
+
+#endif  // SSMD_TESTS_SUPPORT_DAEMON_H_
