@@ -95,7 +95,8 @@ struct ConvSiluParams {
 //   Δ = softplus(dt[t][c])            (the identity above 20)
 //   h[c][n] = e^{Δ·a[c][n]} h[c][n] + (Δ·x[t][c]) · B[t][n]
 //   y[t][c] = (Σ_n C[t][n] h[c][n] + d[c]·x[t][c]) · silu(z[t][c])
-// REQUIRES: a <= 0. `y` may be `x`, and no other operands overlap.
+// REQUIRES: a <= 0. `y` may be `x`; no other operands overlap. (cpu/ applies the decay as
+// h + (e^{Δ·a} − 1)·h, which keeps what a factor near 1 would round away.)
 // The sum over n is four runs of ceil(N/4) in ascending n, then (r0+r1)+(r2+r3).
 // State and `a` are laid out [ceil(channels/64)][state][64], channels contiguous; the padding of
 // the last block stays zero.
