@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "engine/base/status_macros.h"
 
 namespace ssmd::server {
@@ -57,6 +58,32 @@ struct RawOptions {
   double slow_reader_timeout = 60;
   double drain_timeout = 30;
   double http_timeout = 30;
+};
+
+// CLI11's own does not wrap.
+class WrappingFormatter : public CLI::Formatter {
+ public:
+  WrappingFormatter() { column_width(kFlagColumns); }
+  std::string make_option_desc(const CLI::Option* option) const override {
+    std::string out;
+    size_t column = 0;
+    for (const absl::string_view word : absl::StrSplit(option->get_description(), ' ')) {
+      if (column > 0 && column + 1 + word.size() > kTextColumns) {
+        out += '\n';
+        column = 0;
+      } else if (column > 0) {
+        out += ' ';
+        ++column;
+      }
+      absl::StrAppend(&out, word);
+      column += word.size();
+    }
+    return out;
+  }
+
+ private:
+  static constexpr size_t kFlagColumns = 38;
+  static constexpr size_t kTextColumns = 60;
 };
 
 struct LimitRow {
@@ -187,8 +214,8 @@ void AddComputeFlags(CLI::App* app, Options* options, RawOptions* raw) {
       ->capture_default_str();
   app->add_option("--threads", options->threads, "Compute threads; 0 is one per CPU, 0..1024")
       ->group(kGroupCompute)
-      ->type_name("N")
       ->check(CLI::Range(0, 1024))
+      ->type_name("N")
       ->capture_default_str();
   app->add_option("--state-slots", raw->state_slots,
                   "Slots for states per model, working copies of running turns included; at "
@@ -428,7 +455,7 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
   RawOptions raw;
   CLI::App app{kIntroduction, "ssmd"};
   app.footer(kExamples);
-  app.get_formatter()->column_width(44);
+  app.formatter(std::make_shared<WrappingFormatter>());
   app.set_version_flag("--version", std::string("ssmd " SSMD_VERSION));
   app.set_config("--config", "", "Read options from FILE: name = value, names without dashes")
       ->type_name("FILE");

@@ -2,6 +2,7 @@
 #include "server/grpc/score_call.h"
 
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include "engine/base/status_macros.h"
@@ -33,15 +34,18 @@ absl::Status ScoreCall::Begin(const grpc::ByteBuffer& bytes) {
   request.tenant = info_.caller.tenant;
   request.deadline = DeadlineOf(*context_);
   cancel_ = services_.engine->Score(
-      std::move(request), info_.request_id, [this](absl::StatusOr<ScoreResult> result) {
+      std::move(request), info_.request_id,
+      [this, caller = std::this_thread::get_id()](absl::StatusOr<ScoreResult> result) {
+        // An answer on this thread came at once: a refusal. Others come from the step thread.
+        const bool refused = std::this_thread::get_id() == caller;
         // Shared, because a std::function must be copyable.
         auto shared = std::make_shared<absl::StatusOr<ScoreResult>>(std::move(result));
-        services_.work->Post([this, shared] { Answer(*shared); });
+        services_.work->Post([this, shared, refused] { Answer(*shared, refused); });
       });
   return absl::OkStatus();
 }
 
-void ScoreCall::Answer(const absl::StatusOr<ScoreResult>& result) {
+void ScoreCall::Answer(const absl::StatusOr<ScoreResult>& result, bool refused) {
   absl::Status status = result.status();
   if (status.ok()) {
     v1::ScoreResponse response;
@@ -50,7 +54,10 @@ void ScoreCall::Answer(const absl::StatusOr<ScoreResult>& result) {
         &response);
     status = SerializeMessage(response, response_);
   }
-  LogCall(services_, info_, status);
+  if (refused) {
+    services_.metrics->CountRefused(model_, status);
+    LogCall(services_, info_, status);
+  }
   Finish(ToGrpc(status, context_));
 }
 

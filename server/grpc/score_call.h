@@ -29,7 +29,8 @@ class ScoreCall final : public grpc::ServerUnaryReactor {
   ~ScoreCall() override = default;
 
   absl::Status Begin(const grpc::ByteBuffer& bytes);
-  void Answer(const absl::StatusOr<ScoreResult>& result);
+  // `refused`: the engine never accepted the call, and so does not report it.
+  void Answer(const absl::StatusOr<ScoreResult>& result, bool refused);
 
   const ServiceContext& services_;
   grpc::CallbackServerContext* const context_;

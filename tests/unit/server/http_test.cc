@@ -1,0 +1,268 @@
+// The router's checks, and the HTTP listener over real sockets.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "server/http/ops_routes.h"
+#include "server/http/router.h"
+#include "tests/support/eventually.h"
+#include "tests/unit/server/test_daemon.h"
+
+namespace ssmd::server {
+namespace {
+
+using boost::asio::ip::tcp;
+using ::ssmd::test::Eventually;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+HttpRequest Get(const std::string& target, const std::string& host = "localhost") {
+  HttpRequest request;
+  request.method = std::string("GET");
+  request.target = target;
+  request.hosts = {host};
+  request.loopback_peer = true;
+  return request;
+}
+
+class RouterTest : public ::testing::Test {
+ protected:
+  RouterTest() {
+    std::ofstream(path_) << "token-one ann\n";
+    open_ = *Tenants::Open("");
+    guarded_ = *Tenants::Open(path_);
+  }
+  ~RouterTest() override { std::filesystem::remove(path_); }
+
+  static std::unique_ptr<Router> Make(const Tenants* tenants, bool metrics_open) {
+    auto router = std::make_unique<Router>(tenants, std::vector<std::string>{"Ops.Example"});
+    OpsRoutes ops;
+    ops.metrics = [] { return std::string("metrics here\n"); };
+    ops.ready = [] { return false; };
+    ops.metrics_open = metrics_open;
+    AddOpsRoutes(ops, router.get());
+    return router;
+  }
+
+  const std::string path_ = ::testing::TempDir() + "ssmd_router_tokens";
+  std::unique_ptr<Tenants> open_;
+  std::unique_ptr<Tenants> guarded_;
+};
+
+TEST_F(RouterTest, FindsRoutesByPathAndMethod) {
+  const auto router = Make(open_.get(), true);
+  EXPECT_EQ(router->Handle(Get("/metrics")).body, "metrics here\n");
+  EXPECT_EQ(router->Handle(Get("/metrics?x=1")).status, 200);
+  EXPECT_EQ(router->Handle(Get("/healthz")).status, 200);
+  EXPECT_EQ(router->Handle(Get("/readyz")).status, 503);
+  EXPECT_EQ(router->Handle(Get("/")).status, 404);
+  EXPECT_EQ(router->Handle(Get("/metrics/")).status, 404);
+  EXPECT_EQ(router->Handle(Get("/../metrics")).status, 404);
+  EXPECT_EQ(router->Handle(Get("http://localhost/metrics")).status, 400);
+  EXPECT_EQ(router->Handle(Get("*")).status, 400);
+  EXPECT_EQ(router->Handle(Get("")).status, 400);
+  HttpRequest post = Get("/metrics");
+  post.method = std::string("POST");
+  const HttpResponse refused = router->Handle(post);
+  EXPECT_EQ(refused.status, 405);
+  EXPECT_THAT(refused.headers, ::testing::Contains(::testing::Pair("Allow", "GET")));
+  HttpRequest head = Get("/metrics");
+  head.method = std::string("HEAD");
+  EXPECT_EQ(router->Handle(head).status, 200);
+}
+
+TEST_F(RouterTest, AnswersOnlyToItsOwnNames) {
+  const auto router = Make(open_.get(), true);
+  for (const char* host : {"localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:8080", "10.1.2.3",
+                           "[::1]:8080", "[::1]", "ops.example", "OPS.example:80"}) {
+    EXPECT_EQ(router->Handle(Get("/healthz", host)).status, 200) << host;
+  }
+  for (const char* host : {"evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "",
+                           "localhost:x", "[::1", "localhost:80:80", "ops.example.evil"}) {
+    EXPECT_EQ(router->Handle(Get("/healthz", host)).status, 403) << host;
+  }
+  HttpRequest none = Get("/healthz");
+  none.hosts.clear();
+  EXPECT_EQ(router->Handle(none).status, 400);
+  HttpRequest two = Get("/healthz");
+  two.hosts = {"localhost", "evil.example"};
+  EXPECT_EQ(router->Handle(two).status, 400);
+}
+
+TEST_F(RouterTest, MetricsWantATokenUnlessTheyAreOpen) {
+  HttpRequest with_token = Get("/metrics");
+  with_token.authorizations = {"Bearer token-one"};
+  HttpRequest two_tokens = with_token;
+  two_tokens.authorizations.push_back("Bearer token-one");
+  const auto closed = Make(guarded_.get(), false);
+  const HttpResponse refused = closed->Handle(Get("/metrics"));
+  EXPECT_EQ(refused.status, 401);
+  EXPECT_THAT(refused.headers, ::testing::Contains(::testing::Pair("WWW-Authenticate", "Bearer")));
+  EXPECT_EQ(closed->Handle(with_token).status, 200);
+  EXPECT_EQ(closed->Handle(two_tokens).status, 401);
+  EXPECT_EQ(closed->Handle(Get("/healthz")).status, 200) << "probes carry no tokens";
+  EXPECT_EQ(Make(guarded_.get(), true)->Handle(Get("/metrics")).status, 200);
+  EXPECT_EQ(Make(open_.get(), false)->Handle(Get("/metrics")).status, 200);
+}
+
+// A connection that sends bytes as they are.
+class RawConnection {
+ public:
+  explicit RawConnection(const TestDaemon& daemon) : socket_(io_) {
+    const std::string address = const_cast<TestDaemon&>(daemon).daemon().http_address();
+    const auto listen = ParseListenAddress(address);
+    socket_.connect(tcp::endpoint(boost::asio::ip::make_address(listen->host), listen->port));
+  }
+  void Send(const std::string& bytes) {
+    boost::system::error_code ignored;  // the server may have closed already
+    boost::asio::write(socket_, boost::asio::buffer(bytes), ignored);
+  }
+  // All that comes until the server closes.
+  std::string ReadAll() {
+    std::string all;
+    boost::system::error_code error;
+    boost::asio::read(socket_, boost::asio::dynamic_buffer(all), error);
+    return all;
+  }
+  std::string ReadSome() {
+    char buffer[4096];
+    boost::system::error_code error;
+    const size_t bytes = socket_.read_some(boost::asio::buffer(buffer), error);
+    return std::string(buffer, bytes);
+  }
+
+ private:
+  boost::asio::io_context io_;
+  tcp::socket socket_;
+};
+
+std::string RequestText(const std::string& target, const std::string& more = "") {
+  return "GET " + target + " HTTP/1.1\r\nHost: localhost\r\n" + more + "\r\n";
+}
+
+TEST(HttpServer, ServesAndKeepsTheConnection) {
+  TestDaemon daemon;
+  RawConnection connection(daemon);
+  connection.Send(RequestText("/healthz"));
+  EXPECT_THAT(connection.ReadSome(), StartsWith("HTTP/1.1 200 OK\r\n"));
+  connection.Send(RequestText("/metrics", "Connection: close\r\n"));
+  const std::string answer = connection.ReadAll();
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answer, HasSubstr("Content-Type: text/plain; version=0.0.4"));
+  EXPECT_THAT(answer, HasSubstr("ssmd_state_slots{model=\"m\",state=\"used\"} 3"));
+}
+
+TEST(HttpServer, HeadDescribesTheBodyAndDoesNotSendIt) {
+  TestDaemon daemon;
+  RawConnection connection(daemon);
+  connection.Send("HEAD /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+  const std::string answer = connection.ReadAll();
+  EXPECT_THAT(answer, HasSubstr("Content-Length: 3\r\n"));
+  EXPECT_THAT(answer, ::testing::EndsWith("\r\n\r\n"));
+}
+
+TEST(HttpServer, ReadyUntilItDrains) {
+  TestDaemon daemon;
+  RawConnection before(daemon);
+  before.Send(RequestText("/readyz", "Connection: close\r\n"));
+  EXPECT_THAT(before.ReadAll(), StartsWith("HTTP/1.1 200 "));
+  daemon.daemon().Drain();
+  RawConnection after(daemon);
+  after.Send(RequestText("/readyz", "Connection: close\r\n"));
+  EXPECT_THAT(after.ReadAll(), StartsWith("HTTP/1.1 503 "));
+}
+
+TEST(HttpServer, HostileRequestsGetAClearAnswer) {
+  Options options;
+  options.server.http_header_bytes = 1024;
+  options.server.http_body_bytes = 100;
+  TestDaemon daemon(options);
+  const struct {
+    std::string request;
+    const char* answer;
+  } kCases[] = {
+      {"nonsense\r\n\r\n", "HTTP/1.1 400 "},
+      {"GET /healthz HTTP/9.9\r\nHost: localhost\r\n\r\n", "HTTP/1.1 400 "},
+      {"GET /healthz HTTP/1.1\r\nHost: localhost\r\nbad header\r\n\r\n", "HTTP/1.1 400 "},
+      {RequestText("/healthz", "Content-Length: 5\r\nContent-Length: 6\r\n"), "HTTP/1.1 400 "},
+      {RequestText("/healthz", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"),
+       "HTTP/1.1 400 "},
+      {RequestText("/healthz", "Transfer-Encoding: chunked\r\n") + "ffffffffffffffffff\r\n",
+       "HTTP/1.1 400 "},
+      {RequestText("/healthz", "X: " + std::string(2000, 'x') + "\r\n"), "HTTP/1.1 431 "},
+      {RequestText("/" + std::string(2000, 'x')), "HTTP/1.1 431 "},
+      {RequestText("/healthz", "Content-Length: 101\r\n") + std::string(101, 'x'), "HTTP/1.1 413 "},
+      {"GET /healthz HTTP/1.1\r\n\r\n", "HTTP/1.1 400 "},
+  };
+  for (const auto& test : kCases) {
+    RawConnection connection(daemon);
+    connection.Send(test.request);
+    EXPECT_THAT(connection.ReadSome(), StartsWith(test.answer)) << test.request.substr(0, 80);
+  }
+}
+
+TEST(HttpServer, BodiesUpToTheLimitAreRead) {
+  Options options;
+  options.server.http_body_bytes = 100;
+  TestDaemon daemon(options);
+  for (const int bytes : {99, 100}) {
+    RawConnection connection(daemon);
+    connection.Send(RequestText("/healthz", "Connection: close\r\nContent-Length: " +
+                                                std::to_string(bytes) + "\r\n") +
+                    std::string(static_cast<size_t>(bytes), 'x'));
+    EXPECT_THAT(connection.ReadAll(), StartsWith("HTTP/1.1 200 ")) << bytes;
+  }
+}
+
+TEST(HttpServer, AConnectionThatSaysNothingIsClosed) {
+  Options options;
+  options.server.http_timeout = std::chrono::milliseconds(50);
+  TestDaemon daemon(options);
+  RawConnection silent(daemon);
+  EXPECT_EQ(silent.ReadAll(), "");
+  RawConnection dawdling(daemon);
+  dawdling.Send("GET /healthz HTTP/1.1\r\nHost: local");
+  EXPECT_EQ(dawdling.ReadAll(), "");
+}
+
+TEST(HttpServer, ConnectionsHaveALimitAndComeBack) {
+  Options options;
+  options.server.http_connections = 2;
+  TestDaemon daemon(options);
+  auto first = std::make_unique<RawConnection>(daemon);
+  RawConnection second(daemon);
+  for (RawConnection* connection : {first.get(), &second}) {
+    connection->Send(RequestText("/healthz"));
+    EXPECT_THAT(connection->ReadSome(), StartsWith("HTTP/1.1 200 "));
+  }
+  RawConnection third(daemon);
+  third.Send(RequestText("/healthz"));
+  EXPECT_EQ(third.ReadAll(), "");
+  first.reset();
+  EXPECT_TRUE(Eventually([&] {
+    RawConnection again(daemon);
+    again.Send(RequestText("/healthz", "Connection: close\r\n"));
+    return again.ReadAll().rfind("HTTP/1.1 200 ", 0) == 0;
+  }));
+}
+
+TEST(HttpServer, APortThatIsTakenIsAnError) {
+  TestDaemon daemon;
+  const auto taken = ParseListenAddress(daemon.daemon().http_address());
+  const Router router(nullptr, {});
+  HttpServer::Config config;
+  config.listen = *taken;
+  const auto second = HttpServer::Start(config, &router);
+  ASSERT_FALSE(second.ok());
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("cannot listen on --http-listen"));
+}
+
+}  // namespace
+}  // namespace ssmd::server
