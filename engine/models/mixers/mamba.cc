@@ -27,7 +27,7 @@ struct MambaTensors {
 MambaTensors BindTensors(const MambaConfig& config, const std::string& prefix,
                          TensorBinder* binder) {
   const int64_t inner = config.d_inner;
-  const auto require = [&](const char* name, std::vector<int64_t> shape) {
+  const auto require = [&](const char* name, const std::vector<int64_t>& shape) {
     return binder->Require(prefix + name, shape);
   };
   const auto matrix = [&](const char* name, int64_t outputs, int64_t inputs) {
