@@ -1,6 +1,5 @@
 #include "engine/schedule/answer_text.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace ssmd {
@@ -72,21 +71,16 @@ bool AnswerText::Push(int32_t token_id) {
 std::string AnswerText::TakeText() { return std::exchange(text_, std::string()); }
 
 std::optional<size_t> AnswerText::possible_stop_token() const {
-  // A token is dropped from the pieces once all its bytes were let out. One without bytes may stay
-  // behind such a token, but only in front of one that holds bytes back, or with none held back.
   if (held_.empty()) return std::nullopt;
   return stop_token();
 }
 
-size_t AnswerText::stop_token() const {
-  const auto piece = std::find_if(pieces_.begin(), pieces_.end(),
-                                  [&](const Piece& p) { return p.end > let_out_; });
-  return pushed_ - static_cast<size_t>(pieces_.end() - piece);
-}
+// Tokens whose bytes were all let out are no longer among the pieces, so that the first of them is
+// the one in which what is held back begins.
+size_t AnswerText::stop_token() const { return pushed_ - pieces_.size(); }
 
 std::string AnswerText::bytes_before_stop() const {
-  const size_t dropped = pushed_ - pieces_.size();
-  const Piece& piece = pieces_[stop_token() - dropped];
+  const Piece& piece = pieces_.front();
   return std::string(ShownBytes(*tokenizer_, piece.token_id).substr(0, let_out_ - piece.begin));
 }
 

@@ -22,7 +22,7 @@ void GenerateTurn::SettleState(Choice* choice) {
     choice->settled = true;
     return;
   }
-  if (lane.mark && lane.mark_position <= target) {
+  if (lane.mark) {  // never of a later position: a stop string begins no earlier than suspected
     lane.slot = std::move(lane.mark);
     lane.source = lane.slot.index();
     lane.position = lane.mark_position;

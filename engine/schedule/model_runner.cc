@@ -214,9 +214,8 @@ void ModelRunner::AddSegment(const Served& served, Batch* batch) {
   Lane& lane = *served.lane;
   if (std::exchange(lane.mark_next, false)) {
     if (Slot spare = model_->pool->Acquire(); spare) {
-      lane.mark = std::exchange(lane.slot, std::move(spare));
+      lane.mark = std::exchange(lane.slot, std::move(spare));  // which is the lane's source still
       lane.mark_position = lane.position;
-      lane.source = lane.mark.index();
     }
   }
   const auto tokens = lane.feed.subspan(lane.fed, static_cast<size_t>(served.count));

@@ -72,6 +72,11 @@ absl::Status CheckAgainstModel(const ModelInService& model, const GenerateReques
     return InvalidField(absl::StrFormat(
         "model %s has no tokenizer, and so no stop strings: use stop token ids", model.name));
   }
+  const int vocabulary = model.model->info().vocabulary;
+  if (request.sampling.top_k < 0 || request.sampling.top_k > vocabulary) {
+    return InvalidField(
+        absl::StrFormat("top_k must be in [0, %d], got %d", vocabulary, request.sampling.top_k));
+  }
   const int32_t top_logprobs = request.top_logprobs.value_or(0);
   if (top_logprobs < 0 || top_logprobs > kernels::kMaxTopLogprobs) {
     return InvalidField(absl::StrFormat("logprobs must be in [0, %d], got %d",
