@@ -252,7 +252,9 @@ TEST_P(StressTest, EverythingThatCompletesIsExactAndEverySlotComesBack) {
   std::vector<std::thread> threads;
   for (int i = 0; i < traffic.clients; ++i) {
     clients.push_back(std::make_unique<Client>(engine.get(), i, static_cast<uint32_t>(i + 1)));
-    threads.emplace_back([&, i] { clients[static_cast<size_t>(i)]->Run(traffic.operations); });
+  }
+  for (const auto& client : clients) {
+    threads.emplace_back([&traffic, &client] { client->Run(traffic.operations); });
   }
   for (std::thread& thread : threads) thread.join();
   int completed = 0;
