@@ -1,6 +1,4 @@
-// Every field of every request at, below and above its limits; every event and answer as a message.
-#include "server/convert.h"
-
+// Every field of every request at, below and above its limits.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +6,7 @@
 #include <limits>
 
 #include "engine/base/errors.h"
+#include "server/convert.h"
 
 namespace ssmd::server {
 namespace {
@@ -476,147 +475,6 @@ TEST(Convert, ErrorsSayWhatCame) {
   request.mutable_sampling()->set_temperature(kNan);
   EXPECT_EQ(FromProto(request, RequestLimits()).status().message(),
             "temperature must be in [0, 10], got nan");
-}
-
-TEST(Convert, EventsBecomeMessages) {
-  const TokenText token_text = [](int32_t id) { return std::string(1, static_cast<char>(id)); };
-  const auto converted = [&token_text](const GenerateEvent& event) {
-    v1::GenerateResponse response;
-    ToProto(event, token_text, &response);
-    return response;
-  };
-  StartedEvent started;
-  started.request_id = std::string("r");
-  started.session_id = std::string("s");
-  started.base_revision = 4;
-  started.state_source = StateSource::kResident;
-  started.seed = std::numeric_limits<uint64_t>::max();
-  started.numerics_profile = std::string("p");
-  const auto started_out = converted(started).started();
-  EXPECT_EQ(started_out.request_id(), "r");
-  EXPECT_EQ(started_out.session_id(), "s");
-  EXPECT_EQ(started_out.base_revision(), 4U);
-  EXPECT_EQ(started_out.state_source(), v1::STATE_SOURCE_RESIDENT);
-  EXPECT_EQ(started_out.seed(), std::numeric_limits<uint64_t>::max());
-  EXPECT_EQ(started_out.numerics_profile(), "p");
-
-  const auto progress = converted(ProgressEvent{3, 9}).progress();
-  EXPECT_EQ(progress.done_tokens(), 3);
-  EXPECT_EQ(progress.total_tokens(), 9);
-
-  DeltaEvent delta;
-  delta.choice = 2;
-  delta.text = std::string("t");
-  delta.token_ids = {65, 200};
-  delta.logprobs = {TokenDetail{65, -1, {{66, -2}}}};
-  delta.echo = true;
-  const auto delta_out = converted(delta).delta();
-  EXPECT_EQ(delta_out.choice_index(), 2);
-  EXPECT_EQ(delta_out.text(), "t");
-  EXPECT_THAT(delta_out.token_ids(), ElementsAre(65, 200));
-  EXPECT_EQ(delta_out.logprobs(0).token().token(), "A");
-  EXPECT_EQ(delta_out.logprobs(0).top(0).token_id(), 66);
-  EXPECT_EQ(delta_out.logprobs(0).top(0).logprob(), -2);
-  EXPECT_TRUE(delta_out.echo());
-
-  ChoiceFinishedEvent finished;
-  finished.choice = 1;
-  finished.reason = FinishReason::kStop;
-  finished.stop_reason = std::string("end");
-  finished.history_token_ids = {1, 2};
-  finished.session_id = std::string("child");
-  finished.revision = 6;
-  finished.usage = Usage{10, 4, 6, 1, 5};
-  const auto finished_out = converted(finished).choice_finished();
-  EXPECT_EQ(finished_out.choice_index(), 1);
-  EXPECT_EQ(finished_out.finish_reason(), v1::FINISH_REASON_STOP);
-  EXPECT_EQ(finished_out.stop_reason(), "end");
-  EXPECT_THAT(finished_out.history_token_ids(), ElementsAre(1, 2));
-  EXPECT_EQ(finished_out.session_id(), "child");
-  EXPECT_EQ(finished_out.revision(), 6U);
-  EXPECT_EQ(finished_out.usage().prompt_tokens(), 10);
-  EXPECT_EQ(finished_out.usage().reused_tokens(), 4);
-  EXPECT_EQ(finished_out.usage().computed_tokens(), 6);
-  EXPECT_EQ(finished_out.usage().recomputed_tokens(), 1);
-  EXPECT_EQ(finished_out.usage().generated_tokens(), 5);
-
-  FinalEvent final_event;
-  final_event.timings = {std::chrono::microseconds(1500), std::chrono::milliseconds(2),
-                         std::chrono::seconds(1)};
-  const auto final_out = converted(final_event).final();
-  EXPECT_DOUBLE_EQ(final_out.timings().queue_ms(), 1.5);
-  EXPECT_DOUBLE_EQ(final_out.timings().first_token_ms(), 2);
-  EXPECT_DOUBLE_EQ(final_out.timings().total_ms(), 1000);
-}
-
-TEST(Convert, SessionsModelsAndStatsBecomeMessages) {
-  SessionInfo session;
-  session.session_id = std::string("s");
-  session.model = std::string("m");
-  session.revision = 1;
-  session.position = 2;
-  session.pending_tokens = 3;
-  session.last_token_ids = {4};
-  session.running = true;
-  session.resident = true;
-  session.created_unix_ms = 5;
-  session.used_unix_ms = 6;
-  v1::Session session_out;
-  ToProto(session, &session_out);
-  EXPECT_EQ(session_out.ShortDebugString(),
-            "session_id: \"s\" model: \"m\" revision: 1 position: 2 pending_tokens: 3 "
-            "last_token_ids: 4 running: true resident: true created_unix_ms: 5 used_unix_ms: 6");
-
-  ServedModel model;
-  model.name = std::string("m");
-  model.info.architecture = std::string("mamba");
-  model.info.weights = std::string("bf16");
-  model.info.parameters = 1;
-  model.info.weight_bytes = 2;
-  model.info.layers = 3;
-  model.info.d_model = 4;
-  model.info.vocabulary = 5;
-  model.info.eos_token_ids = {0};
-  model.info.fingerprint = std::string("f");
-  model.has_tokenizer = true;
-  model.state_bytes_per_session = 6;
-  model.state_slots = 7;
-  model.token_budget = 8;
-  model.max_history_tokens = 9;
-  model.numerics_profile = std::string("p");
-  v1::Model model_out;
-  ToProto(model, &model_out);
-  EXPECT_EQ(model_out.ShortDebugString(),
-            "name: \"m\" architecture: \"mamba\" weights: \"bf16\" parameters: 1 weight_bytes: 2 "
-            "layers: 3 d_model: 4 vocabulary_size: 5 has_tokenizer: true eos_token_ids: 0 "
-            "state_bytes_per_session: 6 state_slots: 7 token_budget: 8 max_history_tokens: 9 "
-            "fingerprint: \"f\" numerics_profile: \"p\"");
-
-  ModelStats stats;
-  stats.model = std::string("m");
-  stats.steps = 1;
-  stats.running = 2;
-  stats.waiting = 3;
-  stats.paused = 4;
-  stats.slots_used = 5;
-  stats.slots_free = 6;
-  stats.sessions = 7;
-  stats.prompt_tokens = 8;
-  stats.generated_tokens = 9;
-  stats.reused_tokens = 10;
-  stats.recomputed_tokens = 11;
-  EarlyEnd& end = stats.early_ends.emplace_back();
-  end.request_id = std::string("r");
-  end.reason = std::string("CANCELLED");
-  end.noticed_step = 12;
-  end.freed_step = 13;
-  v1::ModelStats stats_out;
-  ToProto(stats, &stats_out);
-  EXPECT_EQ(stats_out.ShortDebugString(),
-            "model: \"m\" steps: 1 running: 2 waiting: 3 paused: 4 slots_used: 5 slots_free: 6 "
-            "sessions: 7 prompt_tokens: 8 generated_tokens: 9 reused_tokens: 10 "
-            "recomputed_tokens: 11 early_ends { request_id: \"r\" reason: \"CANCELLED\" "
-            "noticed_step: 12 freed_step: 13 }");
 }
 
 }  // namespace
