@@ -20,11 +20,12 @@ namespace {
 
 constexpr int64_t kRun = 512;  // kReductionRun of ops.h
 constexpr int kPanel = 64;     // kPanelOutputs of pack.h
-// Inputs of a block that several tiles share: 16 KB of f32 weights. Divides kRun.
-constexpr int64_t kSharedBlock = 64;
+// Inputs of a block that several tiles share: 32 KB of f32 weights. Divides kRun.
+constexpr int64_t kSharedBlock = 128;
 // Rows whose accumulators wait together: 12 KB of them, beside the weights.
 constexpr int64_t kRowBlock = 8 * kMaxTileRows;
-// How far ahead of a single row's product its weights are fetched.
+// Tiles this low outrun memory, and fetch their weights this far ahead.
+constexpr int kPrefetchRows = 5;
 constexpr int64_t kPrefetchBytes = 4096;
 
 // Rows [row, row + rows) of the product and what has been summed for them: `run` is the
@@ -68,7 +69,7 @@ template <int kRows, int kFirst, int kGroups, typename Element>
 inline void Accumulate(const float* const (&x)[kRows], const Element* line, int64_t width,
                        int64_t begin, int64_t end, F16 (&acc)[kRows][kGroups]) {
   for (int64_t k = begin; k < end; ++k, line += width) {
-    if constexpr (kRows == 1) {
+    if constexpr (kRows <= kPrefetchRows) {
       const char* ahead = reinterpret_cast<const char*>(line) + kPrefetchBytes;
       constexpr int kBytes = kGroups * kLanes * static_cast<int>(sizeof(Element));
       for (int byte = 0; byte < kBytes; byte += 64) Prefetch(ahead + byte);
