@@ -118,7 +118,7 @@ std::vector<BadGenerate> BadShapes() {
       {"priority above", [](auto& r) { r.set_priority(101); }, code, "priority"},
       {"revision without session", [](auto& r) { r.set_expected_revision(0); }, code,
        "expected_revision"},
-      {"unknown model", [](auto& r) { r.set_model("nobody"); }, StatusCode::NOT_FOUND, "nobody"},
+      {"unknown model", [](auto& r) { r.set_model("nobody"); }, StatusCode::NOT_FOUND, "no model"},
       {"long model", [](auto& r) { r.set_model(std::string(1000, 'm')); }, code, "model"},
       {"unknown session", [](auto& r) { r.set_session_id(std::string(32, 'a')); },
        StatusCode::NOT_FOUND, "session"},
@@ -288,7 +288,7 @@ TEST_F(BadRequestTest, Scores) {
       {[](auto& r) { r.set_text("two words"), r.set_top_logprobs(21); },
        StatusCode::INVALID_ARGUMENT, "top_logprobs"},
       {[](auto& r) { r.set_text("two words"), r.set_model("nobody"); }, StatusCode::NOT_FOUND,
-       "nobody"},
+       "no model"},
   };
   for (const Row& row : table) {
     v1::ScoreRequest request;
@@ -337,7 +337,7 @@ TEST_F(BadRequestTest, TextThatIsNotUtf8) {
 
 TEST_F(BadRequestTest, BytesThatAreNoMessage) {
   for (const std::string& bytes : {std::string("\xff\xff\xff\xff"), std::string("\x12\x7f"),
-                                  std::string("\x0a\xff\xff\xff\xff\x0f"), std::string(3, '\0')}) {
+                                   std::string("\x0a\xff\xff\xff\xff\x0f"), std::string(3, '\0')}) {
     for (const char* method :
          {"/ssmd.v1.GenerationService/Tokenize", "/ssmd.v1.GenerationService/Generate",
           "/ssmd.v1.GenerationService/Score", "/ssmd.v1.SessionService/GetSession"}) {

@@ -148,9 +148,11 @@ TEST_F(EarlyEndTest, ACancelledCallThatStillWaitsLeavesTheQueue) {
 
 TEST_F(EarlyEndTest, AFullQueueIsRefusedAtOnceWithADelay) {
   Start({"--state-slots", "2", "--max-waiting", "1"});
+  // One after the other: until its first step a turn counts among those that wait.
   client::Generation one = client_->Generate(GreedyRequest("One", kEndless), {});
+  ASSERT_TRUE(Eventually([&] { return StatsOf(*client_).running() == 1; }));
   client::Generation two = client_->Generate(GreedyRequest("Two", kEndless), {});
-  ASSERT_TRUE(one.Next() && two.Next());
+  ASSERT_TRUE(Eventually([&] { return StatsOf(*client_).running() == 2; }));
   client::Generation waiting = client_->Generate(GreedyRequest("Three", 5), {});
   ASSERT_TRUE(Eventually([&] { return StatsOf(*client_).waiting() == 1; }));
   const Turn refused = RunTurn(*client_, GreedyRequest("Four", 5));

@@ -254,20 +254,22 @@ TEST_F(SessionTest, ListsInPagesOrderedById) {
   EXPECT_EQ(pages, 3);
 }
 
-TEST_F(SessionTest, IdleSessionsThatHoldAllSlotsAreNamedAsTheReason) {
-  Start({"--state-slots", "2"});
+TEST_F(SessionTest, SessionsLeaveASlotForTurnsAndAreNamedWhenTheyHoldTheRest) {
+  Start({"--state-slots", "3"});
   const std::string one = Create();
   const std::string two = Create();
+  const std::string three = Create();
   ASSERT_FALSE(Say(one, "One", 2).error);
-  // The base and the working copy need both slots, and no other session holds one yet.
-  ASSERT_FALSE(Say(one, " and", 2).error);
-  const Turn second = Say(two, "Two", 2);
-  ASSERT_FALSE(second.error) << second.Describe();
-  const Turn refused = RunTurn(*client_, GreedyRequest("Three", 2));
+  ASSERT_FALSE(Say(two, "Two", 2).error);
+  const Turn refused = Say(three, "Three", 2);
   ASSERT_EQ(refused.code(), grpc::StatusCode::RESOURCE_EXHAUSTED) << refused.Describe();
   EXPECT_EQ(refused.error->reason, "SLOTS_HELD_BY_SESSIONS");
-  EXPECT_FALSE(client_->DeleteSession(one).has_value());
-  EXPECT_FALSE(RunTurn(*client_, GreedyRequest("Three", 2)).error);
+  EXPECT_THAT(refused.error->message, ::testing::HasSubstr("--state-slots"));
+  // Those that are there go on, and so do turns without a session.
+  EXPECT_FALSE(Say(one, " and", 2).error);
+  EXPECT_FALSE(RunTurn(*client_, GreedyRequest("Four", 2)).error);
+  EXPECT_FALSE(client_->DeleteSession(two).has_value());
+  EXPECT_FALSE(Say(three, "Three", 2).error);
 }
 
 TEST_F(SessionTest, TooManySessionsAreRefused) {

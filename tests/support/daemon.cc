@@ -38,7 +38,9 @@ std::unique_ptr<Daemon> Daemon::Start(const DaemonOptions& options) {
       Eventually([&] { return daemon->ReadReadyFile() || daemon->process_->Poll().has_value(); },
                  kStartTimeout);
   if (settled && !daemon->grpc_.empty()) return daemon;
-  ADD_FAILURE() << "ssmd did not come up:\n" << daemon->log();
+  ADD_FAILURE() << "ssmd did not come up (exit status " << daemon->process_->Poll().value_or(-1)
+                << "):\n"
+                << daemon->log();
   daemon->process_->Signal(SIGKILL);
   daemon->process_->Wait(std::chrono::seconds(10));
   return nullptr;
