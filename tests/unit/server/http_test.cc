@@ -1,12 +1,17 @@
 // The router's checks, and the HTTP listener over real sockets.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
+#include <boost/asio/ssl.hpp>
 #include <boost/asio/write.hpp>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 
@@ -251,6 +256,81 @@ TEST(HttpServer, ConnectionsHaveALimitAndComeBack) {
     again.Send(RequestText("/healthz", "Connection: close\r\n"));
     return again.ReadAll().rfind("HTTP/1.1 200 ", 0) == 0;
   }));
+}
+
+// A self-signed certificate of localhost and its key, made anew.
+TlsFiles MakeTlsFiles(const std::filesystem::path& folder) {
+  std::filesystem::create_directory(folder);
+  const TlsFiles files{(folder / "cert.pem").string(), (folder / "key.pem").string(), ""};
+  EVP_PKEY* key = EVP_EC_gen("P-256");
+  X509* certificate = X509_new();
+  ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
+  X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+  X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+  X509_set_pubkey(certificate, key);
+  X509_NAME* name = X509_get_subject_name(certificate);
+  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
+                             reinterpret_cast<const unsigned char*>("localhost"), -1, -1, 0);
+  X509_set_issuer_name(certificate, name);
+  X509_sign(certificate, key, EVP_sha256());
+  std::FILE* out = std::fopen(files.certificate.c_str(), "w");
+  PEM_write_X509(out, certificate);
+  std::fclose(out);
+  out = std::fopen(files.key.c_str(), "w");
+  PEM_write_PrivateKey(out, key, nullptr, nullptr, 0, nullptr, nullptr);
+  std::fclose(out);
+  X509_free(certificate);
+  EVP_PKEY_free(key);
+  return files;
+}
+
+absl::StatusOr<std::unique_ptr<HttpServer>> StartTls(const TlsFiles& files, const Router* router) {
+  HttpServer::Config config;
+  config.listen.host = std::string("127.0.0.1");
+  config.tls = files;
+  return HttpServer::Start(config, router);
+}
+
+TEST(HttpServer, ServesTlsFromFilesAndNoPlaintextThen) {
+  const auto folder = std::filesystem::path(::testing::TempDir()) / "ssmd_http_tls";
+  const TlsFiles files = MakeTlsFiles(folder);
+  const Router router(nullptr, {});
+  const auto server = StartTls(files, &router);
+  ASSERT_TRUE(server.ok()) << server.status();
+  const tcp::endpoint endpoint(boost::asio::ip::make_address("127.0.0.1"), (*server)->port());
+  boost::asio::io_context io;
+  boost::system::error_code error;
+
+  boost::asio::ssl::context trust(boost::asio::ssl::context::tls_client);
+  trust.load_verify_file(files.certificate);
+  trust.set_verify_mode(boost::asio::ssl::verify_peer);
+  boost::asio::ssl::stream<tcp::socket> encrypted(io, trust);
+  encrypted.next_layer().connect(endpoint);
+  encrypted.handshake(boost::asio::ssl::stream_base::client, error);
+  ASSERT_FALSE(error) << error.message();
+  boost::asio::write(encrypted, boost::asio::buffer(RequestText("/x", "Connection: close\r\n")));
+  std::string answer;
+  boost::asio::read(encrypted, boost::asio::dynamic_buffer(answer), error);
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 404 "));
+
+  tcp::socket plain(io);
+  plain.connect(endpoint);
+  boost::asio::write(plain, boost::asio::buffer(RequestText("/x")), error);
+  answer.clear();
+  boost::asio::read(plain, boost::asio::dynamic_buffer(answer), error);
+  EXPECT_THAT(answer, ::testing::Not(HasSubstr("HTTP/1.1")));
+  std::filesystem::remove_all(folder);
+}
+
+TEST(HttpServer, TlsFilesThatDoNotFitAreAnErrorThatNamesThem) {
+  const auto folder = std::filesystem::path(::testing::TempDir()) / "ssmd_http_bad_tls";
+  TlsFiles files = MakeTlsFiles(folder);
+  std::swap(files.certificate, files.key);
+  const Router router(nullptr, {});
+  const auto server = StartTls(files, &router);
+  ASSERT_FALSE(server.ok());
+  EXPECT_THAT(std::string(server.status().message()), StartsWith("--tls-cert "));
+  std::filesystem::remove_all(folder);
 }
 
 TEST(HttpServer, APortThatIsTakenIsAnError) {
