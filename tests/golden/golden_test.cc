@@ -70,6 +70,7 @@ std::vector<double> LogSoftmax(const Row& logits) {
   double sum = 0;
   for (const double logit : logits) sum += std::exp(logit - largest);
   std::vector<double> result;
+  result.reserve(logits.size());
   for (const double logit : logits) result.push_back(logit - largest - std::log(sum));
   return result;
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "tests/support/safetensors_writer.h"
 #include "tests/support/temp_folder.h"
 
@@ -113,8 +114,7 @@ TEST_F(CheckpointTest, RefusesAMalformedIndex) {
 TEST_F(CheckpointTest, BoundsTheNumberOfShards) {
   std::string map = "{";
   for (size_t i = 0; i <= kMaxShards; ++i) {
-    const std::string number = std::to_string(i);
-    map += (i > 0 ? ", \"" : "\"") + number + "\": \"" + number + ".safetensors\"";
+    absl::StrAppend(&map, i > 0 ? ", \"" : "\"", i, "\": \"", i, ".safetensors\"");
   }
   WriteIndex(map + "}");
   EXPECT_THAT(OpenError(), HasSubstr("more than 1024 files"));

@@ -23,7 +23,6 @@ namespace ssmd {
 namespace {
 
 using ::testing::AllOf;
-using testing::F32Tensor;
 using ::testing::HasSubstr;
 using testing::TinyModel;
 
