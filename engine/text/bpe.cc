@@ -36,9 +36,9 @@ Bpe::Bpe(const std::array<int32_t, 256>& byte_ids, const std::vector<Merge>& mer
   }
 }
 
-void Bpe::AddWholePiece(std::string bytes, int32_t token_id) {
+void Bpe::AddWholePiece(const std::string& bytes, int32_t token_id) {
   longest_whole_piece_ = std::max(longest_whole_piece_, bytes.size());
-  whole_pieces_[std::move(bytes)] = token_id;
+  whole_pieces_[bytes] = token_id;
 }
 
 void Bpe::AddWholePieceIfEquivalent(const std::string& bytes, int32_t token_id) {

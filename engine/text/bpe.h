@@ -29,7 +29,7 @@ class Bpe {
   Bpe(const std::array<int32_t, 256>& byte_ids, const std::vector<Merge>& merges);
 
   // A token that its piece becomes at once, merges aside (`ignore_merges`).
-  void AddWholePiece(std::string bytes, int32_t token_id);
+  void AddWholePiece(const std::string& bytes, int32_t token_id);
   // Adds it where the merges lead to that token anyway: saves the work, changes nothing.
   void AddWholePieceIfEquivalent(const std::string& bytes, int32_t token_id);
 

@@ -35,8 +35,8 @@ class ByteLevelBpe final : public Tokenizer {
     }
   }
 
-  absl::Status Add(std::vector<AddedToken> tokens) {
-    for (AddedToken& token : tokens) {
+  absl::Status Add(const std::vector<AddedToken>& tokens) {
+    for (const AddedToken& token : tokens) {
       const std::string pattern =
           token.normalized && nfc_ ? NormalizeNfc(token.content) : token.content;
       if (!(token.normalized ? normalized_matcher_ : raw_matcher_).Add(pattern, token)) {
@@ -45,7 +45,7 @@ class ByteLevelBpe final : public Tokenizer {
       }
       special_[static_cast<size_t>(token.id)] = token.special;
       bytes_[static_cast<size_t>(token.id)] = token.content;
-      ids_[std::move(token.content)] = token.id;
+      ids_[token.content] = token.id;
     }
     return absl::OkStatus();
   }
@@ -99,10 +99,10 @@ class ByteLevelBpe final : public Tokenizer {
     }
     Bpe bpe(byte_ids, parts.merges);
     for (const auto& token : parts.vocabulary) {
-      auto bytes = BytesWrittenBy(token.text);
+      const auto bytes = BytesWrittenBy(token.text);
       if (!bytes.has_value() || bytes->empty()) continue;
       if (parts.ignore_merges) {
-        bpe.AddWholePiece(*std::move(bytes), token.id);
+        bpe.AddWholePiece(*bytes, token.id);
       } else {
         bpe.AddWholePieceIfEquivalent(*bytes, token.id);
       }
@@ -146,9 +146,9 @@ class ByteLevelBpe final : public Tokenizer {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> MakeByteLevelBpe(ByteLevelBpeParts parts) {
-  std::vector<AddedToken> added = parts.added;
+  const std::vector<AddedToken> added = parts.added;
   auto tokenizer = std::make_unique<ByteLevelBpe>(std::move(parts));
-  SSMD_RETURN_IF_ERROR(tokenizer->Add(std::move(added)));
+  SSMD_RETURN_IF_ERROR(tokenizer->Add(added));
   return tokenizer;
 }
 
