@@ -13,11 +13,11 @@ namespace {
 
 float LargestIfFinite(const float* values, int64_t n) {
   F16 largest = Broadcast(values[0]);
-  F16 defect = Broadcast(0);  // v − v is 0, or NaN where v is not finite
+  F16 defect = Broadcast(0);  // v · 0 is 0, or NaN where v is not finite
   for (int64_t i = 0; i < n; i += kLanes) {
     const F16 v = LoadPartial(values + i, n - i, values[0]);
     largest = Max(v, largest);
-    defect = defect + (v - v);
+    defect = Fma(v, Broadcast(0), defect);
   }
   float lanes[kLanes];
   Store(lanes, defect);

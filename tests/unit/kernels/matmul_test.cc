@@ -93,6 +93,18 @@ TEST_P(MatMulTest, ARowDoesNotDependOnTheRowsAroundIt) {
   }
 }
 
+TEST_P(MatMulTest, ThreadsDoNotShow) {
+  // Shares by panels, and (one panel and a half, many rows) by rows.
+  for (const Shape& shape : {Shape{3, 400, 700}, Shape{200, 90, 130}}) {
+    const Product product(shape, true, false);
+    const Tensor expected = product.Run(*cpu_, WeightFormat::kBf16);
+    for (int threads = 1; threads <= 4; ++threads) {
+      const auto device = MakeCpuDevice({GetParam().isa, threads});
+      EXPECT_TRUE(SameBits(product.Run(*device, WeightFormat::kBf16), expected)) << threads;
+    }
+  }
+}
+
 TEST_P(MatMulTest, AddsIntoItsOwnOutput) {
   const Shape shape{5, 70, 600};
   const Tensor x = RandomTensor(shape.rows * shape.inputs, 1);

@@ -112,6 +112,19 @@ TEST_P(ScanTest, CutsOfASegmentDoNotShow) {
   }
 }
 
+TEST_P(ScanTest, ThreadsDoNotShow) {
+  Scan first({330, 16, 40});
+  const Scan fresh = first;
+  const std::vector<Segment> segments = {{0, 33, 0, 0, 0}, {33, 1, 1, 2, 5}, {34, 6, 3, 3, 0}};
+  const Tensor expected = first.Run(*cpu_, segments);
+  for (int threads = 1; threads <= 4; ++threads) {
+    Scan again = fresh;
+    const auto device = MakeCpuDevice({GetParam().isa, threads});
+    EXPECT_TRUE(SameBits(again.Run(*device, segments), expected)) << threads;
+    EXPECT_TRUE(SameBits(again.slots.slab(), first.slots.slab())) << threads;
+  }
+}
+
 TEST_P(ScanTest, NeighboursAndSlotsDoNotShow) {
   Scan together({100, 16, 12});
   Scan alone = together;
