@@ -49,5 +49,15 @@ TEST(StatusMacros, ReturnTheFirstError) {
   EXPECT_TRUE(absl::IsAborted(Sum(2, 2).status()));
 }
 
+TEST(Errors, AnUnsharedCopyIsEqual) {
+  EXPECT_TRUE(UnsharedCopy(absl::OkStatus()).ok());
+  const absl::Status status =
+      WithRetryAfter(WithReason(absl::ResourceExhaustedError("full"), reason::kSlotsHeld),
+                     std::chrono::milliseconds(7));
+  EXPECT_EQ(UnsharedCopy(status), status);
+  EXPECT_EQ(ReasonOf(UnsharedCopy(status)), reason::kSlotsHeld);
+  EXPECT_EQ(RetryAfterOf(UnsharedCopy(status))->count(), 7);
+}
+
 }  // namespace
 }  // namespace ssmd

@@ -15,6 +15,7 @@ TEST(Mutex, AdmitsOneThreadAtATime) {
   Mutex mutex;
   int count = 0;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       for (int round = 0; round < kRounds; ++round) {
