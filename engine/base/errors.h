@@ -35,6 +35,11 @@ absl::Status WithRetryAfter(absl::Status status, std::chrono::milliseconds delay
 std::string ReasonOf(const absl::Status& status);
 std::optional<std::chrono::milliseconds> RetryAfterOf(const absl::Status& status);
 
+// The same status with nothing shared. Copies of a Status share a counted block whose counting is
+// in Debian's uninstrumented Abseil, where ThreadSanitizer does not see it and takes the last one's
+// deletion for a race: a status that goes to another thread goes as such a copy.
+absl::Status UnsharedCopy(const absl::Status& status);
+
 }  // namespace ssmd
 
 #endif  // SSMD_ENGINE_BASE_ERRORS_H_
