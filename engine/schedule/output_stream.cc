@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "engine/base/errors.h"
+
 namespace ssmd {
 
 OutputStream::OutputStream(size_t capacity_events, std::function<void()> wake_producer)
@@ -34,7 +36,8 @@ void OutputStream::NotifyWhenReady(std::function<void()> ready) {
 
 std::optional<absl::Status> OutputStream::status() const {
   MutexLock lock(&mutex_);
-  return events_.empty() ? status_ : std::nullopt;
+  if (!events_.empty() || !status_.has_value()) return std::nullopt;
+  return UnsharedCopy(*status_);
 }
 
 void OutputStream::Cancel() {
@@ -56,11 +59,11 @@ void OutputStream::Push(GenerateEvent event) {
   if (ready) ready();
 }
 
-void OutputStream::Finish(absl::Status status) {
+void OutputStream::Finish(const absl::Status& status) {
   std::function<void()> ready;
   {
     MutexLock lock(&mutex_);
-    status_ = std::move(status);
+    status_ = UnsharedCopy(status);
     NotifyLocked(&ready);
   }
   if (ready) ready();

@@ -39,7 +39,7 @@ class OutputStream {
   // False, keeping the event out, never happens: Push always takes it; the producer asks full()
   // first and may exceed the capacity by what one step yields.
   void Push(GenerateEvent event);
-  void Finish(absl::Status status);
+  void Finish(const absl::Status& status);
   bool full() const;
   bool cancelled() const;
 

@@ -49,7 +49,7 @@ void ScoreTurn::Deliver(const absl::Status& status, TimePoint /*now*/) {
   if (status.ok()) {
     done_(std::move(result_));
   } else {
-    done_(status);
+    done_(UnsharedCopy(status));
   }
 }
 
