@@ -77,6 +77,20 @@ absl::Status CheckModelNames(const std::vector<ModelSpec>& specs) {
   return absl::OkStatus();
 }
 
+// Errors of a model's files name the file; which model's it is, is said here.
+absl::Status OfModel(const ModelSpec& spec, const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrFormat("model %s (%s): %s", spec.name, spec.directory,
+                                                     std::string(status.message())));
+}
+
+absl::Status CheckFits(const Tokenizer& tokenizer, int vocabulary) {
+  if (tokenizer.size() <= vocabulary) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "tokenizer.json: token ids go up to %d, but the model's vocabulary is %d: the two do not "
+      "belong together",
+      tokenizer.size() - 1, vocabulary));
+}
+
 absl::StatusOr<LoadedModel> Load(const ModelSpec& spec, int token_budget, kernels::Device* device) {
   LoadedModel loaded;
   loaded.name = spec.name;
@@ -86,6 +100,7 @@ absl::StatusOr<LoadedModel> Load(const ModelSpec& spec, int token_budget, kernel
   auto tokenizer = LoadTokenizer(spec.directory);
   if (tokenizer.ok()) {
     loaded.tokenizer = *std::move(tokenizer);
+    SSMD_RETURN_IF_ERROR(CheckFits(*loaded.tokenizer, loaded.model->info().vocabulary));
   } else if (!absl::IsNotFound(tokenizer.status())) {
     return tokenizer.status();
   }
@@ -117,9 +132,9 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(std::unique_ptr<kernels::
   parts.clock = options.clock;
   parts.observer = options.observer;
   for (const ModelSpec& spec : options.models) {
-    SSMD_ASSIGN_OR_RETURN(LoadedModel loaded,
-                          Load(spec, options.limits.token_budget, parts.device.get()));
-    parts.models.push_back(std::move(loaded));
+    auto loaded = Load(spec, options.limits.token_budget, parts.device.get());
+    if (!loaded.ok()) return OfModel(spec, loaded.status());
+    parts.models.push_back(*std::move(loaded));
   }
   return MakeEngine(std::move(parts));
 }

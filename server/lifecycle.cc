@@ -52,6 +52,7 @@ SignalWatch::SignalWatch() {
   signal_came.store(false);
   signal_pipe.store(write_fd_);
   Install(SIGPIPE, SIG_IGN);
+  Install(SIGHUP, SIG_IGN);
   Install(SIGTERM, OnSignal);
   Install(SIGINT, OnSignal);
 }
@@ -99,6 +100,10 @@ absl::Status WriteReadyFile(const std::string& path, const std::string& grpc_add
   std::remove(temporary.c_str());
   return absl::UnavailableError(
       absl::StrCat("cannot write --ready-file ", path, ": ", std::strerror(error)));
+}
+
+void RemoveReadyFile(const std::string& path) {
+  if (!path.empty()) std::remove(path.c_str());
 }
 
 LoadProgress::LoadProgress(std::string model, bool terminal, const Clock* clock)

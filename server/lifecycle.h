@@ -12,8 +12,10 @@
 namespace ssmd::server {
 
 // Turns SIGTERM and SIGINT into something to wait for; a second one ends the process at once with
-// status 1. SIGPIPE is ignored. Until it is made, signals do what they do by default: a daemon that
-// is still loading has nothing to finish. One a process (signal handlers are the process's).
+// status 1. SIGPIPE is ignored, and so is SIGHUP: what can be
+// reloaded (the token file) reloads by itself. Until it is made, signals do what they do by
+// default: a daemon that is still loading has nothing to finish. One a process (signal handlers are
+// the process's).
 class SignalWatch {
  public:
   SignalWatch();
@@ -32,6 +34,9 @@ class SignalWatch {
 // Written to a temporary file beside it and renamed: whoever sees it sees all of it.
 absl::Status WriteReadyFile(const std::string& path, const std::string& grpc_address,
                             const std::string& http_address, int64_t pid);
+
+// Whoever waits for the file must not find one that an earlier daemon left.
+void RemoveReadyFile(const std::string& path);
 
 // Says on standard error how far a load is that takes longer than a second: a line that rewrites
 // itself on a terminal, else a line for each tenth.

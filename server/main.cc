@@ -61,6 +61,7 @@ void LogStart(const Daemon& daemon, const Engine& engine, Log* log) {
 }
 
 int Run(const Options& options) {
+  RemoveReadyFile(options.ready_file);
   std::vector<std::string> names;
   for (const ModelArgument& model : options.models) names.push_back(model.name);
   Log log(options.log_level, options.log_format);
@@ -79,6 +80,7 @@ int Run(const Options& options) {
   LogStart(**daemon, **engine, &log);
   signals.Wait(kTick, [&] { (*daemon)->Tick(); });
   const bool finished = (*daemon)->Stop();
+  RemoveReadyFile(options.ready_file);
   log.Write(LogLevel::kInfo, "stopped", {{"all_turns_ended", finished}});
   return 0;
 }

@@ -102,7 +102,7 @@ std::vector<LimitRow> LimitTable(Options* o, RawOptions* raw) {
   constexpr double kGi = 1 << 30;
   return {
       {"--state-bytes", kGroupEngineLimits, &engine.state_bytes, 1, 4096 * kGi,
-       "Memory of a model's slots where --state-slots is auto [bytes]"},
+       "Memory of a model's slots where --state-slots is auto; 2 are always made [bytes]"},
       {"--token-budget", kGroupEngineLimits, &engine.token_budget, 1, 65536,
        "Most tokens of one step, over all turns [tokens]"},
       {"--max-running", kGroupEngineLimits, &engine.max_running, 1, 1 << 20,
@@ -219,7 +219,7 @@ void AddComputeFlags(CLI::App* app, Options* options, RawOptions* raw) {
       ->capture_default_str();
   app->add_option("--state-slots", raw->state_slots,
                   "Slots for states per model, working copies of running turns included; at "
-                  "least 2. auto: as many as fit --state-bytes")
+                  "least 2. auto: as many as fit --state-bytes, at most 1024")
       ->group(kGroupEngineLimits)
       ->type_name("N|auto")
       ->capture_default_str();
@@ -482,6 +482,12 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
     std::ostringstream err;
     result.exit_code = app.exit(success, out, err);
     result.output = out.str();
+    return result;
+  } catch (const CLI::ConfigError& error) {
+    result.exit_code = 2;
+    result.error = absl::StrCat("ssmd: --config: ", error.what(),
+                                ": a line is `name = value` with the name of a flag, dashes and "
+                                "not underscores in it, and there are no sections\n");
     return result;
   } catch (const CLI::ParseError& error) {
     result.exit_code = 2;

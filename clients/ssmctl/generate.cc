@@ -202,8 +202,10 @@ void AddGenerateCommand(CLI::App& app, Context& context) {
   command->add_option("--tokens", options->tokens, "The prompt as token ids: 1,2,3")
       ->excludes(prompt);
   command->add_option("-s,--session", options->session, "Continue this session, and commit to it");
-  command->add_option("--expected-revision", options->expected_revision,
-                      "Refuse unless the session is at this revision");
+  command
+      ->add_option("--expected-revision", options->expected_revision,
+                   "Refuse unless the session is at this revision")
+      ->check(Unsigned64());
   command->add_flag("--parse-special", options->parse_special,
                     "Recognise special tokens written out in the prompt");
   options->generation.AddTo(command);

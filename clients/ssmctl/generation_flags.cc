@@ -31,6 +31,15 @@ std::optional<std::string> ApplyBias(const std::vector<std::string>& entries,
 
 }  // namespace
 
+CLI::Validator Unsigned64() {
+  const auto check = [](const std::string& text) -> std::string {
+    uint64_t value = 0;
+    if (ParseWhole(text, &value)) return "";
+    return "'" + text + "' is not a whole number in [0, 18446744073709551615]";
+  };
+  return CLI::Validator(check, "UINT64");
+}
+
 void GenerationFlags::AddTo(CLI::App* command) {
   command->add_option("-m,--model", model, "Name of the model; not needed where one is served");
   command->add_option("--max-tokens", max_tokens, "Most tokens to sample [256]");
@@ -50,7 +59,9 @@ void GenerationFlags::AddTo(CLI::App* command) {
   AddRepeatable(command, "--logit-bias", logit_bias,
                 "ID=VALUE, added to a token's logit; repeatable")
       ->group(sampling);
-  add("--seed", seed, "The same seed draws the same tokens [random, reported]");
+  command->add_option("--seed", seed, "The same seed draws the same tokens [random, reported]")
+      ->check(Unsigned64())
+      ->group(sampling);
 
   const std::string stopping = "Stopping";
   AddRepeatable(command, "--stop", stop, "Stop before this text; repeatable")->group(stopping);

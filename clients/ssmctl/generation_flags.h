@@ -44,6 +44,9 @@ CLI::Option* AddRepeatable(CLI::App* command, const std::string& name, std::vect
   return command->add_option(name, values, help)->allow_extra_args(false);
 }
 
+// For flags of 64 bits, which the parser would wrap or clamp: nothing but a number that fits.
+CLI::Validator Unsigned64();
+
 }  // namespace ssmd::ctl
 
 #endif  // SSMD_CLIENTS_SSMCTL_GENERATION_FLAGS_H_

@@ -1,7 +1,9 @@
 // ssmctl: the command line of an ssmd daemon. Wiring only: flags, commands, exit status.
 #include <CLI/CLI.hpp>
-#include <iostream>
+#include <cstdio>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "clients/ssmctl/commands.h"
 
@@ -69,6 +71,16 @@ bool AsksForJson(int argc, char** argv) {
   return false;
 }
 
+// What is wrong with the command line. A command that there is not comes out of the parser as one
+// that is missing.
+std::string Complaint(const CLI::App& app, const CLI::ParseError& error) {
+  const std::vector<std::string> unknown = app.remaining();
+  if (app.get_subcommands().empty() && !unknown.empty() && unknown.front().rfind('-', 0) != 0) {
+    return "there is no command '" + unknown.front() + "'";
+  }
+  return error.what();
+}
+
 int Main(int argc, char** argv) {
   Context context;
   context.connect.server = kDefaultServer;
@@ -87,8 +99,15 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help and --version
     context.json = AsksForJson(argc, argv);
-    return context.FailUsage(std::string(error.what()) +
+    return context.FailUsage(Complaint(app, error) +
                              (context.json ? "" : "\nRun with --help for more."));
+  }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    client::Error lost;
+    lost.code = grpc::StatusCode::DATA_LOSS;
+    lost.message = "standard output did not take all of the result";
+    const int failed = context.Fail(lost);
+    if (context.exit_code == kOk) return failed;
   }
   return context.exit_code;
 }

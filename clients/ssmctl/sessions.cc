@@ -4,6 +4,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "clients/ssmctl/commands.h"
+#include "clients/ssmctl/generation_flags.h"
 #include "clients/ssmctl/text.h"
 
 namespace ssmd::ctl {
@@ -173,8 +174,10 @@ void AddSessionsCommand(CLI::App& app, Context& context) {
   get->add_option("ID", options->id, "The session")->required();
   CLI::App* remove = add("delete", "Free one; a turn in progress is cancelled", Delete);
   remove->add_option("ID", options->id, "The session")->required();
-  remove->add_option("--expected-revision", options->expected_revision,
-                     "Refuse unless it is at this revision");
+  remove
+      ->add_option("--expected-revision", options->expected_revision,
+                   "Refuse unless it is at this revision")
+      ->check(Unsigned64());
 }
 
 }  // namespace ssmd::ctl

@@ -173,6 +173,10 @@ absl::StatusOr<Tenants::Table> Tenants::ReadTable() const {
     return absl::Status(table.status().code(),
                         absl::StrCat("token file ", path_, ", ", table.status().message()));
   }
+  // A file that is being rewritten passes through this state, and would lock everyone out.
+  if (table->empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("token file ", path_, " holds no tokens"));
+  }
   return table;
 }
 

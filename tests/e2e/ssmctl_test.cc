@@ -68,6 +68,27 @@ TEST_F(SsmctlTest, GenerateStreamsTextToStandardOutput) {
   EXPECT_THAT(run.errors, IsEmpty());
 }
 
+TEST_F(SsmctlTest, FailsWhenItsOutputIsNotTaken) {
+  const Finished run = RunProgram({"/bin/sh", "-c", "exec \"$0\" \"$@\" >/dev/full", SsmctlBinary(),
+                                   "--server", daemon_->grpc(), "models"});
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.errors, HasSubstr("standard output did not take all"));
+}
+
+TEST_F(SsmctlTest, RefusesACommandLineThatMakesNoSense) {
+  const std::vector<std::pair<std::vector<std::string>, const char*>> lines = {
+      {{"genrate", "--prompt", "x"}, "no command 'genrate'"},
+      {{"generate", "--prompt", "x", "--seed", "-1"}, "'-1' is not a whole number"},
+      {{"generate", "--prompt", "x", "--seed", "18446744073709551616"}, "is not a whole number"},
+      {{"generate", "--prompt", "x", "--expected-revision", "-1"}, "is not a whole number"},
+  };
+  for (const auto& [line, complaint] : lines) {
+    const Finished run = Run(line);
+    EXPECT_EQ(run.status, 2) << complaint;
+    EXPECT_THAT(run.errors, HasSubstr(complaint));
+  }
+}
+
 TEST_F(SsmctlTest, GenerateGivesTheContractsObject) {
   const rapidjson::Document result =
       Json({"generate", "--prompt", "Once upon a time", "--json", "--max-tokens", "7", "--seed",

@@ -82,6 +82,8 @@ Finished RunDaemon(const std::vector<std::string>& arguments) {
   return RunProgram(all);
 }
 
+std::string SsmctlBinary() { return SSMCTL_BINARY; }
+
 Finished RunSsmctl(const std::string& server, const std::vector<std::string>& arguments,
                    const Process::Options& options) {
   std::vector<std::string> all = {SSMCTL_BINARY, "--server", server};

@@ -55,6 +55,7 @@ class Daemon {
 // Runs ssmd to its end: for command lines and models that it must refuse.
 Finished RunDaemon(const std::vector<std::string>& arguments);
 
+std::string SsmctlBinary();
 // Runs ssmctl against `server`.
 Finished RunSsmctl(const std::string& server, const std::vector<std::string>& arguments,
                    const Process::Options& options = {});

@@ -158,7 +158,10 @@ TEST_F(TenantsTest, AFileThatIsNotThereOrBrokenOrTooLargeDoesNotStart) {
               HasSubstr("cannot read the token file"));
   Write("broken\n");
   EXPECT_FALSE(Tenants::Open(path_).ok());
-  Write(std::string(kTokenFileBytesMax, '#'));
+  Write("# nobody\n");
+  EXPECT_THAT(std::string(Tenants::Open(path_).status().message()), HasSubstr("holds no tokens"));
+  const std::string token = "token-one ann\n";
+  Write(token + std::string(kTokenFileBytesMax - token.size(), '#'));
   EXPECT_TRUE(Tenants::Open(path_).ok());
   Write(std::string(kTokenFileBytesMax + 1, '#'));
   EXPECT_THAT(std::string(Tenants::Open(path_).status().message()), HasSubstr("larger than"));
