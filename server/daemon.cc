@@ -1,6 +1,7 @@
 // See daemon.h.
 #include "server/daemon.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -12,6 +13,8 @@ namespace {
 
 // After the last turn ended: for its last bytes, and for calls that are answered at once.
 constexpr std::chrono::milliseconds kFarewell(500);
+// What a reader that was too slow gets at least to learn it.
+constexpr std::chrono::seconds kWakeUp(5);
 
 std::string Reachable(ListenAddress listen, uint16_t port) {
   listen.port = port;
@@ -92,7 +95,8 @@ void Daemon::Tick() {
     log_->Write(LogLevel::kInfo, "token_file_reloaded", {});
   }
   // Later than the engine ends the turn, so that a reader that wakes up in between learns why.
-  const Duration patience = options_.server.slow_reader_timeout * 3 / 2;
+  const Duration timeout = options_.server.slow_reader_timeout;
+  const Duration patience = timeout + std::max<Duration>(timeout / 2, kWakeUp);
   const int stuck = watch_.CancelStuck(std::chrono::steady_clock::now() - patience);
   if (stuck > 0) {
     log_->Write(LogLevel::kWarn, "stuck_readers_cut_off", {{"calls", int64_t{stuck}}});
