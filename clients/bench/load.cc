@@ -3,7 +3,6 @@
 #include <atomic>
 #include <optional>
 #include <thread>
-#include <utility>
 
 namespace ssmd::bench {
 namespace {
@@ -93,7 +92,7 @@ void Append(std::vector<T>* to, const std::vector<T>& from) {
 
 }  // namespace
 
-void LoadReport::Merge(LoadReport other) {
+void LoadReport::Merge(const LoadReport& other) {
   succeeded += other.succeeded;
   for (const auto& [code, count] : other.errors) errors[code] += count;
   prompt_tokens += other.prompt_tokens;
@@ -108,6 +107,7 @@ LoadReport RunLoad(client::Client* client, const LoadOptions& options) {
   Schedule schedule(options, start);
   std::vector<LoadReport> reports(static_cast<size_t>(options.streams));
   std::vector<std::thread> threads;
+  threads.reserve(reports.size());
   for (LoadReport& report : reports) {
     threads.emplace_back([&, client] {
       while (const auto ticket = schedule.Next()) RunOne(client, options, *ticket, &report);
@@ -116,7 +116,7 @@ LoadReport RunLoad(client::Client* client, const LoadOptions& options) {
   for (std::thread& thread : threads) thread.join();
 
   LoadReport total;
-  for (LoadReport& report : reports) total.Merge(std::move(report));
+  for (const LoadReport& report : reports) total.Merge(report);
   total.seconds = std::chrono::duration<double>(SteadyClock::now() - start).count();
   return total;
 }

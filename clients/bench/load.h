@@ -36,7 +36,7 @@ struct LoadReport {
   std::vector<double> inter_token_ms;  // between the messages that brought tokens, by token
   std::vector<double> total_ms;
 
-  void Merge(LoadReport other);
+  void Merge(const LoadReport& other);
 };
 
 LoadReport RunLoad(client::Client* client, const LoadOptions& options);

@@ -269,7 +269,7 @@ TEST_F(BadRequestTest, Scores) {
     StatusCode code;
     const char* message;
   };
-  const auto ids = [](std::vector<int32_t> values) {
+  const auto ids = [](const std::vector<int32_t>& values) {
     return [values](v1::ScoreRequest& r) {
       r.mutable_token_ids()->mutable_ids()->Assign(values.begin(), values.end());
     };

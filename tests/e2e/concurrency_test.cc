@@ -47,6 +47,7 @@ Answers RunSolo(client::Client& client) {
 Answers RunTogether(client::Client& client) {
   Answers answers(kStreams);
   std::vector<std::thread> threads;
+  threads.reserve(kStreams);
   for (int i = 0; i < kStreams; ++i) {
     threads.emplace_back([&, i] {
       const Turn turn = RunTurn(client, RequestOf(i));

@@ -13,8 +13,6 @@
 namespace ssmd::test {
 namespace {
 
-using ::testing::HasSubstr;
-
 // More than anyone waits for.
 constexpr int kEndless = 60000;
 
@@ -208,6 +206,7 @@ TEST_F(EarlyEndTest, TerminatingUnderLoadLosesNoAcceptedStream) {
   constexpr int kStreams = 16;
   std::vector<Turn> turns(kStreams);
   std::vector<std::thread> threads;
+  threads.reserve(kStreams);
   for (Turn& turn : turns) {
     threads.emplace_back([&] { turn = RunTurn(*client_, GreedyRequest("Once", 400)); });
   }

@@ -236,6 +236,7 @@ TEST_F(SessionTest, ChoicesOfASessionBecomeSessionsOfTheirOwn) {
 TEST_F(SessionTest, ListsInPagesOrderedById) {
   Start();
   std::vector<std::string> ids;
+  ids.reserve(7);
   for (int i = 0; i < 7; ++i) ids.push_back(Create());
   std::sort(ids.begin(), ids.end());
   std::vector<std::string> listed;

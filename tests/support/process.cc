@@ -5,12 +5,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <string_view>
 
+#include "absl/strings/str_cat.h"
 #include "tests/support/eventually.h"
 
 namespace ssmd::test {
@@ -21,13 +24,13 @@ std::vector<std::string> Environment(
     const std::vector<std::pair<std::string, std::string>>& added) {
   std::vector<std::string> result;
   for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string text = *entry;
-    bool replaced = false;
-    for (const auto& [name, value] : added)
-      replaced |= text.compare(0, name.size() + 1, name + "=") == 0;
-    if (!replaced) result.push_back(text);
+    const std::string_view text = *entry;
+    const std::string_view name = text.substr(0, text.find('='));
+    const bool replaced = std::any_of(added.begin(), added.end(),
+                                      [&](const auto& variable) { return variable.first == name; });
+    if (!replaced) result.emplace_back(text);
   }
-  for (const auto& [name, value] : added) result.push_back(name + "=" + value);
+  for (const auto& [name, value] : added) result.push_back(absl::StrCat(name, "=", value));
   return result;
 }
 

@@ -66,6 +66,7 @@ void RunRequests(client::Client& client, int count) {
   constexpr int kClients = 8;
   std::atomic<int> next = 0;
   std::vector<std::thread> threads;
+  threads.reserve(kClients);
   for (int i = 0; i < kClients; ++i) {
     threads.emplace_back([&] {
       for (int number; (number = next.fetch_add(1)) < count;) RunMixed(client, number);
