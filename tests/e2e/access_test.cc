@@ -37,7 +37,7 @@ class AccessTest : public ::testing::Test {
 };
 
 TEST_F(AccessTest, WithoutAKnownTokenNothingIsServed) {
-  Start();
+  ASSERT_NO_FATAL_FAILURE(Start());
   for (const auto& client : {daemon_->Connect(), As("mallory-token-9"), As("alice-token-000"),
                              As("alice-token-00011")}) {
     EXPECT_EQ(client->ListModels().error().code, StatusCode::UNAUTHENTICATED);
@@ -50,7 +50,7 @@ TEST_F(AccessTest, WithoutAKnownTokenNothingIsServed) {
 }
 
 TEST_F(AccessTest, AForeignSessionLooksAbsent) {
-  Start();
+  ASSERT_NO_FATAL_FAILURE(Start());
   const auto alice = As("alice-token-0001");
   const auto bob = As("bob-token-00002");
   const auto session = alice->CreateSession("");
@@ -81,7 +81,7 @@ TEST_F(AccessTest, AForeignSessionLooksAbsent) {
 }
 
 TEST_F(AccessTest, OnlyAdministratorsLookInside) {
-  Start();
+  ASSERT_NO_FATAL_FAILURE(Start());
   const auto stats = As("alice-token-0001")->GetStats();
   ASSERT_FALSE(stats.ok());
   EXPECT_EQ(stats.error().code, StatusCode::PERMISSION_DENIED);
@@ -91,7 +91,7 @@ TEST_F(AccessTest, OnlyAdministratorsLookInside) {
 }
 
 TEST_F(AccessTest, ChangedTokensTakeEffectWithoutARestart) {
-  Start();
+  ASSERT_NO_FATAL_FAILURE(Start());
   EXPECT_FALSE(As("carol-token-0004")->ListModels().ok());
   dir_.Write("tokens", "carol-token-0004 carol\n");
   EXPECT_TRUE(Eventually([&] { return As("carol-token-0004")->ListModels().ok(); }));
@@ -103,7 +103,7 @@ TEST_F(AccessTest, ChangedTokensTakeEffectWithoutARestart) {
 }
 
 TEST_F(AccessTest, TokensAreNotLogged) {
-  Start();
+  ASSERT_NO_FATAL_FAILURE(Start());
   ASSERT_TRUE(As("alice-token-0001")->ListModels().ok());
   ASSERT_FALSE(As("mallory-token-9")->ListModels().ok());
   ASSERT_EQ(daemon_->Stop(), std::optional<int>(0));
@@ -118,7 +118,7 @@ TEST_F(AccessTest, WithoutATokenFileAnyTokenIsIgnored) {
 }
 
 TEST_F(AccessTest, SsmctlSaysHowToGiveAToken) {
-  Start();
+  ASSERT_NO_FATAL_FAILURE(Start());
   const Finished refused = RunSsmctl(daemon_->grpc(), {"models"});
   EXPECT_EQ(refused.status, 1);
   EXPECT_THAT(refused.errors, HasSubstr("SSMD_TOKEN"));

@@ -45,7 +45,7 @@ class EarlyEndTest : public ::testing::Test {
 };
 
 TEST_F(EarlyEndTest, ACancelledCallFreesItsSlot) {
-  Start({});
+  ASSERT_NO_FATAL_FAILURE(Start({}));
   std::stop_source cancel;
   int deltas = 0;
   client::CallOptions options;
@@ -61,7 +61,7 @@ TEST_F(EarlyEndTest, ACancelledCallFreesItsSlot) {
 }
 
 TEST_F(EarlyEndTest, AnExpiredDeadlineFreesItsSlot) {
-  Start({});
+  ASSERT_NO_FATAL_FAILURE(Start({}));
   const Turn turn = RunTurn(*client_, GreedyRequest("Once", kEndless),
                             {.timeout = std::chrono::milliseconds(400), .cancel = {}});
   EXPECT_EQ(turn.code(), grpc::StatusCode::DEADLINE_EXCEEDED);
@@ -74,7 +74,7 @@ TEST_F(EarlyEndTest, AnExpiredDeadlineFreesItsSlot) {
 }
 
 TEST_F(EarlyEndTest, AKilledClientFreesItsSlot) {
-  Start({});
+  ASSERT_NO_FATAL_FAILURE(Start({}));
   const auto process = StartSsmctl(daemon_->grpc(), {"generate", "--prompt", "Once", "--ignore-eos",
                                                      "--max-tokens", std::to_string(kEndless)});
   ASSERT_TRUE(Eventually([&] { return process->output().size() > 20; })) << process->errors();
@@ -84,7 +84,7 @@ TEST_F(EarlyEndTest, AKilledClientFreesItsSlot) {
 }
 
 TEST_F(EarlyEndTest, ACancelledTurnLeavesItsSessionAsItWas) {
-  Start({});
+  ASSERT_NO_FATAL_FAILURE(Start({}));
   const auto created = client_->CreateSession("");
   ASSERT_TRUE(created.ok());
   v1::GenerateRequest first = GreedyRequest("Once upon a time", 10);
@@ -119,7 +119,7 @@ TEST_F(EarlyEndTest, ACancelledTurnLeavesItsSessionAsItWas) {
 }
 
 TEST_F(EarlyEndTest, DeletingASessionEndsItsTurn) {
-  Start({});
+  ASSERT_NO_FATAL_FAILURE(Start({}));
   const auto created = client_->CreateSession("");
   ASSERT_TRUE(created.ok());
   v1::GenerateRequest endless = GreedyRequest("Then", kEndless);
@@ -133,7 +133,7 @@ TEST_F(EarlyEndTest, DeletingASessionEndsItsTurn) {
 }
 
 TEST_F(EarlyEndTest, ACancelledCallThatStillWaitsLeavesTheQueue) {
-  Start({"--state-slots", "2"});
+  ASSERT_NO_FATAL_FAILURE(Start({"--state-slots", "2"}));
   client::Generation one = client_->Generate(GreedyRequest("One", kEndless), {});
   client::Generation two = client_->Generate(GreedyRequest("Two", kEndless), {});
   ASSERT_TRUE(one.Next() && two.Next());
@@ -145,7 +145,7 @@ TEST_F(EarlyEndTest, ACancelledCallThatStillWaitsLeavesTheQueue) {
 }
 
 TEST_F(EarlyEndTest, AFullQueueIsRefusedAtOnceWithADelay) {
-  Start({"--state-slots", "2", "--max-waiting", "1"});
+  ASSERT_NO_FATAL_FAILURE(Start({"--state-slots", "2", "--max-waiting", "1"}));
   // One after the other: until its first step a turn counts among those that wait.
   client::Generation one = client_->Generate(GreedyRequest("One", kEndless), {});
   ASSERT_TRUE(Eventually([&] { return StatsOf(*client_).running() == 1; }));
@@ -176,7 +176,7 @@ class StoppedReader {
 };
 
 TEST_F(EarlyEndTest, AReaderThatStopsReadingIsPausedAndDoesNotHoldUpOthers) {
-  Start({"--slow-reader-timeout", "600"});
+  ASSERT_NO_FATAL_FAILURE(Start({"--slow-reader-timeout", "600"}));
   const std::vector<int32_t> alone = RunTurn(*client_, GreedyRequest("Lily", 300)).only().ids;
   StoppedReader reader(*daemon_);
   ASSERT_TRUE(
@@ -191,7 +191,7 @@ TEST_F(EarlyEndTest, AReaderThatStopsReadingIsPausedAndDoesNotHoldUpOthers) {
 }
 
 TEST_F(EarlyEndTest, AReaderThatStaysAwayIsEnded) {
-  Start({"--slow-reader-timeout", "0.5"});
+  ASSERT_NO_FATAL_FAILURE(Start({"--slow-reader-timeout", "0.5"}));
   StoppedReader reader(*daemon_);
   ASSERT_TRUE(Eventually([&] { return StatsOf(*client_).early_ends_size() == 1; },
                          std::chrono::seconds(120)));
@@ -202,7 +202,7 @@ TEST_F(EarlyEndTest, AReaderThatStaysAwayIsEnded) {
 }
 
 TEST_F(EarlyEndTest, TerminatingUnderLoadLosesNoAcceptedStream) {
-  Start({"--drain-timeout", "60"});
+  ASSERT_NO_FATAL_FAILURE(Start({"--drain-timeout", "60"}));
   constexpr int kStreams = 16;
   std::vector<Turn> turns(kStreams);
   std::vector<std::thread> threads;
@@ -226,7 +226,7 @@ TEST_F(EarlyEndTest, TerminatingUnderLoadLosesNoAcceptedStream) {
 }
 
 TEST_F(EarlyEndTest, WhatDoesNotFitTheDrainTimeIsEndedAndTheExitIsClean) {
-  Start({"--drain-timeout", "0.3"});
+  ASSERT_NO_FATAL_FAILURE(Start({"--drain-timeout", "0.3"}));
   client::Generation endless = client_->Generate(GreedyRequest("Once", kEndless), {});
   ASSERT_TRUE(endless.Next().has_value());
   daemon_->process().Signal(SIGTERM);
@@ -238,7 +238,7 @@ TEST_F(EarlyEndTest, WhatDoesNotFitTheDrainTimeIsEndedAndTheExitIsClean) {
 }
 
 TEST_F(EarlyEndTest, DrainRefusesNewTurnsAndKeepsTheProcess) {
-  Start({});
+  ASSERT_NO_FATAL_FAILURE(Start({}));
   client::Generation running = client_->Generate(GreedyRequest("Once", 2000), {});
   ASSERT_TRUE(running.Next().has_value());
   const auto remaining = client_->Drain();

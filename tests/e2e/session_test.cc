@@ -54,7 +54,7 @@ class SessionTest : public ::testing::Test {
 };
 
 TEST_F(SessionTest, TenTurnsGiveWhatOneRequestWithAllTheTokensGives) {
-  Start();
+  ASSERT_NO_FATAL_FAILURE(Start());
   const std::string id = Create();
   std::vector<int32_t> history;
   for (int i = 0; i < 10; ++i) {
@@ -95,7 +95,7 @@ TEST_F(SessionTest, TenTurnsGiveWhatOneRequestWithAllTheTokensGives) {
 }
 
 TEST_F(SessionTest, ANewSessionIsEmptyAndADeletedOneGone) {
-  Start();
+  ASSERT_NO_FATAL_FAILURE(Start());
   const std::string id = Create();
   EXPECT_THAT(id, MatchesRegex("[0-9a-f]{32}"));
   const v1::Session session = Get(id);
@@ -120,7 +120,7 @@ TEST_F(SessionTest, ANewSessionIsEmptyAndADeletedOneGone) {
 }
 
 TEST_F(SessionTest, ATurnCanGoOnWithoutAPromptButNotFromNothing) {
-  Start();
+  ASSERT_NO_FATAL_FAILURE(Start());
   const std::string id = Create();
   v1::GenerateRequest request = GreedyRequest("", 5);
   request.clear_prompt();
@@ -137,7 +137,7 @@ TEST_F(SessionTest, ATurnCanGoOnWithoutAPromptButNotFromNothing) {
 }
 
 TEST_F(SessionTest, AStopTokenLeavesNothingPending) {
-  Start();
+  ASSERT_NO_FATAL_FAILURE(Start());
   const std::string id = Create();
   const Turn probe = RunTurn(*client_, GreedyRequest("Once upon a time", 8));
   v1::GenerateRequest request = GreedyRequest("Once upon a time", 8);
@@ -154,7 +154,7 @@ TEST_F(SessionTest, AStopTokenLeavesNothingPending) {
 }
 
 TEST_F(SessionTest, AStopStringTrimsHistoryToWhatWasShown) {
-  Start();
+  ASSERT_NO_FATAL_FAILURE(Start());
   const std::string text = RunTurn(*client_, GreedyRequest("Once upon a time", 40)).only().text;
   const std::string stop = text.substr(text.size() / 2, 7);
   const std::string shown = text.substr(0, text.find(stop));
@@ -182,7 +182,7 @@ TEST_F(SessionTest, AStopStringTrimsHistoryToWhatWasShown) {
 }
 
 TEST_F(SessionTest, AnUnexpectedRevisionIsAborted) {
-  Start();
+  ASSERT_NO_FATAL_FAILURE(Start());
   const std::string id = Create();
   ASSERT_FALSE(Say(id, "One", 3).error);
   v1::GenerateRequest request = GreedyRequest(" two", 3);
@@ -200,7 +200,7 @@ TEST_F(SessionTest, AnUnexpectedRevisionIsAborted) {
 }
 
 TEST_F(SessionTest, OneTurnAtATime) {
-  Start();
+  ASSERT_NO_FATAL_FAILURE(Start());
   const std::string id = Create();
   v1::GenerateRequest endless = GreedyRequest("Once", 60000);
   endless.set_session_id(id);
@@ -214,7 +214,7 @@ TEST_F(SessionTest, OneTurnAtATime) {
 }
 
 TEST_F(SessionTest, ChoicesOfASessionBecomeSessionsOfTheirOwn) {
-  Start();
+  ASSERT_NO_FATAL_FAILURE(Start());
   const std::string id = Create();
   ASSERT_FALSE(Say(id, "Once upon a time", 6).error);
   v1::GenerateRequest request = SeededRequest(" the cat", 12, 3);
@@ -234,7 +234,7 @@ TEST_F(SessionTest, ChoicesOfASessionBecomeSessionsOfTheirOwn) {
 }
 
 TEST_F(SessionTest, ListsInPagesOrderedById) {
-  Start();
+  ASSERT_NO_FATAL_FAILURE(Start());
   std::vector<std::string> ids;
   ids.reserve(7);
   for (int i = 0; i < 7; ++i) ids.push_back(Create());
@@ -256,7 +256,7 @@ TEST_F(SessionTest, ListsInPagesOrderedById) {
 }
 
 TEST_F(SessionTest, SessionsLeaveASlotForTurnsAndAreNamedWhenTheyHoldTheRest) {
-  Start({"--state-slots", "3"});
+  ASSERT_NO_FATAL_FAILURE(Start({"--state-slots", "3"}));
   const std::string one = Create();
   const std::string two = Create();
   const std::string three = Create();
@@ -274,7 +274,7 @@ TEST_F(SessionTest, SessionsLeaveASlotForTurnsAndAreNamedWhenTheyHoldTheRest) {
 }
 
 TEST_F(SessionTest, TooManySessionsAreRefused) {
-  Start({"--max-sessions", "3"});
+  ASSERT_NO_FATAL_FAILURE(Start({"--max-sessions", "3"}));
   for (int i = 0; i < 3; ++i) ASSERT_THAT(Create(), Not(IsEmpty()));
   const auto fourth = client_->CreateSession("");
   ASSERT_FALSE(fourth.ok());
@@ -283,7 +283,7 @@ TEST_F(SessionTest, TooManySessionsAreRefused) {
 }
 
 TEST_F(SessionTest, AHistoryThatWouldGrowTooLongIsRefused) {
-  Start({"--max-history-tokens", "40"});
+  ASSERT_NO_FATAL_FAILURE(Start({"--max-history-tokens", "40"}));
   const std::string id = Create();
   ASSERT_FALSE(Say(id, "Once", 20).error);
   const Turn refused = Say(id, " and", 30);
@@ -293,7 +293,7 @@ TEST_F(SessionTest, AHistoryThatWouldGrowTooLongIsRefused) {
 }
 
 TEST_F(SessionTest, ChatMessagesAreRenderedAndStopAtTheNextUser) {
-  Start();
+  ASSERT_NO_FATAL_FAILURE(Start());
   const std::string id = Create();
   v1::GenerateRequest request = GreedyRequest("", 30);
   request.set_session_id(id);
