@@ -7,13 +7,13 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # To run a built ssmd and ssmctl.
 runtime_packages=(
   libabsl20220623 libfmt9 libgrpc++1.51 libpcre2-8-0 libprometheus-cpp-core1.0 libprotobuf32
-  libspdlog1.10 libssl3 libutf8proc2
+  libspdlog1.10 libssl3 libutf8proc2 libxxhash0
 )
 # To build them and their tests.
 build_packages=(
   ccache cmake g++ git libabsl-dev libbenchmark-dev libboost-dev libcli11-dev libfmt-dev libgmock-dev
   libgrpc++-dev libgtest-dev libpcre2-dev libprotobuf-dev libspdlog-dev libssl-dev libutf8proc-dev
-  ninja-build openssl pkg-config prometheus-cpp-dev protobuf-compiler protobuf-compiler-grpc
+  libxxhash-dev ninja-build openssl pkg-config prometheus-cpp-dev protobuf-compiler protobuf-compiler-grpc
   rapidjson-dev
 )
 # For the checks of `tests/run.sh --all`: fuzzers, thread-safety analysis, format, lint.
