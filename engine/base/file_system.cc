@@ -1,0 +1,187 @@
+#include "engine/base/file_system.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "engine/base/descriptor.h"
+#include "engine/base/status_macros.h"
+
+namespace ssmd {
+namespace {
+
+constexpr mode_t kFileMode = 0600;
+constexpr mode_t kFolderMode = 0700;
+
+absl::Status Error(int error, absl::string_view what) {
+  const absl::Status status = absl::ErrnoToStatus(error, what);
+  if (status.code() != absl::StatusCode::kUnknown) return status;
+  return absl::InternalError(status.message());
+}
+
+// Calls `call` again while it is interrupted by a signal.
+template <typename Call>
+auto Uninterrupted(Call call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
+Descriptor OpenDescriptor(const std::string& path, int flags) {
+  return Descriptor(Uninterrupted(
+      [&] { return open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, kFileMode); }));
+}
+
+class PosixAppendFile final : public AppendFile {
+ public:
+  explicit PosixAppendFile(Descriptor file) : file_(std::move(file)) {}
+
+  absl::Status Append(std::string_view bytes) override {
+    while (!bytes.empty()) {
+      const ssize_t count =
+          Uninterrupted([&] { return write(file_.get(), bytes.data(), bytes.size()); });
+      if (count < 0) return Error(errno, "cannot be written");
+      bytes.remove_prefix(static_cast<size_t>(count));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Truncate(int64_t bytes) override {
+    if (Uninterrupted([&] { return ftruncate(file_.get(), bytes); }) == 0) return absl::OkStatus();
+    return Error(errno, "cannot be shortened");
+  }
+
+  absl::Status Sync() override {
+    if (Uninterrupted([&] { return fdatasync(file_.get()); }) == 0) return absl::OkStatus();
+    return Error(errno, "cannot be synced");
+  }
+
+ private:
+  Descriptor file_;  // in append mode
+};
+
+class PosixReadFile final : public ReadFile {
+ public:
+  PosixReadFile(Descriptor file, int64_t bytes) : file_(std::move(file)), bytes_(bytes) {}
+
+  int64_t bytes() const override { return bytes_; }
+
+  absl::Status ReadAt(int64_t offset, absl::Span<char> out) const override {
+    while (!out.empty()) {
+      const ssize_t count =
+          Uninterrupted([&] { return pread(file_.get(), out.data(), out.size(), offset); });
+      if (count < 0) return Error(errno, "cannot be read");
+      if (count == 0) return absl::DataLossError("was shortened while it was read");
+      out.remove_prefix(static_cast<size_t>(count));
+      offset += count;
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  Descriptor file_;
+  int64_t bytes_;
+};
+
+absl::StatusOr<std::unique_ptr<AppendFile>> OpenAppendFile(const std::string& path, int flags) {
+  Descriptor file = OpenDescriptor(path, O_WRONLY | O_APPEND | flags);
+  if (!file.valid()) return Error(errno, "cannot be opened for writing");
+  return std::make_unique<PosixAppendFile>(std::move(file));
+}
+
+FolderEntry Examine(int folder, const char* name) {
+  FolderEntry entry;
+  entry.name = name;
+  struct stat info = {};
+  // What cannot be examined is of no kind that anyone opens.
+  if (fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) != 0) return entry;
+  entry.bytes = info.st_size;
+  if (S_ISREG(info.st_mode)) entry.kind = FolderEntry::Kind::kFile;
+  if (S_ISDIR(info.st_mode)) entry.kind = FolderEntry::Kind::kFolder;
+  return entry;
+}
+
+std::string ParentOf(const std::string& path) {
+  const size_t last = path.find_last_not_of('/');
+  const size_t slash = last == std::string::npos ? 0 : path.find_last_of('/', last);
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<AppendFile>> PosixFileSystem::Create(const std::string& path) {
+  return OpenAppendFile(path, O_CREAT | O_EXCL);
+}
+
+absl::StatusOr<std::unique_ptr<AppendFile>> PosixFileSystem::OpenToAppend(const std::string& path) {
+  return OpenAppendFile(path, 0);
+}
+
+absl::StatusOr<std::unique_ptr<ReadFile>> PosixFileSystem::OpenToRead(const std::string& path) {
+  Descriptor file = OpenDescriptor(path, O_RDONLY);
+  if (!file.valid()) return Error(errno, "cannot be opened");
+  struct stat info = {};
+  if (fstat(file.get(), &info) != 0) return Error(errno, "cannot be examined");
+  if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError("is not a regular file");
+  return std::make_unique<PosixReadFile>(std::move(file), info.st_size);
+}
+
+absl::Status PosixFileSystem::Rename(const std::string& from, const std::string& to) {
+  if (rename(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
+  return Error(errno, "cannot be renamed");
+}
+
+absl::Status PosixFileSystem::Remove(const std::string& path) {
+  if (unlink(path.c_str()) == 0) return absl::OkStatus();
+  return Error(errno, "cannot be removed");
+}
+
+absl::Status PosixFileSystem::MakeDirectory(const std::string& path) {
+  if (mkdir(path.c_str(), kFolderMode) == 0) return SyncDirectory(ParentOf(path));
+  const int error = errno;
+  struct stat info = {};
+  if (error == EEXIST && stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
+    // A crash may have come between making it and syncing its name. A folder that others made may
+    // have a parent that we may not open, and then its name is their affair.
+    SyncDirectory(ParentOf(path)).IgnoreError();
+    return absl::OkStatus();
+  }
+  return Error(error, "cannot be made as a folder");
+}
+
+absl::Status PosixFileSystem::SyncDirectory(const std::string& path) {
+  const Descriptor folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid()) return Error(errno, "cannot be opened to be synced");
+  if (Uninterrupted([&] { return fsync(folder.get()); }) == 0) return absl::OkStatus();
+  return Error(errno, "cannot be synced");
+}
+
+absl::StatusOr<std::vector<FolderEntry>> PosixFileSystem::List(const std::string& path) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir(path.c_str()), closedir);
+  if (folder == nullptr) return Error(errno, "cannot be listed");
+  std::vector<FolderEntry> entries;
+  while (true) {
+    errno = 0;
+    const dirent* entry = readdir(folder.get());
+    if (entry == nullptr) break;
+    if (std::strcmp(entry->d_name, ".") == 0 || std::strcmp(entry->d_name, "..") == 0) continue;
+    entries.push_back(Examine(dirfd(folder.get()), entry->d_name));
+  }
+  if (errno != 0) return Error(errno, "cannot be listed");
+  return entries;
+}
+
+absl::Status Named(std::string_view name, const absl::Status& error) {
+  return absl::Status(error.code(), absl::StrCat(absl::string_view(name.data(), name.size()), ": ",
+                                                 error.message()));
+}
+
+}  // namespace ssmd
