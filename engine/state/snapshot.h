@@ -51,7 +51,7 @@ struct Snapshot {
 struct EncodedSnapshot {
   std::string front;
   StateBytes state;  // null: no state
-  size_t size() const { return front.size() + (state ? state->size() : 0); }
+  size_t size() const { return front.size() + (state ? state->bytes() : 0); }
 };
 
 EncodedSnapshot EncodeSnapshot(const Snapshot& snapshot);
