@@ -20,6 +20,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/base/file_system.h"
 
 namespace ssmd {
 
@@ -30,18 +31,21 @@ enum class Durability : uint8_t {
 };
 
 struct CommitLogOptions {
-  std::string directory;                     // made if absent; ours alone
+  std::string directory;                      // made if absent; ours alone
   int64_t segment_bytes = int64_t{64} << 20;  // a new segment past it
   int64_t record_bytes_max = int64_t{256} << 20;
-  int64_t queued_bytes_max = int64_t{64} << 20;  // of appends that wait; past it RESOURCE_EXHAUSTED
+  // Of appends that wait. Past it RESOURCE_EXHAUSTED, unless nothing else waits.
+  int64_t queued_bytes_max = int64_t{64} << 20;
+  FileSystem* files = nullptr;  // the machine's when null; must outlive the log
 };
 
 struct CommitLogFigures {
-  int64_t bytes = 0;        // of image and segments
+  int64_t bytes = 0;  // of image and segments
   int64_t image_bytes = 0;
-  int64_t records = 0;      // appended since the start
-  int64_t syncs = 0;
-  int64_t failures = 0;
+  int64_t torn_bytes = 0;  // cut off the end by Open: of writes that nobody was told of
+  int64_t records = 0;     // appended since the start
+  int64_t syncs = 0;       // of segments
+  int64_t failures = 0;    // of appends, segments and compactions
 };
 
 class CommitLog {
@@ -56,10 +60,11 @@ class CommitLog {
   virtual ~CommitLog() = default;
 
   // `done` is called once, on the log's thread. Records are in the log in the order of the calls.
+  // INVALID_ARGUMENT for a record that is empty or longer than record_bytes_max.
   // An error means that the record is not in the log and will not be after a crash: a write that
-  // fails is taken back (and the log goes on, for it may be that the disk is full for a while). When
-  // that fails too, or a sync does, nothing more can be promised: every later append fails with
-  // INTERNAL until a restart.
+  // fails is taken back (and the log goes on, for it may be that the disk is full for a while).
+  // When that fails too, or a sync does, nothing more can be promised: every later append fails
+  // with INTERNAL until a restart.
   virtual void Append(std::string record, Durability durability,
                       std::function<void(absl::Status)> done) = 0;
 

@@ -1,0 +1,83 @@
+// What the tests of the commit log share: opening it, appending to it and waiting.
+#ifndef SSMD_TESTS_UNIT_STATE_COMMIT_LOG_FIXTURE_H_
+#define SSMD_TESTS_UNIT_STATE_COMMIT_LOG_FIXTURE_H_
+
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/state/commit_log.h"
+
+namespace ssmd::testing {
+
+inline constexpr char kLogFolder[] = "/state/log";
+
+inline CommitLogOptions LogOptions(FileSystem* files, int64_t segment_bytes = 1 << 20) {
+  CommitLogOptions options;
+  options.directory = kLogFolder;
+  options.segment_bytes = segment_bytes;
+  options.files = files;
+  return options;
+}
+
+// `records` gets what is replayed.
+inline absl::StatusOr<std::unique_ptr<CommitLog>> OpenLog(const CommitLogOptions& options,
+                                                          std::vector<std::string>* records) {
+  records->clear();
+  return CommitLog::Open(options, [records](std::string_view record) {
+    records->emplace_back(record);
+    return absl::OkStatus();
+  });
+}
+
+inline std::future<absl::Status> StartAppend(CommitLog* log, std::string record,
+                                             Durability durability = Durability::kProcess) {
+  auto promise = std::make_shared<std::promise<absl::Status>>();
+  log->Append(std::move(record), durability,
+              [promise](absl::Status status) { promise->set_value(std::move(status)); });
+  return promise->get_future();
+}
+
+inline absl::Status AppendAndWait(CommitLog* log, std::string record,
+                                  Durability durability = Durability::kProcess) {
+  return StartAppend(log, std::move(record), durability).get();
+}
+
+// Keeps the log's thread from going on, so that what is appended meanwhile waits together.
+class BlockedLog {
+ public:
+  explicit BlockedLog(CommitLog* log, std::string record = "blocks") {
+    log->Append(std::move(record), Durability::kProcess, [this](const absl::Status&) {
+      blocked_.set_value();
+      go_on_.get_future().wait();
+      gone_.set_value();
+    });
+    blocked_.get_future().wait();
+  }
+  ~BlockedLog() { Release(); }
+  void Release() {
+    if (std::exchange(released_, true)) return;
+    go_on_.set_value();
+    gone_.get_future().wait();
+  }
+
+ private:
+  std::promise<void> blocked_;
+  std::promise<void> go_on_;
+  std::promise<void> gone_;
+  bool released_ = false;
+};
+
+// An image of these records.
+inline std::function<absl::StatusOr<std::string>()> ImageOf(std::vector<std::string> records) {
+  return [records = std::move(records), at = size_t{0}]() mutable -> absl::StatusOr<std::string> {
+    return at < records.size() ? records[at++] : "";
+  };
+}
+
+}  // namespace ssmd::testing
+
+#endif  // SSMD_TESTS_UNIT_STATE_COMMIT_LOG_FIXTURE_H_
