@@ -1,6 +1,6 @@
 // States of prompts and answers that stateless callers have sent, by their token ids: a radix tree
-// whose nodes hold states at exact positions (semantics 16). What a lookup returns depends on what is
-// held; what a request computes never does.
+// whose nodes hold states at exact positions (semantics 16). What a lookup returns depends on what
+// is held; what a request computes never does.
 //
 // Each tenant has a tree of its own. A budget of bytes (states and tokens) holds for all of them;
 // past it the states that save the least work per byte, given when they were last of use, go first.
@@ -9,7 +9,6 @@
 #define SSMD_ENGINE_STATE_PREFIX_TREE_H_
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,8 +34,8 @@ struct PrefixHit {
 };
 
 struct PrefixTreeOptions {
-  int64_t bytes_limit = 0;   // 0: holds nothing
-  int64_t grid_tokens = 512;  // states are wanted at its multiples
+  int64_t bytes_limit = 0;    // 0: holds nothing
+  int64_t grid_tokens = 512;  // >= 1; states are wanted at its multiples
 };
 
 struct PrefixFigures {
@@ -75,7 +74,6 @@ class PrefixTree {
   PrefixFigures figures() const;
 
  private:
-  struct Node;
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
