@@ -195,8 +195,8 @@ std::vector<ModelRunner::Served> ModelRunner::PlanStep() {
     for (Lane* lane : lanes) {
       if (lane->ready() == 0) continue;
       candidates.push_back({turn.get(), lane, 0, 0});
-      views.push_back(
-          {static_cast<int64_t>(lane->ready()), lane->decoding, lane->last_step, lane->order});
+      views.push_back({static_cast<int64_t>(lane->ready()), lane->decoding, lane->last_step,
+                       lane->order, /*tenant=*/0, /*limit=*/0});
     }
   }
   std::vector<Served> served;

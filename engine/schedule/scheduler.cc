@@ -26,32 +26,66 @@ int64_t Scheduler::ReserveForPrompts(int64_t decoding, int64_t prompt_tokens) {
   return given;
 }
 
-void Scheduler::ShareAmongPrompts(absl::Span<const LaneView> lanes, std::vector<size_t> prompts,
-                                  int64_t tokens, std::vector<int64_t>* shares) {
+void Scheduler::ShareAmongTenants(int64_t tokens, Tenants* tenants) {
+  std::vector<int64_t> needs;
+  for (const auto& [tenant, prompts] : *tenants) needs.push_back(prompts.feedable);
+  std::sort(needs.begin(), needs.end());
+  // Whoever needs less than an equal part leaves the rest of it to the others.
+  int64_t equal_part = 0;
+  int64_t unshared = tokens;
+  for (size_t i = 0; i < needs.size(); ++i) {
+    equal_part = unshared / static_cast<int64_t>(needs.size() - i);
+    if (needs[i] > equal_part) break;
+    unshared -= needs[i];
+  }
+  for (auto& [tenant, prompts] : *tenants) {
+    prompts.share = std::min(prompts.feedable, equal_part);
+    tokens -= prompts.share;
+  }
+  for (auto next = tenants->upper_bound(last_odd_tenant_); tokens > 0; ++next) {
+    if (next == tenants->end()) next = tenants->begin();
+    if (next->second.share == next->second.feedable) continue;
+    ++next->second.share;
+    --tokens;
+    last_odd_tenant_ = next->first;
+  }
+}
+
+void Scheduler::ShareAmongPrompts(absl::Span<const LaneView> lanes, int32_t tenant,
+                                  TenantPrompts prompts, std::vector<int64_t>* shares) {
   const auto give = [&](int64_t amount) {
-    for (const size_t lane : prompts) {
-      const int64_t share = std::min(amount, lanes[lane].ready - (*shares)[lane]);
+    for (const size_t lane : prompts.lanes) {
+      const int64_t share = std::min(amount, lanes[lane].feedable() - (*shares)[lane]);
       (*shares)[lane] += share;
       amount -= share;
     }
   };
-  const int64_t for_oldest = (tokens + (oldest_rounds_up_ ? 1 : 0)) / 2;
-  if (tokens % 2 == 1) oldest_rounds_up_ = !oldest_rounds_up_;
-  std::sort(prompts.begin(), prompts.end(),
+  int64_t for_oldest = prompts.share / 2;
+  if (prompts.share % 2 == 1 && odd_to_shortest_.erase(tenant) == 0) {
+    ++for_oldest;
+    odd_to_shortest_.insert(tenant);
+  }
+  std::sort(prompts.lanes.begin(), prompts.lanes.end(),
             [&](size_t a, size_t b) { return lanes[a].order < lanes[b].order; });
   give(for_oldest);
-  std::stable_sort(prompts.begin(), prompts.end(),
+  std::stable_sort(prompts.lanes.begin(), prompts.lanes.end(),
                    [&](size_t a, size_t b) { return lanes[a].ready < lanes[b].ready; });
-  give(tokens - for_oldest);
+  give(prompts.share - for_oldest);
 }
 
 std::vector<LaneShare> Scheduler::Plan(absl::Span<const LaneView> lanes) {
   std::vector<size_t> decoding;
-  std::vector<size_t> prompts;
+  Tenants prompting;
   int64_t prompt_tokens = 0;
   for (size_t i = 0; i < lanes.size(); ++i) {
-    (lanes[i].decoding ? decoding : prompts).push_back(i);
-    if (!lanes[i].decoding) prompt_tokens += lanes[i].ready;
+    if (lanes[i].decoding) {
+      decoding.push_back(i);
+      continue;
+    }
+    TenantPrompts& prompts = prompting[lanes[i].tenant];
+    prompts.lanes.push_back(i);
+    prompts.feedable += lanes[i].feedable();
+    prompt_tokens += lanes[i].feedable();
   }
   const int64_t for_prompts =
       ReserveForPrompts(static_cast<int64_t>(decoding.size()), prompt_tokens);
@@ -63,7 +97,12 @@ std::vector<LaneShare> Scheduler::Plan(absl::Span<const LaneView> lanes) {
   });
   const auto served = std::min(decoding.size(), static_cast<size_t>(budget_ - for_prompts));
   for (size_t i = 0; i < served; ++i) shares[decoding[i]] = 1;
-  ShareAmongPrompts(lanes, std::move(prompts), for_prompts, &shares);
+
+  std::erase_if(odd_to_shortest_, [&](int32_t tenant) { return prompting.count(tenant) == 0; });
+  ShareAmongTenants(for_prompts, &prompting);
+  for (auto& [tenant, prompts] : prompting) {
+    ShareAmongPrompts(lanes, tenant, std::move(prompts), &shares);
+  }
 
   std::vector<LaneShare> plan;
   for (size_t i = 0; i < shares.size(); ++i) {

@@ -3,19 +3,25 @@
 //
 // Promises, each of them a test:
 //  - A plan holds at most `token_budget` tokens, and exactly that many when so many are ready.
+//  - No lane is fed past its limit in one step.
 //  - Waiting turns start strictly in the order of the queue, each with all of its slots or none, so
 //    that a turn which needs many is not overtaken for ever by turns which need few.
 //  - Decoding lanes come first, one token each; where there are more of them than tokens, those
 //    served longest ago go first. Prompts that are ready keep a quarter of the budget meanwhile
 //    (in steps of whole tokens, so that with a budget of 1 they get every fourth step).
-//  - Of what prompts get, half goes to the oldest, so that everyone's end is bounded by the work
-//    before it, and half to the one with the least left, so that a short prompt never waits for the
-//    end of a long one.
+//  - What prompts get is shared equally by the tenants that have some, except that nobody gets more
+//    than they can use; tokens that do not divide go round.
+//  - Of what a tenant gets, half goes to its oldest prompt, so that everyone's end is bounded by
+//  the
+//    work before it, and half to the one with the least left, so that a short prompt never waits
+//    for the end of a long one.
 #ifndef SSMD_ENGINE_SCHEDULE_SCHEDULER_H_
 #define SSMD_ENGINE_SCHEDULE_SCHEDULER_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <set>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -24,10 +30,15 @@ namespace ssmd {
 
 // What the policy sees of a lane (lane.h) that has tokens to feed.
 struct LaneView {
-  int64_t ready = 0;       // tokens that could be fed now, >= 1
+  int64_t ready = 0;       // tokens that are there to be fed, >= 1
   bool decoding = false;   // its one token was just sampled
   uint64_t last_step = 0;  // the step that last served it; 0: none did
   uint64_t order = 0;      // unique; smaller came earlier
+  int32_t tenant = 0;      // any number; the same for lanes of one tenant
+  int64_t limit = 0;       // tokens up to where its state is wanted next; 0: nowhere
+
+  // What one step can feed.
+  int64_t feedable() const { return limit > 0 && limit < ready ? limit : ready; }
 };
 
 struct LaneShare {
@@ -44,13 +55,23 @@ class Scheduler {
   std::vector<LaneShare> Plan(absl::Span<const LaneView> lanes);
 
  private:
+  struct TenantPrompts {
+    std::vector<size_t> lanes;
+    int64_t feedable = 0;
+    int64_t share = 0;
+  };
+  using Tenants = std::map<int32_t, TenantPrompts>;
+
   int64_t ReserveForPrompts(int64_t decoding, int64_t prompt_tokens);
-  void ShareAmongPrompts(absl::Span<const LaneView> lanes, std::vector<size_t> prompts,
-                         int64_t tokens, std::vector<int64_t>* shares);
+  void ShareAmongTenants(int64_t tokens, Tenants* tenants);
+  void ShareAmongPrompts(absl::Span<const LaneView> lanes, int32_t tenant, TenantPrompts prompts,
+                         std::vector<int64_t>* shares);
 
   const int64_t budget_;
-  int64_t prompt_credit_ = 0;  // quarters of a token that prompts are owed
-  bool oldest_rounds_up_ = true;
+  int64_t prompt_credit_ = 0;     // quarters of a token that prompts are owed
+  int32_t last_odd_tenant_ = -1;  // that got a token which did not divide
+  // Tenants with prompts whose oldest got the odd token last time: now the shortest gets it.
+  std::set<int32_t> odd_to_shortest_;
 };
 
 // How many turns at the head of the queue start now; `slots_needed` in queue order.

@@ -28,7 +28,7 @@ struct PrefixNode {
 
   // The policy's notes.
   StateRef state;
-  bool evicted = false;     // a state was held here, and none is
+  bool was_held = false;    // a state is or was
   double clock = 0;         // the policy's, when the state was last of use
   double rank = 0;          // (rank, last_use): its place among the held states
   uint64_t last_use = 0;    // 0: holds none

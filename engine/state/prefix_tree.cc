@@ -107,7 +107,7 @@ PrefixHit PrefixTree::Impl::Lookup(const std::string& tenant, absl::Span<const i
     Rank(held, clock_, ++uses_);
   }
   if (hit.position < hit.common_tokens) {
-    const bool was_held = last->position == hit.common_tokens && last->evicted;
+    const bool was_held = last->position == hit.common_tokens && last->was_held;
     hit.miss = was_held ? PrefixMiss::kEvicted : PrefixMiss::kNoState;
   }
   ++counts_.queries;
@@ -153,7 +153,7 @@ void PrefixTree::Impl::Insert(const std::string& tenant, absl::Span<const int32_
   PrefixNode* node = shape_.Reach(tenant, tokens);
   if (node->state == nullptr) {
     node->state = std::move(state);
-    node->evicted = false;
+    node->was_held = true;
     state_bytes_ += StateBytes(*node);
     Rank(node, clock_, ++uses_);
   }
@@ -183,7 +183,6 @@ bool PrefixTree::Impl::EvictOne() {
     node->last_use = 0;
     state_bytes_ -= StateBytes(*node);
     node->state.reset();
-    node->evicted = true;
     ++counts_.evictions;
     File(node);
     return true;
@@ -196,8 +195,6 @@ void PrefixTree::Impl::File(PrefixNode* node) {
   const bool is_needed = node->state != nullptr || node->children.size() > 1;
   if (is_needed) {
     memories_.erase(std::exchange(node->remembered, 0));
-  } else if (!node->evicted) {
-    Forget(node);  // it was where paths parted, and one of them is gone
   } else if (node->remembered == 0) {
     node->remembered = ++remembered_;
     memories_.emplace(node->remembered, node);

@@ -20,8 +20,10 @@ std::vector<int64_t> Shares(Scheduler* scheduler, const std::vector<LaneView>& l
   return shares;
 }
 
-LaneView Prompt(int64_t ready, uint64_t order) { return {ready, false, 0, order}; }
-LaneView Decoding(uint64_t last_step, uint64_t order) { return {1, true, last_step, order}; }
+LaneView Prompt(int64_t ready, uint64_t order, int32_t tenant = 0, int64_t limit = 0) {
+  return {ready, false, 0, order, tenant, limit};
+}
+LaneView Decoding(uint64_t last_step, uint64_t order) { return {1, true, last_step, order, 0, 0}; }
 
 TEST(Scheduler, NothingToDoIsAnEmptyPlan) { EXPECT_THAT(Scheduler(8).Plan({}), IsEmpty()); }
 
@@ -67,6 +69,51 @@ TEST(Scheduler, WithABudgetOfOnePromptsGetEveryFourthStep) {
   EXPECT_EQ(prompt_steps, 10);
 }
 
+TEST(Scheduler, TenantsShareWhatPromptsGetWhateverTheirNumber) {
+  Scheduler scheduler(8);
+  EXPECT_THAT(
+      Shares(&scheduler, {Prompt(90, 1, 1), Prompt(80, 2, 1), Prompt(70, 3, 1), Prompt(99, 4, 2)}),
+      ElementsAre(2, 0, 2, 4));
+}
+
+TEST(Scheduler, ATenantLeavesToOthersWhatItCannotUse) {
+  Scheduler scheduler(12);
+  EXPECT_THAT(Shares(&scheduler, {Prompt(100, 1, 1), Prompt(2, 2, 2), Prompt(100, 3, 3)}),
+              ElementsAre(5, 2, 5));
+  EXPECT_THAT(Shares(&scheduler, {Prompt(100, 1, 1), Prompt(100, 2, 2, 1), Prompt(3, 3, 3)}),
+              ElementsAre(8, 1, 3));
+}
+
+TEST(Scheduler, TokensThatDoNotDivideGoRoundTheTenants) {
+  Scheduler scheduler(4);
+  std::vector<int64_t> total(3, 0);
+  for (int step = 0; step < 30; ++step) {
+    const auto shares =
+        Shares(&scheduler, {Prompt(999, 1, -7), Prompt(999, 2, 5), Prompt(999, 3, 1 << 30)});
+    EXPECT_THAT(shares, ::testing::UnorderedElementsAre(1, 1, 2));
+    for (size_t i = 0; i < 3; ++i) total[i] += shares[i];
+  }
+  EXPECT_THAT(total, ElementsAre(40, 40, 40));
+}
+
+TEST(Scheduler, EachTenantsOldestAndShortestTakeTurnsAtItsOddToken) {
+  Scheduler scheduler(2);
+  std::vector<int64_t> total(4, 0);
+  for (int step = 0; step < 10; ++step) {
+    const auto shares = Shares(
+        &scheduler, {Prompt(900, 1, 1), Prompt(800, 2, 1), Prompt(900, 3, 2), Prompt(800, 4, 2)});
+    for (size_t i = 0; i < 4; ++i) total[i] += shares[i];
+  }
+  EXPECT_THAT(total, ElementsAre(5, 5, 5, 5));
+}
+
+TEST(Scheduler, FeedsNoLanePastItsLimitInOneStep) {
+  Scheduler scheduler(8);
+  EXPECT_THAT(Shares(&scheduler, {Prompt(100, 1, 0, 3)}), ElementsAre(3));
+  EXPECT_THAT(Shares(&scheduler, {Prompt(100, 1, 0, 3), Prompt(90, 2, 0, 0)}), ElementsAre(3, 5));
+  EXPECT_THAT(Shares(&scheduler, {Prompt(5, 1, 0, 64)}), ElementsAre(5)) << "a limit past the end";
+}
+
 TEST(Scheduler, ServesTheDecodesThatWaitedLongest) {
   Scheduler scheduler(2);
   EXPECT_THAT(Shares(&scheduler, {Decoding(5, 1), Decoding(4, 2), Decoding(4, 3), Decoding(3, 4)}),
@@ -103,7 +150,12 @@ INSTANTIATE_TEST_SUITE_P(, CountToStartTest,
 class Simulation {
  public:
   Simulation(uint32_t seed)
-      : random_(seed), budget_(Pick(1, 40)), scheduler_(budget_), to_arrive_(Pick(1, 60)) {}
+      : random_(seed),
+        budget_(Pick(1, 40)),
+        tenants_(Pick(0, 1) == 0 ? 1 : Pick(2, 5)),
+        cuts_(Pick(0, 1)),
+        scheduler_(budget_),
+        to_arrive_(Pick(1, 60)) {}
 
   void Run() {
     for (step_ = 1; to_arrive_ > 0 || !lanes_.empty(); ++step_) {
@@ -121,7 +173,10 @@ class Simulation {
     uint64_t last_step = 0;
     uint64_t order;
     uint64_t arrived;
-    int64_t prompt_before;  // prompt tokens that were left of it and of those before it
+    int32_t tenant;
+    int64_t cut;            // its state is wanted at every multiple; 0: never
+    int64_t fed;            // of its prompt
+    int64_t prompt_before;  // prompt tokens that were left of it and of its tenant's before it
   };
 
   int Pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
@@ -129,9 +184,19 @@ class Simulation {
   void Arrive() {
     while (to_arrive_ > 0 && Pick(0, 3) == 0) {
       --to_arrive_;
-      SimLane lane{Pick(1, Pick(0, 5) == 0 ? 2000 : 30), Pick(0, 60), 0, next_order_++, step_, 0};
+      SimLane lane{Pick(1, Pick(0, 5) == 0 ? 2000 : 30),
+                   Pick(0, 60),
+                   0,
+                   next_order_++,
+                   step_,
+                   Pick(1, tenants_),
+                   Pick(0, 1) < cuts_ ? budget_ + Pick(0, 30) : 0,
+                   0,
+                   0};
       lane.prompt_before = lane.prompt_left;
-      for (const SimLane& other : lanes_) lane.prompt_before += other.prompt_left;
+      for (const SimLane& other : lanes_) {
+        if (other.tenant == lane.tenant) lane.prompt_before += other.prompt_left;
+      }
       lanes_.push_back(lane);
     }
   }
@@ -141,15 +206,20 @@ class Simulation {
     int64_t ready = 0;
     for (const SimLane& lane : lanes_) {
       const bool decoding = lane.prompt_left == 0;
-      views.push_back({decoding ? 1 : lane.prompt_left, decoding, lane.last_step, lane.order});
-      ready += views.back().ready;
+      const int64_t limit = decoding || lane.cut == 0 ? 0 : lane.cut - lane.fed % lane.cut;
+      views.push_back({decoding ? 1 : lane.prompt_left, decoding, lane.last_step, lane.order,
+                       lane.tenant, limit});
+      ready += limit > 0 ? std::min(limit, views.back().ready) : views.back().ready;
     }
     int64_t total = 0;
     for (const LaneShare& share : scheduler_.Plan(views)) {
       SimLane& lane = lanes_[share.lane];
       EXPECT_GE(share.tokens, 1);
       EXPECT_LE(share.tokens, views[share.lane].ready);
+      const int64_t limit = views[share.lane].limit;
+      EXPECT_TRUE(limit == 0 || share.tokens <= limit) << "past where its state is wanted";
       total += share.tokens;
+      if (!views[share.lane].decoding) lane.fed += share.tokens;
       (lane.prompt_left > 0 ? lane.prompt_left : lane.decodes_left) -= share.tokens;
       lane.last_step = step_;
     }
@@ -165,10 +235,13 @@ class Simulation {
   void CheckBounds() {
     // Decodes get three quarters of the budget at least, in turn.
     const auto decode_wait_max = 4 * (lanes_.size() / static_cast<size_t>(3 * budget_) + 1) + 4;
-    // The oldest prompt gets an eighth at least, so that a prompt ends when all before it would.
+    // A tenant's oldest prompt gets an eighth of its part at least, so that a prompt ends when all
+    // of the tenant's before it would. A cut, which is no shorter than the budget, costs it at most
+    // the rest of a step.
     for (const SimLane& lane : lanes_) {
       if (lane.prompt_left > 0) {
-        const auto steps_max = static_cast<uint64_t>(8 * lane.prompt_before / budget_ + 16);
+        const auto steps_max = static_cast<uint64_t>(
+            (1 + cuts_) * 8 * tenants_ * lane.prompt_before / budget_ + 16 * tenants_);
         EXPECT_LE(step_ - lane.arrived, steps_max) << "a prompt starves";
       } else if (lane.decodes_left > 0) {
         EXPECT_LE(step_ - lane.last_step, decode_wait_max) << "a decode starves";
@@ -178,6 +251,8 @@ class Simulation {
 
   std::mt19937 random_;
   const int budget_;
+  const int tenants_;
+  const int cuts_;  // 1: some prompts have them
   Scheduler scheduler_;
   int to_arrive_;
   uint64_t next_order_ = 1;
@@ -197,7 +272,7 @@ TEST(SchedulerSimulation, TheSameCallsGiveTheSamePlans) {
   for (int run = 0; run < 3; ++run) {
     Scheduler a(5);
     Scheduler b(5);
-    std::vector<LaneView> lanes = {Prompt(9, 1), Decoding(1, 2), Decoding(0, 3), Prompt(4, 4)};
+    std::vector<LaneView> lanes = {Prompt(9, 1), Decoding(1, 2), Decoding(0, 3), Prompt(4, 4, 9)};
     for (int step = 0; step < 10; ++step) EXPECT_EQ(Shares(&a, lanes), Shares(&b, lanes));
   }
 }
