@@ -8,11 +8,9 @@
 //    backlog, however old, does not pass by others' turns.
 //  - Within a class tenants take turns by a virtual token counter (Sheng et al., "Fairness in
 //    Serving Large Language Models", OSDI 2024): next is the tenant that was served the fewest
-//    tokens. So a tenant with a hundred turns gets no more than a tenant with one at a time can
-//    use.
+//    tokens. So one with a hundred turns gets no more than one with a turn at a time can use.
 //  - Nobody saves up: a tenant that comes back is lifted to the smallest counter of those who
-//  stayed.
-//    Nor does going away clear a debt: it is kept until the others have caught up.
+//    stayed. Nor does going away clear a debt: it is kept until the others have caught up.
 //  - Within a class a tenant's turns start in the order in which they came.
 #ifndef SSMD_ENGINE_SCHEDULE_START_POLICY_H_
 #define SSMD_ENGINE_SCHEDULE_START_POLICY_H_

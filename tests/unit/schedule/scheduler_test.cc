@@ -107,6 +107,15 @@ TEST(Scheduler, EachTenantsOldestAndShortestTakeTurnsAtItsOddToken) {
   EXPECT_THAT(total, ElementsAre(5, 5, 5, 5));
 }
 
+TEST(Scheduler, ATenantThatComesBackBeginsWithItsOldest) {
+  Scheduler scheduler(1);
+  const std::vector<LaneView> lanes = {Prompt(900, 1, 1), Prompt(800, 2, 1)};
+  EXPECT_THAT(Shares(&scheduler, lanes), ElementsAre(1, 0));
+  Shares(&scheduler, {Prompt(900, 3, 2)});
+  EXPECT_THAT(Shares(&scheduler, lanes), ElementsAre(1, 0));
+  EXPECT_THAT(Shares(&scheduler, lanes), ElementsAre(0, 1));
+}
+
 TEST(Scheduler, FeedsNoLanePastItsLimitInOneStep) {
   Scheduler scheduler(8);
   EXPECT_THAT(Shares(&scheduler, {Prompt(100, 1, 0, 3)}), ElementsAre(3));

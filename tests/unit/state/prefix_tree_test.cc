@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <map>
@@ -326,11 +327,26 @@ TEST_F(PrefixTreeTest, CountsWhatWasAskedAndFound) {
   EXPECT_EQ(figures.bytes_limit, kPlenty);
 }
 
-TEST_F(PrefixTreeTest, IsTornDownHoweverDeepItIs) {
-  const int32_t depth = 40000;
-  const Tokens tokens = Range(0, depth);
-  for (int32_t length = depth; length > 0; --length) Hold(tokens, length, 1);
-  EXPECT_EQ(tree_.figures().states, depth);
+TEST(PrefixTree, IsTornDownOnASmallStackHoweverDeepItIs) {
+  constexpr int32_t kDepth = 10000;
+  const Tokens tokens = Range(0, kDepth);
+  auto tree = std::make_unique<PrefixTree>(PrefixTreeOptions{kPlenty, 4});
+  for (int32_t length = kDepth; length > 0; --length) {
+    tree->Insert("ann", Prefix(tokens, length), StateOf(Prefix(tokens, length)));
+  }
+  EXPECT_EQ(tree->figures().states, kDepth);
+
+  pthread_attr_t small;
+  ASSERT_EQ(pthread_attr_init(&small), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&small, 128 * 1024), 0);
+  pthread_t thread;
+  const auto destroy = [](void* taken) -> void* {
+    delete static_cast<PrefixTree*>(taken);
+    return nullptr;
+  };
+  ASSERT_EQ(pthread_create(&thread, &small, destroy, tree.release()), 0);
+  ASSERT_EQ(pthread_join(thread, nullptr), 0);
+  pthread_attr_destroy(&small);
 }
 
 TEST(PrefixTreeDeathTest, StopsAtAStateThatHasNotConsumedItsTokens) {
