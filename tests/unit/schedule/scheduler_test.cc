@@ -158,7 +158,7 @@ INSTANTIATE_TEST_SUITE_P(, CountToStartTest,
 // Lanes that come, prefill, decode and go, over many steps and seeds.
 class Simulation {
  public:
-  Simulation(uint32_t seed)
+  explicit Simulation(uint32_t seed)
       : random_(seed),
         budget_(Pick(1, 40)),
         tenants_(Pick(0, 1) == 0 ? 1 : Pick(2, 5)),

@@ -237,11 +237,12 @@ class SimServer {
     std::vector<absl::string_view> running;
     int free = slots_;
     for (const SimTurn& turn : running_) {
-      running.push_back(turn.tenant);
+      running.emplace_back(turn.tenant);
       free -= turn.slots;
     }
     std::vector<size_t> order = policy_.Order(views, running, step_ * kStep);
     std::vector<int> needed;
+    needed.reserve(order.size());
     for (const size_t turn : order) needed.push_back(waiting_[turn].slots);
     order.resize(CountToStart(needed, free, static_cast<int>(running_.size()), slots_));
     for (const size_t turn : order) {

@@ -50,6 +50,7 @@ class PrefixTreeTest : public ::testing::Test {
   // Evicts one and returns which.
   size_t Evicted(const std::vector<StateRef>& states) {
     std::vector<int64_t> uses;
+    uses.reserve(states.size());
     for (const StateRef& state : states) uses.push_back(state.use_count());
     EXPECT_TRUE(tree_.EvictOne());
     size_t evicted = states.size();
@@ -217,8 +218,8 @@ TEST_F(PrefixTreeTest, SaysThatAStateWasEvicted) {
 }
 
 TEST_F(PrefixTreeTest, AmongEqualsTheOneLeastRecentlyUsedGoesFirst) {
-  std::vector<StateRef> states;
-  for (int32_t i = 0; i < 4; ++i) states.push_back(Hold(Range(100 * i, 10), 10));
+  const std::vector<StateRef> states = {Hold(Range(0, 10), 10), Hold(Range(100, 10), 10),
+                                        Hold(Range(200, 10), 10), Hold(Range(300, 10), 10)};
   Lookup(Range(0, 11));
   Lookup(Range(200, 11));
   EXPECT_EQ(Evicted(states), 1u);
