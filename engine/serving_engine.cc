@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/base/errors.h"
+#include "engine/base/model_name.h"
 #include "engine/base/secure_random.h"
 #include "engine/base/status_macros.h"
 #include "engine/schedule/prepare.h"
@@ -44,10 +45,9 @@ absl::StatusOr<size_t> ServingEngine::FindModel(const std::string& name) const {
   for (size_t i = 0; i < models_.size(); ++i) {
     if (models_[i]->name == name) return i;
   }
-  return WithReason(
-      absl::NotFoundError(name.empty() ? "several models are served: name one"
-                                       : "no model of that name is served: list the models"),
-      reason::kModelNotFound);
+  if (!name.empty()) return NoSuchModel(name);
+  return WithReason(absl::NotFoundError("several models are served: name one"),
+                    reason::kModelNotFound);
 }
 
 absl::StatusOr<size_t> ServingEngine::ModelOfSession(const GenerateRequest& request) const {

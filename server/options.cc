@@ -10,11 +10,11 @@
 #include <variant>
 
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "engine/base/model_name.h"
 #include "engine/base/status_macros.h"
 
 namespace ssmd::server {
@@ -269,16 +269,6 @@ void AddAccessFlags(CLI::App* app, Options* options) {
 }
 
 absl::Status Invalid(const std::string& message) { return absl::InvalidArgumentError(message); }
-
-bool IsModelName(std::string_view name) {
-  if (name.empty() || name.size() > 128) return false;
-  for (const char c : name) {
-    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_' && c != '-') {
-      return false;
-    }
-  }
-  return true;
-}
 
 absl::StatusOr<ModelArgument> ParseModel(const std::string& text) {
   const size_t equals = text.find('=');

@@ -1,8 +1,7 @@
 // See model_service.h.
 #include "server/grpc/model_service.h"
 
-#include "absl/strings/str_cat.h"
-#include "engine/base/errors.h"
+#include "engine/base/model_name.h"
 #include "engine/base/status_macros.h"
 
 namespace ssmd::server {
@@ -33,10 +32,7 @@ grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* co
           ToProto(model, out->mutable_model());
           return absl::OkStatus();
         }
-        return WithReason(
-            absl::NotFoundError(absl::StrCat("no model is named \"", in.name(),
-                                             "\"; ListModels tells those that are served")),
-            reason::kModelNotFound);
+        return NoSuchModel(in.name());
       });
 }
 

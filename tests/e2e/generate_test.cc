@@ -248,7 +248,7 @@ TEST_F(GenerateTest, AnotherModelsNameIsNotFound) {
   const Turn turn = Run(request);
   ASSERT_EQ(turn.code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(turn.error->reason, "MODEL_NOT_FOUND");
-  EXPECT_THAT(turn.error->message, HasSubstr("no model of that name"));
+  EXPECT_THAT(turn.error->message, HasSubstr("no model named elsewhere is served"));
 }
 
 }  // namespace

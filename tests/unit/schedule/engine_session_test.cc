@@ -209,7 +209,7 @@ INSTANTIATE_TEST_SUITE_P(
     , EngineRefusalTest,
     ::testing::Values(
         RefusalCase{"UnknownModel", [](auto* r) { r->model = "fak"; }, absl::StatusCode::kNotFound,
-                    reason::kModelNotFound, "list the models"},
+                    reason::kModelNotFound, "no model named fak is served: list the models"},
         RefusalCase{"NoModelOfSeveral", [](auto* r) { r->model = ""; }, absl::StatusCode::kNotFound,
                     reason::kModelNotFound, "name one"},
         RefusalCase{"UnknownSession", [](auto* r) { r->session_id = std::string(32, '0'); },

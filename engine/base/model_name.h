@@ -1,0 +1,19 @@
+// What a model may be called, and the error for one that is not served.
+#ifndef SSMD_ENGINE_BASE_MODEL_NAME_H_
+#define SSMD_ENGINE_BASE_MODEL_NAME_H_
+
+#include <string_view>
+
+#include "absl/status/status.h"
+
+namespace ssmd {
+
+// 1 to 128 characters of A-Z a-z 0-9 . _ -: fit for a label, a log line and an error message.
+bool IsModelName(std::string_view name);
+
+// NOT_FOUND. Repeats the name that a caller asked for only where it could be one.
+absl::Status NoSuchModel(std::string_view name);
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_BASE_MODEL_NAME_H_

@@ -1,0 +1,40 @@
+#include "engine/base/model_name.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "engine/base/errors.h"
+
+namespace ssmd {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(ModelName, HasOneToAHundredAndTwentyEightPlainCharacters) {
+  for (const std::string& name : {std::string("a"), std::string("Mamba-1.4b_x"), std::string("7"),
+                                  std::string(127, 'm'), std::string(128, 'm')}) {
+    EXPECT_TRUE(IsModelName(name)) << name;
+  }
+  for (const std::string& name :
+       {std::string(), std::string(129, 'm'), std::string("a b"), std::string("a/b"),
+        std::string("a\nb"), std::string("é"), std::string("a\0b", 3)}) {
+    EXPECT_FALSE(IsModelName(name)) << name;
+  }
+}
+
+TEST(ModelName, IsRepeatedInTheErrorOnlyWhereItCouldBeOne) {
+  const absl::Status named = NoSuchModel("tales-3m");
+  EXPECT_EQ(named.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ReasonOf(named), reason::kModelNotFound);
+  EXPECT_THAT(std::string(named.message()), HasSubstr("no model named tales-3m is served"));
+  const absl::Status hostile = NoSuchModel("x\nINFO forged");
+  EXPECT_EQ(hostile.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(hostile.message()), HasSubstr("no model of that name is served"));
+  EXPECT_THAT(std::string(hostile.message()), Not(HasSubstr("forged")));
+}
+
+}  // namespace
+}  // namespace ssmd
