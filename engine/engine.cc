@@ -15,8 +15,6 @@ namespace {
 
 constexpr int kSlotsMin = 2;  // one that a session holds, one that its next turn works in
 constexpr int kAutomaticSlotsMax = 1024;
-// Raised whenever a kernel changes the bits that it gives.
-constexpr int kKernelRevision = 1;
 
 absl::Status AtLeast(const char* name, int64_t value, int64_t minimum) {
   if (value >= minimum) return absl::OkStatus();
@@ -58,8 +56,8 @@ absl::StatusOr<std::unique_ptr<ModelInService>> PutInService(LoadedModel loaded,
   SSMD_ASSIGN_OR_RETURN(service->pool, StatePool::Create(device, layout, slots));
   service->admission = std::make_unique<Admission>(service->name, slots, limits.max_waiting);
   service->numerics_profile =
-      absl::StrFormat("%s;kernels=%d;weights=%s;state=f32", device->profile(), kKernelRevision,
-                      service->model->info().weights);
+      absl::StrFormat("%s;kernels=%d;weights=%s;state=f32", device->profile(),
+                      kernels::kKernelRevision, service->model->info().weights);
   service->token_budget = std::min(limits.token_budget, service->model->max_rows());
   return service;
 }
