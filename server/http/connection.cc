@@ -59,4 +59,11 @@ std::optional<HttpResponse> AnswerToBadRequest(boost::beast::error_code error) {
   return std::nullopt;  // the connection broke
 }
 
+HttpResponse AnswerToOneTooMany() {
+  HttpResponse answer = PlainResponse(
+      503, "as many connections are open as --max-http-connections allows: try again later");
+  answer.headers.emplace_back("Retry-After", "1");
+  return answer;
+}
+
 }  // namespace ssmd::server

@@ -1,6 +1,7 @@
 // One HTTP connection, plain or TLS: read a request, ask the router, write the answer, again until
 // either side has enough. Everything has a limit: header, body, and the time for each read and
-// write.
+// write. Without a router it is one too many: its first request is answered with 503, and that is
+// all.
 //
 // Runs on the HTTP thread only. Kept alive by the operation that is in progress.
 #ifndef SSMD_SERVER_HTTP_CONNECTION_H_
@@ -33,16 +34,19 @@ HttpRequest FromWire(WireRequest request, bool loopback_peer);
 WireResponse ToWire(HttpResponse response, unsigned version, bool keep_alive, bool head);
 // What to answer to a request that could not be read; nothing where there is nobody to tell.
 std::optional<HttpResponse> AnswerToBadRequest(boost::beast::error_code error);
+HttpResponse AnswerToOneTooMany();
 
 template <typename Stream>
 class Connection : public std::enable_shared_from_this<Connection<Stream>> {
  public:
-  // `router` and `limits` outlive the connection; `on_close` is called when it is gone.
-  Connection(Stream stream, const Router* router, const ServerLimits* limits, bool loopback_peer,
-             std::function<void()> on_close)
+  // `router`, which may be null, and `limits` outlive the connection; `timeout` is that of each
+  // read and write; `on_close` is called when it is gone.
+  Connection(Stream stream, const Router* router, const ServerLimits* limits, Duration timeout,
+             bool loopback_peer, std::function<void()> on_close)
       : stream_(std::move(stream)),
         router_(router),
         limits_(limits),
+        timeout_(timeout),
         loopback_peer_(loopback_peer),
         on_close_(std::move(on_close)) {}
   ~Connection() { on_close_(); }
@@ -65,9 +69,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   static constexpr bool kTls = std::is_same_v<Stream, TlsStream>;
   static constexpr size_t kDiscardedBytesMax = size_t{1} << 20;
 
-  void SetTimeout() {
-    boost::beast::get_lowest_layer(stream_).expires_after(limits_->http_timeout);
-  }
+  void SetTimeout() { boost::beast::get_lowest_layer(stream_).expires_after(timeout_); }
 
   void Read() {
     parser_.emplace();
@@ -86,8 +88,10 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
       WireRequest request = parser_->release();
       const bool head = request.method() == boost::beast::http::verb::head;
       const unsigned version = request.version();
-      const bool keep_alive = request.keep_alive();
-      HttpResponse response = router_->Handle(FromWire(std::move(request), loopback_peer_));
+      const bool keep_alive = request.keep_alive() && router_ != nullptr;
+      HttpResponse response = router_ == nullptr
+                                  ? AnswerToOneTooMany()
+                                  : router_->Handle(FromWire(std::move(request), loopback_peer_));
       Write(ToWire(std::move(response), version, keep_alive, head));
       return;
     }
@@ -140,6 +144,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   Stream stream_;
   const Router* const router_;
   const ServerLimits* const limits_;
+  const Duration timeout_;
   const bool loopback_peer_;
   const std::function<void()> on_close_;
   boost::beast::flat_buffer buffer_;

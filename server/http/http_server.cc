@@ -1,6 +1,7 @@
 // See http_server.h.
 #include "server/http/http_server.h"
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
@@ -23,6 +24,10 @@ using boost::beast::error_code;
 
 // After accept() failed, which is when the process has no file descriptor left.
 constexpr std::chrono::milliseconds kAcceptPause(100);
+
+// Connections past the limit that are being told so at once, and what each gets for it.
+constexpr int kRefusalsMax = 64;
+constexpr std::chrono::seconds kRefusalTimeout(10);
 
 absl::Status TlsError(const char* flag, const std::string& path, error_code error) {
   return absl::InvalidArgumentError(absl::StrCat(flag, " ", path, ": ", error.message()));
@@ -96,26 +101,31 @@ class HttpServerImpl final : public HttpServer {
         pause_.async_wait([this](error_code) { Accept(); });
         return;
       }
-      // One too many is closed without a word: writing to it could block on it.
-      if (connections_ < config_.limits.http_connections) Serve(std::move(socket));
+      if (connections_ < config_.limits.http_connections) {
+        Serve(std::move(socket), router_, config_.limits.http_timeout, &connections_);
+      } else if (refusals_ < kRefusalsMax) {
+        Serve(std::move(socket), /*router=*/nullptr,
+              std::min<Duration>(config_.limits.http_timeout, kRefusalTimeout), &refusals_);
+      }
       Accept();
     });
   }
 
-  void Serve(tcp::socket socket) {
+  // `count` is one higher while the connection is there.
+  void Serve(tcp::socket socket, const Router* router, Duration timeout, int* count) {
     error_code error;
     const auto peer = socket.remote_endpoint(error);
     if (error) return;
     const bool loopback = IsLoopbackHost(peer.address().to_string());
-    ++connections_;
-    const auto on_close = [this] { --connections_; };
+    ++*count;
+    const auto on_close = [count] { --*count; };
     if (tls_ != nullptr) {
-      std::make_shared<Connection<TlsStream>>(TlsStream(std::move(socket), *tls_), router_,
-                                              &config_.limits, loopback, on_close)
+      std::make_shared<Connection<TlsStream>>(TlsStream(std::move(socket), *tls_), router,
+                                              &config_.limits, timeout, loopback, on_close)
           ->Start();
     } else {
-      std::make_shared<Connection<PlainStream>>(PlainStream(std::move(socket)), router_,
-                                                &config_.limits, loopback, on_close)
+      std::make_shared<Connection<PlainStream>>(PlainStream(std::move(socket)), router,
+                                                &config_.limits, timeout, loopback, on_close)
           ->Start();
     }
   }
@@ -123,7 +133,9 @@ class HttpServerImpl final : public HttpServer {
   const Config config_;
   const Router* const router_;
   uint16_t port_ = 0;
-  int connections_ = 0;  // on the HTTP thread; before io_, whose end closes the last of them
+  // On the HTTP thread; before io_, whose end closes the last of what they count.
+  int connections_ = 0;
+  int refusals_ = 0;
   std::unique_ptr<asio::ssl::context> tls_;
   asio::io_context io_{1};
   tcp::acceptor acceptor_;

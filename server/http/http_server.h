@@ -1,4 +1,5 @@
 // The HTTP listener: one thread that accepts connections up to a limit and serves them by a Router.
+// Past the limit a connection is told so (503); past a further, fixed number it is closed at once.
 #ifndef SSMD_SERVER_HTTP_HTTP_SERVER_H_
 #define SSMD_SERVER_HTTP_HTTP_SERVER_H_
 

@@ -249,13 +249,33 @@ TEST(HttpServer, ConnectionsHaveALimitAndComeBack) {
   }
   RawConnection third(daemon);
   third.Send(RequestText("/healthz"));
-  EXPECT_EQ(third.ReadAll(), "");
+  const std::string refusal = third.ReadAll();
+  EXPECT_THAT(refusal, StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(refusal, HasSubstr("Retry-After: 1\r\n"));
+  EXPECT_THAT(refusal, HasSubstr("Connection: close\r\n"));
+  EXPECT_THAT(refusal, HasSubstr("--max-http-connections"));
   first.reset();
   EXPECT_TRUE(Eventually([&] {
     RawConnection again(daemon);
     again.Send(RequestText("/healthz", "Connection: close\r\n"));
     return again.ReadAll().rfind("HTTP/1.1 200 ", 0) == 0;
   }));
+}
+
+TEST(HttpServer, ConnectionsThatAreToldSoHaveALimitToo) {
+  Options options;
+  options.server.http_connections = 1;
+  TestDaemon daemon(options);
+  RawConnection served(daemon);
+  served.Send(RequestText("/healthz"));
+  EXPECT_THAT(served.ReadSome(), StartsWith("HTTP/1.1 200 "));
+  std::vector<std::unique_ptr<RawConnection>> silent;
+  for (int i = 0; i < 64; ++i) silent.push_back(std::make_unique<RawConnection>(daemon));
+  EXPECT_EQ(RawConnection(daemon).ReadAll(), "") << "closed at once";
+  silent.front()->Send(RequestText("/healthz"));
+  EXPECT_THAT(silent.front()->ReadAll(), StartsWith("HTTP/1.1 503 "));
+  served.Send(RequestText("/healthz"));
+  EXPECT_THAT(served.ReadSome(), StartsWith("HTTP/1.1 200 ")) << "those who are in are served on";
 }
 
 // A self-signed certificate of localhost and its key, made anew.
