@@ -57,6 +57,10 @@ void LogStart(const Daemon& daemon, const Engine& engine, Log* log) {
                 {"numerics", std::string_view(model.numerics_profile)},
                 {"grpc", std::string_view(grpc)},
                 {"http", std::string_view(http)}});
+    for (const std::string& warning : model.info.warnings) {
+      log->Write(LogLevel::kWarn, "model_warning",
+                 {{"model", std::string_view(model.name)}, {"message", std::string_view(warning)}});
+    }
   }
 }
 

@@ -69,8 +69,11 @@ absl::StatusOr<ConfigObject> ConfigObject::Object(std::string_view key) const {
 }
 
 absl::Status ConfigObject::Error(std::string_view key, std::string_view reason) const {
-  return absl::InvalidArgumentError(
-      absl::StrCat(prefix_, std::string(key), " ", std::string(reason)));
+  return absl::InvalidArgumentError(Message(key, reason));
+}
+
+std::string ConfigObject::Message(std::string_view key, std::string_view text) const {
+  return absl::StrCat(prefix_, std::string(key), " ", std::string(text));
 }
 
 }  // namespace ssmd

@@ -38,8 +38,9 @@ class ConfigObject {
   // The object under `key`; an empty one where it is absent.
   absl::StatusOr<ConfigObject> Object(std::string_view key) const;
 
-  // "<prefix><key> <reason>"
   absl::Status Error(std::string_view key, std::string_view reason) const;
+  // "<prefix><key> <text>", as errors are
+  std::string Message(std::string_view key, std::string_view text) const;
 
  private:
   absl::StatusOr<int64_t> CheckInt(std::string_view key, JsonValue value, int64_t min,

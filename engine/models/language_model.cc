@@ -99,6 +99,7 @@ ModelInfo MakeInfo(const ModelConfig& config, const MixerFamily& family, const T
   info.vocabulary = static_cast<int>(config.vocabulary);
   info.bos_token_id = config.bos_token_id;
   info.eos_token_ids = config.eos_token_ids;
+  info.warnings = config.warnings;
   info.fingerprint = Fingerprint(config, family, binder, loader);
   return info;
 }

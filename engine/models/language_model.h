@@ -30,6 +30,7 @@ struct ModelInfo {
   int vocabulary = 0;                   // rows of the head: token ids are in [0, vocabulary)
   std::optional<int32_t> bos_token_id;  // of config.json
   std::vector<int32_t> eos_token_ids;   // of generation_config.json, else config.json; may be empty
+  std::vector<std::string> warnings;    // what the files say that is ignored, a line each
   std::string
       fingerprint;  // hex digest of configuration, tensors (names, shapes, bytes) and weight format
 };

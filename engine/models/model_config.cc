@@ -14,9 +14,9 @@ constexpr double kDefaultNormEps = 1e-5;
 constexpr double kMaxNormEps = 1;
 constexpr size_t kMaxEosTokens = 64;
 
-// Token ids beyond the vocabulary are dropped: library defaults put them into files of small
-// models, and they can be neither fed nor sampled.
-absl::Status AppendTokenIds(const ConfigObject& root, std::string_view key, int64_t vocabulary,
+// Token ids beyond the vocabulary are dropped with a warning, and are no error: library defaults
+// put them into files of small models, and they can be neither fed nor sampled.
+absl::Status AppendTokenIds(const ConfigObject& root, std::string_view key, ModelConfig* config,
                             std::vector<int32_t>* ids) {
   const auto value = root.Find(key);
   if (!value) return absl::OkStatus();
@@ -32,7 +32,13 @@ absl::Status AppendTokenIds(const ConfigObject& root, std::string_view key, int6
   for (const JsonValue entry : entries) {
     const auto id = entry.AsInt();
     if (!id) return root.Error(key, absl::StrCat("must be a token id, got ", entry.Describe()));
-    if (*id >= 0 && *id < vocabulary) ids->push_back(static_cast<int32_t>(*id));
+    if (*id >= 0 && *id < config->vocabulary) {
+      ids->push_back(static_cast<int32_t>(*id));
+    } else {
+      config->warnings.push_back(
+          root.Message(key, absl::StrCat(*id, " is ignored: this model's token ids are in [0, ",
+                                         config->vocabulary, ")")));
+    }
   }
   return absl::OkStatus();
 }
@@ -45,9 +51,9 @@ absl::Status RequireTrueOrAbsent(const ConfigObject& root, std::string_view key,
 
 absl::Status ReadTokenIds(const ConfigObject& root, ModelConfig* config) {
   std::vector<int32_t> bos;
-  SSMD_RETURN_IF_ERROR(AppendTokenIds(root, "bos_token_id", config->vocabulary, &bos));
+  SSMD_RETURN_IF_ERROR(AppendTokenIds(root, "bos_token_id", config, &bos));
   if (!bos.empty()) config->bos_token_id = bos.front();
-  return AppendTokenIds(root, "eos_token_id", config->vocabulary, &config->eos_token_ids);
+  return AppendTokenIds(root, "eos_token_id", config, &config->eos_token_ids);
 }
 
 absl::StatusOr<ModelConfig> ParseHuggingFace(const ConfigObject& root) {
@@ -118,7 +124,7 @@ absl::StatusOr<ModelConfig> ParseModelConfig(const ConfigObject& root) {
 
 absl::Status ParseGenerationConfig(const ConfigObject& root, ModelConfig* config) {
   std::vector<int32_t> ids;
-  SSMD_RETURN_IF_ERROR(AppendTokenIds(root, "eos_token_id", config->vocabulary, &ids));
+  SSMD_RETURN_IF_ERROR(AppendTokenIds(root, "eos_token_id", config, &ids));
   if (root.Has("eos_token_id")) config->eos_token_ids = std::move(ids);
   return absl::OkStatus();
 }

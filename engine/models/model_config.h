@@ -32,6 +32,7 @@ struct ModelConfig {
   std::optional<bool> tied_head;  // absent where the file does not say
   std::optional<int32_t> bos_token_id;
   std::vector<int32_t> eos_token_ids;
+  std::vector<std::string> warnings;  // what was ignored, a line each that names the file
 
   // One line with all that changes a logit; part of the model's fingerprint.
   std::string Describe() const;

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_format.h"
 #include "tests/support/daemon.h"
+#include "tests/support/eventually.h"
 #include "tests/support/models.h"
 #include "tests/support/turn.h"
 
@@ -226,6 +227,18 @@ TEST(ModelFolder, WhatCannotBeLoadedIsOneLineThatNamesIt) {
     for (const char* part : broken.message) EXPECT_THAT(run.errors, HasSubstr(part));
     EXPECT_FALSE(std::filesystem::exists(dir.File("ready")));
   }
+}
+
+TEST(ModelFolder, AStopTokenThatTheVocabularyLacksIsAWarningInTheLog) {
+  const TempDir dir;
+  WriteRandomMamba(dir.File("m"), MambaShape(), 1);
+  std::ofstream(dir.File("m") + "/generation_config.json") << R"({"eos_token_id": 64})";
+  const auto daemon = Daemon::Start(DaemonOptions{{}, "m=" + dir.File("m")});
+  ASSERT_NE(daemon, nullptr);
+  EXPECT_TRUE(Eventually([&] {
+    return daemon->log().find("generation_config.json: eos_token_id 64 is ignored") !=
+           std::string::npos;
+  })) << daemon->log();
 }
 
 TEST(ModelFolder, EveryFaultOfACheckpointIsNamedAtOnce) {

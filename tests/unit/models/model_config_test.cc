@@ -18,6 +18,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 using Members = std::map<std::string, std::string>;  // key → JSON; empty: leave the member out
 
@@ -83,6 +84,7 @@ TEST(ModelConfig, ReadsTheHuggingFaceSpelling) {
   EXPECT_EQ(parsed->model.tied_head, false);
   EXPECT_EQ(parsed->model.bos_token_id, 1);
   EXPECT_THAT(parsed->model.eos_token_ids, ElementsAre(2, 3));
+  EXPECT_THAT(parsed->model.warnings, IsEmpty());
   EXPECT_EQ(parsed->mamba.d_inner, 90);
   EXPECT_EQ(parsed->mamba.state_size, 16);
   EXPECT_EQ(parsed->mamba.conv_width, 4);
@@ -149,12 +151,16 @@ TEST(ModelConfig, KnowsTheOriginalDefaults) {
   }
 }
 
-TEST(ModelConfig, DropsTokenIdsBeyondTheVocabulary) {
+TEST(ModelConfig, DropsTokenIdsBeyondTheVocabularyWithAWarning) {
   const auto parsed =
       Parse(HuggingFace({{"bos_token_id", "100"}, {"eos_token_id", "[-1, 99, 100]"}}));
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(parsed->model.bos_token_id, std::nullopt);
   EXPECT_THAT(parsed->model.eos_token_ids, ElementsAre(99));
+  EXPECT_THAT(parsed->model.warnings,
+              ElementsAre(HasSubstr("config.json: bos_token_id 100 is ignored"),
+                          HasSubstr("config.json: eos_token_id -1 is ignored"),
+                          HasSubstr("config.json: eos_token_id 100 is ignored")));
 }
 
 TEST(ModelConfig, LetsGenerationConfigNameTheStopTokens) {
@@ -168,6 +174,10 @@ TEST(ModelConfig, LetsGenerationConfigNameTheStopTokens) {
   EXPECT_THAT(config.eos_token_ids, ElementsAre(5));
   EXPECT_TRUE(parse({{"eos_token_id", "[7, 8]"}}).ok());
   EXPECT_THAT(config.eos_token_ids, ElementsAre(7, 8));
+  EXPECT_TRUE(parse({{"eos_token_id", "[9, 100]"}}).ok());
+  EXPECT_THAT(config.eos_token_ids, ElementsAre(9));
+  EXPECT_THAT(config.warnings,
+              ElementsAre(HasSubstr("generation_config.json: eos_token_id 100 is ignored")));
   EXPECT_THAT(std::string(parse({{"eos_token_id", "\"</s>\""}}).message()),
               HasSubstr("generation_config.json: eos_token_id must be a token id, got \"</s>\""));
 }
