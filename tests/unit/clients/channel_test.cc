@@ -2,11 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
+
+#include "tests/support/temp_folder.h"
 
 namespace ssmd::client {
 namespace {
@@ -16,18 +15,11 @@ using ::testing::HasSubstr;
 class ChannelTest : public ::testing::Test {
  protected:
   void SetUp() override { ::unsetenv("SSMD_TOKEN"); }
-  void TearDown() override {
-    ::unsetenv("SSMD_TOKEN");
-    std::error_code ignored;
-    std::filesystem::remove(path_, ignored);
-  }
-  std::string TokenFile(const std::string& contents) {
-    path_ = ::testing::TempDir() + "/ssmd_token_" + std::to_string(::getpid());
-    std::ofstream(path_, std::ios::binary) << contents;
-    return path_;
-  }
+  void TearDown() override { ::unsetenv("SSMD_TOKEN"); }
+  std::string TokenFile(const std::string& contents) { return folder_.Write("token", contents); }
 
-  std::string path_;
+ private:
+  const testing::TempFolder folder_;
 };
 
 TEST_F(ChannelTest, KnowsLoopbackAddresses) {

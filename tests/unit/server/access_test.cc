@@ -11,6 +11,7 @@
 #include "server/access/listen_address.h"
 #include "server/access/pem_file.h"
 #include "server/access/tenants.h"
+#include "tests/support/temp_folder.h"
 
 namespace ssmd::server {
 namespace {
@@ -117,12 +118,12 @@ TEST(TokenFile, HoldsALimitedNumberOfTokens) {
 
 class TenantsTest : public ::testing::Test {
  protected:
-  ~TenantsTest() override { std::filesystem::remove(path_); }
   void Write(const std::string& text) {
     std::ofstream(path_ + ".new") << text;
     std::filesystem::rename(path_ + ".new", path_);
   }
-  const std::string path_ = ::testing::TempDir() + "ssmd_tenants";
+  const testing::TempFolder folder_;
+  const std::string path_ = folder_.File("tokens");
 };
 
 TEST_F(TenantsTest, WithoutAFileEveryoneIsOneTenantAndLoopbackIsAdmin) {
@@ -217,14 +218,13 @@ TEST(Admission, WaitsUntilNobodyIsLeftOrTheTimeIsUp) {
 TEST(PemFile, NamesTheFlag) {
   EXPECT_THAT(std::string(ReadPemFile("--tls-cert", "/no/such").status().message()),
               HasSubstr("--tls-cert /no/such cannot be read"));
-  const std::string path = ::testing::TempDir() + "ssmd_not_pem";
-  std::ofstream(path) << "hello";
-  EXPECT_THAT(std::string(ReadPemFile("--tls-key", path).status().message()),
+  const testing::TempFolder folder;
+  const std::string text = folder.Write("text", "hello");
+  EXPECT_THAT(std::string(ReadPemFile("--tls-key", text).status().message()),
               HasSubstr("holds no PEM block"));
-  std::ofstream(path) << std::string(kPemBytesMax + 1, 'x');
-  EXPECT_THAT(std::string(ReadPemFile("--tls-key", path).status().message()),
+  const std::string large = folder.Write("large", std::string(kPemBytesMax + 1, 'x'));
+  EXPECT_THAT(std::string(ReadPemFile("--tls-key", large).status().message()),
               HasSubstr("is larger than"));
-  std::filesystem::remove(path);
 }
 
 }  // namespace

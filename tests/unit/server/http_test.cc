@@ -12,12 +12,11 @@
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/write.hpp>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 
 #include "server/http/ops_routes.h"
 #include "server/http/router.h"
 #include "tests/support/eventually.h"
+#include "tests/support/temp_folder.h"
 #include "tests/unit/server/test_daemon.h"
 
 namespace ssmd::server {
@@ -40,11 +39,9 @@ HttpRequest Get(const std::string& target, const std::string& host = "localhost"
 class RouterTest : public ::testing::Test {
  protected:
   RouterTest() {
-    std::ofstream(path_) << "token-one ann\n";
     open_ = *Tenants::Open("");
-    guarded_ = *Tenants::Open(path_);
+    guarded_ = *Tenants::Open(folder_.Write("tokens", "token-one ann\n"));
   }
-  ~RouterTest() override { std::filesystem::remove(path_); }
 
   static std::unique_ptr<Router> Make(const Tenants* tenants, bool metrics_open) {
     auto router = std::make_unique<Router>(tenants, std::vector<std::string>{"Ops.Example"});
@@ -56,7 +53,7 @@ class RouterTest : public ::testing::Test {
     return router;
   }
 
-  const std::string path_ = ::testing::TempDir() + "ssmd_router_tokens";
+  const testing::TempFolder folder_;
   std::unique_ptr<Tenants> open_;
   std::unique_ptr<Tenants> guarded_;
 };
@@ -279,9 +276,8 @@ TEST(HttpServer, ConnectionsThatAreToldSoHaveALimitToo) {
 }
 
 // A self-signed certificate of localhost and its key, made anew.
-TlsFiles MakeTlsFiles(const std::filesystem::path& folder) {
-  std::filesystem::create_directory(folder);
-  const TlsFiles files{(folder / "cert.pem").string(), (folder / "key.pem").string(), ""};
+TlsFiles MakeTlsFiles(const testing::TempFolder& folder) {
+  const TlsFiles files{folder.File("cert.pem"), folder.File("key.pem"), ""};
   EVP_PKEY* key = EVP_EC_gen("P-256");
   X509* certificate = X509_new();
   ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
@@ -312,7 +308,7 @@ absl::StatusOr<std::unique_ptr<HttpServer>> StartTls(const TlsFiles& files, cons
 }
 
 TEST(HttpServer, ServesTlsFromFilesAndNoPlaintextThen) {
-  const auto folder = std::filesystem::path(::testing::TempDir()) / "ssmd_http_tls";
+  const testing::TempFolder folder;
   const TlsFiles files = MakeTlsFiles(folder);
   const Router router(nullptr, {});
   const auto server = StartTls(files, &router);
@@ -339,18 +335,16 @@ TEST(HttpServer, ServesTlsFromFilesAndNoPlaintextThen) {
   answer.clear();
   boost::asio::read(plain, boost::asio::dynamic_buffer(answer), error);
   EXPECT_THAT(answer, ::testing::Not(HasSubstr("HTTP/1.1")));
-  std::filesystem::remove_all(folder);
 }
 
 TEST(HttpServer, TlsFilesThatDoNotFitAreAnErrorThatNamesThem) {
-  const auto folder = std::filesystem::path(::testing::TempDir()) / "ssmd_http_bad_tls";
+  const testing::TempFolder folder;
   TlsFiles files = MakeTlsFiles(folder);
   std::swap(files.certificate, files.key);
   const Router router(nullptr, {});
   const auto server = StartTls(files, &router);
   ASSERT_FALSE(server.ok());
   EXPECT_THAT(std::string(server.status().message()), StartsWith("--tls-cert "));
-  std::filesystem::remove_all(folder);
 }
 
 TEST(HttpServer, APortThatIsTakenIsAnError) {

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
+
+#include "tests/support/temp_folder.h"
 
 namespace ssmd::server {
 namespace {
@@ -40,18 +40,14 @@ TEST(SignalWatchDeathTest, ASecondSignalEndsTheProcessAtOnce) {
 }
 
 TEST(ReadyFile, AppearsWholeAndReplacesAnOldOne) {
-  const std::filesystem::path folder =
-      std::filesystem::path(::testing::TempDir()) / "ssmd_ready_file";
-  std::filesystem::create_directory(folder);
-  const std::string path = (folder / "ready.json").string();
-  std::ofstream(path) << "an old one, which is longer than the one that replaces it .........";
+  const testing::TempFolder folder;
+  const std::string path = folder.Write(
+      "ready.json", "an old one, which is longer than the one that replaces it .........");
   ASSERT_TRUE(WriteReadyFile(path, "127.0.0.1:1", "127.0.0.1:2", 42).ok());
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  EXPECT_EQ(text.str(), "{\"grpc\":\"127.0.0.1:1\",\"http\":\"127.0.0.1:2\",\"pid\":42}\n");
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 1)
+  EXPECT_EQ(folder.Read("ready.json"),
+            "{\"grpc\":\"127.0.0.1:1\",\"http\":\"127.0.0.1:2\",\"pid\":42}\n");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1)
       << "nothing temporary is left";
-  std::filesystem::remove_all(folder);
 }
 
 TEST(ReadyFile, AFolderThatIsNotThereIsAnError) {

@@ -4,8 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdio>
-#include <fstream>
+#include "tests/support/temp_folder.h"
 
 namespace ssmd::server {
 namespace {
@@ -198,9 +197,9 @@ TEST(Options, HelpTeachesAndVersionTells) {
 
 class OptionsFile : public ::testing::Test {
  protected:
-  ~OptionsFile() override { std::remove(path_.c_str()); }
-  void Write(const std::string& text) { std::ofstream(path_) << text; }
-  const std::string path_ = ::testing::TempDir() + "ssmd_options.toml";
+  void Write(const std::string& text) { folder_.Write("ssmd.toml", text); }
+  const testing::TempFolder folder_;
+  const std::string path_ = folder_.File("ssmd.toml");
 };
 
 TEST_F(OptionsFile, ReadsTheSameOptionsAndTheCommandLineWins) {

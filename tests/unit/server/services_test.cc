@@ -14,6 +14,7 @@
 #include "ssmd/v1/rpc_status.pb.h"
 #include "ssmd/v1/session.grpc.pb.h"
 #include "tests/support/eventually.h"
+#include "tests/support/temp_folder.h"
 #include "tests/unit/server/test_daemon.h"
 
 namespace ssmd::server {
@@ -319,11 +320,10 @@ TEST(Services, DrainRefusesNewTurnsAndSaysHowManyRemain) {
 
 class ServicesWithTokens : public ::testing::Test {
  protected:
-  ServicesWithTokens() : path_(::testing::TempDir() + "ssmd_services_tokens") {
+  ServicesWithTokens() {
     Write("secret-of-ann ann\nsecret-of-root root admin\n");
     options_.token_file = path_;
   }
-  ~ServicesWithTokens() override { std::filesystem::remove(path_); }
   void Write(const std::string& text) {
     // Renamed, as a careful operator does: never half a file.
     std::ofstream(path_ + ".new") << text;
@@ -344,7 +344,8 @@ class ServicesWithTokens : public ::testing::Test {
     return stub->GetStats(&context, {}, &response);
   }
 
-  const std::string path_;
+  const testing::TempFolder folder_;
+  const std::string path_ = folder_.File("tokens");
   Options options_;
 };
 
