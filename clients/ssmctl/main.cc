@@ -74,9 +74,16 @@ bool AsksForJson(int argc, char** argv) {
 // What is wrong with the command line. A command that there is not comes out of the parser as one
 // that is missing.
 std::string Complaint(const CLI::App& app, const CLI::ParseError& error) {
-  const std::vector<std::string> unknown = app.remaining();
-  if (app.get_subcommands().empty() && !unknown.empty() && unknown.front().rfind('-', 0) != 0) {
-    return "there is no command '" + unknown.front() + "'";
+  const CLI::App* last = &app;
+  std::string path;
+  while (!last->get_subcommands().empty()) {
+    last = last->get_subcommands().front();
+    path += last->get_name() + " ";
+  }
+  const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
+  if (last->get_require_subcommand_min() > 0 && !unknown.empty() &&
+      unknown.front().rfind('-', 0) != 0) {
+    return "there is no command '" + path + unknown.front() + "'";
   }
   return error.what();
 }

@@ -159,6 +159,7 @@ int RunTop(Context& context, const TopOptions& options) {
 
 void AddStatsCommand(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("stats", "What the server is doing");
+  command->footer("Examples:\n  ssmctl stats\n  ssmctl stats --json");
   command->callback([&context] { context.exit_code = RunStats(context); });
 }
 

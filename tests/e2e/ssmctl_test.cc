@@ -245,6 +245,16 @@ TEST_F(SsmctlTest, ErrorsAreActionableAndInJsonForMachines) {
   EXPECT_EQ(Run({"tokenize", "--text", "\xff"}).status, 2);
 }
 
+TEST_F(SsmctlTest, ACommandThatThereIsNotIsNamed) {
+  const Finished command = Run({"generat", "--prompt", "x"});
+  EXPECT_EQ(command.status, 2);
+  EXPECT_THAT(command.errors, HasSubstr("there is no command 'generat'"));
+  const Finished action = Run({"sessions", "fork", "0123"});
+  EXPECT_EQ(action.status, 2);
+  EXPECT_THAT(action.errors, HasSubstr("there is no command 'sessions fork'"));
+  EXPECT_THAT(Run({"sessions"}).errors, HasSubstr("subcommand is required"));
+}
+
 TEST_F(SsmctlTest, AnUnreachableServerSaysHowToStartOne) {
   const std::string address = daemon_->grpc();
   ASSERT_EQ(daemon_->Stop(), std::optional<int>(0));
@@ -294,11 +304,12 @@ TEST_F(SsmctlTest, ATerminatedChatStopsItsAnswerAndDeletesItsSession) {
 }
 
 TEST_F(SsmctlTest, HelpShowsExamples) {
-  for (const char* command :
-       {"generate", "chat", "score", "tokenize", "sessions", "models", "top"}) {
+  for (const char* command : {"generate", "chat", "score", "tokenize", "detokenize", "sessions",
+                              "models", "stats", "top"}) {
     const Finished run = Run({command, "--help"});
     EXPECT_EQ(run.status, 0);
     EXPECT_THAT(run.output, HasSubstr("Example")) << command;
+    EXPECT_THAT(run.output, HasSubstr(std::string("  ssmctl ") + command)) << command;
   }
 }
 
