@@ -20,7 +20,9 @@
 #include "engine/schedule/model_stats.h"
 #include "engine/schedule/output_stream.h"
 #include "engine/schedule/request.h"
-#include "engine/state/session.h"
+#include "engine/state/session_table.h"
+#include "engine/state/snapshot.h"
+#include "engine/state/state_store.h"
 #include "engine/text/tokenizer.h"
 #include "kernels/device.h"
 
@@ -31,15 +33,31 @@ struct EngineLimits {
   int state_slots = 0;  // per model, >= 2; 0: as many as fit state_bytes
   int64_t state_bytes = int64_t{1}
                         << 30;  // per model, for state_slots = 0 (at least 2 slots, at most 1024)
-  int token_budget = 512;       // most tokens of a step
-  int max_running = 256;        // turns in progress at once, per model
-  int max_waiting = 256;        // turns queued for slots, per model; past it RESOURCE_EXHAUSTED
-  int max_sessions = 10000;     // per tenant
+  int64_t host_state_bytes = int64_t{1} << 30;      // states outside of slots, all models together
+  int64_t prefix_cache_bytes = int64_t{256} << 20;  // per model; of slots and host memory
+  int prefix_grid_tokens = 512;                     // a prompt's states are held at its multiples
+  int token_budget = 512;                           // most tokens of a step
+  int max_running = 256;                            // turns in progress at once, per model
+  int max_waiting = 256;  // turns queued for slots, per model; past it RESOURCE_EXHAUSTED
+  Duration max_queue_time = std::chrono::seconds(60);  // expected; past it RESOURCE_EXHAUSTED
+  Duration ageing = std::chrono::seconds(5);           // see Priority
   int64_t max_history_tokens = int64_t{1}
                                << 20;  // of a session or an anonymous turn, sampled ones included
   int max_choices = 16;                // n; at most state_slots
   int output_events = 64;              // buffered events of a stream
   Duration slow_reader_timeout = std::chrono::seconds(60);
+  int max_transfers = 4;  // exports and imports at once
+  SessionLimits sessions;
+};
+
+// Where sessions outlive the process. One engine at a time; the folder is locked.
+struct StateDirOptions {
+  std::string path;                          // empty: sessions end with the process
+  int64_t disk_bytes = int64_t{16} << 30;    // of stored states, all models together
+  int64_t dirty_bytes = int64_t{256} << 20;  // states in memory that wait to be stored; past
+                                             // it they are written without delay
+  int64_t replay_tokens = 4096;              // a state is stored when a restart would replay more
+  Duration store_after{std::chrono::seconds(30)};  // idle sessions are stored after
 };
 
 struct ModelSpec {
@@ -51,8 +69,14 @@ struct ModelSpec {
 struct EngineOptions {
   std::vector<ModelSpec> models;  // distinct names, at least one
   EngineLimits limits;
+  StateDirOptions state_dir;
   const Clock* clock = nullptr;  // null: the steady clock
   Observer* observer = nullptr;  // may be null; outlives the engine
+};
+
+struct EngineFigures {   // what is shared by the models
+  CommitLogFigures log;  // zeros without a state directory
+  StoreFigures store;
 };
 
 struct ServedModel {
@@ -93,19 +117,61 @@ class Engine {
   // that is not there, and without a tokenizer.
   virtual std::string TokenBytes(const std::string& model, int32_t token_id) const = 0;
 
-  virtual absl::StatusOr<SessionInfo> CreateSession(const std::string& tenant,
-                                                    const std::string& model) = 0;
+  // --- Sessions: see SessionTable for their errors ---
+  // Calls that change something return when the change is as lasting as the state directory makes
+  // it; they may wait for a write of the log.
+
+  // `done` is called once: at once, or on the step thread after the prompt was read; it must not
+  // block. The returned function cancels.
+  virtual std::function<void()> CreateSession(
+      CreateSessionRequest request, std::string request_id,
+      std::function<void(absl::StatusOr<SessionInfo>)> done) = 0;
   virtual absl::StatusOr<SessionInfo> GetSession(const std::string& tenant,
                                                  const std::string& session_id) const = 0;
-  // Ordered by session id. `page_token` is what the last page returned, or empty; `model` empty:
-  // all.
   virtual absl::StatusOr<SessionPage> ListSessions(const std::string& tenant,
-                                                   const std::string& model, int page_size,
+                                                   const SessionFilter& filter, int page_size,
                                                    const std::string& page_token) const = 0;
+  // The children share their parent's state until they go their own ways: no byte is copied.
+  virtual absl::StatusOr<std::vector<SessionInfo>> ForkSession(const std::string& tenant,
+                                                               const std::string& session_id,
+                                                               const ForkOptions& options) = 0;
+  virtual absl::StatusOr<SessionInfo> RewindSession(const std::string& tenant,
+                                                    const std::string& session_id,
+                                                    const RewindTarget& target) = 0;
+  virtual absl::StatusOr<SessionInfo> CheckpointSession(const std::string& tenant,
+                                                        const std::string& session_id,
+                                                        const CheckpointOptions& options) = 0;
   // A turn in progress is cancelled. ABORTED when `expected_revision` is given and is not the
   // present.
   virtual absl::Status DeleteSession(const std::string& tenant, const std::string& session_id,
                                      std::optional<uint64_t> expected_revision) = 0;
+  // The session (or its checkpoint of that name) as of its last commit. `done` is called once, on a
+  // thread of the engine or this one; it must not block.
+  virtual void ExportSession(const std::string& tenant, const std::string& session_id,
+                             const std::string& checkpoint,
+                             std::function<void(absl::StatusOr<EncodedSnapshot>)> done) = 0;
+  // A new session from an exported one. FAILED_PRECONDITION names what differs when it is of
+  // another model, layout or numerics profile; with `allow_inexact` another profile's state is
+  // used, with `rebuild` its history is read again by the next turn instead.
+  struct ImportOptions {
+    std::string model;  // empty: the only one served
+    bool allow_inexact = false;
+    bool rebuild = false;
+    SessionLifetime lifetime;
+  };
+  virtual absl::StatusOr<SessionInfo> ImportSession(const std::string& tenant,
+                                                    const ImportOptions& options,
+                                                    absl::Span<const char> snapshot) = 0;
+  // The largest snapshot that ImportSession takes of a model (empty: the only one).
+  virtual absl::StatusOr<int64_t> SnapshotBytesMax(const std::string& model) const = 0;
+
+  // Ends sessions whose time is over, stores states, keeps the log short. Blocking; called now and
+  // then by whoever keeps house. An error is for the operator's log: what failed is tried again.
+  virtual absl::Status Maintain() = 0;
+  // Stores what is not stored yet, so that the next start has nothing to replay; gives up at
+  // `deadline`. For the end, after Drain.
+  virtual absl::Status StoreAll(TimePoint deadline) = 0;
+  virtual EngineFigures Figures() const = 0;
 
   virtual std::vector<ServedModel> Models() const = 0;
   virtual std::vector<ModelStats> Stats() const = 0;

@@ -22,13 +22,15 @@ struct EngineParts {
   std::unique_ptr<kernels::Device> device;
   std::vector<LoadedModel> models;  // distinct names, at least one; destroyed before the device
   EngineLimits limits;
+  StateDirOptions state_dir;
   const Clock* clock = nullptr;  // null: the steady clock
   Observer* observer = nullptr;  // may be null; outlives the engine
 };
 
 // INVALID_ARGUMENT names the limit that is out of range; RESOURCE_EXHAUSTED where the device has no
-// room for the state slots. `wake`, when not null, receives a function that makes the engine look
-// at its clock, for tests that hold the clock.
+// room for the state slots; what StateDir, DiskStore and SessionLog say of a state directory.
+// `wake`, when not null, receives a function that makes the engine look at its clock, for tests
+// that hold the clock.
 absl::StatusOr<std::unique_ptr<Engine>> MakeEngine(EngineParts parts,
                                                    std::function<void()>* wake = nullptr);
 

@@ -21,7 +21,10 @@ struct RequestRecord {
   absl::Status status;  // OK: committed and final
   StateSource state_source = StateSource::kFresh;
   Usage usage;
+  bool prefix_queried = false;  // its prompt was looked up among held prefixes
+  PrefixMiss miss = PrefixMiss::kNone;
   Duration queue{};
+  Duration load{};
   Duration prefill{};
   Duration decode{};
   Duration total{};
@@ -45,6 +48,9 @@ class Observer {
   virtual void OnNextToken(const std::string& /*model*/, Duration /*since_last*/) {}
   virtual void OnStep(const StepRecord& /*step*/) {}
   virtual void OnPaused(const std::string& /*model*/) {}
+  // A state has left its slot (kDevice), host memory (kHost) or, given up altogether, the last tier
+  // that it was in.
+  virtual void OnEviction(const std::string& /*model*/, StateTier /*left*/) {}
   virtual void OnRequestEnd(const RequestRecord& /*request*/) {}
 };
 

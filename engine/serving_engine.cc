@@ -12,32 +12,6 @@
 #include "engine/schedule/score_turn.h"
 
 namespace ssmd {
-namespace {
-
-constexpr int kPageSizeMax = 1000;
-
-int RecentTokensWanted(const PenaltyParams& penalties) {
-  return penalties.looks_back() ? std::clamp(penalties.window, 0, kPenaltyWindowMax) : 0;
-}
-
-}  // namespace
-
-ServingEngine::ServingEngine(EngineParts parts, std::vector<std::unique_ptr<ModelInService>> models)
-    : limits_(parts.limits),
-      clock_(parts.clock != nullptr ? parts.clock : &steady_clock_),
-      device_(std::move(parts.device)),
-      models_(std::move(models)),
-      sessions_(limits_.max_sessions) {
-  std::vector<ModelRunner*> runners;
-  for (const auto& model : models_) {
-    runners_.push_back(std::make_unique<ModelRunner>(
-        model.get(), device_.get(), RunnerLimits{limits_.max_running, limits_.slow_reader_timeout},
-        clock_, parts.observer));
-    runners.push_back(runners_.back().get());
-  }
-  loop_ = std::make_unique<StepLoop>(std::move(runners), clock_);
-}
-
 // --- Turns ---
 
 absl::StatusOr<size_t> ServingEngine::FindModel(const std::string& name) const {
@@ -50,14 +24,20 @@ absl::StatusOr<size_t> ServingEngine::FindModel(const std::string& name) const {
                     reason::kModelNotFound);
 }
 
-absl::StatusOr<size_t> ServingEngine::ModelOfSession(const GenerateRequest& request) const {
-  SSMD_ASSIGN_OR_RETURN(const SessionInfo session,
-                        sessions_.Get(request.tenant, request.session_id));
-  if (!request.model.empty() && request.model != session.model) {
+absl::StatusOr<size_t> ServingEngine::ModelOfSession(const std::string& tenant,
+                                                     const std::string& session_id,
+                                                     const std::string& asked) const {
+  SSMD_ASSIGN_OR_RETURN(const SessionInfo session, sessions_->Get(tenant, session_id));
+  if (!asked.empty() && asked != session.model) {
     return InvalidField(absl::StrFormat("session %s is of model %s, not of the one asked for",
                                         session.session_id, session.model));
   }
   return FindModel(session.model);
+}
+
+std::shared_ptr<OutputStream> ServingEngine::MakeStream() const {
+  return std::make_shared<OutputStream>(static_cast<size_t>(limits_.output_events),
+                                        [waker = waker_] { waker->Wake(); });
 }
 
 TurnHead ServingEngine::MakeHead(std::string request_id, std::string tenant,
@@ -80,39 +60,31 @@ absl::StatusOr<PreparedGeneration> ServingEngine::PrepareGeneration(const ModelI
   }
   SSMD_RETURN_IF_ERROR(CheckAgainstModel(model, *request));
   PreparedGeneration prepared;
-  int new_residents = 0;
-  if (!request->session_id.empty()) {
+  int new_states = 0;
+  const bool on_session = !request->session_id.empty();
+  if (on_session) {
     SSMD_ASSIGN_OR_RETURN(
-        prepared.lease,
-        sessions_.BeginTurn(request->tenant, request->session_id, request->expected_revision,
-                            RecentTokensWanted(request->sampling.penalties)));
-    new_residents = request->choices > 1             ? request->choices
-                    : prepared.lease.base().resident ? 0
-                                                     : 1;
+        prepared.lease, sessions_->Enqueue(request->tenant, request->session_id, request->when_busy,
+                                           request->expected_revision, request->key));
+    SSMD_ASSIGN_OR_RETURN(const SessionInfo session,
+                          sessions_->Get(request->tenant, request->session_id));
+    new_states = request->choices > 1 ? request->choices : session.position == 0 ? 1 : 0;
   } else if (request->expected_revision.has_value()) {
     return InvalidField("expected_revision is given without a session");
   }
   // Before the work of reading the prompt, so that an overloaded server refuses cheaply.
   head->working_slots = request->choices;
-  SSMD_ASSIGN_OR_RETURN(head->ticket, model.admission->Admit(request->choices, new_residents));
-  if (prepared.lease && request->choices > 1) {
+  std::optional<Duration> time_left;
+  if (head->deadline.has_value()) time_left = *head->deadline - head->submitted;
+  SSMD_ASSIGN_OR_RETURN(head->ticket,
+                        model.admission->Admit(request->choices, new_states, time_left));
+  if (on_session && request->choices > 1) {
     SSMD_ASSIGN_OR_RETURN(prepared.reservation,
-                          sessions_.Reserve(request->tenant, request->choices));
+                          sessions_->Reserve(request->tenant, model.name, request->choices));
   }
-
-  const SessionBase& base = prepared.lease.base();
-  SSMD_ASSIGN_OR_RETURN(
-      prepared.prompt, PromptTokens(model, request->prompt, request->parse_special, base.position));
-  if (prepared.prompt.empty() && base.pending.empty()) {
-    return InvalidField(
-        base.position == 0
-            ? "the prompt must not be empty: there is no history to go on from"
-            : "the prompt must not be empty: the last turn ended at a stop, so that no token is "
-              "pending to go on from");
-  }
-  SSMD_RETURN_IF_ERROR(CheckHistoryLength(base.position,
-                                          static_cast<int64_t>(prepared.prompt.size()),
-                                          request->max_tokens, limits_.max_history_tokens));
+  SSMD_ASSIGN_OR_RETURN(prepared.prompt,
+                        ReadPrompt(model, request->prompt, request->parse_special, on_session));
+  head->prompt_tokens = static_cast<int64_t>(prepared.prompt.at_start.size());
   prepared.sampling = std::move(request->sampling);
   if (!prepared.sampling.seed.has_value()) prepared.sampling.seed = SecureRandom64();
   prepared.stops = MakeStopRules(model, request->stop, request->max_tokens,
@@ -120,23 +92,33 @@ absl::StatusOr<PreparedGeneration> ServingEngine::PrepareGeneration(const ModelI
   prepared.choices = request->choices;
   prepared.echo = request->echo;
   prepared.top_logprobs = request->top_logprobs;
+  prepared.commit = request->commit;
+  prepared.key = std::move(request->key);
+  prepared.expected_revision = request->expected_revision;
   return prepared;
 }
 
 absl::StatusOr<std::shared_ptr<OutputStream>> ServingEngine::Generate(GenerateRequest request,
                                                                       std::string request_id) {
-  SSMD_ASSIGN_OR_RETURN(const size_t index, request.session_id.empty() ? FindModel(request.model)
-                                                                       : ModelOfSession(request));
+  SSMD_ASSIGN_OR_RETURN(const size_t index,
+                        request.session_id.empty()
+                            ? FindModel(request.model)
+                            : ModelOfSession(request.tenant, request.session_id, request.model));
+  SSMD_ASSIGN_OR_RETURN(std::shared_ptr<OutputStream> stream,
+                        FindAnswer(index, request, request_id));
+  if (stream != nullptr) return stream;
   const ModelInService& model = *models_[index];
   TurnHead head = MakeHead(std::move(request_id), request.tenant, request.deadline);
   head.session_id = request.session_id;
   head.priority = request.priority;
+  head.durability = request.durability;
   SSMD_ASSIGN_OR_RETURN(PreparedGeneration prepared, PrepareGeneration(model, &request, &head));
-  auto stream = std::make_shared<OutputStream>(static_cast<size_t>(limits_.output_events),
-                                               [waker = loop_->waker()] { waker->Wake(); });
+  stream = MakeStream();
   prepared.stream = stream;
-  loop_->Post(runners_[index].get(), std::make_unique<GenerateTurn>(
-                                         std::move(head), std::move(prepared), &model, &sessions_));
+  auto turn =
+      std::make_unique<GenerateTurn>(std::move(head), std::move(prepared), &model, sessions_.get());
+  SSMD_RETURN_IF_ERROR(turn->CheckAtOnce());
+  loop_->Post(runners_[index].get(), std::move(turn));
   return stream;
 }
 
@@ -150,18 +132,20 @@ absl::StatusOr<std::unique_ptr<Turn>> ServingEngine::MakeScoreTurn(
                                         kernels::kMaxTopLogprobs, request.top_logprobs));
   }
   TurnHead head = MakeHead(std::move(request_id), std::move(request.tenant), request.deadline);
-  SSMD_ASSIGN_OR_RETURN(head.ticket, model.admission->Admit(1, 0));
+  SSMD_ASSIGN_OR_RETURN(head.ticket, model.admission->Admit(1, 0, std::nullopt));
   Prompt prompt = std::visit([](auto& value) { return Prompt(std::move(value)); }, request.prompt);
-  SSMD_ASSIGN_OR_RETURN(std::vector<int32_t> ids,
-                        PromptTokens(model, prompt, request.parse_special, 0));
+  SSMD_ASSIGN_OR_RETURN(PromptTokens read,
+                        ReadPrompt(model, prompt, request.parse_special, /*on_session=*/false));
+  std::vector<int32_t> ids = std::move(read.at_start);
   if (ids.size() < 2) {
     return InvalidField(
         absl::StrFormat("the prompt must have at least 2 tokens to be scored, got %d", ids.size()));
   }
   SSMD_RETURN_IF_ERROR(
       CheckHistoryLength(0, static_cast<int64_t>(ids.size()), 0, limits_.max_history_tokens));
+  head.prompt_tokens = static_cast<int64_t>(ids.size());
   return std::make_unique<ScoreTurn>(std::move(head), std::move(ids), request.top_logprobs,
-                                     model.numerics_profile, std::move(cancelled), done);
+                                     model.identity.numerics_profile, std::move(cancelled), done);
 }
 
 std::function<void()> ServingEngine::Score(ScoreRequest request, std::string request_id,
@@ -179,7 +163,7 @@ std::function<void()> ServingEngine::Score(ScoreRequest request, std::string req
     return [] {};
   }
   loop_->Post(runners_[*index].get(), *std::move(turn));
-  return [cancelled, waker = loop_->waker()] {
+  return [cancelled, waker = waker_] {
     *cancelled = true;
     waker->Wake();
   };
@@ -219,42 +203,6 @@ std::string ServingEngine::TokenBytes(const std::string& model, int32_t token_id
   return std::string(models_[*index]->tokenizer->TokenBytes(token_id));
 }
 
-// --- Sessions ---
-
-absl::StatusOr<SessionInfo> ServingEngine::CreateSession(const std::string& tenant,
-                                                         const std::string& model) {
-  SSMD_ASSIGN_OR_RETURN(const size_t index, FindModel(model));
-  return sessions_.Create(tenant, models_[index]->name);
-}
-
-absl::StatusOr<SessionInfo> ServingEngine::GetSession(const std::string& tenant,
-                                                      const std::string& session_id) const {
-  return sessions_.Get(tenant, session_id);
-}
-
-absl::StatusOr<SessionPage> ServingEngine::ListSessions(const std::string& tenant,
-                                                        const std::string& model, int page_size,
-                                                        const std::string& page_token) const {
-  if (page_size < 1 || page_size > kPageSizeMax) {
-    return InvalidField(
-        absl::StrFormat("page_size must be in [1, %d], got %d", kPageSizeMax, page_size));
-  }
-  if (!model.empty()) SSMD_RETURN_IF_ERROR(FindModel(model).status());
-  return sessions_.List(tenant, model, page_size, page_token);
-}
-
-absl::Status ServingEngine::DeleteSession(const std::string& tenant, const std::string& session_id,
-                                          std::optional<uint64_t> expected_revision) {
-  SSMD_ASSIGN_OR_RETURN(DeletedSession deleted,
-                        sessions_.Delete(tenant, session_id, expected_revision));
-  if (!deleted.resident && !deleted.running) return absl::OkStatus();
-  SSMD_ASSIGN_OR_RETURN(const size_t index, FindModel(deleted.session->model));
-  // The slot is freed before any turn that is posted from now on starts.
-  loop_->PostDeleted(runners_[index].get(), std::move(deleted.session));
-  if (deleted.resident) models_[index]->admission->ResidentDeleted();
-  return absl::OkStatus();
-}
-
 // --- Figures and the end ---
 
 std::vector<ServedModel> ServingEngine::Models() const {
@@ -264,7 +212,7 @@ std::vector<ServedModel> ServingEngine::Models() const {
     entry.name = model->name;
     entry.info = model->model->info();
     entry.has_tokenizer = model->tokenizer != nullptr;
-    entry.numerics_profile = model->numerics_profile;
+    entry.numerics_profile = model->identity.numerics_profile;
     entry.state_slots = model->pool->slots();
     entry.state_bytes_per_session = static_cast<int64_t>(model->pool->bytes_per_slot());
     entry.token_budget = model->token_budget;
@@ -278,7 +226,9 @@ std::vector<ModelStats> ServingEngine::Stats() const {
   for (size_t i = 0; i < models_.size(); ++i) {
     ModelStats stats = runners_[i]->stats();
     stats.waiting = models_[i]->admission->waiting();
-    stats.sessions = sessions_.CountOf(stats.model);
+    stats.sessions = sessions_->CountOf(stats.model);
+    stats.session_tiers = sessions_->TiersOf(stats.model);
+    stats.host_bytes_limit = host_budget_.limit();
     all.push_back(std::move(stats));
   }
   return all;

@@ -1,7 +1,8 @@
-// The Engine that there is: models in service, the table of sessions, and one step loop.
+// The Engine that there is: models in service, the sessions with their log and store, and one step
+// loop.
 //
-// The members' order is their order of destruction: the loop goes first and ends every turn, then
-// the sessions with their slots, then the pools, models and the device.
+// The members' order is their order of destruction, last first; where it is not enough the
+// destructor says why.
 #ifndef SSMD_ENGINE_SERVING_ENGINE_H_
 #define SSMD_ENGINE_SERVING_ENGINE_H_
 
@@ -12,20 +13,26 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/worker.h"
 #include "engine/engine.h"
 #include "engine/engine_internal.h"
 #include "engine/schedule/generate_turn.h"
 #include "engine/schedule/model_in_service.h"
 #include "engine/schedule/model_runner.h"
 #include "engine/schedule/step_loop.h"
+#include "engine/schedule/waker.h"
+#include "engine/state/host_budget.h"
+#include "engine/state/session_log.h"
 #include "engine/state/session_table.h"
+#include "engine/state/state_dir.h"
+#include "engine/state/state_store.h"
 
 namespace ssmd {
 
 class ServingEngine final : public Engine {
  public:
-  // `models` were made of `parts.models`.
-  ServingEngine(EngineParts parts, std::vector<std::unique_ptr<ModelInService>> models);
+  static absl::StatusOr<std::unique_ptr<ServingEngine>> Create(EngineParts parts);
+  ~ServingEngine() override;
 
   absl::StatusOr<std::shared_ptr<OutputStream>> Generate(GenerateRequest request,
                                                          std::string request_id) override;
@@ -36,26 +43,56 @@ class ServingEngine final : public Engine {
   absl::StatusOr<std::string> Detokenize(const std::string& model,
                                          const std::vector<int32_t>& token_ids) const override;
   std::string TokenBytes(const std::string& model, int32_t token_id) const override;
-  absl::StatusOr<SessionInfo> CreateSession(const std::string& tenant,
-                                            const std::string& model) override;
+
+  std::function<void()> CreateSession(
+      CreateSessionRequest request, std::string request_id,
+      std::function<void(absl::StatusOr<SessionInfo>)> done) override;
   absl::StatusOr<SessionInfo> GetSession(const std::string& tenant,
                                          const std::string& session_id) const override;
-  absl::StatusOr<SessionPage> ListSessions(const std::string& tenant, const std::string& model,
+  absl::StatusOr<SessionPage> ListSessions(const std::string& tenant, const SessionFilter& filter,
                                            int page_size,
                                            const std::string& page_token) const override;
+  absl::StatusOr<std::vector<SessionInfo>> ForkSession(const std::string& tenant,
+                                                       const std::string& session_id,
+                                                       const ForkOptions& options) override;
+  absl::StatusOr<SessionInfo> RewindSession(const std::string& tenant,
+                                            const std::string& session_id,
+                                            const RewindTarget& target) override;
+  absl::StatusOr<SessionInfo> CheckpointSession(const std::string& tenant,
+                                                const std::string& session_id,
+                                                const CheckpointOptions& options) override;
   absl::Status DeleteSession(const std::string& tenant, const std::string& session_id,
                              std::optional<uint64_t> expected_revision) override;
+  void ExportSession(const std::string& tenant, const std::string& session_id,
+                     const std::string& checkpoint,
+                     std::function<void(absl::StatusOr<EncodedSnapshot>)> done) override;
+  absl::StatusOr<SessionInfo> ImportSession(const std::string& tenant, const ImportOptions& options,
+                                            absl::Span<const char> snapshot) override;
+  absl::StatusOr<int64_t> SnapshotBytesMax(const std::string& model) const override;
+  absl::Status Maintain() override;
+  absl::Status StoreAll(TimePoint deadline) override;
+  EngineFigures Figures() const override;
+
   std::vector<ServedModel> Models() const override;
   std::vector<ModelStats> Stats() const override;
   void Drain() override;
   bool Drained() const override;
 
-  void Wake() { loop_->waker()->Wake(); }
+  void Wake() { waker_->Wake(); }
 
  private:
+  explicit ServingEngine(EngineParts parts);
+
+  // making (serving_engine_create.cc)
+  absl::Status OpenStateDir();
+  absl::Status PutInService(LoadedModel loaded);
+  absl::Status OpenSessions();
+  void StartLoop();
+
   // A model with its runner, by number in models_.
   absl::StatusOr<size_t> FindModel(const std::string& name) const;
-  absl::StatusOr<size_t> ModelOfSession(const GenerateRequest& request) const;
+  absl::StatusOr<size_t> ModelOfSession(const std::string& tenant, const std::string& session_id,
+                                        const std::string& asked) const;
   absl::StatusOr<std::unique_ptr<Turn>> MakeScoreTurn(
       size_t model, ScoreRequest request, std::string request_id,
       std::shared_ptr<const std::atomic<bool>> cancelled,
@@ -63,14 +100,39 @@ class ServingEngine final : public Engine {
   absl::StatusOr<PreparedGeneration> PrepareGeneration(const ModelInService& model,
                                                        GenerateRequest* request, TurnHead* head);
   TurnHead MakeHead(std::string request_id, std::string tenant, std::optional<TimePoint> deadline);
+  std::shared_ptr<OutputStream> MakeStream() const;
 
-  const EngineLimits limits_;
+  // retries (serving_engine_retry.cc)
+  absl::StatusOr<std::shared_ptr<OutputStream>> FindAnswer(size_t model,
+                                                           const GenerateRequest& request,
+                                                           const std::string& request_id);
+  void PushResult(const ModelInService& model, const SessionKey& session,
+                  const std::string& request_id, const TurnResult& result,
+                  OutputStream* stream) const;
+
+  // sessions (serving_engine_sessions.cc)
+  absl::StatusOr<std::vector<SessionInfo>> Write(absl::StatusOr<Proposal> proposal);
+  absl::StatusOr<SessionInfo> WriteOne(absl::StatusOr<Proposal> proposal);
+
+  // upkeep (serving_engine_upkeep.cc)
+  absl::Status DeleteExpired();
+  absl::Status StoreStates(std::vector<SessionTable::Unstored> states, TimePoint deadline);
+
+  EngineLimits limits_;
+  const StateDirOptions state_dir_options_;
   const SteadyClock steady_clock_;
   const Clock* const clock_;
+  Observer* const observer_;
+  const std::shared_ptr<Waker> waker_ = std::make_shared<Waker>();
   std::unique_ptr<kernels::Device> device_;
+  std::optional<StateDir> state_dir_;
+  HostBudget host_budget_;
+  std::unique_ptr<StateStore> store_;  // null: no state directory
   std::vector<std::unique_ptr<ModelInService>> models_;
-  SessionTable sessions_;
+  std::unique_ptr<SessionTable> sessions_;
+  std::unique_ptr<SessionLog> log_;
   std::vector<std::unique_ptr<ModelRunner>> runners_;
+  std::optional<Worker> encoder_;  // of exports, which read every byte of a state
   std::atomic<uint64_t> next_sequence_{1};
   std::unique_ptr<StepLoop> loop_;
 };

@@ -39,6 +39,13 @@ class Device {
   virtual Buffer Allocate(size_t bytes) = 0;
   virtual void Zero(std::byte* data, size_t bytes) = 0;
   virtual void Copy(std::byte* to, const std::byte* from, size_t bytes) = 0;  // no overlap
+  // From the device to host memory and back. A device that computes in host memory just copies.
+  virtual void Download(std::byte* host, const std::byte* device, size_t bytes) {
+    Copy(host, device, bytes);
+  }
+  virtual void Upload(std::byte* device, const std::byte* host, size_t bytes) {
+    Copy(device, host, bytes);
+  }
 
   // Packs a weight matrix, rounding to nearest even where `format` is narrower than the source.
   // PackedMatrix::data is empty when memory ran out. Runs on all threads.

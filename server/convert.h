@@ -4,7 +4,7 @@
 // the session busy) the engine checks itself.
 //
 // Errors are INVALID_ARGUMENT, name the field as the proto does, say what is allowed and what came.
-// Pure functions; no state.
+// Pure functions; no state. One convert_*.cc a service.
 #ifndef SSMD_SERVER_CONVERT_H_
 #define SSMD_SERVER_CONVERT_H_
 
@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "engine/engine.h"
 #include "server/limits.h"
+#include "server/telemetry/latency.h"
 #include "ssmd/v1/admin.pb.h"
 #include "ssmd/v1/generation.pb.h"
 #include "ssmd/v1/model.pb.h"
@@ -34,10 +35,26 @@ absl::StatusOr<ScoreRequest> FromProto(const v1::ScoreRequest& request,
                                        const RequestLimits& limits);
 absl::Status Validate(const v1::TokenizeRequest& request, const RequestLimits& limits);
 absl::Status Validate(const v1::DetokenizeRequest& request, const RequestLimits& limits);
-absl::Status Validate(const v1::CreateSessionRequest& request, const RequestLimits& limits);
+
+// For any source but `fork`, which is served as the ForkSession that AsFork makes of it.
+absl::StatusOr<CreateSessionRequest> FromProto(const v1::CreateSessionRequest& request,
+                                               const RequestLimits& limits);
+v1::ForkSessionRequest AsFork(const v1::CreateSessionRequest& request);
+absl::StatusOr<ForkOptions> FromProto(const v1::ForkSessionRequest& request,
+                                      const RequestLimits& limits);
+absl::StatusOr<RewindTarget> FromProto(const v1::RewindSessionRequest& request,
+                                       const RequestLimits& limits);
+absl::StatusOr<CheckpointOptions> FromProto(const v1::CheckpointSessionRequest& request,
+                                            const RequestLimits& limits);
+// Of an import's first message, and those after it. Their chunks are the caller's to count.
+absl::StatusOr<Engine::ImportOptions> FromProto(const v1::ImportSessionRequest& first,
+                                                const RequestLimits& limits);
+absl::Status ValidateNext(const v1::ImportSessionRequest& next);
 absl::Status Validate(const v1::GetSessionRequest& request, const RequestLimits& limits);
 absl::Status Validate(const v1::ListSessionsRequest& request, const RequestLimits& limits);
 absl::Status Validate(const v1::DeleteSessionRequest& request, const RequestLimits& limits);
+absl::Status Validate(const v1::ExportSessionRequest& request, const RequestLimits& limits);
+
 absl::Status Validate(const v1::GetModelRequest& request, const RequestLimits& limits);
 
 // --- Responses ---
@@ -48,6 +65,8 @@ void ToProto(const ScoreResult& result, const TokenText& token_text, v1::ScoreRe
 void ToProto(const SessionInfo& session, v1::Session* out);
 void ToProto(const ServedModel& model, v1::Model* out);
 void ToProto(const ModelStats& stats, v1::ModelStats* out);
+void ToProto(const ModelLatencies& latencies, v1::ModelStats* out);
+void ToProto(const EngineFigures& figures, v1::StateDirStats* out);
 
 }  // namespace ssmd::server
 

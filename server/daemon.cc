@@ -13,6 +13,9 @@ namespace {
 
 // After the last turn ended: for its last bytes, and for calls that are answered at once.
 constexpr std::chrono::milliseconds kFarewell(500);
+// Engine calls that wait at once. They share the log's writes.
+constexpr int kBlockingThreads = 4;
+constexpr std::chrono::seconds kHousekeeping(1);
 // What a reader that was too slow gets at least to learn it.
 constexpr std::chrono::seconds kWakeUp(5);
 
@@ -28,7 +31,8 @@ Daemon::Daemon(const Options& options, Engine* engine, Metrics* metrics, Log* lo
       engine_(engine),
       metrics_(metrics),
       log_(log),
-      admission_(options.server.requests, options.server.tenant_requests) {}
+      admission_(options.server.requests, options.server.tenant_requests),
+      transfers_(options.engine.max_transfers) {}
 
 Daemon::~Daemon() = default;
 
@@ -42,21 +46,25 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Options& options, En
 absl::Status Daemon::Open() {
   SSMD_ASSIGN_OR_RETURN(tenants_, Tenants::Open(options_.token_file));
   work_ = std::make_unique<WorkQueue>();
+  blocking_ = std::make_unique<BlockingPool>(kBlockingThreads);
   services_.engine = engine_;
   services_.tenants = tenants_.get();
   services_.admission = &admission_;
+  services_.transfers = &transfers_;
   services_.work = work_.get();
+  services_.blocking = blocking_.get();
   services_.watch = &watch_;
   services_.metrics = metrics_;
   services_.log = log_;
   services_.limits = options_.request;
+  services_.state_dir = !options_.state_dir.path.empty();
   services_.started_at = std::chrono::steady_clock::now();
   services_.drain = [this] { Drain(); };
   services_.draining = [this] { return draining(); };
 
   router_ = std::make_unique<Router>(tenants_.get(), options_.http_hosts);
   OpsRoutes ops;
-  ops.metrics = [this] { return metrics_->Scrape(engine_->Stats()); };
+  ops.metrics = [this] { return metrics_->Scrape(engine_->Stats(), engine_->Figures()); };
   ops.ready = [this] { return ready(); };
   ops.metrics_open = IsLoopbackHost(options_.http_listen.host);
   AddOpsRoutes(ops, router_.get());
@@ -66,6 +74,7 @@ absl::Status Daemon::Open() {
       HttpServer::Start({options_.http_listen, options_.server, options_.tls}, router_.get()));
   SSMD_ASSIGN_OR_RETURN(
       grpc_, GrpcServer::Start({options_.grpc_listen, options_.server, options_.tls}, services_));
+  housekeeper_ = std::make_unique<Housekeeper>(engine_, log_, kHousekeeping, &clock_);
   MutexLock lock(&mutex_);
   serving_ = grpc_.get();
   serving_->SetServing(!draining_);
@@ -116,12 +125,18 @@ void Daemon::Drain() {
 
 bool Daemon::Stop() {
   Drain();
-  const bool finished =
-      admission_.WaitIdle(std::chrono::steady_clock::now() + options_.server.drain_timeout);
+  const TimePoint deadline = std::chrono::steady_clock::now() + options_.server.drain_timeout;
+  const bool finished = admission_.WaitIdle(deadline);
   if (!finished) {
     log_->Write(LogLevel::kWarn, "drain_timeout", {{"calls", int64_t{admission_.active()}}});
   }
   grpc_->Shutdown(std::chrono::steady_clock::now() + kFarewell);
+  housekeeper_->Stop();
+  if (const absl::Status status = engine_->StoreAll(deadline); !status.ok()) {
+    // Nothing is lost: the next start reads again what was not stored.
+    const std::string message(status.message());
+    log_->Write(LogLevel::kWarn, "states_not_stored", {{"message", std::string_view(message)}});
+  }
   return finished;
 }
 

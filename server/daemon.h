@@ -9,9 +9,12 @@
 #include "engine/base/mutex.h"
 #include "server/access/admission.h"
 #include "server/access/tenants.h"
+#include "server/access/transfers.h"
+#include "server/blocking_pool.h"
 #include "server/grpc/call.h"
 #include "server/grpc/grpc_server.h"
-#include "server/grpc/stream_writer.h"
+#include "server/grpc/stream_watch.h"
+#include "server/housekeeper.h"
 #include "server/http/http_server.h"
 #include "server/http/router.h"
 #include "server/options.h"
@@ -40,8 +43,8 @@ class Daemon {
   // Not ready; new turns are refused; those accepted go on. Thread-safe, irreversible, returns at
   // once.
   void Drain();
-  // Drains, waits for turns until the drain timeout, breaks off the rest and closes the listeners.
-  // True when every turn ended by itself.
+  // Drains, waits for turns until the drain timeout, breaks off the rest and closes the listeners;
+  // then stores states for as long as is left of that time. True when every turn ended by itself.
   bool Stop();
 
  private:
@@ -51,6 +54,7 @@ class Daemon {
   bool draining() const;
 
   const Options options_;
+  const SteadyClock clock_;
   Engine* const engine_;
   Metrics* const metrics_;
   Log* const log_;
@@ -59,6 +63,7 @@ class Daemon {
   // Null until the gRPC listener is set up; its calls can come (and drain) before that.
   GrpcServer* serving_ ABSL_GUARDED_BY(mutex_) = nullptr;
   Admission admission_;
+  Transfers transfers_;
   StreamWatch watch_;
   std::unique_ptr<Tenants> tenants_;
   std::unique_ptr<Router> router_;
@@ -66,6 +71,8 @@ class Daemon {
   // The order of these is the order of their ends: first nobody calls any more, then what was
   // posted is done.
   std::unique_ptr<WorkQueue> work_;
+  std::unique_ptr<BlockingPool> blocking_;  // posts to work_
+  std::unique_ptr<Housekeeper> housekeeper_;
   std::unique_ptr<GrpcServer> grpc_;
   std::unique_ptr<HttpServer> http_;
 };

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "engine/base/clock.h"
+#include "engine/state/session_change.h"
 
 namespace ssmd::server {
 
@@ -23,6 +24,7 @@ struct RequestLimits {
   int32_t stop_tokens = 64;
   int32_t logit_bias = 1024;  // entries
   int32_t name_bytes = 256;   // a model's name, a session id, a page token
+  SessionLifetime lifetime;   // of sessions whose requests do not say
 };
 
 // Of the wire and the process; enforced by grpc/ and http/, and by access/admission.*.

@@ -29,6 +29,7 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Obser
   std::deque<LoadProgress> progress;  // stays in place while it grows
   EngineOptions engine;
   engine.limits = options.engine;
+  engine.state_dir = options.state_dir;
   engine.observer = observer;
   for (const ModelArgument& model : options.models) {
     ModelSpec spec;

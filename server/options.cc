@@ -1,21 +1,19 @@
-// See options.h. Limits are one table (LimitTable); other flags are declared by group.
+// See options.h. Limits are in limit_table.*; other flags are declared here, by group.
 #include "server/options.h"
 
 #include <CLI/CLI.hpp>
-#include <cmath>
 #include <filesystem>
 #include <map>
 #include <set>
 #include <sstream>
-#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "engine/base/model_name.h"
 #include "engine/base/status_macros.h"
+#include "server/limit_table.h"
 
 namespace ssmd::server {
 namespace {
@@ -25,14 +23,14 @@ constexpr char kGroupCompute[] = "Compute";
 constexpr char kGroupListen[] = "Listeners and life cycle";
 constexpr char kGroupAccess[] = "Access and encryption";
 constexpr char kGroupEngineLimits[] = "Limits: states and turns";
-constexpr char kGroupRequestLimits[] = "Limits: one request";
-constexpr char kGroupServerLimits[] = "Limits: connections and process";
+constexpr char kGroupStateDir[] = "State directory";
 constexpr char kGroupLog[] = "Logging";
 
 constexpr char kIntroduction[] =
     "ssmd serves state-space language models over gRPC. A conversation is a session, and a\n"
     "session is one small state that stays where it is computed: the next turn costs only its\n"
-    "new tokens.\n";
+    "new tokens. States that are not in use move from slots to host memory and to --state-dir,\n"
+    "and come back when they are needed. Sizes in bytes may end in K, M, G or T.\n";
 constexpr char kExamples[] =
     "Examples:\n"
     "  ssmd --model tales=deploy/models/tales-2m\n"
@@ -41,6 +39,8 @@ constexpr char kExamples[] =
     "  ssmd --model /models/a --grpc-listen 0.0.0.0:50051 --tls-cert cert.pem --tls-key key.pem "
     "\\\n"
     "       --token-file tokens\n"
+    "  ssmd --model /models/a --state-dir /var/lib/ssmd --host-state-bytes 8G --session-idle "
+    "604800\n"
     "Then: ssmctl --server 127.0.0.1:50051 generate --prompt \"Once upon a time\"";
 
 // Text values as they were given; turned into Options once CLI11 has parsed them all.
@@ -54,10 +54,6 @@ struct RawOptions {
   std::string state_slots = "auto";
   std::string log_level = "info";
   std::string log_format = "text";
-  // Read through doubles: seconds.
-  double slow_reader_timeout = 60;
-  double drain_timeout = 30;
-  double http_timeout = 30;
 };
 
 // CLI11's own does not wrap.
@@ -85,106 +81,6 @@ class WrappingFormatter : public CLI::Formatter {
   static constexpr size_t kFlagColumns = 38;
   static constexpr size_t kTextColumns = 60;
 };
-
-struct LimitRow {
-  const char* flag;
-  const char* group;
-  std::variant<int32_t*, int64_t*, double*> value;
-  double low;
-  double high;
-  const char* help;  // ends with the unit in brackets where there is one
-};
-
-std::vector<LimitRow> LimitTable(Options* o, RawOptions* raw) {
-  EngineLimits& engine = o->engine;
-  RequestLimits& request = o->request;
-  ServerLimits& server = o->server;
-  constexpr double kGi = 1 << 30;
-  return {
-      {"--state-bytes", kGroupEngineLimits, &engine.state_bytes, 1, 4096 * kGi,
-       "Memory of a model's slots where --state-slots is auto; 2 are always made [bytes]"},
-      {"--token-budget", kGroupEngineLimits, &engine.token_budget, 1, 65536,
-       "Most tokens of one step, over all turns [tokens]"},
-      {"--max-running", kGroupEngineLimits, &engine.max_running, 1, 1 << 20,
-       "Turns in progress at once, per model"},
-      {"--max-waiting", kGroupEngineLimits, &engine.max_waiting, 1, 1 << 20,
-       "Turns that may wait for a slot, per model"},
-      {"--max-sessions", kGroupEngineLimits, &engine.max_sessions, 1, 1 << 30,
-       "Sessions, per tenant"},
-      {"--max-history-tokens", kGroupEngineLimits, &engine.max_history_tokens, 1, kGi,
-       "Longest history of a session [tokens]"},
-      {"--max-n", kGroupEngineLimits, &engine.max_choices, 1, 16, "Answers to one prompt (n)"},
-      {"--max-output-events", kGroupEngineLimits, &engine.output_events, 1, 65536,
-       "Events buffered for a reader before its turn pauses"},
-      {"--slow-reader-timeout", kGroupEngineLimits, &raw->slow_reader_timeout, 0.01, 86400,
-       "How long a turn stays paused for its reader before it ends [seconds]"},
-
-      {"--max-prompt-bytes", kGroupRequestLimits, &request.prompt_bytes, 1, kGi,
-       "Text of a prompt, all messages together [bytes]"},
-      {"--max-prompt-tokens", kGroupRequestLimits, &request.prompt_tokens, 1, kGi,
-       "Token ids of a prompt, or to detokenise"},
-      {"--max-score-tokens", kGroupRequestLimits, &request.score_tokens, 2, 1 << 24,
-       "Token ids to score; for text, its bytes"},
-      {"--max-tokens", kGroupRequestLimits, &request.max_tokens, 0, 1 << 30,
-       "What a request may set max_tokens to [tokens]"},
-      {"--max-messages", kGroupRequestLimits, &request.messages, 1, 1024,
-       "Chat messages of a prompt"},
-      {"--max-stop-strings", kGroupRequestLimits, &request.stop_strings, 0, 16, "Stop strings"},
-      {"--max-stop-string-bytes", kGroupRequestLimits, &request.stop_string_bytes, 1, 256,
-       "Length of a stop string [bytes]"},
-      {"--max-stop-tokens", kGroupRequestLimits, &request.stop_tokens, 0, 64, "Stop tokens"},
-      {"--max-logit-bias", kGroupRequestLimits, &request.logit_bias, 0, 1024,
-       "Entries of logit_bias"},
-
-      {"--max-message-bytes", kGroupServerLimits, &server.message_bytes, 1024, kGi,
-       "A gRPC message received [bytes]"},
-      {"--max-metadata-bytes", kGroupServerLimits, &server.metadata_bytes, 1024, 1 << 20,
-       "Metadata of a gRPC call [bytes]"},
-      {"--max-concurrent-streams", kGroupServerLimits, &server.concurrent_streams, 1, 1 << 20,
-       "Calls at once on one gRPC connection"},
-      {"--max-grpc-memory", kGroupServerLimits, &server.grpc_memory_bytes, 1 << 20, 4096 * kGi,
-       "Buffers of all gRPC connections together [bytes]"},
-      {"--max-requests", kGroupServerLimits, &server.requests, 1, 1 << 20,
-       "Generation calls at once, of all tenants"},
-      {"--max-tenant-requests", kGroupServerLimits, &server.tenant_requests, 1, 1 << 20,
-       "Generation calls at once, of one tenant"},
-      {"--max-http-connections", kGroupServerLimits, &server.http_connections, 1, 65536,
-       "HTTP connections at once"},
-      {"--max-http-header-bytes", kGroupServerLimits, &server.http_header_bytes, 1024, 1 << 20,
-       "Header of an HTTP request [bytes]"},
-      {"--max-http-body-bytes", kGroupServerLimits, &server.http_body_bytes, 0, kGi,
-       "Body of an HTTP request [bytes]"},
-      {"--http-timeout", kGroupServerLimits, &raw->http_timeout, 0.1, 3600,
-       "To read an HTTP request, to write its answer, and between two [seconds]"},
-      {"--drain-timeout", kGroupServerLimits, &raw->drain_timeout, 0, 86400,
-       "How long running turns may take to end after SIGTERM [seconds]"},
-  };
-}
-
-std::string Shown(double value) {
-  return value == std::floor(value) && std::abs(value) < 1e15 ? absl::StrFormat("%.0f", value)
-                                                              : absl::StrFormat("%g", value);
-}
-
-void AddLimit(CLI::App* app, const LimitRow& row) {
-  std::visit(
-      [&](auto* value) {
-        const std::string range = absl::StrCat(Shown(row.low), "..", Shown(row.high));
-        app->add_option(row.flag, *value, absl::StrCat(row.help, ", ", range))
-            ->group(row.group)
-            ->capture_default_str()
-            ->type_name("N")
-            ->check([low = row.low, high = row.high, range](const std::string& text) {
-              std::istringstream in(text);
-              double number = 0;
-              if (!(in >> number) || !in.eof() || !(number >= low && number <= high)) {
-                return absl::StrCat("must be a number in ", range, ", got ", text);
-              }
-              return std::string();
-            });
-      },
-      row.value);
-}
 
 void AddModelFlags(CLI::App* app, RawOptions* raw) {
   app->add_option("--model", raw->models,
@@ -223,6 +119,15 @@ void AddComputeFlags(CLI::App* app, Options* options, RawOptions* raw) {
       ->group(kGroupEngineLimits)
       ->type_name("N|auto")
       ->capture_default_str();
+}
+
+void AddStateDirFlag(CLI::App* app, Options* options) {
+  app->add_option("--state-dir", options->state_dir.path,
+                  "Keep sessions in this folder, so that they outlive the daemon: every commit is "
+                  "in a log there before it is answered, and states are stored in the background. "
+                  "Made if absent; one daemon at a time. Default: sessions end with the daemon")
+      ->group(kGroupStateDir)
+      ->type_name("DIR");
 }
 
 void AddListenFlags(CLI::App* app, Options* options, RawOptions* raw) {
@@ -417,10 +322,6 @@ absl::Status ParseLogging(const RawOptions& raw, Options* options) {
   return absl::OkStatus();
 }
 
-Duration ToDuration(double seconds) {
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
-}
-
 absl::Status Finish(const RawOptions& raw, Options* options) {
   SSMD_RETURN_IF_ERROR(ParseModels(raw, options));
   for (const std::string& text : raw.model_options) {
@@ -430,10 +331,7 @@ absl::Status Finish(const RawOptions& raw, Options* options) {
   SSMD_RETURN_IF_ERROR(ParseStateSlots(raw, options));
   SSMD_RETURN_IF_ERROR(ParseAccess(raw, options));
   SSMD_RETURN_IF_ERROR(ParseLogging(raw, options));
-  options->server.slow_reader_timeout = ToDuration(raw.slow_reader_timeout);
   options->engine.slow_reader_timeout = options->server.slow_reader_timeout;
-  options->server.drain_timeout = ToDuration(raw.drain_timeout);
-  options->server.http_timeout = ToDuration(raw.http_timeout);
   options->request.choices = options->engine.max_choices;
   return absl::OkStatus();
 }
@@ -452,9 +350,10 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
   app.allow_config_extras(CLI::config_extras_mode::error);
   AddModelFlags(&app, &raw);
   AddComputeFlags(&app, &options, &raw);
+  AddStateDirFlag(&app, &options);
   AddListenFlags(&app, &options, &raw);
   AddAccessFlags(&app, &options);
-  for (const LimitRow& row : LimitTable(&options, &raw)) AddLimit(&app, row);
+  AddLimitFlags(&app, &options);
   app.add_option("--log-level", raw.log_level, "debug, info, warn or error")
       ->group(kGroupLog)
       ->type_name("NAME")

@@ -40,6 +40,7 @@ struct Options {
   TlsFiles tls;
   bool insecure = false;
   EngineLimits engine;
+  StateDirOptions state_dir;
   RequestLimits request;
   ServerLimits server;
   LogLevel log_level = LogLevel::kInfo;

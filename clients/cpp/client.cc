@@ -2,17 +2,9 @@
 
 #include <utility>
 
+#include "clients/cpp/unary_call.h"
+
 namespace ssmd::client {
-namespace {
-
-// Cancels a call when its stop token is triggered, for as long as this lives.
-auto CancelOn(const std::stop_token& token, grpc::ClientContext* context) {
-  return std::stop_callback(token, [context] { context->TryCancel(); });
-}
-using CancelCallback = decltype(CancelOn(std::declval<std::stop_token>(), nullptr));
-
-}  // namespace
-
 struct Generation::Call {
   grpc::ClientContext context;
   std::unique_ptr<grpc::ClientReader<v1::GenerateResponse>> reader;
@@ -72,19 +64,6 @@ void Client::Prepare(const CallOptions& options, const std::string& session_id,
   if (!session_id.empty() && is_id) context->AddMetadata("x-ssmd-session", session_id);
 }
 
-template <typename Response, typename Stub, typename Request>
-Result<Response> Client::Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
-                                                           Response*),
-                              const std::unique_ptr<Stub>& stub, const Request& request,
-                              const CallOptions& options, const std::string& session_id) const {
-  grpc::ClientContext context;
-  Prepare(options, session_id, &context);
-  const CancelCallback cancel = CancelOn(options.cancel, &context);
-  Response response;
-  if (auto error = ErrorOf((stub.get()->*method)(&context, request, &response))) return *error;
-  return response;
-}
-
 Generation Client::Generate(const v1::GenerateRequest& request, const CallOptions& options) {
   auto call = std::make_unique<Generation::Call>();
   Prepare(options, request.session_id(), &call->context);
@@ -114,40 +93,6 @@ Result<v1::TokenizeResponse> Client::Tokenize(const v1::TokenizeRequest& request
 Result<v1::DetokenizeResponse> Client::Detokenize(const v1::DetokenizeRequest& request,
                                                   const CallOptions& options) {
   return Call(&v1::GenerationService::Stub::Detokenize, generation_, request, options);
-}
-
-Result<v1::Session> Client::CreateSession(const std::string& model, const CallOptions& options) {
-  v1::CreateSessionRequest request;
-  request.set_model(model);
-  auto response = Call(&v1::SessionService::Stub::CreateSession, sessions_, request, options);
-  if (!response.ok()) return response.error();
-  return response.value().session();
-}
-
-Result<v1::Session> Client::GetSession(const std::string& session_id, const CallOptions& options) {
-  v1::GetSessionRequest request;
-  request.set_session_id(session_id);
-  auto response =
-      Call(&v1::SessionService::Stub::GetSession, sessions_, request, options, session_id);
-  if (!response.ok()) return response.error();
-  return response.value().session();
-}
-
-Result<v1::ListSessionsResponse> Client::ListSessions(const v1::ListSessionsRequest& request,
-                                                      const CallOptions& options) {
-  return Call(&v1::SessionService::Stub::ListSessions, sessions_, request, options);
-}
-
-std::optional<Error> Client::DeleteSession(const std::string& session_id,
-                                           std::optional<uint64_t> expected_revision,
-                                           const CallOptions& options) {
-  v1::DeleteSessionRequest request;
-  request.set_session_id(session_id);
-  if (expected_revision.has_value()) request.set_expected_revision(*expected_revision);
-  auto response =
-      Call(&v1::SessionService::Stub::DeleteSession, sessions_, request, options, session_id);
-  if (!response.ok()) return response.error();
-  return std::nullopt;
 }
 
 Result<std::vector<v1::Model>> Client::ListModels(const CallOptions& options) {

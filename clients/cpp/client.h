@@ -26,6 +26,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "clients/cpp/channel.h"
@@ -83,10 +84,30 @@ class Client {
   Result<v1::DetokenizeResponse> Detokenize(const v1::DetokenizeRequest& request,
                                             const CallOptions& options = {});
 
+  Result<v1::Session> CreateSession(const v1::CreateSessionRequest& request,
+                                    const CallOptions& options = {});
+  // With an empty history.
   Result<v1::Session> CreateSession(const std::string& model, const CallOptions& options = {});
   Result<v1::Session> GetSession(const std::string& session_id, const CallOptions& options = {});
   Result<v1::ListSessionsResponse> ListSessions(const v1::ListSessionsRequest& request,
                                                 const CallOptions& options = {});
+  Result<std::vector<v1::Session>> ForkSession(const v1::ForkSessionRequest& request,
+                                               const CallOptions& options = {});
+  Result<v1::Session> RewindSession(const v1::RewindSessionRequest& request,
+                                    const CallOptions& options = {});
+  Result<v1::Session> CheckpointSession(const v1::CheckpointSessionRequest& request,
+                                        const CallOptions& options = {});
+  // Gives the bytes of the snapshot to `on_chunk`, in order, on the calling thread; false stops the
+  // export with CANCELLED. What came is whole when nothing is returned.
+  std::optional<Error> ExportSession(const v1::ExportSessionRequest& request,
+                                     const CallOptions& options,
+                                     const std::function<bool(std::string_view chunk)>& on_chunk);
+  // `first` holds everything but chunks. `next` gives the following bytes of the snapshot (as many
+  // as it likes, up to what the server takes of a message; none at the end), or the error that ends
+  // the import.
+  Result<v1::Session> ImportSession(const v1::ImportSessionRequest& first,
+                                    const CallOptions& options,
+                                    const std::function<Result<std::string>()>& next);
   std::optional<Error> DeleteSession(const std::string& session_id,
                                      std::optional<uint64_t> expected_revision = std::nullopt,
                                      const CallOptions& options = {});

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <stop_token>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "clients/ssmctl/commands.h"
 #include "clients/ssmctl/generation_flags.h"
@@ -26,11 +27,16 @@ constexpr const char* kExamples = R"(Examples:
   ssmctl chat --keep               # prints the session's id at the end
   ssmctl chat --session ID         # goes on with a kept session
   printf 'Hello\nTell me more\n' | ssmctl chat --json
-Inside: /help, /info, /quit or Ctrl-D.)";
+Inside: /help, /info, /stats, /save NAME, /back [N|NAME], /fork, /quit or Ctrl-D.)";
 
 constexpr const char* kHelp =
-    "/info  what the server holds of this conversation\n"
-    "/quit  leave (or Ctrl-D)\n"
+    "/info         what the server holds of this conversation\n"
+    "/stats        after each answer, say what its state spared (again: stop)\n"
+    "/save NAME    name this place in the conversation\n"
+    "/back [N]     take back the last N turns [1]\n"
+    "/back NAME    go back to a saved place\n"
+    "/fork         leave a copy of the conversation as it is now, and go on\n"
+    "/quit         leave (or Ctrl-D)\n"
     "Ctrl-C stops an answer; the conversation is then as it was before your message.";
 
 struct Options {
@@ -122,18 +128,78 @@ class Chat {
   bool OnLine(const std::string& line) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) return true;
     if (line == "/quit") return false;
-    if (line == "/help") {
-      context_.PrintLine(kHelp);
-    } else if (line == "/info") {
-      Info();
-    } else if (line[0] == '/') {
-      Note(context_, "no such command; /help lists them");
-    } else if (FirstInvalidUtf8(line).has_value()) {
+    if (FirstInvalidUtf8(line).has_value()) {
       Note(context_, "the message is not UTF-8");
+    } else if (line[0] == '/') {
+      OnCommand(line);
     } else {
       return Answer(line);
     }
     return true;
+  }
+
+  void OnCommand(const std::string& line) {
+    const size_t space = line.find(' ');
+    const std::string name = line.substr(0, space);
+    const std::string argument = space == std::string::npos ? "" : line.substr(space + 1);
+    if (name == "/help") {
+      context_.PrintLine(kHelp);
+    } else if (name == "/info") {
+      Info();
+    } else if (name == "/stats") {
+      stats_ = !stats_;
+    } else if (name == "/save") {
+      Save(argument);
+    } else if (name == "/back") {
+      Back(argument.empty() ? "1" : argument);
+    } else if (name == "/fork") {
+      Fork();
+    } else {
+      Note(context_, "no such command; /help lists them");
+    }
+  }
+
+  void Save(const std::string& name) {
+    v1::CheckpointSessionRequest request;
+    request.set_session_id(session_id_);
+    request.set_name(name);
+    const auto session = client_->CheckpointSession(request, context_.CallOptions());
+    if (!session.ok()) {
+      context_.Fail(session.error());
+    } else {
+      Note(context_, "(saved; /back " + name + " comes back here)");
+    }
+  }
+
+  // `to`: a number of turns, or the name of a saved place.
+  void Back(const std::string& to) {
+    v1::RewindSessionRequest request;
+    request.set_session_id(session_id_);
+    request.set_allow_recompute(true);
+    int turns = 0;
+    if (absl::SimpleAtoi(to, &turns)) {
+      request.set_turns(turns);
+    } else {
+      request.set_checkpoint(to);
+    }
+    const auto session = client_->RewindSession(request, context_.CallOptions());
+    if (!session.ok()) {
+      context_.Fail(session.error());
+      return;
+    }
+    position_ = session.value().position();
+    Note(context_, absl::StrFormat("(back at %d tokens of history)", position_));
+  }
+
+  void Fork() {
+    v1::ForkSessionRequest request;
+    request.set_session_id(session_id_);
+    const auto children = client_->ForkSession(request, context_.CallOptions());
+    if (!children.ok()) {
+      context_.Fail(children.error());
+    } else if (!children.value().empty()) {
+      Note(context_, "A copy stays: ssmctl chat --session " + children.value()[0].session_id());
+    }
   }
 
   void Info() {
@@ -177,6 +243,7 @@ class Chat {
       position_ += result.final.usage().computed_tokens() + result.final.usage().generated_tokens();
       status_ = kOk;
       if (context_.json) PrintResult(result);
+      if (stats_) Note(context_, "(" + ReuseLine(result) + ")");
       return true;
     }
     if (call.cancel.stop_requested()) {
@@ -205,6 +272,7 @@ class Chat {
   std::string session_id_;
   int64_t position_ = 0;  // of the session's history; 0: nothing was said yet
   bool created_ = false;
+  bool stats_ = false;  // say what each answer's state spared
   int status_ = kOk;
 };
 

@@ -23,6 +23,8 @@ constexpr const char* kExamples = R"(Examples:
   cat story.txt | ssmctl generate --max-tokens 100            # the prompt from a pipe
   ssmctl generate --tokens 0,17,4 --temperature 0 --json      # token ids in, one JSON object out
   ssmctl generate --session ID --prompt " And then"           # continue a session
+  ssmctl generate --session ID --prompt "…" --request-id a1   # safe to try again, whatever happened
+  ssmctl generate --session ID --prompt "…" --commit partial  # Ctrl-C keeps what has arrived
   ssmctl generate --prompt "Hello" --json --stream            # one JSON event a line)";
 
 struct Options {
@@ -36,6 +38,12 @@ struct Options {
   bool echo = false;
   std::optional<int32_t> logprobs;
   bool stream = false;
+  bool verbose = false;
+  // Of a turn on a session.
+  std::string commit;      // "", "complete" or "partial"
+  std::string durability;  // "", "process" or "power"
+  std::string request_id;
+  bool wait = false;
 };
 
 std::optional<std::string> ApplyPrompt(Options* options, v1::GenerateRequest* request) {
@@ -53,11 +61,22 @@ std::optional<std::string> ApplyPrompt(Options* options, v1::GenerateRequest* re
   return std::nullopt;
 }
 
+void ApplyTurn(const Options& options, v1::GenerateRequest* request) {
+  if (options.commit == "complete") request->set_commit(v1::COMMIT_ON_COMPLETE);
+  if (options.commit == "partial") request->set_commit(v1::COMMIT_PARTIAL);
+  if (options.durability == "process") request->set_durability(v1::DURABILITY_PROCESS);
+  if (options.durability == "power") request->set_durability(v1::DURABILITY_POWER);
+  if (options.wait) request->set_when_busy(v1::WHEN_BUSY_WAIT);
+  request->set_request_id(options.request_id);
+}
+
 std::optional<std::string> MakeRequest(Options* options, v1::GenerateRequest* request) {
   if (auto problem = options->generation.Apply(request)) return problem;
   if (auto problem = ApplyPrompt(options, request)) return problem;
   if (FirstInvalidUtf8(options->session).has_value()) return "--session is not an id";
+  if (FirstInvalidUtf8(options->request_id).has_value()) return "--request-id is not UTF-8";
   request->set_session_id(options->session);
+  ApplyTurn(*options, request);
   if (options->expected_revision) request->set_expected_revision(*options->expected_revision);
   if (options->parse_special) request->set_parse_special(true);
   if (options->n) request->set_n(*options->n);
@@ -92,7 +111,7 @@ class Printer {
     if (several()) ShowChoices();
     if (!shown_) ShowTokenIds();
     EndLine();
-    if (::isatty(STDERR_FILENO)) Note(context_, Summary());
+    if (options_.verbose) Note(context_, Summary());
   }
 
   // Keeps a remark that follows off the line of the text.
@@ -136,9 +155,8 @@ class Printer {
     const v1::Usage& usage = result_.final.usage();
     const v1::Timings& timings = result_.final.timings();
     const double seconds = (timings.total_ms() - timings.first_token_ms()) / 1000;
-    std::string text = absl::StrFormat(
-        "[%d tokens read, %d reused, %d sampled; first after %.1f ms", usage.computed_tokens(),
-        usage.reused_tokens(), usage.generated_tokens(), timings.first_token_ms());
+    std::string text = absl::StrFormat("[%s, %d sampled; first after %.1f ms", ReuseLine(result_),
+                                       usage.generated_tokens(), timings.first_token_ms());
     if (usage.generated_tokens() > 1 && seconds > 0) {
       text += absl::StrFormat(", then %.0f a second",
                               static_cast<double>(usage.generated_tokens() - 1) / seconds);
@@ -186,7 +204,10 @@ int Run(Context& context, Options& options) {
   }
   printer.EndLine();
   if (!cancel.stop_requested()) return context.Fail(*error);
-  context.Fail({grpc::StatusCode::CANCELLED, "cancelled by Ctrl-C; nothing was committed", "", {}});
+  const char* const committed =
+      options.commit == "partial" ? "what had arrived was committed" : "nothing was committed";
+  context.Fail(
+      {grpc::StatusCode::CANCELLED, std::string("cancelled by Ctrl-C; ") + committed, "", {}});
   return kInterrupted;
 }
 
@@ -214,6 +235,28 @@ void AddGenerateCommand(CLI::App& app, Context& context) {
   command->add_option("--logprobs", options->logprobs,
                       "With --json: log-probabilities, and those of this many alternatives");
   command->add_flag("--stream", options->stream, "With --json: one event a line, as they arrive");
+  command->add_flag("-v,--verbose", options->verbose,
+                    "Say on standard error where the state came from, and what it spared");
+  const std::string turn = "On a session";
+  command
+      ->add_option(
+          "--commit", options->commit,
+          "What a turn leaves that is cut short: complete (nothing) or partial (the answer "
+          "as far as it was delivered) [complete]")
+      ->check(CLI::IsMember({"complete", "partial"}))
+      ->group(turn);
+  command
+      ->add_option("--durability", options->durability,
+                   "What a committed turn survives: the end of the server's process, or of its "
+                   "power [process]")
+      ->check(CLI::IsMember({"process", "power"}))
+      ->group(turn);
+  command
+      ->add_option("--request-id", options->request_id,
+                   "A name for this request: tried again under it, it is applied once")
+      ->group(turn);
+  command->add_flag("--wait", options->wait, "Wait for a turn in progress instead of failing")
+      ->group(turn);
   command->callback([&context, options] { context.exit_code = Run(context, *options); });
 }
 

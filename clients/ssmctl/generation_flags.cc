@@ -29,6 +29,20 @@ std::optional<std::string> ApplyBias(const std::vector<std::string>& entries,
   return std::nullopt;
 }
 
+// The classes are signs on the wire.
+std::optional<std::string> ApplyPriority(const std::string& text, v1::GenerateRequest* request) {
+  int32_t value = 0;
+  if (text == "low") {
+    value = -1;
+  } else if (text == "high") {
+    value = 1;
+  } else if (!text.empty() && text != "normal" && !ParseWhole(text, &value)) {
+    return "--priority is low, normal or high, got '" + text + "'";
+  }
+  if (!text.empty()) request->set_priority(value);
+  return std::nullopt;
+}
+
 }  // namespace
 
 CLI::Validator Unsigned64() {
@@ -74,7 +88,8 @@ void GenerationFlags::AddTo(CLI::App* command) {
       ->group(stopping);
   command->add_flag("--ignore-eos", ignore_eos, "Go on past the model's end-of-text token")
       ->group(stopping);
-  command->add_option("--priority", priority, "Larger runs earlier among those that wait [0]");
+  command->add_option("--priority", priority,
+                      "Who starts first among those that wait: low, normal or high [normal]");
 }
 
 std::optional<std::string> GenerationFlags::Apply(v1::GenerateRequest* request) const {
@@ -83,7 +98,7 @@ std::optional<std::string> GenerationFlags::Apply(v1::GenerateRequest* request) 
   }
   request->set_model(model);
   if (max_tokens) request->set_max_tokens(*max_tokens);
-  if (priority) request->set_priority(*priority);
+  if (auto problem = ApplyPriority(priority, request)) return problem;
 
   v1::SamplingParams* sampling = request->mutable_sampling();
   if (temperature) sampling->set_temperature(*temperature);

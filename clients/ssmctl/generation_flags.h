@@ -30,7 +30,7 @@ struct GenerationFlags {
   std::vector<int32_t> stop_tokens;
   std::string stop_history;  // "", "trim" or "keep"
   bool ignore_eos = false;
-  std::optional<int32_t> priority;
+  std::string priority;  // "", "low", "normal", "high" or a number
 
   void AddTo(CLI::App* command);
   // Returns what is wrong with the flags, or nothing.

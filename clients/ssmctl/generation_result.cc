@@ -1,17 +1,10 @@
 #include "clients/ssmctl/generation_result.h"
 
-#include <cctype>
-
+#include "clients/ssmctl/enum_names.h"
 #include "clients/ssmctl/text.h"
 
 namespace ssmd::ctl {
 namespace {
-
-// The name of an enum value without its prefix; the number of an unknown one.
-std::string ShortName(const std::string& name, std::string_view prefix, int number) {
-  if (name.compare(0, prefix.size(), prefix) != 0) return std::to_string(number);
-  return name.substr(prefix.size());
-}
 
 void WriteUsage(const v1::Usage& usage, JsonWriter* writer) {
   writer->BeginObject();
@@ -26,6 +19,7 @@ void WriteUsage(const v1::Usage& usage, JsonWriter* writer) {
 void WriteTimings(const v1::Timings& timings, JsonWriter* writer) {
   writer->BeginObject();
   writer->Key("queue").Double(timings.queue_ms());
+  writer->Key("load").Double(timings.load_ms());
   writer->Key("first_token").Double(timings.first_token_ms());
   writer->Key("total").Double(timings.total_ms());
   writer->EndObject();
@@ -53,7 +47,11 @@ void WriteShared(const GenerationResult& result, JsonWriter* writer) {
   writer->Key("request_id").String(result.started.request_id());
   writer->Key("seed").Unsigned(result.started.seed());
   writer->Key("numerics_profile").String(result.started.numerics_profile());
-  writer->Key("state_source").String(StateSourceName(result.started.state_source()));
+  writer->Key("state_source").String(StateSourceName(SourceOf(result)));
+  if (result.final.reuse_miss() != v1::REUSE_MISS_UNSPECIFIED) {
+    writer->Key("reuse_miss").String(ReuseMissName(result.final.reuse_miss()));
+  }
+  if (result.started.replayed()) writer->Key("replayed").Bool(true);
   writer->Key("timings_ms");
   WriteTimings(result.final.timings(), writer);
 }
@@ -90,6 +88,7 @@ void WriteStarted(const v1::Started& started, JsonWriter* writer) {
   writer->Key("state_source").String(StateSourceName(started.state_source()));
   writer->Key("seed").Unsigned(started.seed());
   writer->Key("numerics_profile").String(started.numerics_profile());
+  writer->Key("replayed").Bool(started.replayed());
 }
 
 }  // namespace
@@ -154,6 +153,10 @@ bool WriteEvent(const v1::GenerateResponse& event, JsonWriter* writer) {
   } else {
     writer->String("final").Key("usage");
     WriteUsage(event.final().usage(), writer);
+    writer->Key("state_source").String(StateSourceName(event.final().state_source()));
+    if (event.final().reuse_miss() != v1::REUSE_MISS_UNSPECIFIED) {
+      writer->Key("reuse_miss").String(ReuseMissName(event.final().reuse_miss()));
+    }
     writer->Key("timings_ms");
     WriteTimings(event.final().timings(), writer);
   }
@@ -165,10 +168,31 @@ std::string StateSourceName(v1::StateSource source) {
   return ShortName(v1::StateSource_Name(source), "STATE_SOURCE_", source);
 }
 
+std::string ReuseMissName(v1::ReuseMiss miss) {
+  return ShortName(v1::ReuseMiss_Name(miss), "REUSE_MISS_", miss);
+}
+
 std::string FinishReasonName(v1::FinishReason reason) {
-  std::string name = ShortName(v1::FinishReason_Name(reason), "FINISH_REASON_", reason);
-  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return name;
+  return LowerCase(ShortName(v1::FinishReason_Name(reason), "FINISH_REASON_", reason));
+}
+
+v1::StateSource SourceOf(const GenerationResult& result) {
+  const v1::StateSource source = result.final.state_source();
+  return source != v1::STATE_SOURCE_UNSPECIFIED ? source : result.started.state_source();
+}
+
+std::string ReuseLine(const GenerationResult& result) {
+  const v1::Usage& usage = result.final.usage();
+  std::string line = "state " + StateSourceName(SourceOf(result)) + ": " +
+                     std::to_string(usage.reused_tokens()) + " tokens reused, " +
+                     std::to_string(usage.computed_tokens()) + " computed";
+  if (usage.recomputed_tokens() > 0) {
+    line += ", " + std::to_string(usage.recomputed_tokens()) + " recomputed";
+  }
+  if (result.final.reuse_miss() != v1::REUSE_MISS_UNSPECIFIED) {
+    line += " (more could not be: " + ReuseMissName(result.final.reuse_miss()) + ")";
+  }
+  return result.started.replayed() ? "answered before; " + line : line;
 }
 
 void WriteTokenLogprob(const v1::TokenLogprob& token, JsonWriter* writer) {

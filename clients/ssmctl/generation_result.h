@@ -45,8 +45,15 @@ bool WriteEvent(const v1::GenerateResponse& event, JsonWriter* writer);
 
 // "FRESH" of STATE_SOURCE_FRESH; a value that this program does not know is its number.
 std::string StateSourceName(v1::StateSource source);
+// "NO_STATE" of REUSE_MISS_NO_STATE.
+std::string ReuseMissName(v1::ReuseMiss miss);
 // "stop", "length".
 std::string FinishReasonName(v1::FinishReason reason);
+
+// Where the turn found its state, as its last event says, or its first where there is no last.
+v1::StateSource SourceOf(const GenerationResult& result);
+// "state RESIDENT: 25 tokens reused, 3 computed".
+std::string ReuseLine(const GenerationResult& result);
 
 void WriteTokenLogprob(const v1::TokenLogprob& token, JsonWriter* writer);
 void WriteTokenDetails(const std::vector<v1::TokenDetail>& details, JsonWriter* writer);

@@ -1,183 +1,164 @@
-// `ssmctl sessions`: create, list, get and delete them.
+// `ssmctl sessions`: its command line.
 #include <memory>
 
-#include "absl/strings/str_format.h"
-#include "absl/time/time.h"
 #include "clients/ssmctl/commands.h"
 #include "clients/ssmctl/generation_flags.h"
+#include "clients/ssmctl/session_commands.h"
 #include "clients/ssmctl/text.h"
 
 namespace ssmd::ctl {
 namespace {
 
 constexpr const char* kExamples = R"(Examples:
-  id=$(ssmctl sessions create)
-  ssmctl generate --session $id --prompt "Once upon a time"
-  ssmctl sessions get $id
+  id=$(ssmctl sessions create --text "Once upon a time")
+  ssmctl generate --session $id --prompt ", a dog"
+  ssmctl sessions checkpoint $id before-the-storm
+  ssmctl sessions fork $id --count 3                  # three ways to go on
+  ssmctl sessions rewind $id --turns 1                # take the last turn back
+  ssmctl sessions list                                # the tree of forks
+  ssmctl sessions export $id story.ssmd && ssmctl sessions import story.ssmd
   ssmctl sessions delete $id)";
 
-struct Options {
-  std::string model;
-  std::string id;
-  std::optional<uint64_t> expected_revision;
-  int32_t page_size = 0;
-  std::string page_token;
+// Arguments are sent as they are, and the wire takes nothing but UTF-8.
+bool AllUtf8(const SessionOptions& options) {
+  for (const std::string* text : {&options.id, &options.model, &options.page_token, &options.from,
+                                  &options.parent, &options.checkpoint, &options.name}) {
+    if (FirstInvalidUtf8(*text).has_value()) return false;
+  }
+  return true;
+}
+
+// The flags of several actions.
+class Actions {
+ public:
+  Actions(CLI::App* command, Context& context)
+      : command_(command), context_(context), options_(std::make_shared<SessionOptions>()) {}
+
+  CLI::App* Add(const std::string& name, const std::string& help,
+                int (*run)(Context&, const SessionOptions&)) {
+    CLI::App* action = command_->add_subcommand(name, help)->fallthrough();
+    action->callback([&context = context_, options = options_, run] {
+      context.exit_code = AllUtf8(*options) ? run(context, *options)
+                                            : context.FailUsage("an argument is not UTF-8");
+    });
+    return action;
+  }
+  CLI::App* AddOnOne(const std::string& name, const std::string& help,
+                     int (*run)(Context&, const SessionOptions&)) {
+    CLI::App* action = Add(name, help, run);
+    action->add_option("ID", options_->id, "The session")->required();
+    return action;
+  }
+  void AddExpectedRevision(CLI::App* action) {
+    action
+        ->add_option("--expected-revision", options_->expected_revision,
+                     "Refuse unless it is at this revision")
+        ->check(Unsigned64());
+  }
+  void AddLifetime(CLI::App* action) {
+    action->add_option("--ttl", options_->ttl_seconds,
+                       "Seconds until it ends; 0: never [the server's]");
+    action->add_option("--idle", options_->idle_seconds,
+                       "Seconds unused until it ends; 0: never [the server's]");
+  }
+  SessionOptions& options() { return *options_; }
+
+ private:
+  CLI::App* const command_;
+  Context& context_;
+  const std::shared_ptr<SessionOptions> options_;
 };
 
-void WriteSession(const v1::Session& session, JsonWriter* writer) {
-  writer->BeginObject();
-  writer->Key("session_id").String(session.session_id());
-  writer->Key("model").String(session.model());
-  writer->Key("revision").Unsigned(session.revision());
-  writer->Key("position").Int(session.position());
-  writer->Key("pending_tokens").Int(session.pending_tokens());
-  writer->Key("last_token_ids").Ids(session.last_token_ids());
-  writer->Key("running").Bool(session.running());
-  writer->Key("resident").Bool(session.resident());
-  writer->Key("created_unix_ms").Int(session.created_unix_ms());
-  writer->Key("used_unix_ms").Int(session.used_unix_ms());
-  writer->EndObject();
+void AddCreate(Actions& actions) {
+  SessionOptions& options = actions.options();
+  CLI::App* create = actions.Add("create", "A new session; prints its id", CreateSession);
+  create->add_option("-m,--model", options.model, "Name of the model");
+  auto* text = create->add_option_function<std::string>(
+      "--text", [&options](const std::string& value) { options.text = value; },
+      "What its history starts with; -: standard input");
+  auto* tokens = create->add_option("--tokens", options.tokens, "The same, as token ids: 1,2,3")
+                     ->excludes(text);
+  create->add_option("--from", options.from, "Start as this session: ID or ID@CHECKPOINT")
+      ->excludes(text)
+      ->excludes(tokens);
+  create->add_flag("--parse-special", options.parse_special,
+                   "Recognise special tokens written out in the text");
+  actions.AddLifetime(create);
 }
 
-std::string Time(int64_t unix_ms) {
-  return absl::FormatTime("%Y-%m-%d %H:%M:%S", absl::FromUnixMillis(unix_ms), absl::UTCTimeZone());
+void AddLooking(Actions& actions) {
+  SessionOptions& options = actions.options();
+  CLI::App* list = actions.Add("list", "Your sessions, as a tree of forks", ListSessions);
+  list->add_option("-m,--model", options.model, "Only those of this model");
+  list->add_option("--parent", options.parent, "Only children of this session");
+  list->add_option("--page-size", options.page_size, "One page of so many; else all of them");
+  list->add_option("--page-token", options.page_token, "Where the page before ended");
+  actions.AddOnOne("get", "What is known of one", GetSession);
 }
 
-std::string TokenList(const v1::Session& session) {
-  std::string list;
-  for (const int32_t id : session.last_token_ids()) {
-    list += (list.empty() ? "" : ",") + std::to_string(id);
-  }
-  return list.empty() ? "none" : list;
+void AddGoing(Actions& actions) {
+  SessionOptions& options = actions.options();
+  CLI::App* fork = actions.AddOnOne("fork",
+                                    "New sessions that go on from where this one is; "
+                                    "prints their ids",
+                                    ForkSession);
+  fork->add_option("--count", options.count, "How many [1]");
+  auto* fork_checkpoint =
+      fork->add_option("--checkpoint", options.checkpoint, "From there instead");
+  fork->add_option("--position", options.position, "From this held position of its history instead")
+      ->excludes(fork_checkpoint);
+  actions.AddExpectedRevision(fork);
+  actions.AddLifetime(fork);
+
+  CLI::App* rewind = actions.AddOnOne("rewind", "Go back in its history", RewindSession);
+  auto* to = rewind->add_option_group("To", "Where to: one of these");
+  to->add_option("--checkpoint", options.checkpoint, "A checkpoint");
+  to->add_option("--position", options.position, "A position of the history, in tokens");
+  to->add_option("--turns", options.turns, "So many turns back");
+  to->require_option(1);
+  rewind->add_flag("--allow-recompute", options.allow_recompute,
+                   "Where no state is held: the next turn reads the history again");
+  actions.AddExpectedRevision(rewind);
+
+  CLI::App* checkpoint =
+      actions.AddOnOne("checkpoint", "Name its present state, to come back to", CheckpointSession);
+  checkpoint->add_option("NAME", options.name, "1 to 64 characters of A-Z a-z 0-9 . _ -")
+      ->required();
+  checkpoint->add_flag("--remove", options.remove, "Give up the checkpoint of this name instead");
+  actions.AddExpectedRevision(checkpoint);
+
+  CLI::App* remove =
+      actions.AddOnOne("delete", "Free it; a turn in progress is cancelled", DeleteSession);
+  actions.AddExpectedRevision(remove);
 }
 
-void PrintSession(const Context& context, const v1::Session& session) {
-  context.PrintLine("session      " + session.session_id());
-  context.PrintLine("model        " + session.model());
-  context.PrintLine("revision     " + std::to_string(session.revision()));
-  context.PrintLine(absl::StrFormat("history      %d tokens, %d of them pending",
-                                    session.position(), session.pending_tokens()));
-  context.PrintLine("last tokens  " + TokenList(session));
-  context.PrintLine(std::string("state        ") + (session.running()    ? "a turn is running"
-                                                    : session.resident() ? "in its slot"
-                                                                         : "empty"));
-  context.PrintLine("created      " + Time(session.created_unix_ms()) + " UTC");
-  context.PrintLine("used         " + Time(session.used_unix_ms()) + " UTC");
-}
-
-int Create(Context& context, const Options& options) {
-  const auto client = context.Connect();
-  if (client == nullptr) return context.exit_code;
-  const auto session = client->CreateSession(options.model, context.CallOptions());
-  if (!session.ok()) return context.Fail(session.error());
-  if (!context.json) {
-    context.PrintLine(session.value().session_id());
-    return kOk;
-  }
-  JsonWriter writer;
-  WriteSession(session.value(), &writer);
-  context.PrintJson(writer);
-  return kOk;
-}
-
-int Get(Context& context, const Options& options) {
-  const auto client = context.Connect();
-  if (client == nullptr) return context.exit_code;
-  const auto session = client->GetSession(options.id, context.CallOptions());
-  if (!session.ok()) return context.Fail(session.error());
-  if (!context.json) {
-    PrintSession(context, session.value());
-    return kOk;
-  }
-  JsonWriter writer;
-  WriteSession(session.value(), &writer);
-  context.PrintJson(writer);
-  return kOk;
-}
-
-void PrintList(const Context& context, const v1::ListSessionsResponse& page) {
-  if (page.sessions().empty()) Note(context, "no sessions");
-  for (const v1::Session& session : page.sessions()) {
-    context.PrintLine(absl::StrFormat("%s  %-16s revision %-4d %8d tokens  used %s",
-                                      session.session_id(), session.model(), session.revision(),
-                                      session.position(), Time(session.used_unix_ms())));
-  }
-  if (!page.next_page_token().empty()) {
-    Note(context, "there are more: --page-token " + page.next_page_token());
-  }
-}
-
-int List(Context& context, const Options& options) {
-  const auto client = context.Connect();
-  if (client == nullptr) return context.exit_code;
-  v1::ListSessionsRequest request;
-  request.set_model(options.model);
-  request.set_page_size(options.page_size);
-  request.set_page_token(options.page_token);
-  const auto page = client->ListSessions(request, context.CallOptions());
-  if (!page.ok()) return context.Fail(page.error());
-  if (!context.json) {
-    PrintList(context, page.value());
-    return kOk;
-  }
-  JsonWriter writer;
-  writer.BeginObject().Key("sessions").BeginArray();
-  for (const v1::Session& session : page.value().sessions()) WriteSession(session, &writer);
-  writer.EndArray().Key("next_page_token").String(page.value().next_page_token()).EndObject();
-  context.PrintJson(writer);
-  return kOk;
-}
-
-int Delete(Context& context, const Options& options) {
-  const auto client = context.Connect();
-  if (client == nullptr) return context.exit_code;
-  const auto error =
-      client->DeleteSession(options.id, options.expected_revision, context.CallOptions());
-  if (error.has_value()) return context.Fail(*error);
-  if (context.json) {
-    JsonWriter writer;
-    writer.BeginObject().Key("session_id").String(options.id);
-    context.PrintJson(writer.Key("deleted").Bool(true).EndObject());
-  }
-  return kOk;
-}
-
-// Arguments are sent as they are, and the wire takes nothing but UTF-8.
-bool AllUtf8(const Options& options) {
-  return !FirstInvalidUtf8(options.id) && !FirstInvalidUtf8(options.model) &&
-         !FirstInvalidUtf8(options.page_token);
+void AddMoving(Actions& actions) {
+  SessionOptions& options = actions.options();
+  CLI::App* out = actions.AddOnOne("export", "Write it to a file", ExportSession);
+  out->add_option("FILE", options.file, "The file; -: standard output")->required();
+  out->add_option("--checkpoint", options.checkpoint, "This checkpoint of it instead");
+  CLI::App* in =
+      actions.Add("import", "A new session from an exported one; prints its id", ImportSession);
+  in->add_option("FILE", options.file, "The file; -: standard input")->required();
+  in->add_option("-m,--model", options.model, "Name of the model that is to go on with it");
+  in->add_flag("--rebuild", options.rebuild,
+               "Leave its state out; the next turn reads the history again");
+  in->add_flag("--allow-inexact", options.allow_inexact,
+               "Take a state of another numerics profile: the last bits may differ");
+  actions.AddLifetime(in);
 }
 
 }  // namespace
 
 void AddSessionsCommand(CLI::App& app, Context& context) {
-  const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("sessions", "Conversations that the server holds");
   command->footer(kExamples);
   command->require_subcommand(1);
-  const auto add = [&](const std::string& name, const std::string& help,
-                       int (*run)(Context&, const Options&)) {
-    CLI::App* action = command->add_subcommand(name, help)->fallthrough();
-    action->callback([&context, options, run] {
-      context.exit_code = AllUtf8(*options) ? run(context, *options)
-                                            : context.FailUsage("an argument is not UTF-8");
-    });
-    return action;
-  };
-  CLI::App* create = add("create", "A new session; prints its id", Create);
-  create->add_option("-m,--model", options->model, "Name of the model");
-  CLI::App* list = add("list", "Your sessions, ordered by id", List);
-  list->add_option("-m,--model", options->model, "Only those of this model");
-  list->add_option("--page-size", options->page_size, "At most so many [100]");
-  list->add_option("--page-token", options->page_token, "Where the page before ended");
-  CLI::App* get = add("get", "What is known of one", Get);
-  get->add_option("ID", options->id, "The session")->required();
-  CLI::App* remove = add("delete", "Free one; a turn in progress is cancelled", Delete);
-  remove->add_option("ID", options->id, "The session")->required();
-  remove
-      ->add_option("--expected-revision", options->expected_revision,
-                   "Refuse unless it is at this revision")
-      ->check(Unsigned64());
+  Actions actions(command, context);
+  AddCreate(actions);
+  AddLooking(actions);
+  AddGoing(actions);
+  AddMoving(actions);
 }
 
 }  // namespace ssmd::ctl

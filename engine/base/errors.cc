@@ -12,6 +12,11 @@ constexpr absl::string_view kRetryUrl = "ssmd/retry_after_ms";
 
 }  // namespace
 
+absl::Status InvalidField(std::string_view message) {
+  return WithReason(absl::InvalidArgumentError(absl::string_view(message.data(), message.size())),
+                    reason::kInvalidField);
+}
+
 absl::Status WithReason(absl::Status status, std::string_view reason) {
   status.SetPayload(kReasonUrl, absl::Cord(absl::string_view(reason.data(), reason.size())));
   return status;

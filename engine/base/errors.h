@@ -19,8 +19,16 @@ inline constexpr std::string_view kTooManySessions = "TOO_MANY_SESSIONS";
 inline constexpr std::string_view kDraining = "DRAINING";
 inline constexpr std::string_view kSessionBusy = "SESSION_BUSY";
 inline constexpr std::string_view kRevisionMismatch = "REVISION_MISMATCH";
+inline constexpr std::string_view kTakenOver = "TAKEN_OVER";
 inline constexpr std::string_view kModelNotFound = "MODEL_NOT_FOUND";
+inline constexpr std::string_view kModelChanged = "MODEL_CHANGED";
 inline constexpr std::string_view kSessionNotFound = "SESSION_NOT_FOUND";
+inline constexpr std::string_view kPointNotHeld = "POINT_NOT_HELD";
+inline constexpr std::string_view kTooManyWaiting = "TOO_MANY_WAITING";
+inline constexpr std::string_view kTooManyCheckpoints = "TOO_MANY_CHECKPOINTS";
+inline constexpr std::string_view kStateQuota = "STATE_QUOTA";
+inline constexpr std::string_view kRequestIdReused = "REQUEST_ID_REUSED";
+inline constexpr std::string_view kRequestKnown = "REQUEST_KNOWN";
 inline constexpr std::string_view kNumerical = "NUMERICAL";
 inline constexpr std::string_view kSlowReader = "SLOW_READER";
 inline constexpr std::string_view kHistoryTooLong = "HISTORY_TOO_LONG";
@@ -29,6 +37,8 @@ inline constexpr std::string_view kUnauthenticated = "UNAUTHENTICATED";
 inline constexpr std::string_view kPermissionDenied = "PERMISSION_DENIED";
 }  // namespace reason
 
+// INVALID_ARGUMENT with reason INVALID_FIELD.
+absl::Status InvalidField(std::string_view message);
 absl::Status WithReason(absl::Status status, std::string_view reason);
 absl::Status WithRetryAfter(absl::Status status, std::chrono::milliseconds delay);
 // Empty when there is none.

@@ -13,6 +13,7 @@ namespace {
 
 constexpr double kRetrySecondsMin = 0.1;
 constexpr double kRetrySecondsMax = 30;
+constexpr double kAverageOverTurns = 16;
 
 }  // namespace
 
@@ -21,7 +22,7 @@ Admission::Ticket& Admission::Ticket::operator=(Ticket&& other) noexcept {
     Release();
     owner_ = std::exchange(other.owner_, nullptr);
     waiting_ = std::exchange(other.waiting_, false);
-    becoming_ = std::exchange(other.becoming_, 0);
+    new_states_ = std::exchange(other.new_states_, 0);
   }
   return *this;
 }
@@ -31,89 +32,94 @@ void Admission::Ticket::Started() {
   if (std::exchange(waiting_, false)) --owner_->waiting_;
 }
 
-void Admission::Ticket::BecameResident(int sessions) {
-  MutexLock lock(&owner_->mutex_);
-  becoming_ -= sessions;
-  owner_->becoming_ -= sessions;
-  owner_->resident_ += sessions;
-}
-
 void Admission::Ticket::Release() {
   if (owner_ == nullptr) return;
   Admission* owner = std::exchange(owner_, nullptr);
   MutexLock lock(&owner->mutex_);
   --owner->accepted_;
   if (waiting_) --owner->waiting_;
-  owner->becoming_ -= becoming_;
+  owner->new_states_ -= new_states_;
 }
 
-absl::StatusOr<Admission::Ticket> Admission::Admit(int working_slots, int new_residents) {
+absl::StatusOr<Admission::Ticket> Admission::Admit(int working_slots, int new_states,
+                                                   std::optional<Duration> time_left) {
+  const int64_t held = options_.states_held ? options_.states_held() : 0;
   MutexLock lock(&mutex_);
   if (draining_) {
     return WithReason(absl::UnavailableError("the server is draining: use another one"),
                       reason::kDraining);
   }
-  if (working_slots > slots_) {
+  if (working_slots > options_.slots) {
     return WithReason(absl::InvalidArgumentError(absl::StrFormat(
-                          "n must be at most %d, the state slots of model %s, got %d", slots_,
-                          model_, working_slots)),
+                          "n must be at most %d, the state slots of model %s, got %d",
+                          options_.slots, options_.model, working_slots)),
                       reason::kInvalidField);
   }
-  SSMD_RETURN_IF_ERROR(CheckStartableLocked(working_slots));
-  if (new_residents > 0 && resident_ + becoming_ + new_residents > slots_ - 1) {
-    return WithReason(
-        absl::ResourceExhaustedError(absl::StrFormat(
-            "sessions hold %d of the %d state slots of model %s and may hold at most %d, and this "
-            "turn would add %d: delete sessions, or raise --state-slots",
-            resident_ + becoming_, slots_, model_, slots_ - 1, new_residents)),
-        reason::kSlotsHeld);
+  SSMD_RETURN_IF_ERROR(CheckRoomLocked(new_states, held));
+  const double wait_seconds = seconds_per_turn_ * waiting_;
+  if (waiting_ >= options_.max_waiting) {
+    return Refuse(absl::StrFormat("%d turns wait for model %s already", waiting_, options_.model),
+                  wait_seconds);
   }
-  if (waiting_ >= max_waiting_) return QueueFullLocked();
+  if (waiting_ > 0 && wait_seconds > Seconds(std::min(options_.max_queue_time,
+                                                      time_left.value_or(Duration::max())))) {
+    return Refuse(
+        absl::StrFormat("%d turns wait for model %s, some %.1f s, which is longer than %s",
+                        waiting_, options_.model, wait_seconds,
+                        wait_seconds > Seconds(options_.max_queue_time)
+                            ? "turns may (--max-queue-time)"
+                            : "the deadline leaves"),
+        wait_seconds);
+  }
   ++accepted_;
   ++waiting_;
-  becoming_ += new_residents;
+  new_states_ += new_states;
   Ticket ticket;
   ticket.owner_ = this;
   ticket.waiting_ = true;
-  ticket.becoming_ = new_residents;
+  ticket.new_states_ = new_states;
   return ticket;
 }
 
-absl::Status Admission::QueueFullLocked() const {
-  const int running = std::max(accepted_ - waiting_, 1);
-  const double seconds =
-      std::clamp(turn_seconds_ * waiting_ / running, kRetrySecondsMin, kRetrySecondsMax);
+absl::Status Admission::Refuse(const std::string& why, double seconds) const {
+  const double delay = std::clamp(seconds, kRetrySecondsMin, kRetrySecondsMax);
   return WithRetryAfter(
-      WithReason(absl::ResourceExhaustedError(absl::StrFormat(
-                     "%d turns wait for model %s already: retry later", waiting_, model_)),
-                 reason::kQueueFull),
-      std::chrono::milliseconds(std::llround(seconds * 1000)));
+      WithReason(absl::ResourceExhaustedError(why + ": retry later"), reason::kQueueFull),
+      std::chrono::milliseconds(std::llround(delay * 1000)));
 }
 
-absl::Status Admission::CheckStartable(int working_slots) const {
+absl::Status Admission::CheckRoom(int64_t new_states) const {
+  const int64_t held = options_.states_held ? options_.states_held() : 0;
   MutexLock lock(&mutex_);
-  return CheckStartableLocked(working_slots);
+  return CheckRoomLocked(new_states, held);
 }
 
-absl::Status Admission::CheckStartableLocked(int working_slots) const {
-  if (working_slots <= slots_ - resident_) return absl::OkStatus();
+absl::Status Admission::CheckRoomLocked(int64_t new_states, int64_t held) const {
+  const int64_t taken = held + new_states_;
+  if (new_states == 0 || taken + new_states <= options_.states_max) return absl::OkStatus();
   return WithReason(
       absl::ResourceExhaustedError(absl::StrFormat(
-          "the request needs %d state slots of model %s, and sessions hold %d of the %d: delete "
-          "sessions, ask for fewer choices, or raise --state-slots",
-          working_slots, model_, resident_, slots_)),
+          "sessions of model %s hold %d states of the %d that there is room for, and this would "
+          "add "
+          "%d: delete sessions or checkpoints, or raise --host-state-bytes, --state-slots or "
+          "(with --state-dir) --disk-state-bytes",
+          options_.model, taken, options_.states_max, new_states)),
       reason::kSlotsHeld);
 }
 
-void Admission::ResidentDeleted() {
+void Admission::NoteEnd(TimePoint now) {
   MutexLock lock(&mutex_);
-  --resident_;
-}
-
-void Admission::NoteTurn(Duration duration) {
-  MutexLock lock(&mutex_);
-  turn_seconds_ =
-      turn_seconds_ == 0 ? Seconds(duration) : 0.9 * turn_seconds_ + 0.1 * Seconds(duration);
+  if (waiting_ == 0) {
+    last_end_.reset();
+    return;
+  }
+  if (last_end_.has_value()) {
+    const double seconds = Seconds(now - *last_end_);
+    seconds_per_turn_ = seconds_per_turn_ == 0
+                            ? seconds
+                            : seconds_per_turn_ + (seconds - seconds_per_turn_) / kAverageOverTurns;
+  }
+  last_end_ = now;
 }
 
 void Admission::Drain() {

@@ -52,6 +52,15 @@ void Choice::EndAtStopString() {
 
 void Choice::EndEmpty() { End(FinishReason::kLength, "", 0, 1); }
 
+void Choice::CutTo(size_t tokens, Detokenizer before) {
+  End(FinishReason::kLength, "", tokens, 1);
+  retokenised_.clear();
+  if (tokenizer_ != nullptr) {
+    for (size_t i = 0; i < tokens; ++i) before.Push(ShownBytes(*tokenizer_, sampled_[i]));
+  }
+  remainder_ = std::string(before.remainder());
+}
+
 void Choice::FinishText(bool more_may_follow) {
   text_.Finish(more_may_follow);
   if (rules_->history == StopHistory::kKeep) text_.KeepStopInHistory();

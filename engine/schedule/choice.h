@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,11 +43,22 @@ class Choice {
   bool ended() const { return ended_; }
   // After the end: lets out the text that was held back. See AnswerText.
   void FinishText(bool more_may_follow);
+  // Ends an answer early: history holds its first `tokens` tokens and the bytes after `before` that
+  // are no whole character yet stay with it.
+  void CutTo(size_t tokens, Detokenizer before);
 
   int index() const { return index_; }
   AnswerText& text() { return text_; }
   const std::vector<int32_t>& sampled() const { return sampled_; }
   int64_t generated() const { return generated_; }  // stop token included
+
+  // What was streamed, for a retry that gets it again.
+  void NoteSent(const DeltaEvent& delta) {
+    sent_text_ += delta.text;
+    sent_ += delta.token_ids.size();
+  }
+  const std::string& sent_text() const { return sent_text_; }
+  absl::Span<const int32_t> sent_ids() const { return absl::MakeConstSpan(sampled_).first(sent_); }
 
   // After the end.
   FinishReason reason() const { return reason_; }
@@ -56,6 +68,7 @@ class Choice {
   size_t kept() const { return kept_; }
   const std::vector<int32_t>& retokenised() const { return retokenised_; }
   int64_t pending() const { return pending_; }
+  std::string text_remainder() const { return remainder_.value_or(text_.remainder()); }
   std::vector<int32_t> HistoryTokens() const;
 
   Lane lane;
@@ -82,6 +95,9 @@ class Choice {
   size_t kept_ = 0;
   std::vector<int32_t> retokenised_;
   int64_t pending_ = 0;
+  std::optional<std::string> remainder_;  // of an answer that was cut
+  std::string sent_text_;
+  size_t sent_ = 0;  // sampled tokens
 };
 
 }  // namespace ssmd

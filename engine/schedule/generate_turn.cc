@@ -6,36 +6,29 @@
 #include "engine/sample/penalties.h"
 
 namespace ssmd {
+
 GenerateTurn::GenerateTurn(TurnHead head, PreparedGeneration prepared, const ModelInService* model,
                            SessionTable* sessions)
     : Turn(std::move(head)),
       model_(model),
       sessions_(sessions),
       stream_(std::move(prepared.stream)),
+      prompt_(std::move(prepared.prompt)),
       sampling_(std::move(prepared.sampling)),
       stops_(std::move(prepared.stops)),
       echo_(prepared.echo),
       top_logprobs_(prepared.top_logprobs),
+      commit_mode_(prepared.commit),
+      key_(std::move(prepared.key)),
+      expected_revision_(prepared.expected_revision),
+      on_session_(static_cast<bool>(prepared.lease)),
       lease_(std::move(prepared.lease)),
-      reservation_(std::move(prepared.reservation)),
-      base_session_(static_cast<bool>(lease_)),
-      base_(lease_.base()),
-      tokens_(base_.pending),
-      echoed_(base_.pending.size()) {
-  tokens_.insert(tokens_.end(), prepared.prompt.begin(), prepared.prompt.end());
-  // Text goes on from what the history ends with, which may be part of a character.
-  prompt_text_.Push(base_.text_remainder);
-  if (!echo_ && model_->tokenizer != nullptr) {
-    for (const int32_t id : prepared.prompt) prompt_text_.Push(ShownBytes(*model_->tokenizer, id));
-  }
-  if (sampling_.penalties.looks_back()) {
-    recent_ = base_.recent;
-    for (const int32_t id : prepared.prompt) recent_.emplace_back(id, false);
-  }
+      reservation_(std::move(prepared.reservation)) {
   for (int i = 0; i < prepared.choices; ++i) {
     choices_.push_back(std::make_unique<Choice>(i, &stops_, model_->tokenizer.get()));
   }
   draws_.resize(choices_.size());
+  if (!on_session_ && model_->prefixes == nullptr) miss_ = PrefixMiss::kDisabled;
 }
 
 bool GenerateTurn::held_by_reader() const {
@@ -43,36 +36,6 @@ bool GenerateTurn::held_by_reader() const {
   const bool speaking = std::any_of(choices_.begin(), choices_.end(),
                                     [](const auto& choice) { return !choice->ended(); });
   return speaking && stream_->full();
-}
-
-void GenerateTurn::Start(std::vector<Slot> slots, TimePoint now) {
-  for (size_t i = 0; i < choices_.size(); ++i) {
-    Lane& lane = choices_[i]->lane;
-    lane.slot = std::move(slots[i]);
-    lane.source = lane.slot.index();
-    lane.order = LaneOrder(head().sequence, static_cast<int>(i));
-    lane.position = base_.consumed();
-  }
-  StartedEvent started;
-  started.request_id = head().request_id;
-  started.model = model_->name;
-  started.session_id = head().session_id;
-  started.base_revision = base_.revision;
-  started.state_source = base_.resident ? StateSource::kResident : StateSource::kFresh;
-  started.seed = *sampling_.seed;
-  started.numerics_profile = model_->numerics_profile;
-  stream_->Push(std::move(started));
-
-  Lane& lane = choices_[0]->lane;
-  if (base_.resident) lane.source = lease_.session()->slot.index();
-  // Without an answer the last token stays pending, for a later turn to sample after it.
-  const size_t feed = stops_.max_tokens == 0 ? tokens_.size() - 1 : tokens_.size();
-  lane.Feed(absl::MakeConstSpan(tokens_).first(feed), false);
-  if (feed == 0) {
-    if (base_.resident) model_->pool->CopyState(lease_.session()->slot, lane.slot);
-    lane.source = lane.slot.index();
-    AdvancePrompt(now, nullptr);
-  }
 }
 
 void GenerateTurn::AppendLanes(std::vector<Lane*>* lanes) {
@@ -105,7 +68,7 @@ void GenerateTurn::WantPromptRows(const Lane& lane, int count, std::vector<RowJo
   for (int i = scores_prompt ? 0 : count - 1; i < count; ++i) {
     const size_t next = lane.fed + static_cast<size_t>(i) + 1;  // the token that this row foretells
     const bool last = next == lane.feed.size();
-    const bool scored = scores_prompt && next >= base_.pending.size() && next < tokens_.size();
+    const bool scored = scores_prompt && next >= base_.unread.size() && next < tokens_.size();
     if (!last && !scored) continue;
     RowJob job;
     job.row = i;
@@ -150,6 +113,7 @@ void GenerateTurn::Advance(Lane* lane, TimePoint now, Observer* observer) {
 }
 
 void GenerateTurn::AdvancePrompt(TimePoint now, Observer* observer) {
+  KeepPrefixes();
   const Lane& lane = choices_[0]->lane;
   EmitEcho(std::min(lane.fed + 1, tokens_.size()));
   if (lane.ready() > 0) {
@@ -158,6 +122,7 @@ void GenerateTurn::AdvancePrompt(TimePoint now, Observer* observer) {
     return;
   }
   prompt_done_ = true;
+  EndWaits();
   ForkPrompt();
   for (const auto& choice : choices_) {
     if (stops_.max_tokens > 0) {
@@ -231,6 +196,7 @@ void GenerateTurn::AcceptDrawn(Choice* choice, TimePoint now, Observer* observer
     EndChoice(choice, std::move(delta));
   } else {
     delta.text = choice->text().TakeText();
+    choice->NoteSent(delta);
     stream_->Push(std::move(delta));
     ContinueDecoding(choice);
   }
@@ -239,7 +205,7 @@ void GenerateTurn::AcceptDrawn(Choice* choice, TimePoint now, Observer* observer
 void GenerateTurn::ContinueDecoding(Choice* choice) {
   const std::vector<int32_t>& sampled = choice->sampled();
   choice->lane.Feed(absl::MakeConstSpan(sampled).last(1), true);
-  if (!has_session() || !stops_.may_trim()) return;
+  if (!on_session_ || !stops_.may_trim()) return;
   const auto suspect = choice->text().possible_stop_token();
   if (!suspect.has_value()) {
     choice->lane.mark.Release();
@@ -252,14 +218,18 @@ void GenerateTurn::ContinueDecoding(Choice* choice) {
 // `last` is the choice's last Delta, but for the text that was held back.
 void GenerateTurn::EndChoice(Choice* choice, DeltaEvent last) {
   // A session keeps an incomplete character for its next turn; otherwise there is none.
-  choice->FinishText(has_session());
+  choice->FinishText(on_session_);
   last.text = choice->text().TakeText();
-  if (!last.token_ids.empty() || !last.text.empty()) stream_->Push(std::move(last));
-  if (has_session()) {
+  if (!last.token_ids.empty() || !last.text.empty()) {
+    choice->NoteSent(last);
+    stream_->Push(std::move(last));
+  }
+  if (on_session_) {
     SettleState(choice);
     return;
   }
   choice->settled = true;
+  KeepAnswer(choice);
   choice->lane.slot.Release();
   stream_->Push(FinishedEvent(*choice));
 }

@@ -9,9 +9,12 @@
 #ifndef SSMD_ENGINE_SCHEDULE_MODEL_RUNNER_H_
 #define SSMD_ENGINE_SCHEDULE_MODEL_RUNNER_H_
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -21,9 +24,12 @@
 #include "engine/observer.h"
 #include "engine/schedule/model_in_service.h"
 #include "engine/schedule/model_stats.h"
+#include "engine/schedule/pending_commit.h"
 #include "engine/schedule/scheduler.h"
+#include "engine/schedule/start_policy.h"
 #include "engine/schedule/turn.h"
 #include "engine/schedule/turn_queue.h"
+#include "engine/state/session_log.h"
 #include "kernels/device.h"
 
 namespace ssmd {
@@ -31,17 +37,27 @@ namespace ssmd {
 struct RunnerLimits {
   int max_running = 256;
   Duration slow_reader_timeout = std::chrono::seconds(60);
+  Duration ageing = std::chrono::seconds(5);
 };
 
-class ModelRunner {
+class ModelRunner final : private PrefixesInFlight {
  public:
-  // All outlive the runner; `observer` may be null.
-  ModelRunner(ModelInService* model, kernels::Device* device, const RunnerLimits& limits,
-              const Clock* clock, Observer* observer);
+  struct Context {  // all outlive the runner
+    ModelInService* model = nullptr;
+    kernels::Device* device = nullptr;
+    SessionLog* log = nullptr;
+    const Clock* clock = nullptr;
+    Observer* observer = nullptr;  // may be null
+    std::function<void()> wake;    // makes the step thread come round; any thread
+  };
+  ModelRunner(Context context, const RunnerLimits& limits);
 
   void Submit(std::unique_ptr<Turn> turn) { waiting_.Add(std::move(turn)); }
-  // Ends the turn that the session had in progress and frees the session's slot.
-  void DropSession(Session* session);
+  // Ends the turns of a session that is gone.
+  void DropSession(const SessionKey& session);
+  // Gives the stream of a request that waits or runs to a new reader. False when there is none.
+  bool TakeOver(const SessionKey& session, const std::string& request_id,
+                const std::shared_ptr<OutputStream>& stream);
 
   // Ends what is over and starts what can start. True when there is a step to run.
   bool Tidy();
@@ -49,10 +65,12 @@ class ModelRunner {
   void Step();
   // When Tidy has something to do though nothing else happens.
   std::optional<TimePoint> next_timer() const;
-  // Ends every turn with `status`.
+  // Ends every turn with `status`, but for those whose commit is being written.
   void EndAll(const absl::Status& status);
+  // No turn is left.
+  bool idle() const { return waiting_.empty() && running_.empty() && committing_.empty(); }
 
-  // Any thread. `waiting` and `sessions` are left to the caller.
+  // Any thread. `waiting` and what is said of sessions are left to the caller.
   ModelStats stats() const;
 
  private:
@@ -62,29 +80,54 @@ class ModelRunner {
     int count;
     int first_row;
   };
+  struct Committing {
+    std::unique_ptr<Turn> turn;
+    absl::Status reason;                    // why it ended, if before its time
+    std::shared_ptr<PendingCommit> commit;  // null: to be proposed again
+  };
 
+  // ends
   absl::Status ReasonToEnd(const Turn& turn, TimePoint now) const;
   void EndOverdue(TimePoint now);
   void NotePause(Turn* turn, TimePoint now);
+  void EndEarly(std::unique_ptr<Turn> turn, absl::Status reason);
+  void EndFinished();
+  void Commit(std::unique_ptr<Turn> turn, absl::Status reason);
+  bool Propose(Committing* committing, absl::Status* status);
+  void PollCommits();
+  void FinishTurn(std::unique_ptr<Turn> turn, absl::Status status);
+
+  // starts
+  void Resume();
   void StartWaiting(TimePoint now);
+  std::vector<size_t> StartOrder(TimePoint now);
+  bool TakeSlots(size_t count, std::vector<Slot>* slots);
+  bool GiveUpMark();
+  void EndStuck();
+  std::shared_ptr<PrefixWait> Find(const std::string& tenant, absl::Span<const int32_t> prompt,
+                                   int64_t held) override;
+
+  // steps
   std::vector<Served> PlanStep();
   void AddSegment(const Served& served, Batch* batch);
   void RunModel(absl::Span<const Served> served, Batch* batch);
-  void EndTurn(std::unique_ptr<Turn> turn, absl::Status status);
-  void EndFinished();
+
+  // figures
   void CountTurn(const Turn& turn, const RequestRecord& record);
   void PublishStats();
+  void FillStats(ModelStats* stats) const;
 
+  const Context context_;
   ModelInService* const model_;
-  kernels::Device* const device_;
   const RunnerLimits limits_;
-  const Clock* const clock_;
-  Observer* const observer_;
 
   Scheduler scheduler_;
+  StartPolicy start_policy_;
   TurnQueue waiting_;
   std::vector<std::unique_ptr<Turn>> running_;
+  std::vector<Committing> committing_;
   uint64_t steps_ = 0;
+  std::array<int64_t, 7> loads_{};  // turns by StateSource
 
   mutable Mutex stats_mutex_;
   ModelStats stats_ ABSL_GUARDED_BY(stats_mutex_);

@@ -4,7 +4,13 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "engine/schedule/request.h"
+#include "engine/state/held_state.h"
+#include "engine/state/prefix_tree.h"
+#include "engine/state/turn_result.h"
 
 namespace ssmd {
 
@@ -25,6 +31,18 @@ struct ModelStats {
   int slots_used = 0;
   int slots_free = 0;
   int64_t sessions = 0;
+  std::vector<std::pair<StateTier, int64_t>> session_tiers;  // sessions by where their state is
+  int64_t held_states = 0;    // of sessions, checkpoints, turn ends and prefixes
+  int64_t device_states = 0;  // of those, in a slot
+  int64_t host_states = 0;    // in host memory (perhaps in a slot, too)
+  int64_t host_bytes = 0;
+  int64_t host_bytes_limit = 0;                          // of all models together
+  int64_t loading = 0;                                   // states on their way from the store
+  int64_t storing = 0;                                   // on their way to it
+  std::vector<std::pair<StateSource, int64_t>> loads;    // turns by where their state came from
+  std::vector<std::pair<StateTier, int64_t>> evictions;  // by the tier that was left
+  PrefixFigures prefixes;
+  std::vector<std::pair<Priority, int>> waiting_by_priority;
   int64_t prompt_tokens = 0;
   int64_t generated_tokens = 0;
   int64_t reused_tokens = 0;

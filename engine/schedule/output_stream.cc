@@ -17,10 +17,24 @@ std::optional<GenerateEvent> OutputStream::Pop() {
     if (events_.empty()) return std::nullopt;
     event = std::move(events_.front());
     events_.pop_front();
+    const auto* delta = std::get_if<DeltaEvent>(&*event);
+    popped_tokens_ = delta != nullptr && delta->choice == 0 && !delta->echo
+                         ? static_cast<int64_t>(delta->token_ids.size())
+                         : 0;
     has_room_again = events_.size() + 1 == capacity_ && !status_.has_value();
   }
   if (has_room_again) wake_producer_();
   return event;
+}
+
+void OutputStream::NoteAccepted() {
+  MutexLock lock(&mutex_);
+  accepted_tokens_ += std::exchange(popped_tokens_, 0);
+}
+
+int64_t OutputStream::accepted_tokens() const {
+  MutexLock lock(&mutex_);
+  return accepted_tokens_;
 }
 
 void OutputStream::NotifyWhenReady(std::function<void()> ready) {

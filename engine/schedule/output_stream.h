@@ -29,6 +29,9 @@ class OutputStream {
   // `ready` is called once, by the pushing thread or at once, when Pop() would yield an event or
   // status() has a value. It must not block. REQUIRES: no earlier callback is outstanding.
   void NotifyWhenReady(std::function<void()> ready);
+  // The transport has taken the event that was popped last. (What it has not taken is not the
+  // caller's: see CommitMode::kPartial.)
+  void NoteAccepted();
   // Set when the generation is over and every event was popped.
   std::optional<absl::Status> status() const;
   // Gives up: the generation ends within two steps and its slots are freed. Idempotent; a no-op
@@ -42,6 +45,8 @@ class OutputStream {
   void Finish(const absl::Status& status);
   bool full() const;
   bool cancelled() const;
+  // Sampled tokens of choice 0 in the events that the transport has taken.
+  int64_t accepted_tokens() const;
 
  private:
   void NotifyLocked(std::function<void()>* ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -53,6 +58,8 @@ class OutputStream {
   std::optional<absl::Status> status_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> ready_ ABSL_GUARDED_BY(mutex_);
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  int64_t popped_tokens_ ABSL_GUARDED_BY(mutex_) = 0;  // by the last Pop
+  int64_t accepted_tokens_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace ssmd

@@ -1,6 +1,7 @@
 #include "engine/schedule/prepare.h"
 
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "absl/strings/str_format.h"
@@ -12,8 +13,7 @@ namespace ssmd {
 namespace {
 
 absl::StatusOr<std::vector<int32_t>> TextTokens(const ModelInService& model,
-                                                const std::string& text, bool parse_special,
-                                                int64_t position) {
+                                                const std::string& text, bool parse_special) {
   if (text.empty()) return std::vector<int32_t>();
   if (model.tokenizer == nullptr) {
     return InvalidField(
@@ -23,19 +23,19 @@ absl::StatusOr<std::vector<int32_t>> TextTokens(const ModelInService& model,
                         model.tokenizer->Encode(text, EncodeOptions{parse_special}));
   // A tokenizer may know more ids than the model's head has rows.
   SSMD_RETURN_IF_ERROR(CheckTokenIds(model, "prompt", ids));
-  if (const auto bos = model.tokenizer->bos_to_add(); bos.has_value() && position == 0) {
-    SSMD_RETURN_IF_ERROR(CheckTokenIds(model, "prompt", {*bos}));
-    ids.insert(ids.begin(), *bos);
-  }
+  return ids;
+}
+
+absl::StatusOr<std::vector<int32_t>> WithBos(const ModelInService& model,
+                                             std::vector<int32_t> ids) {
+  if (ids.empty() || !model.tokenizer->bos_to_add().has_value()) return ids;
+  const int32_t bos = *model.tokenizer->bos_to_add();
+  SSMD_RETURN_IF_ERROR(CheckTokenIds(model, "prompt", {bos}));
+  ids.insert(ids.begin(), bos);
   return ids;
 }
 
 }  // namespace
-
-absl::Status InvalidField(std::string_view message) {
-  return WithReason(absl::InvalidArgumentError(absl::string_view(message.data(), message.size())),
-                    reason::kInvalidField);
-}
 
 absl::Status CheckTokenIds(const ModelInService& model, std::string_view field,
                            absl::Span<const int32_t> token_ids) {
@@ -48,17 +48,33 @@ absl::Status CheckTokenIds(const ModelInService& model, std::string_view field,
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<int32_t>> PromptTokens(const ModelInService& model, const Prompt& prompt,
-                                                  bool parse_special, int64_t position) {
+absl::StatusOr<PromptTokens> ReadPrompt(const ModelInService& model, const Prompt& prompt,
+                                        bool parse_special, bool on_session) {
+  PromptTokens tokens;
   if (const auto* ids = std::get_if<std::vector<int32_t>>(&prompt)) {
     SSMD_RETURN_IF_ERROR(CheckTokenIds(model, "prompt", *ids));
-    return *ids;
+    tokens.at_start = *ids;
+    if (on_session) tokens.later = *ids;
+    return tokens;
   }
+  std::string at_start;
+  std::string later;
   if (const auto* messages = std::get_if<std::vector<ChatMessage>>(&prompt)) {
-    if (messages->empty()) return std::vector<int32_t>();
-    return TextTokens(model, RenderPlainChat(*messages, position > 0), parse_special, position);
+    if (messages->empty()) return tokens;
+    at_start = RenderPlainChat(*messages, /*continues=*/false);
+    if (on_session) later = RenderPlainChat(*messages, /*continues=*/true);
+  } else {
+    at_start = std::get<std::string>(prompt);
+    if (on_session) later = at_start;
   }
-  return TextTokens(model, std::get<std::string>(prompt), parse_special, position);
+  SSMD_ASSIGN_OR_RETURN(tokens.at_start, TextTokens(model, at_start, parse_special));
+  if (on_session && later == at_start) {
+    tokens.later = tokens.at_start;
+  } else if (on_session) {
+    SSMD_ASSIGN_OR_RETURN(tokens.later, TextTokens(model, later, parse_special));
+  }
+  SSMD_ASSIGN_OR_RETURN(tokens.at_start, WithBos(model, std::move(tokens.at_start)));
+  return tokens;
 }
 
 absl::Status CheckAgainstModel(const ModelInService& model, const GenerateRequest& request) {

@@ -10,16 +10,28 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/base/errors.h"
 #include "engine/schedule/choice.h"
 #include "engine/schedule/model_in_service.h"
 #include "engine/schedule/request.h"
 
 namespace ssmd {
 
-// New tokens of a turn. `position`: length of the history before it; at 0 a text gets the BOS that
-// its tokenizer asks for. Nothing becomes no tokens, BOS or not.
-absl::StatusOr<std::vector<int32_t>> PromptTokens(const ModelInService& model, const Prompt& prompt,
-                                                  bool parse_special, int64_t position);
+// New tokens of a turn: what they are may depend on whether there is a history before them (BOS,
+// and how a chat goes on), which a turn that waits for another one of its session does not know
+// yet.
+struct PromptTokens {
+  std::vector<int32_t> at_start;
+  std::vector<int32_t> later;  // only where a session was said to be there
+
+  const std::vector<int32_t>& after(int64_t position) const {
+    return position == 0 ? at_start : later;
+  }
+};
+// A text at the start gets the BOS that its tokenizer asks for. Nothing becomes no tokens, BOS or
+// not.
+absl::StatusOr<PromptTokens> ReadPrompt(const ModelInService& model, const Prompt& prompt,
+                                        bool parse_special, bool on_session);
 
 // INVALID_ARGUMENT, naming `field` and the first id that is not in the vocabulary.
 absl::Status CheckTokenIds(const ModelInService& model, std::string_view field,
@@ -33,9 +45,6 @@ StopRules MakeStopRules(const ModelInService& model, const StopParams& stop, int
 
 // The history after `history` tokens and `more` new ones must not be longer than `limit`.
 absl::Status CheckHistoryLength(int64_t history, int64_t prompt, int64_t max_tokens, int64_t limit);
-
-// INVALID_ARGUMENT with reason INVALID_FIELD.
-absl::Status InvalidField(std::string_view message);
 
 }  // namespace ssmd
 

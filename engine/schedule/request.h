@@ -13,6 +13,10 @@
 
 #include "engine/base/clock.h"
 #include "engine/sample/penalties.h"
+#include "engine/state/commit_log.h"
+#include "engine/state/prefix_tree.h"
+#include "engine/state/session_table.h"
+#include "engine/state/turn_result.h"
 #include "engine/text/chat_format.h"
 #include "kernels/ops.h"
 
@@ -44,11 +48,24 @@ struct StopParams {
   StopHistory history = StopHistory::kTrim;
 };
 
+// What a turn that does not come to its end leaves of its session.
+enum class CommitMode : uint8_t {
+  kOnComplete,  // nothing: the session stays as it was before the turn
+  kPartial,     // the answer up to the last token that the transport has accepted
+};
+
+// Three classes; a turn that waits rises by one for every EngineLimits::ageing that it has waited.
+enum class Priority : int8_t { kLow = -1, kNormal = 0, kHigh = 1 };
+
 struct GenerateRequest {
   std::string tenant;
   std::string model;       // empty: the only model served
   std::string session_id;  // empty: an anonymous session, freed at the end
   std::optional<uint64_t> expected_revision;
+  WhenBusy when_busy = WhenBusy::kAbort;  // the session has a turn in progress
+  RequestKey key;                         // for retries; with a session only
+  CommitMode commit = CommitMode::kOnComplete;
+  Durability durability = Durability::kProcess;
   Prompt prompt;
   bool parse_special = false;  // special tokens written in a text prompt are recognised
   SamplingParams sampling;
@@ -57,13 +74,10 @@ struct GenerateRequest {
   int32_t choices = 1;       // n
   bool echo = false;         // the prompt's text and ids (and logprobs) come first
   std::optional<int32_t>
-      top_logprobs;      // absent: no logprobs; k: of each token and the k most likely
-  int32_t priority = 0;  // larger runs earlier
+      top_logprobs;  // absent: no logprobs; k: of each token and the k most likely
+  Priority priority = Priority::kNormal;
   std::optional<TimePoint> deadline;
 };
-
-enum class StateSource : uint8_t { kFresh, kResident };
-enum class FinishReason : uint8_t { kStop, kLength };
 
 struct TokenDetail {
   int32_t token_id = 0;
@@ -71,16 +85,9 @@ struct TokenDetail {
   std::vector<kernels::TokenLogprob> top;
 };
 
-struct Usage {
-  int64_t prompt_tokens = 0;      // reused + computed
-  int64_t reused_tokens = 0;      // position − |pending| at the turn's start
-  int64_t computed_tokens = 0;    // |pending| + new prompt tokens
-  int64_t recomputed_tokens = 0;  // fed again for any reason
-  int64_t generated_tokens = 0;   // sampled
-};
-
 struct Timings {
   Duration queue{};        // submission to the first step that ran for it
+  Duration load{};         // of that, waiting for its state to come from host memory or the store
   Duration first_token{};  // submission to the first sampled token
   Duration total{};        // submission to the end
 };
@@ -94,6 +101,7 @@ struct StartedEvent {
   StateSource state_source = StateSource::kFresh;
   uint64_t seed = 0;
   std::string numerics_profile;
+  bool replayed = false;  // a retry: what follows was sent before
 };
 struct ProgressEvent {  // prefill, after each step that did some of it and left some
   int64_t done_tokens = 0;
@@ -120,9 +128,21 @@ struct ChoiceFinishedEvent {
 struct FinalEvent {
   Usage usage;  // prompt side once, generated side summed over choices
   Timings timings;
+  StateSource state_source = StateSource::kFresh;
+  PrefixMiss miss = PrefixMiss::kNone;  // why a prompt without a session reused no more
 };
 using GenerateEvent =
     std::variant<StartedEvent, ProgressEvent, DeltaEvent, ChoiceFinishedEvent, FinalEvent>;
+
+// A session to be made, perhaps with a history that is read at once.
+struct CreateSessionRequest {
+  std::string tenant;
+  std::string model;             // empty: the only model served
+  std::optional<Prompt> prompt;  // absent: an empty history
+  bool parse_special = false;
+  SessionLifetime lifetime;
+  std::optional<TimePoint> deadline;
+};
 
 struct ScoreRequest {
   std::string tenant;

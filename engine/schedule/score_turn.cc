@@ -20,7 +20,7 @@ ScoreTurn::ScoreTurn(TurnHead head, std::vector<int32_t> token_ids, int32_t top_
 
 void ScoreTurn::Start(std::vector<Slot> slots, TimePoint /*now*/) {
   lane_.slot = std::move(slots.front());
-  lane_.source = lane_.slot.index();
+  lane_.OwnSource();
   lane_.order = LaneOrder(head().sequence, 0);
   lane_.Feed(absl::MakeConstSpan(result_.token_ids).first(result_.token_ids.size() - 1), false);
   result_.logprobs.resize(lane_.feed.size());

@@ -30,7 +30,6 @@ class ScoreTurn final : public Turn {
   void WantRows(Lane* lane, int count, std::vector<RowJob>* jobs) override;
   void Advance(Lane* /*lane*/, TimePoint /*now*/, Observer* /*observer*/) override {}
   std::optional<absl::Status> outcome() const override;
-  absl::Status Commit() override { return absl::OkStatus(); }
   void Deliver(const absl::Status& status, TimePoint now) override;
   RequestRecord Record(TimePoint now) const override;
 

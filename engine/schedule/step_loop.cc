@@ -7,8 +7,12 @@
 
 namespace ssmd {
 
-StepLoop::StepLoop(std::vector<ModelRunner*> runners, const Clock* clock)
-    : runners_(std::move(runners)), clock_(clock), thread_([this] { Run(); }) {}
+StepLoop::StepLoop(std::vector<ModelRunner*> runners, const Clock* clock,
+                   std::shared_ptr<Waker> waker)
+    : runners_(std::move(runners)),
+      clock_(clock),
+      waker_(std::move(waker)),
+      thread_([this] { Run(); }) {}
 
 StepLoop::~StepLoop() {
   {
@@ -27,10 +31,10 @@ void StepLoop::Post(ModelRunner* runner, std::unique_ptr<Turn> turn) {
   waker_->Wake();
 }
 
-void StepLoop::PostDeleted(ModelRunner* runner, std::shared_ptr<Session> session) {
+void StepLoop::Post(std::function<void()> task) {
   {
     MutexLock lock(&mutex_);
-    mailbox_.push_back({runner, nullptr, std::move(session)});
+    mailbox_.push_back({nullptr, nullptr, std::move(task)});
   }
   waker_->Wake();
 }
@@ -50,7 +54,7 @@ void StepLoop::TakeMessages() {
     if (message.turn != nullptr) {
       message.runner->Submit(std::move(message.turn));
     } else {
-      message.runner->DropSession(message.deleted.get());
+      message.task();
     }
   }
 }
@@ -64,6 +68,13 @@ void StepLoop::Run() {
   for (ModelRunner* runner : runners_) {
     runner->EndAll(
         WithReason(absl::UnavailableError("the server is shutting down"), reason::kDraining));
+  }
+  // What is being committed is written before anyone is told.
+  for (ModelRunner* runner : runners_) {
+    while (!runner->idle()) {
+      waker_->Wait(std::nullopt);
+      runner->Tidy();
+    }
   }
 }
 

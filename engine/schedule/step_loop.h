@@ -1,11 +1,12 @@
 // The one thread that owns the device: takes what others post, and runs the models that have work,
 // one step each in turn.
 //
-// Post and Wake are thread-safe. The mailbox is bounded by what posts to it: turns by admission,
-// and sessions that hold a slot or have a turn, each of which is deleted once.
+// Posting is thread-safe. The mailbox is bounded by what posts to it: turns by admission, retries
+// by calls, and deletions of sessions that have a turn by those turns.
 #ifndef SSMD_ENGINE_SCHEDULE_STEP_LOOP_H_
 #define SSMD_ENGINE_SCHEDULE_STEP_LOOP_H_
 
+#include <functional>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -15,29 +16,28 @@
 #include "engine/schedule/model_runner.h"
 #include "engine/schedule/turn.h"
 #include "engine/schedule/waker.h"
-#include "engine/state/session.h"
 
 namespace ssmd {
 
 class StepLoop {
  public:
-  // Starts the thread. The runners and the clock outlive the loop.
-  StepLoop(std::vector<ModelRunner*> runners, const Clock* clock);
+  // Starts the thread. The runners and the clock outlive the loop; `waker` is for those who change
+  // what a turn waits for.
+  StepLoop(std::vector<ModelRunner*> runners, const Clock* clock, std::shared_ptr<Waker> waker);
   // Ends every turn with UNAVAILABLE and joins the thread.
   ~StepLoop();
   StepLoop(const StepLoop&) = delete;
   StepLoop& operator=(const StepLoop&) = delete;
 
   void Post(ModelRunner* runner, std::unique_ptr<Turn> turn);
-  void PostDeleted(ModelRunner* runner, std::shared_ptr<Session> session);
-  // For those who change what a turn waits for; may outlive the loop.
-  std::shared_ptr<Waker> waker() const { return waker_; }
+  // For the step thread to do between two steps.
+  void Post(std::function<void()> task);
 
  private:
-  struct Message {  // a turn to run, or a session that was deleted
+  struct Message {  // a turn to run, or something to do
     ModelRunner* runner;
     std::unique_ptr<Turn> turn;
-    std::shared_ptr<Session> deleted;
+    std::function<void()> task;
   };
 
   void Run();
@@ -49,7 +49,7 @@ class StepLoop {
   const std::vector<ModelRunner*> runners_;
   const Clock* const clock_;
   // Shared with the streams, which their readers may hold for longer than this loop lives.
-  const std::shared_ptr<Waker> waker_ = std::make_shared<Waker>();
+  const std::shared_ptr<Waker> waker_;
   size_t next_runner_ = 0;
 
   mutable Mutex mutex_;

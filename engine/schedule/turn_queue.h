@@ -1,11 +1,11 @@
-// Turns that wait for their slots: higher priority first, then in the order of submission.
+// Turns that wait to start, in the order of their submission. Which of them starts next is the
+// StartPolicy's affair.
 //
 // Step thread. Its length is limited by Admission.
 #ifndef SSMD_ENGINE_SCHEDULE_TURN_QUEUE_H_
 #define SSMD_ENGINE_SCHEDULE_TURN_QUEUE_H_
 
-#include <cstdint>
-#include <map>
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -14,45 +14,34 @@
 
 namespace ssmd {
 
+// A turn that is over, and how.
+using EndedTurn = std::pair<std::unique_ptr<Turn>, absl::Status>;
+
 class TurnQueue {
  public:
-  void Add(std::unique_ptr<Turn> turn) {
-    const Key key{-static_cast<int64_t>(turn->head().priority), turn->head().sequence};
-    turns_.emplace(key, std::move(turn));
-  }
+  void Add(std::unique_ptr<Turn> turn) { turns_.push_back(std::move(turn)); }
 
   bool empty() const { return turns_.empty(); }
-  // The working slots that each needs, in order.
-  std::vector<int> SlotsNeeded() const {
-    std::vector<int> slots;
-    slots.reserve(turns_.size());
-    for (const auto& [key, turn] : turns_) slots.push_back(turn->head().working_slots);
-    return slots;
-  }
-  std::unique_ptr<Turn> TakeFirst() { return std::move(turns_.extract(turns_.begin()).mapped()); }
+  const std::vector<std::unique_ptr<Turn>>& turns() const { return turns_; }
+  // By its place in turns(), which keep their places until Compact().
+  std::unique_ptr<Turn> Take(size_t place) { return std::move(turns_[place]); }
+  void Compact() { turns_.erase(std::remove(turns_.begin(), turns_.end(), nullptr), turns_.end()); }
 
   // Takes out the turns for which `is_over` gives a status, with that status.
   template <typename IsOver>
-  std::vector<std::pair<std::unique_ptr<Turn>, absl::Status>> TakeIf(IsOver is_over) {
-    std::vector<std::pair<std::unique_ptr<Turn>, absl::Status>> taken;
-    for (auto it = turns_.begin(); it != turns_.end();) {
-      if (absl::Status status = is_over(*it->second); !status.ok()) {
-        taken.emplace_back(std::move(it->second), std::move(status));
-        it = turns_.erase(it);
-      } else {
-        ++it;
+  std::vector<EndedTurn> TakeIf(IsOver is_over) {
+    std::vector<EndedTurn> taken;
+    for (auto& turn : turns_) {
+      if (absl::Status status = is_over(*turn); !status.ok()) {
+        taken.emplace_back(std::move(turn), std::move(status));
       }
     }
+    Compact();
     return taken;
-  }
-  template <typename Visit>
-  void ForEach(Visit visit) const {
-    for (const auto& [key, turn] : turns_) visit(*turn);
   }
 
  private:
-  using Key = std::pair<int64_t, uint64_t>;
-  std::map<Key, std::unique_ptr<Turn>> turns_;
+  std::vector<std::unique_ptr<Turn>> turns_;
 };
 
 }  // namespace ssmd

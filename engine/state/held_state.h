@@ -1,5 +1,5 @@
-// A state that will never change again: what a model has made of the first `position` tokens of some
-// history. Sessions, their checkpoints and turn ends, and nodes of the prefix tree hold it by
+// A state that will never change again: what a model has made of the first `position` tokens of
+// some history. Sessions, their checkpoints and turn ends, and nodes of the prefix tree hold it by
 // reference, so that a fork costs no bytes; a turn reads it and writes a slot of its own.
 //
 // Where its bytes are (a slot of the device, host memory, the store) is StateTiers' affair
@@ -40,8 +40,15 @@ class HeldState {
     MutexLock lock(&mutex_);
     return stored_id_;
   }
+  // Every copy of it is gone: its tokens have to be read again.
+  bool lost() const { return lost_.load(std::memory_order_relaxed); }
+  // History::Hash of the tokens that it has consumed, by whoever knows them; 0 until then. Only a
+  // state whose tokens are known is stored.
+  void NoteHistory(uint64_t hash) { history_hash_.store(hash, std::memory_order_relaxed); }
+  uint64_t history_hash() const { return history_hash_.load(std::memory_order_relaxed); }
 
  protected:
+  void set_lost() { lost_.store(true, std::memory_order_relaxed); }
   void set_tier(StateTier tier) { tier_.store(tier, std::memory_order_relaxed); }
   void set_stored_id(std::string id) {
     MutexLock lock(&mutex_);
@@ -50,6 +57,8 @@ class HeldState {
 
  private:
   std::atomic<StateTier> tier_{StateTier::kLost};
+  std::atomic<bool> lost_{false};
+  std::atomic<uint64_t> history_hash_{0};
   mutable Mutex mutex_;
   std::string stored_id_ ABSL_GUARDED_BY(mutex_);
 };

@@ -30,8 +30,8 @@ class History {
   // Tokens [begin, end). REQUIRES: 0 <= begin <= end <= size().
   TokenLog Range(int64_t begin, int64_t end) const;
 
-  // Of the ids of the first `length` tokens: XXH3 (64 bits) over each whole block and then over what
-  // is left, each seeded with the hash before it, 0 at first. Costs at most one block.
+  // Of the ids of the first `length` tokens: XXH3 (64 bits) over each whole block and then over
+  // what is left, each seeded with the hash before it, 0 at first. Costs at most one block.
   // REQUIRES: 0 <= length <= size().
   uint64_t Hash(int64_t length) const;
 

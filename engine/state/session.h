@@ -1,21 +1,45 @@
 // A session as the world sees it, and as a turn finds and leaves it.
 //
-// A committed session is the triple (state, pending, position): the state has consumed exactly the
-// history before its last `pending_tokens` tokens. `pending_tokens` is normally 1 (the last sampled
-// token); it is 0 on an empty history, after a turn that ended by a stop token, and after one whose
-// stop string began where a token began. Every turn feeds the pending tokens first.
+// A committed session is the triple (state, pending, position): position = |history|; the last
+// `pending_tokens` tokens of it have not been consumed by the state that the session means.
+// `pending_tokens` is normally 1 (the last sampled token); it is 0 on an empty history, after a
+// turn that ended by a stop token, and after one whose stop string began where a token began. Every
+// turn feeds the pending tokens first.
+//
+// The state that is held may be of an earlier position than that: after a rewind to a position
+// whose state was let go, and after a crash. What lies between is fed again by the next turn, and
+// counted as recomputed.
 #ifndef SSMD_ENGINE_STATE_SESSION_H_
 #define SSMD_ENGINE_STATE_SESSION_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "engine/state/state_pool.h"
-#include "engine/state/token_log.h"
+#include "engine/state/held_state.h"
+#include "engine/state/history.h"
+#include "engine/state/turn_result.h"
 
 namespace ssmd {
+
+// A place in a session's past that it can go back to, or that a fork can start from.
+struct SessionPoint {
+  uint64_t revision = 0;
+  int64_t position = 0;
+  int64_t pending_tokens = 0;
+  std::string text_remainder;  // bytes at the end of its history that are no whole character yet
+  StateRef state;              // null: not held (or nothing was consumed)
+
+  int64_t consumed() const { return position - pending_tokens; }
+};
+
+struct PointInfo {
+  std::string name;  // of a checkpoint; empty for a turn end
+  uint64_t revision = 0;
+  int64_t position = 0;
+  bool held = false;  // going back there computes nothing again
+};
 
 struct SessionInfo {
   std::string session_id;
@@ -24,10 +48,19 @@ struct SessionInfo {
   int64_t position = 0;  // |history|, pending included
   int64_t pending_tokens = 0;
   std::vector<int32_t> last_token_ids;  // the newest of history, at most 16
+  uint64_t history_hash = 0;            // History::Hash(position)
   bool running = false;                 // a turn is in progress
-  bool resident = false;                // holds a device slot (an empty history needs none)
+  int waiting_turns = 0;                // behind it
+  std::optional<StateTier> tier;        // where the state is; absent: nothing was consumed
+  int64_t state_position = 0;           // tokens that the held state has consumed
+  int64_t state_bytes = 0;              // of the state and those of checkpoints, shared ones too
+  std::string parent_id;                // that it was forked from, though it may be gone
+  int64_t parent_position = 0;
+  std::vector<PointInfo> checkpoints;  // by name
+  std::vector<PointInfo> turn_ends;    // oldest first
   int64_t created_unix_ms = 0;
   int64_t used_unix_ms = 0;
+  int64_t expires_unix_ms = 0;  // 0: never
 };
 
 struct SessionPage {
@@ -35,41 +68,40 @@ struct SessionPage {
   std::string next_page_token;  // empty at the end
 };
 
-// Who a session is, and its state on the device. The identity never changes and may be read
-// anywhere; the slot belongs to the step thread. Everything else of a session is in the
-// SessionTable, under its lock. Shared: the table, the turn in progress and a deletion on its way
-// to the step thread may each be the last to hold it.
-class Session {
- public:
-  Session(std::string id_in, std::string tenant_in, std::string model_in)
-      : id(std::move(id_in)), tenant(std::move(tenant_in)), model(std::move(model_in)) {}
+struct SessionFilter {
+  std::string model;      // empty: all
+  std::string parent_id;  // empty: all
+};
 
-  const std::string id;
-  const std::string tenant;
-  const std::string model;
-
-  // Empty while the state has consumed nothing.
-  Slot slot;
+// Who a session is: never changes, may be read anywhere. Everything else of a session is in the
+// SessionTable, under its lock. Shared by the table and the turns that run or wait.
+struct SessionKey {
+  std::string tenant;
+  std::string id;
 };
 
 // The committed session that a turn builds on.
 struct SessionBase {
   uint64_t revision = 0;
   int64_t position = 0;
-  std::vector<int32_t> pending;  // the last tokens of history, not consumed yet
-  TokenLog recent;               // the newest of history, as many as asked for
-  std::string text_remainder;    // bytes at the end of history that are no whole character yet
-  bool resident = false;
+  int64_t pending_tokens = 0;
+  std::string text_remainder;
+  StateRef state;   // null: the empty state
+  TokenLog unread;  // history from the state's position on; its last pending_tokens are pending
+  TokenLog recent;  // the newest of history, as many as asked for
 
-  int64_t consumed() const { return position - static_cast<int64_t>(pending.size()); }
+  int64_t consumed() const { return position - pending_tokens; }
+  int64_t state_position() const { return state == nullptr ? 0 : state->position; }
+  // Tokens that were consumed once and are not in the state that is held.
+  int64_t lost_tokens() const { return consumed() - state_position(); }
 };
 
-// What a turn makes of a session.
+// What a turn makes of a session, or of a child.
 struct SessionCommit {
   TokenLog appended;  // follows the base's history
   int64_t pending_tokens = 0;
   std::string text_remainder;
-  Slot slot;  // the new state; empty when it has consumed nothing
+  StateRef state;  // has consumed all but the pending tokens; null when that is nothing
 };
 
 }  // namespace ssmd

@@ -1,18 +1,19 @@
 #include "engine/state/session_table.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstddef>
 
 #include "absl/strings/str_format.h"
 #include "engine/base/errors.h"
-#include "engine/base/secure_random.h"
 #include "engine/base/status_macros.h"
+#include "engine/state/session_errors.h"
+#include "engine/state/session_points.h"
+#include "engine/state/session_table_impl.h"
 
 namespace ssmd {
 namespace {
-
-constexpr size_t kLastTokens = 16;
-constexpr size_t kIdLength = 32;
 
 int64_t UnixMillis() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -20,292 +21,310 @@ int64_t UnixMillis() {
       .count();
 }
 
-bool IsSessionId(const std::string& text) {
-  return text.size() == kIdLength && std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
-}
-
-// The id is repeated only when it is one: an arbitrary string has no place in messages and logs.
-absl::Status NotFound(const std::string& session_id) {
-  return WithReason(
-      absl::NotFoundError(IsSessionId(session_id)
-                              ? absl::StrFormat("there is no session %s", session_id)
-                              : "there is no such session: ids are 32 hexadecimal digits"),
-      reason::kSessionNotFound);
-}
-
-absl::Status CheckRevision(const std::string& session_id, uint64_t revision,
-                           std::optional<uint64_t> expected) {
-  if (!expected.has_value() || *expected == revision) return absl::OkStatus();
-  return WithReason(
-      absl::AbortedError(absl::StrFormat("session %s is at revision %d, not at the expected %d",
-                                         session_id, revision, *expected)),
-      reason::kRevisionMismatch);
-}
-
-absl::Status DeletedMeanwhile(const std::string& session_id) {
-  return WithReason(absl::CancelledError(absl::StrFormat(
-                        "session %s was deleted while its turn was in progress", session_id)),
-                    reason::kSessionNotFound);
-}
-
-std::vector<int32_t> TokenIds(const TokenLog& log, size_t count) {
-  std::vector<int32_t> ids;
-  ids.reserve(count);
-  for (size_t i = log.size() - count; i < log.size(); ++i) ids.push_back(log[i].token_id());
-  return ids;
-}
-
 }  // namespace
 
-SessionLease& SessionLease::operator=(SessionLease&& other) noexcept {
-  if (this != &other) {
-    Release();
-    table_ = std::exchange(other.table_, nullptr);
-    session_ = std::exchange(other.session_, nullptr);
-    base_ = std::move(other.base_);
-  }
-  return *this;
+// --- The inside ---
+
+SessionTable::Impl::Impl(const SessionLimits& limits_in, std::vector<ModelOfSessions> models_in,
+                         std::function<int64_t()> unix_ms_in)
+    : limits(limits_in),
+      models(std::move(models_in)),
+      unix_ms(unix_ms_in ? std::move(unix_ms_in) : UnixMillis) {}
+
+SessionTable::Impl::Aftermath::~Aftermath() {
+  states.clear();
+  entries.clear();
+  if (on_available != nullptr) (*on_available)();
 }
 
-void SessionLease::Release() {
-  if (session_ == nullptr) return;
-  table_->EndTurn(*session_);
-  session_ = nullptr;
+SessionTable::Impl::Row* SessionTable::Impl::Find(const std::string& tenant,
+                                                  const std::string& id) {
+  const auto owner = tenants.find(tenant);
+  if (owner == tenants.end()) return nullptr;
+  const auto row = owner->second.rows.find(id);
+  return row == owner->second.rows.end() ? nullptr : &row->second;
 }
 
-SessionReservation& SessionReservation::operator=(SessionReservation&& other) noexcept {
-  if (this != &other) {
-    Release();
-    table_ = std::exchange(other.table_, nullptr);
-    tenant_ = std::move(other.tenant_);
-    count_ = std::exchange(other.count_, 0);
-  }
-  return *this;
+const ModelOfSessions* SessionTable::Impl::FindModel(const std::string& name) const {
+  const auto model = std::find_if(models.begin(), models.end(),
+                                  [&name](const ModelOfSessions& m) { return m.name == name; });
+  return model == models.end() ? nullptr : &*model;
 }
 
-void SessionReservation::Release() {
-  if (count_ > 0) table_->Unreserve(tenant_, count_);
-  count_ = 0;
-}
-
-SessionInfo SessionTable::Describe(const Entry& entry) {
-  SessionInfo info;
-  info.session_id = entry.session->id;
-  info.model = entry.session->model;
-  info.revision = entry.revision;
-  info.position = static_cast<int64_t>(entry.history.size());
-  info.pending_tokens = entry.pending_tokens;
-  info.last_token_ids = TokenIds(entry.history, std::min(kLastTokens, entry.history.size()));
-  info.running = entry.running;
-  info.resident = entry.resident;
-  info.created_unix_ms = entry.created_unix_ms;
-  info.used_unix_ms = entry.used_unix_ms;
+SessionInfo SessionTable::Impl::Describe(const Row& row) const {
+  SessionInfo info = DescribeEntry(*row.entry);
+  info.running = !row.queue.empty();
+  info.waiting_turns = std::max(static_cast<int>(row.queue.size()) - 1, 0);
   return info;
 }
 
-const SessionTable::Entry* SessionTable::Find(const std::string& tenant,
-                                              const std::string& session_id) const {
-  const auto owner = tenants_.find(tenant);
-  if (owner == tenants_.end()) return nullptr;
-  const auto entry = owner->second.sessions.find(session_id);
-  return entry == owner->second.sessions.end() ? nullptr : &entry->second;
-}
-
-SessionTable::Entry* SessionTable::Find(const std::string& tenant, const std::string& session_id) {
-  const auto owner = tenants_.find(tenant);
-  if (owner == tenants_.end()) return nullptr;
-  const auto entry = owner->second.sessions.find(session_id);
-  return entry == owner->second.sessions.end() ? nullptr : &entry->second;
-}
-
-SessionTable::Entry* SessionTable::Insert(const std::string& tenant, const std::string& model) {
-  Entry entry;
-  entry.session = std::make_shared<Session>(SecureRandomId(), tenant, model);
-  entry.created_unix_ms = entry.used_unix_ms = UnixMillis();
-  ++count_by_model_[model];
-  const std::string id = entry.session->id;
-  return &tenants_[tenant].sessions.emplace(id, std::move(entry)).first->second;
-}
-
-absl::Status SessionTable::CheckRoom(const std::string& tenant, int count) const {
-  const auto owner = tenants_.find(tenant);
-  const int64_t held =
-      owner == tenants_.end()
-          ? 0
-          : static_cast<int64_t>(owner->second.sessions.size()) + owner->second.reserved;
-  if (held + count <= max_sessions_) return absl::OkStatus();
+absl::Status SessionTable::Impl::CheckSessions(const std::string& tenant, int64_t count) {
+  const auto owner = tenants.find(tenant);
+  const int64_t held = owner == tenants.end() ? 0
+                                              : static_cast<int64_t>(owner->second.rows.size()) +
+                                                    owner->second.reserved_sessions;
+  if (count <= limits.sessions_per_tenant - held) return absl::OkStatus();
   return WithReason(absl::ResourceExhaustedError(absl::StrFormat(
                         "the limit of %d sessions is reached (%d exist or are being made, %d more "
                         "asked for): delete some",
-                        max_sessions_, held, count)),
+                        limits.sessions_per_tenant, held, count)),
                     reason::kTooManySessions);
 }
 
-void SessionTable::DropIfEmpty(const std::string& tenant) {
-  const auto owner = tenants_.find(tenant);
-  if (owner != tenants_.end() && owner->second.sessions.empty() && owner->second.reserved == 0) {
-    tenants_.erase(owner);
+absl::Status SessionTable::Impl::CheckBytes(const std::string& tenant, int64_t bytes) {
+  const auto owner = tenants.find(tenant);
+  const int64_t held =
+      owner == tenants.end() ? 0 : owner->second.state_bytes + owner->second.reserved_bytes;
+  const int64_t limit = limits.state_bytes_per_tenant;
+  if (limit == 0 || bytes == 0 || bytes <= limit - held) return absl::OkStatus();
+  return WithReason(
+      absl::ResourceExhaustedError(absl::StrFormat(
+          "the states of sessions and checkpoints may take %d bytes: %d are in use and %d more are "
+          "needed; delete some sessions or checkpoints",
+          limit, held, bytes)),
+      reason::kStateQuota);
+}
+
+void SessionTable::Impl::Reserve(const std::string& tenant, int64_t sessions, int64_t bytes) {
+  if (sessions == 0 && bytes == 0) return;
+  Tenant& owner = tenants[tenant];
+  owner.reserved_sessions += sessions;
+  owner.reserved_bytes += bytes;
+}
+
+void SessionTable::Impl::Unreserve(const std::string& tenant, int64_t sessions, int64_t bytes) {
+  if (sessions == 0 && bytes == 0) return;
+  Tenant& owner = tenants[tenant];
+  owner.reserved_sessions -= sessions;
+  owner.reserved_bytes -= bytes;
+  DropIfEmpty(tenant);
+}
+
+void SessionTable::Impl::DropIfEmpty(const std::string& tenant) {
+  const auto owner = tenants.find(tenant);
+  if (owner != tenants.end() && owner->second.rows.empty() &&
+      owner->second.reserved_sessions == 0 && owner->second.reserved_bytes == 0) {
+    tenants.erase(owner);
   }
 }
 
-absl::StatusOr<SessionInfo> SessionTable::Create(const std::string& tenant,
-                                                 const std::string& model) {
-  MutexLock lock(&mutex_);
-  SSMD_RETURN_IF_ERROR(CheckRoom(tenant, 1));
-  return Describe(*Insert(tenant, model));
+void SessionTable::Impl::Subtract(Row* row) {
+  row->tenant->state_bytes -= row->footprint.state_bytes;
+  model_counts[row->entry->model].states -= row->footprint.states;
+  turn_end_bytes -= row->footprint.turn_end_bytes;
+  row->footprint = {};
+  for (const auto& end : row->entry->turn_ends) {
+    if (end.point.state != nullptr) turn_end_states.erase(end.used);
+  }
 }
+
+SessionEntry& SessionTable::Impl::Open(Row* row) {
+  Subtract(row);
+  // Others take and let go of references to it under the lock, so the count is exact.
+  if (row->entry.use_count() > 1) row->entry = std::make_shared<SessionEntry>(*row->entry);
+  return *row->entry;
+}
+
+void SessionTable::Impl::Close(Row* row) {
+  const SessionEntry& entry = *row->entry;
+  Footprint& footprint = row->footprint;
+  const auto hold = [&footprint](const StateRef& state) {
+    if (state == nullptr) return;
+    ++footprint.states;
+    footprint.state_bytes += static_cast<int64_t>(state->bytes);
+  };
+  hold(entry.present.state);
+  if (const StateRef& state = entry.present.state; state != nullptr && state->history_hash() == 0) {
+    state->NoteHistory(entry.history.Hash(state->position));
+  }
+  for (const auto& [name, checkpoint] : entry.checkpoints) hold(checkpoint->point.state);
+  if (entry.present.state == nullptr && !row->queue.empty()) {
+    const ModelOfSessions* model = FindModel(entry.model);
+    if (model != nullptr) footprint.state_bytes += model->state_bytes;
+  }
+  for (const auto& end : entry.turn_ends) {
+    if (end.point.state == nullptr) continue;
+    footprint.turn_end_bytes += static_cast<int64_t>(end.point.state->bytes);
+    turn_end_states[end.used] = row;
+  }
+  row->tenant->state_bytes += footprint.state_bytes;
+  model_counts[entry.model].states += footprint.states;
+  turn_end_bytes += footprint.turn_end_bytes;
+}
+
+void SessionTable::Impl::Insert(SessionEntry entry) {
+  Tenant& tenant = tenants[entry.key.tenant];
+  Row& row = tenant.rows[entry.key.id];
+  row.tenant = &tenant;
+  row.entry = std::make_shared<SessionEntry>(std::move(entry));
+  ++model_counts[row.entry->model].sessions;
+  Close(&row);
+}
+
+void SessionTable::Impl::Erase(Row* row, Aftermath* after) {
+  Subtract(row);
+  const SessionKey key = row->entry->key;
+  const auto count = model_counts.find(row->entry->model);
+  if (--count->second.sessions == 0) model_counts.erase(count);
+  if (!row->queue.empty()) Notify(after);
+  after->entries.push_back(std::move(row->entry));
+  row->tenant->rows.erase(key.id);
+  DropIfEmpty(key.tenant);
+}
+
+bool SessionTable::Impl::DropTurnEndState(Aftermath* after) {
+  if (turn_end_states.empty()) return false;
+  const auto [used, row] = *turn_end_states.begin();
+  for (auto& end : Open(row).turn_ends) {
+    if (end.used == used) after->states.push_back(std::exchange(end.point.state, nullptr));
+  }
+  Close(row);
+  return true;
+}
+
+// --- The table ---
+
+SessionTable::SessionTable(const SessionLimits& limits, std::vector<ModelOfSessions> models,
+                           std::function<int64_t()> unix_ms)
+    : impl_(std::make_unique<Impl>(limits, std::move(models), std::move(unix_ms))) {}
+
+SessionTable::~SessionTable() = default;
 
 absl::StatusOr<SessionInfo> SessionTable::Get(const std::string& tenant,
                                               const std::string& session_id) const {
-  MutexLock lock(&mutex_);
-  const Entry* entry = Find(tenant, session_id);
-  if (entry == nullptr) return NotFound(session_id);
-  return Describe(*entry);
+  MutexLock lock(&impl_->mutex);
+  const Impl::Row* row = impl_->Find(tenant, session_id);
+  if (row == nullptr) return SessionNotFound(session_id);
+  return impl_->Describe(*row);
 }
 
-absl::StatusOr<SessionPage> SessionTable::List(const std::string& tenant, const std::string& model,
-                                               int page_size, const std::string& page_token) const {
+absl::StatusOr<SessionPage> SessionTable::List(const std::string& tenant,
+                                               const SessionFilter& filter, int page_size,
+                                               const std::string& page_token) const {
   if (!page_token.empty() && !IsSessionId(page_token)) {
-    return WithReason(
-        absl::InvalidArgumentError("page_token is not one that a list of sessions returned"),
-        reason::kInvalidField);
+    return InvalidField("page_token is not one that a list of sessions returned");
   }
-  MutexLock lock(&mutex_);
+  MutexLock lock(&impl_->mutex);
   SessionPage page;
-  const auto owner = tenants_.find(tenant);
-  if (owner == tenants_.end()) return page;
-  const auto& sessions = owner->second.sessions;
-  for (auto it = sessions.upper_bound(page_token); it != sessions.end(); ++it) {
-    if (!model.empty() && it->second.session->model != model) continue;
+  const auto owner = impl_->tenants.find(tenant);
+  if (owner == impl_->tenants.end()) return page;
+  const auto& rows = owner->second.rows;
+  for (auto row = rows.upper_bound(page_token); row != rows.end(); ++row) {
+    const SessionEntry& entry = *row->second.entry;
+    if (!filter.model.empty() && entry.model != filter.model) continue;
+    if (!filter.parent_id.empty() && entry.parent_id != filter.parent_id) continue;
     if (page.sessions.size() == static_cast<size_t>(page_size)) {
       page.next_page_token = page.sessions.back().session_id;
       break;
     }
-    page.sessions.push_back(Describe(it->second));
+    page.sessions.push_back(impl_->Describe(row->second));
   }
   return page;
 }
 
-absl::StatusOr<DeletedSession> SessionTable::Delete(const std::string& tenant,
-                                                    const std::string& session_id,
-                                                    std::optional<uint64_t> expected_revision) {
-  MutexLock lock(&mutex_);
-  Entry* entry = Find(tenant, session_id);
-  if (entry == nullptr) return NotFound(session_id);
-  SSMD_RETURN_IF_ERROR(CheckRevision(session_id, entry->revision, expected_revision));
-  DeletedSession deleted{std::move(entry->session), entry->resident, entry->running};
-  --count_by_model_[deleted.session->model];
-  tenants_[tenant].sessions.erase(deleted.session->id);
-  DropIfEmpty(deleted.session->tenant);
-  return deleted;
-}
-
 int64_t SessionTable::CountOf(const std::string& model) const {
-  MutexLock lock(&mutex_);
-  const auto count = count_by_model_.find(model);
-  return count == count_by_model_.end() ? 0 : count->second;
+  MutexLock lock(&impl_->mutex);
+  const auto count = impl_->model_counts.find(model);
+  return count == impl_->model_counts.end() ? 0 : count->second.sessions;
 }
 
-absl::StatusOr<SessionLease> SessionTable::BeginTurn(const std::string& tenant,
-                                                     const std::string& session_id,
-                                                     std::optional<uint64_t> expected_revision,
-                                                     int recent_tokens) {
-  MutexLock lock(&mutex_);
-  Entry* entry = Find(tenant, session_id);
-  if (entry == nullptr) return NotFound(session_id);
-  SSMD_RETURN_IF_ERROR(CheckRevision(session_id, entry->revision, expected_revision));
-  if (entry->running) {
-    return WithReason(
-        absl::AbortedError(absl::StrFormat(
-            "session %s has a turn in progress: wait for its end, or cancel it", session_id)),
-        reason::kSessionBusy);
+int64_t SessionTable::StatesOf(const std::string& model) const {
+  MutexLock lock(&impl_->mutex);
+  const auto count = impl_->model_counts.find(model);
+  return count == impl_->model_counts.end() ? 0 : count->second.states;
+}
+
+std::vector<std::pair<StateTier, int64_t>> SessionTable::TiersOf(const std::string& model) const {
+  std::vector<std::pair<StateTier, int64_t>> tiers = {
+      {StateTier::kDevice, 0}, {StateTier::kHost, 0}, {StateTier::kDisk, 0}, {StateTier::kLost, 0}};
+  MutexLock lock(&impl_->mutex);
+  for (const auto& [name, tenant] : impl_->tenants) {
+    for (const auto& [id, row] : tenant.rows) {
+      if (row.entry->model != model || row.entry->present.consumed() == 0) continue;
+      const StateRef& state = row.entry->present.state;
+      ++tiers[static_cast<size_t>(state == nullptr ? StateTier::kLost : state->tier())].second;
+    }
   }
-  entry->running = true;
-  SessionLease lease;
-  lease.table_ = this;
-  lease.session_ = entry->session;
-  SessionBase& base = lease.base_;
-  base.revision = entry->revision;
-  base.position = static_cast<int64_t>(entry->history.size());
-  base.pending = TokenIds(entry->history, static_cast<size_t>(entry->pending_tokens));
-  const auto recent = std::min(static_cast<size_t>(recent_tokens), entry->history.size());
-  base.recent.assign(entry->history.end() - static_cast<std::ptrdiff_t>(recent),
-                     entry->history.end());
-  base.text_remainder = entry->text_remainder;
-  base.resident = entry->resident;
-  return lease;
+  return tiers;
 }
 
-absl::StatusOr<SessionReservation> SessionTable::Reserve(const std::string& tenant, int count) {
-  MutexLock lock(&mutex_);
-  SSMD_RETURN_IF_ERROR(CheckRoom(tenant, count));
-  tenants_[tenant].reserved += count;
-  SessionReservation reservation;
-  reservation.table_ = this;
-  reservation.tenant_ = tenant;
-  reservation.count_ = count;
-  return reservation;
-}
-
-absl::StatusOr<uint64_t> SessionTable::Commit(SessionLease* lease, SessionCommit commit) {
-  const std::shared_ptr<Session> session = std::exchange(lease->session_, nullptr);
-  MutexLock lock(&mutex_);
-  Entry* entry = Find(session->tenant, session->id);
-  if (entry == nullptr) return DeletedMeanwhile(session->id);
-  entry->history.insert(entry->history.end(), commit.appended.begin(), commit.appended.end());
-  entry->pending_tokens = commit.pending_tokens;
-  entry->text_remainder = std::move(commit.text_remainder);
-  entry->resident = static_cast<bool>(commit.slot);
-  entry->used_unix_ms = UnixMillis();
-  entry->running = false;
-  ++entry->revision;
-  // The old slot leaves with `commit`, which is destroyed (and zeroes it) after the lock is gone.
-  std::swap(session->slot, commit.slot);
-  return entry->revision;
-}
-
-absl::StatusOr<std::vector<SessionInfo>> SessionTable::CommitChildren(
-    SessionLease* lease, SessionReservation* reservation, std::vector<SessionCommit> commits) {
-  const std::shared_ptr<Session> parent = std::exchange(lease->session_, nullptr);
-  SessionReservation room = std::move(*reservation);
-  MutexLock lock(&mutex_);
-  Entry* base = Find(parent->tenant, parent->id);
-  if (base == nullptr) {
-    tenants_[parent->tenant].reserved -= std::exchange(room.count_, 0);
-    DropIfEmpty(parent->tenant);
-    return DeletedMeanwhile(parent->id);
+absl::StatusOr<SessionImage> SessionTable::Image(const std::string& tenant,
+                                                 const std::string& session_id,
+                                                 const std::string& checkpoint) const {
+  std::shared_ptr<const SessionEntry> entry;
+  {
+    MutexLock lock(&impl_->mutex);
+    const Impl::Row* row = impl_->Find(tenant, session_id);
+    if (row == nullptr) return SessionNotFound(session_id);
+    if (!checkpoint.empty()) SSMD_RETURN_IF_ERROR(FindCheckpoint(*row->entry, checkpoint).status());
+    entry = row->entry;
   }
-  base->running = false;
-  base->used_unix_ms = UnixMillis();
-  tenants_[parent->tenant].reserved -= std::exchange(room.count_, 0);
-  std::vector<SessionInfo> children;
-  children.reserve(commits.size());
-  for (SessionCommit& commit : commits) {
-    Entry* child = Insert(parent->tenant, parent->model);  // map nodes: `base` stays valid
-    child->history = base->history;
-    child->history.insert(child->history.end(), commit.appended.begin(), commit.appended.end());
-    child->pending_tokens = commit.pending_tokens;
-    child->text_remainder = std::move(commit.text_remainder);
-    child->resident = static_cast<bool>(commit.slot);
-    child->revision = 1;
-    child->session->slot = std::move(commit.slot);
-    children.push_back(Describe(*child));
+  const FrozenSession frozen(this, std::move(entry));
+  return ImageOfPoint(*frozen.entry_, checkpoint);
+}
+
+// --- Upkeep ---
+
+std::vector<SessionKey> SessionTable::Expired() const {
+  const int64_t now = impl_->unix_ms();
+  std::vector<SessionKey> expired;
+  MutexLock lock(&impl_->mutex);
+  for (const auto& [name, tenant] : impl_->tenants) {
+    for (const auto& [id, row] : tenant.rows) {
+      const int64_t expires = ExpiresUnixMs(*row.entry);
+      if (expires != 0 && expires <= now && row.queue.empty()) expired.push_back(row.entry->key);
+    }
   }
-  return children;
+  return expired;
 }
 
-void SessionTable::EndTurn(const Session& session) {
-  MutexLock lock(&mutex_);
-  Entry* entry = Find(session.tenant, session.id);
-  if (entry != nullptr) entry->running = false;
+bool SessionTable::DropTurnEndState() {
+  Impl::Aftermath after;
+  MutexLock lock(&impl_->mutex);
+  return impl_->DropTurnEndState(&after);
 }
 
-void SessionTable::Unreserve(const std::string& tenant, int count) {
-  MutexLock lock(&mutex_);
-  tenants_[tenant].reserved -= count;
-  DropIfEmpty(tenant);
+std::vector<SessionTable::Unstored> SessionTable::FindUnstored(size_t count) const {
+  struct Candidate {
+    const SessionEntry* entry;
+    const std::string* checkpoint;  // null: the session's own state
+    const History* history;
+    const StateRef* state;
+    int64_t replay_tokens;
+  };
+  const int64_t now = impl_->unix_ms();
+  std::vector<Candidate> candidates;
+  MutexLock lock(&impl_->mutex);
+  for (const auto& [name, tenant] : impl_->tenants) {
+    for (const auto& [id, row] : tenant.rows) {
+      const SessionEntry& entry = *row.entry;
+      const StateRef& own = entry.present.state;
+      if (own != nullptr && own != entry.anchor) {
+        const int64_t stored = entry.anchor == nullptr ? 0 : entry.anchor->position;
+        candidates.push_back({&entry, nullptr, &entry.history, &own, own->position - stored});
+      }
+      for (const auto& [checkpoint_name, checkpoint] : entry.checkpoints) {
+        const StateRef& state = checkpoint->point.state;
+        if (state == nullptr || state == own || !state->stored_id().empty()) continue;
+        candidates.push_back(
+            {&entry, &checkpoint_name, &checkpoint->history, &state, state->position});
+      }
+    }
+  }
+  count = std::min(count, candidates.size());
+  std::partial_sort(
+      candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(count), candidates.end(),
+      [](const Candidate& a, const Candidate& b) { return a.replay_tokens > b.replay_tokens; });
+  std::vector<Unstored> unstored;
+  for (size_t i = 0; i < count; ++i) {
+    const Candidate& found = candidates[i];
+    unstored.push_back({found.entry->key, found.entry->model,
+                        found.checkpoint == nullptr ? std::string() : *found.checkpoint,
+                        found.history->Hash((*found.state)->position), *found.state,
+                        found.replay_tokens,
+                        std::max(now - found.entry->used_unix_ms, int64_t{0})});
+  }
+  return unstored;
 }
 
 }  // namespace ssmd

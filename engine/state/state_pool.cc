@@ -84,14 +84,26 @@ Slot StatePool::Acquire() {
   return Slot(this, index, ++generations_[static_cast<size_t>(index)]);
 }
 
+std::byte* StatePool::BytesOf(const Slot& slot) const {
+  Check(slot.pool_ == this, "a slot of another pool, or an empty one, was given");
+  Check(generations_[static_cast<size_t>(slot.index_)] == slot.generation_, "a stale slot");
+  return slab_.data() + static_cast<size_t>(slot.index_) * slot_bytes_;
+}
+
 void StatePool::CopyState(const Slot& from, const Slot& to) {
-  for (const Slot* slot : {&from, &to}) {
-    Check(slot->pool_ == this, "a slot of another pool, or an empty one, was given");
-    Check(generations_[static_cast<size_t>(slot->index_)] == slot->generation_, "a stale slot");
-  }
-  if (from.index_ == to.index_ || slot_bytes_ == 0) return;
-  device_->Copy(slab_.data() + static_cast<size_t>(to.index_) * slot_bytes_,
-                slab_.data() + static_cast<size_t>(from.index_) * slot_bytes_, slot_bytes_);
+  const std::byte* source = BytesOf(from);
+  std::byte* target = BytesOf(to);
+  if (source != target && slot_bytes_ > 0) device_->Copy(target, source, slot_bytes_);
+}
+
+void StatePool::Read(const Slot& from, std::byte* to) const {
+  const std::byte* source = BytesOf(from);
+  if (slot_bytes_ > 0) device_->Download(to, source, slot_bytes_);
+}
+
+void StatePool::Write(const std::byte* from, const Slot& to) {
+  std::byte* target = BytesOf(to);
+  if (slot_bytes_ > 0) device_->Upload(target, from, slot_bytes_);
 }
 
 kernels::StateField StatePool::field(size_t offset) const {

@@ -58,6 +58,10 @@ class StatePool {
   // Overwrites `to` with the state of `from`.
   void CopyState(const Slot& from, const Slot& to);
 
+  // A slot's bytes to host memory and back, bytes_per_slot() of them.
+  void Read(const Slot& from, std::byte* to) const;
+  void Write(const std::byte* from, const Slot& to);
+
   // The field at `offset` (StateLayout::Add) of every slot.
   kernels::StateField field(size_t offset) const;
 
@@ -69,6 +73,8 @@ class StatePool {
   friend class Slot;
   StatePool(kernels::Device* device, kernels::Buffer slab, size_t slot_bytes, int slots);
   void Free(int32_t index, uint32_t generation);
+  // Of a slot that is held and ours: anything else is a bug.
+  std::byte* BytesOf(const Slot& slot) const;
 
   kernels::Device* device_;
   kernels::Buffer slab_;

@@ -3,8 +3,8 @@
 //
 // Calls return at once; work happens on the store's threads, and so do the callbacks, each of which
 // is called exactly once, before the destructor returns at the latest (with CANCELLED). A store may
-// be slow, full or gone: every call may fail, nothing is retried here, and what was not acknowledged
-// may or may not be there.
+// be slow, full or gone: every call may fail, nothing is retried here, and what was not
+// acknowledged may or may not be there.
 #ifndef SSMD_ENGINE_STATE_STATE_STORE_H_
 #define SSMD_ENGINE_STATE_STATE_STORE_H_
 

@@ -7,6 +7,7 @@
 
 #include "engine/base/errors.h"
 #include "engine/base/status_macros.h"
+#include "server/telemetry/metrics.h"
 
 namespace ssmd::server {
 namespace {
@@ -58,8 +59,11 @@ grpc::ServerUnaryReactor* AdminService::GetStats(grpc::CallbackServerContext* co
         out->set_resident_bytes(ResidentBytes());
         out->set_draining(services_.draining());
         for (const ModelStats& stats : services_.engine->Stats()) {
-          ToProto(stats, out->add_models());
+          v1::ModelStats* model = out->add_models();
+          ToProto(stats, model);
+          ToProto(services_.metrics->Latencies(stats.model), model);
         }
+        if (services_.state_dir) ToProto(services_.engine->Figures(), out->mutable_state_dir());
         return absl::OkStatus();
       });
 }

@@ -11,6 +11,7 @@
 #include "engine/base/errors.h"
 #include "engine/base/secure_random.h"
 #include "server/access/listen_address.h"
+#include "server/blocking_pool.h"
 #include "server/telemetry/log.h"
 
 namespace ssmd::server {
@@ -86,6 +87,10 @@ void LogCall(const ServiceContext& services, const CallInfo& info, const absl::S
                        {"status", std::string_view(code)},
                        {"reason", std::string_view(reason)},
                        {"total_ms", ms}});
+}
+
+void PostBlocking(const ServiceContext& services, std::function<void()> work) {
+  services.blocking->Post(std::move(work));
 }
 
 }  // namespace ssmd::server

@@ -11,8 +11,11 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "engine/engine.h"
@@ -28,9 +31,11 @@ class Message;
 
 namespace ssmd::server {
 
+class BlockingPool;
 class Log;
 class Metrics;
 class StreamWatch;
+class Transfers;
 class WorkQueue;
 
 // What the services share. Nothing is owned; everything outlives the gRPC server.
@@ -38,11 +43,14 @@ struct ServiceContext {
   Engine* engine = nullptr;
   const Tenants* tenants = nullptr;
   Admission* admission = nullptr;
+  Transfers* transfers = nullptr;
   WorkQueue* work = nullptr;
+  BlockingPool* blocking = nullptr;
   StreamWatch* watch = nullptr;
   Metrics* metrics = nullptr;
   Log* log = nullptr;
   RequestLimits limits;
+  bool state_dir = false;  // sessions outlive the process
   TimePoint started_at;
   std::function<void()> drain;  // AdminService.Drain
   std::function<bool()> draining;
@@ -89,6 +97,47 @@ grpc::ServerUnaryReactor* ServeUnary(const ServiceContext& services, const char*
   LogCall(services, info, status);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(ToGrpc(status, context));
+  return reactor;
+}
+
+// Posts to the BlockingPool.
+void PostBlocking(const ServiceContext& services, std::function<void()> work);
+
+// Serves a call like ServeUnary, but `handle` may wait: it is run on the BlockingPool. The call is
+// counted by Admission.
+template <typename Request, typename Response, typename Handler>
+grpc::ServerUnaryReactor* ServeBlocking(const ServiceContext& services, const char* method,
+                                        grpc::CallbackServerContext* context,
+                                        const grpc::ByteBuffer* bytes_in,
+                                        grpc::ByteBuffer* bytes_out, Handler handle) {
+  struct Call {
+    CallInfo info;
+    Request request;
+    Admission::Ticket ticket;
+  };
+  // Shared, because a std::function must be copyable.
+  auto call = std::make_shared<Call>();
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  absl::Status status = BeginCall(services, method, context, &call->info);
+  if (status.ok()) status = ParseMessage(*bytes_in, &call->request);
+  if (status.ok()) {
+    auto ticket = services.admission->Enter(call->info.caller.tenant);
+    status = ticket.status();
+    if (ticket.ok()) call->ticket = *std::move(ticket);
+  }
+  if (!status.ok()) {
+    LogCall(services, call->info, status);
+    reactor->Finish(ToGrpc(status, context));
+    return reactor;
+  }
+  PostBlocking(services, [&services, context, reactor, bytes_out, call, handle] {
+    Response response;
+    absl::Status result =
+        handle(static_cast<const CallInfo&>(call->info), call->request, &response);
+    if (result.ok()) result = SerializeMessage(response, bytes_out);
+    LogCall(services, call->info, result);
+    reactor->Finish(ToGrpc(result, context));
+  });
   return reactor;
 }
 

@@ -1,5 +1,5 @@
 // ssmd.v1.SessionService: see proto/ssmd/v1/session.proto. Owned by GrpcServer; called on gRPC's
-// threads.
+// threads. What only looks is answered there; what changes sessions is done on the BlockingPool.
 #ifndef SSMD_SERVER_GRPC_SESSION_SERVICE_H_
 #define SSMD_SERVER_GRPC_SESSION_SERVICE_H_
 
@@ -8,10 +8,15 @@
 
 namespace ssmd::server {
 
+using RawSessionReads = v1::SessionService::WithRawCallbackMethod_GetSession<
+    v1::SessionService::WithRawCallbackMethod_ListSessions<
+        v1::SessionService::WithRawCallbackMethod_ExportSession<v1::SessionService::Service>>>;
 using RawSessionService = v1::SessionService::WithRawCallbackMethod_CreateSession<
-    v1::SessionService::WithRawCallbackMethod_GetSession<
-        v1::SessionService::WithRawCallbackMethod_ListSessions<
-            v1::SessionService::WithRawCallbackMethod_DeleteSession<v1::SessionService::Service>>>>;
+    v1::SessionService::WithRawCallbackMethod_ForkSession<
+        v1::SessionService::WithRawCallbackMethod_RewindSession<
+            v1::SessionService::WithRawCallbackMethod_CheckpointSession<
+                v1::SessionService::WithRawCallbackMethod_DeleteSession<
+                    v1::SessionService::WithRawCallbackMethod_ImportSession<RawSessionReads>>>>>>;
 
 class SessionService final : public RawSessionService {
  public:
@@ -26,9 +31,22 @@ class SessionService final : public RawSessionService {
   grpc::ServerUnaryReactor* ListSessions(grpc::CallbackServerContext* context,
                                          const grpc::ByteBuffer* request,
                                          grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* ForkSession(grpc::CallbackServerContext* context,
+                                        const grpc::ByteBuffer* request,
+                                        grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* RewindSession(grpc::CallbackServerContext* context,
+                                          const grpc::ByteBuffer* request,
+                                          grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* CheckpointSession(grpc::CallbackServerContext* context,
+                                              const grpc::ByteBuffer* request,
+                                              grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* DeleteSession(grpc::CallbackServerContext* context,
                                           const grpc::ByteBuffer* request,
                                           grpc::ByteBuffer* response) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* ExportSession(
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) override;
+  grpc::ServerReadReactor<grpc::ByteBuffer>* ImportSession(grpc::CallbackServerContext* context,
+                                                           grpc::ByteBuffer* response) override;
 
  private:
   const ServiceContext& services_;

@@ -14,39 +14,10 @@ constexpr std::chrono::milliseconds kClockSlack(10);
 
 }  // namespace
 
-int StreamWatch::CancelStuck(TimePoint since) {
-  // Under the lock: a writer whose OnDone has begun waits in Remove(), so its context is alive.
-  // gRPC runs no callback on the thread that cancels.
-  MutexLock lock(&mutex_);
-  int cancelled = 0;
-  for (StreamWriter* writer : writers_) {
-    if (!writer->StuckSince(since)) continue;
-    writer->context_->TryCancel();
-    ++cancelled;
-  }
-  return cancelled;
-}
-
-int StreamWatch::open() const {
-  MutexLock lock(&mutex_);
-  return static_cast<int>(writers_.size());
-}
-
-void StreamWatch::Add(StreamWriter* writer) {
-  MutexLock lock(&mutex_);
-  writers_.insert(writer);
-}
-
-void StreamWatch::Remove(StreamWriter* writer) {
-  MutexLock lock(&mutex_);
-  writers_.erase(writer);
-}
-
 StreamWriter* StreamWriter::Start(const ServiceContext& services,
                                   grpc::CallbackServerContext* context,
                                   std::shared_ptr<OutputStream> stream, Admission::Ticket ticket) {
   auto* writer = new StreamWriter(services, context, std::move(stream), std::move(ticket));
-  services.watch->Add(writer);
   writer->Pump();
   return writer;
 }
@@ -57,7 +28,8 @@ StreamWriter::StreamWriter(const ServiceContext& services, grpc::CallbackServerC
       context_(context),
       stream_(std::move(stream)),
       deadline_(DeadlineOf(*context)),
-      ticket_(std::move(ticket)) {}
+      ticket_(std::move(ticket)),
+      wait_(services.watch, context) {}
 
 void StreamWriter::Pump() {
   if (const auto event = stream_->Pop()) {
@@ -79,13 +51,14 @@ void StreamWriter::Write(const GenerateEvent& event) {
     Finish(ToGrpc(status));
     return;
   }
-  writing_since_.store(std::chrono::steady_clock::now().time_since_epoch().count());
+  wait_.Begin();
   StartWrite(&message_);
 }
 
 void StreamWriter::OnWriteDone(bool ok) {
-  writing_since_.store(0);
+  wait_.End();
   if (ok) {
+    stream_->NoteAccepted();
     Pump();
     return;
   }
@@ -101,14 +74,6 @@ void StreamWriter::OnCancel() {
   stream_->Cancel();
 }
 
-void StreamWriter::OnDone() {
-  services_.watch->Remove(this);
-  delete this;
-}
-
-bool StreamWriter::StuckSince(TimePoint since) const {
-  const Duration::rep ticks = writing_since_.load();
-  return ticks != 0 && ticks < since.time_since_epoch().count();
-}
+void StreamWriter::OnDone() { delete this; }
 
 }  // namespace ssmd::server

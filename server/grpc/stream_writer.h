@@ -1,6 +1,7 @@
 // Carries one generation's events to one gRPC caller.
 //
-// It pulls: an event is popped only when the one before was taken by gRPC's flow control, so a
+// It pulls: an event is popped only when the one before was taken by gRPC's flow control (which the
+// engine is told: a partial commit keeps what was taken, and no more), so a
 // caller that does not read stops its own generation (the engine pauses it when its bounded queue
 // is full) and costs at most one serialised message here. It never blocks; what wakes it is posted
 // to the WorkQueue, so the step thread only enqueues a closure.
@@ -17,39 +18,17 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
-#include <atomic>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "absl/status/status.h"
-#include "engine/base/mutex.h"
 #include "engine/schedule/output_stream.h"
 #include "server/access/admission.h"
 #include "server/grpc/call.h"
+#include "server/grpc/stream_watch.h"
 
 namespace ssmd::server {
-
-class StreamWriter;
-
-// Knows the streams that are open and breaks off calls whose write has been stuck for too long. The
-// engine ends the turn of a reader that is too slow by itself; but its error waits behind the
-// messages that the reader does not take, and the call with it. Thread-safe.
-class StreamWatch {
- public:
-  // Breaks off calls whose message was handed to gRPC before `since`. Returns how many.
-  int CancelStuck(TimePoint since);
-  int open() const;
-
- private:
-  friend class StreamWriter;
-  void Add(StreamWriter* writer);
-  void Remove(StreamWriter* writer);
-
-  mutable Mutex mutex_;
-  std::set<StreamWriter*> writers_ ABSL_GUARDED_BY(mutex_);
-};
 
 class StreamWriter final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
@@ -62,7 +41,6 @@ class StreamWriter final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   void OnDone() override;
 
  private:
-  friend class StreamWatch;
   StreamWriter(const ServiceContext& services, grpc::CallbackServerContext* context,
                std::shared_ptr<OutputStream> stream, Admission::Ticket ticket);
   ~StreamWriter() override = default;
@@ -70,7 +48,6 @@ class StreamWriter final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   // Writes the next event, or finishes, or waits for either.
   void Pump();
   void Write(const GenerateEvent& event);
-  bool StuckSince(TimePoint since) const;
 
   const ServiceContext& services_;
   grpc::CallbackServerContext* const context_;
@@ -80,8 +57,7 @@ class StreamWriter final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   Admission::Ticket ticket_;
   std::string model_;         // as Started names it
   grpc::ByteBuffer message_;  // being written
-  // When message_ was handed to gRPC, in ticks of the steady clock; 0 when none is.
-  std::atomic<Duration::rep> writing_since_{0};
+  PeerWait wait_;             // while it is
 };
 
 }  // namespace ssmd::server

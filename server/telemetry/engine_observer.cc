@@ -2,6 +2,7 @@
 #include "server/telemetry/engine_observer.h"
 
 #include "engine/base/errors.h"
+#include "server/telemetry/names.h"
 
 namespace ssmd::server {
 
@@ -18,9 +19,8 @@ void EngineObserver::OnRequestEnd(const RequestRecord& request) {
                {"session_id", std::string_view(request.session_id)},
                {"status", std::string_view(status)},
                {"reason", std::string_view(reason)},
-               {"state_source", request.state_source == StateSource::kResident
-                                    ? std::string_view("resident")
-                                    : std::string_view("fresh")},
+               {"state_source", std::string_view(NameOf(request.state_source))},
+               {"reuse_miss", std::string_view(NameOf(request.miss))},
                {"prompt_tokens", usage.prompt_tokens},
                {"reused_tokens", usage.reused_tokens},
                {"computed_tokens", usage.computed_tokens},
@@ -28,6 +28,7 @@ void EngineObserver::OnRequestEnd(const RequestRecord& request) {
                {"generated_tokens", usage.generated_tokens},
                {"pauses", request.pauses},
                {"queue_ms", Seconds(request.queue) * 1e3},
+               {"load_ms", Seconds(request.load) * 1e3},
                {"prefill_ms", Seconds(request.prefill) * 1e3},
                {"decode_ms", Seconds(request.decode) * 1e3},
                {"total_ms", Seconds(request.total) * 1e3}});

@@ -22,6 +22,9 @@ class EngineObserver final : public Observer {
   }
   void OnStep(const StepRecord& step) override { metrics_->Step(step); }
   void OnPaused(const std::string& model) override { metrics_->Paused(model); }
+  void OnEviction(const std::string& model, StateTier left) override {
+    metrics_->Eviction(model, left);
+  }
   void OnRequestEnd(const RequestRecord& request) override;
 
  private:

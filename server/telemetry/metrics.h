@@ -13,14 +13,18 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "engine/base/mutex.h"
 #include "engine/engine.h"
 #include "engine/observer.h"
+#include "server/telemetry/latency.h"
 
 namespace prometheus {
 class Registry;
 }
 
 namespace ssmd::server {
+
+class ModelSeries;
 
 class Metrics {
  public:
@@ -31,19 +35,25 @@ class Metrics {
   void NextToken(const std::string& model, Duration since_last);
   void Step(const StepRecord& step);
   void Paused(const std::string& model);
+  void Eviction(const std::string& model, StateTier left);
   void RequestEnd(const RequestRecord& request);
   // A generation call that the engine never accepted. `model` is what the caller wrote.
   void CountRefused(const std::string& model, const absl::Status& status);
 
+  // As observed so far; without bounds for a model that is not there.
+  ModelLatencies Latencies(const std::string& model) const;
+
   // Text exposition format 0.0.4.
-  std::string Scrape(const std::vector<ModelStats>& stats);
+  std::string Scrape(const std::vector<ModelStats>& stats, const EngineFigures& figures);
 
  private:
-  struct Series;  // of one model
-  Series* Find(const std::string& model) const;
+  struct Shared;
+  ModelSeries* Find(const std::string& model) const;
 
-  std::unique_ptr<prometheus::Registry> registry_;
-  std::map<std::string, std::unique_ptr<Series>> series_;  // fixed after construction
+  const std::unique_ptr<prometheus::Registry> registry_;
+  const std::unique_ptr<Shared> shared_;
+  std::map<std::string, std::unique_ptr<ModelSeries>> series_;  // fixed after construction
+  Mutex scrape_;  // one refreshes what is read from totals at a time
 };
 
 }  // namespace ssmd::server

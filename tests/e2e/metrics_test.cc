@@ -94,7 +94,9 @@ TEST(Metrics, HoldWhatTheClientMeasured) {
   EXPECT_LE(total, measured.total_seconds);
   EXPECT_GE(total, first);
   EXPECT_LE(Sample(text, "ssmd_inter_token_latency_seconds_sum"), total);
-  EXPECT_EQ(Sample(text, "ssmd_state_slots", "state=\"used\""), 0);
+  EXPECT_EQ(Sample(text, "ssmd_prefix_cache_queries_total"), count);
+  EXPECT_GT(Sample(text, "ssmd_prefix_cache_hit_tokens_total"), 0);
+  EXPECT_EQ(Sample(text, "ssmd_state_loads_total"), count);
   EXPECT_GT(Sample(text, "ssmd_state_slots", "state=\"free\""), 0);
   EXPECT_EQ(Sample(text, "ssmd_requests_running"), 0);
   EXPECT_GT(Sample(text, "ssmd_step_seconds_count"), 0);

@@ -4,9 +4,7 @@
 
 #include <algorithm>
 
-#include "tests/support/daemon.h"
-#include "tests/support/eventually.h"
-#include "tests/support/turn.h"
+#include "tests/e2e/session_fixture.h"
 
 namespace ssmd::test {
 namespace {
@@ -17,41 +15,7 @@ using ::testing::MatchesRegex;
 using ::testing::Not;
 using ::testing::SizeIs;
 
-class SessionTest : public ::testing::Test {
- protected:
-  void Start(const std::vector<std::string>& flags = {}) {
-    daemon_ = Daemon::Start(flags);
-    ASSERT_NE(daemon_, nullptr);
-    client_ = daemon_->Connect();
-  }
-  std::string Create() {
-    const auto session = client_->CreateSession("");
-    if (session.ok()) return session.value().session_id();
-    ADD_FAILURE() << client::ToString(session.error());
-    return "";
-  }
-  v1::Session Get(const std::string& id) {
-    const auto session = client_->GetSession(id);
-    if (session.ok()) return session.value();
-    ADD_FAILURE() << client::ToString(session.error());
-    return {};
-  }
-  Turn Say(const std::string& id, const std::string& text, int tokens) {
-    v1::GenerateRequest request = GreedyRequest(text, tokens);
-    request.set_session_id(id);
-    return RunTurn(*client_, request);
-  }
-  std::vector<int32_t> Tokenize(const std::string& text) {
-    v1::TokenizeRequest request;
-    request.set_text(text);
-    const auto response = client_->Tokenize(request);
-    EXPECT_TRUE(response.ok());
-    return {response.value().token_ids().begin(), response.value().token_ids().end()};
-  }
-
-  std::unique_ptr<Daemon> daemon_;
-  std::shared_ptr<client::Client> client_;
-};
+using SessionTest = SessionFixture;
 
 TEST_F(SessionTest, TenTurnsGiveWhatOneRequestWithAllTheTokensGives) {
   ASSERT_NO_FATAL_FAILURE(Start());
@@ -95,17 +59,19 @@ TEST_F(SessionTest, TenTurnsGiveWhatOneRequestWithAllTheTokensGives) {
 }
 
 TEST_F(SessionTest, ANewSessionIsEmptyAndADeletedOneGone) {
-  ASSERT_NO_FATAL_FAILURE(Start());
+  // Prefixes of other requests would be in slots, too.
+  ASSERT_NO_FATAL_FAILURE(Start({"--prefix-cache-bytes", "0"}));
   const std::string id = Create();
   EXPECT_THAT(id, MatchesRegex("[0-9a-f]{32}"));
   const v1::Session session = Get(id);
   EXPECT_EQ(session.revision(), 0u);
   EXPECT_EQ(session.position(), 0);
-  EXPECT_FALSE(session.resident());
+  EXPECT_EQ(session.tier(), v1::STATE_TIER_UNSPECIFIED);
   EXPECT_FALSE(session.running());
   EXPECT_EQ(session.model(), "tales");
   ASSERT_FALSE(Say(id, "Hello", 3).error);
-  EXPECT_TRUE(Get(id).resident());
+  EXPECT_EQ(Get(id).tier(), v1::STATE_TIER_DEVICE);
+  EXPECT_GT(Get(id).state_bytes(), 0);
   EXPECT_EQ(StatsOf(*client_).slots_used(), 1);
   EXPECT_FALSE(client_->DeleteSession(id).has_value());
   EXPECT_EQ(StatsOf(*client_).slots_used(), 0);
@@ -255,22 +221,36 @@ TEST_F(SessionTest, ListsInPagesOrderedById) {
   EXPECT_EQ(pages, 3);
 }
 
-TEST_F(SessionTest, SessionsLeaveASlotForTurnsAndAreNamedWhenTheyHoldTheRest) {
+TEST_F(SessionTest, ManyMoreSessionsThanSlotsTakeTurnsAndStayExact) {
   ASSERT_NO_FATAL_FAILURE(Start({"--state-slots", "3"}));
-  const std::string one = Create();
-  const std::string two = Create();
-  const std::string three = Create();
-  ASSERT_FALSE(Say(one, "One", 2).error);
-  ASSERT_FALSE(Say(two, "Two", 2).error);
-  const Turn refused = Say(three, "Three", 2);
-  ASSERT_EQ(refused.code(), grpc::StatusCode::RESOURCE_EXHAUSTED) << refused.Describe();
-  EXPECT_EQ(refused.error->reason, "SLOTS_HELD_BY_SESSIONS");
-  EXPECT_THAT(refused.error->message, ::testing::HasSubstr("--state-slots"));
-  // Those that are there go on, and so do turns without a session.
-  EXPECT_FALSE(Say(one, " and", 2).error);
-  EXPECT_FALSE(RunTurn(*client_, GreedyRequest("Four", 2)).error);
-  EXPECT_FALSE(client_->DeleteSession(two).has_value());
-  EXPECT_FALSE(Say(three, "Three", 2).error);
+  constexpr int kSessions = 12;
+  std::vector<std::string> ids;
+  std::vector<std::vector<int32_t>> histories(kSessions);
+  for (int i = 0; i < kSessions; ++i) ids.push_back(Create());
+  int from_host = 0;
+  for (int round = 0; round < 3; ++round) {
+    for (size_t i = 0; i < ids.size(); ++i) {
+      const std::string text = "Number " + std::to_string(i) + " says";
+      const Turn turn = SayAndCheck(ids[i], text, 4, &histories[i]);
+      EXPECT_EQ(turn.final.usage().recomputed_tokens(), 0);
+      if (turn.final.state_source() == v1::STATE_SOURCE_HOST) ++from_host;
+    }
+  }
+  EXPECT_GE(from_host, kSessions);
+}
+
+TEST_F(SessionTest, ASessionCanStartWithTextThatWasRead) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  v1::CreateSessionRequest request;
+  request.set_text("Once upon a time");
+  const auto session = client_->CreateSession(request);
+  ASSERT_TRUE(session.ok()) << client::ToString(session.error());
+  std::vector<int32_t> history = Tokenize("Once upon a time");
+  EXPECT_EQ(session.value().position(), static_cast<int64_t>(history.size()));
+  EXPECT_EQ(session.value().pending_tokens(), 1);
+  const Turn turn = SayAndCheck(session.value().session_id(), ", there was", 8, &history);
+  EXPECT_EQ(turn.final.usage().recomputed_tokens(), 0);
+  EXPECT_GT(turn.final.usage().reused_tokens(), 0);
 }
 
 TEST_F(SessionTest, TooManySessionsAreRefused) {

@@ -62,6 +62,21 @@ TEST(GenerationFlags, BiasIsAnIdAndAValue) {
   }
 }
 
+TEST(GenerationFlags, PriorityIsAWordOrANumber) {
+  const std::pair<const char*, int> kCases[] = {
+      {"low", -1}, {"normal", 0}, {"high", 1}, {"-100", -100}, {"7", 7}};
+  for (const auto& [text, value] : kCases) {
+    v1::GenerateRequest request;
+    ASSERT_FALSE(Parse({"--priority", text}, &request)) << text;
+    EXPECT_TRUE(request.has_priority());
+    EXPECT_EQ(request.priority(), value);
+  }
+  v1::GenerateRequest request;
+  EXPECT_TRUE(Parse({"--priority", "urgent"}, &request));
+  ASSERT_FALSE(Parse({}, &request));
+  EXPECT_FALSE(request.has_priority());
+}
+
 TEST(GenerationFlags, AStopThatIsNotUtf8IsRefused) {
   v1::GenerateRequest request;
   EXPECT_TRUE(Parse({"--stop", "\xff"}, &request));

@@ -56,7 +56,9 @@ TEST(GenerationResult, OneChoiceIsOneFlatObject) {
   EXPECT_THAT(json, HasSubstr(R"("finish_reason":"stop","stop_reason":"END")"));
   EXPECT_THAT(json, HasSubstr(R"("state_source":"RESIDENT")"));
   EXPECT_THAT(json, HasSubstr(R"("seed":9)"));
-  EXPECT_THAT(json, HasSubstr(R"("timings_ms":{"queue":)"));
+  EXPECT_THAT(json, HasSubstr(R"("timings_ms":{"queue":0,"load":)"));
+  EXPECT_THAT(json, Not(HasSubstr("reuse_miss")));
+  EXPECT_THAT(json, Not(HasSubstr("replayed")));
   EXPECT_THAT(json, Not(HasSubstr("choices")));
   EXPECT_THAT(json, Not(HasSubstr("logprobs")));
 }
@@ -69,6 +71,35 @@ TEST(GenerationResult, SeveralChoicesAreAListWithUsageOfTheirOwn) {
   EXPECT_EQ(document["usage"]["generated_tokens"].GetInt(), 6);
   EXPECT_EQ(document["choices"][2]["usage"]["generated_tokens"].GetInt(), 2);
   EXPECT_EQ(document["choices"][2]["index"].GetInt(), 2);
+}
+
+TEST(GenerationResult, TheLastEventSaysWhereTheStateWas) {
+  GenerationResult result = Result(1);
+  result.final.set_state_source(v1::STATE_SOURCE_PREFIX);
+  result.final.set_reuse_miss(v1::REUSE_MISS_EVICTED);
+  result.final.mutable_usage()->set_reused_tokens(25);
+  result.final.mutable_usage()->set_computed_tokens(3);
+  result.started.set_replayed(true);
+  const std::string json = Json(result);
+  EXPECT_THAT(json, HasSubstr(R"("state_source":"PREFIX","reuse_miss":"EVICTED","replayed":true)"));
+  EXPECT_EQ(ReuseLine(result),
+            "answered before; state PREFIX: 25 tokens reused, 3 computed (more could not be: "
+            "EVICTED)");
+}
+
+TEST(GenerationResult, TheLineNamesWhatWasReadAgain) {
+  GenerationResult result = Result(1);
+  result.final.mutable_usage()->set_recomputed_tokens(4);
+  EXPECT_EQ(ReuseLine(result), "state RESIDENT: 0 tokens reused, 0 computed, 4 recomputed");
+}
+
+TEST(GenerationResult, TheFinalEventSaysTheSame) {
+  v1::GenerateResponse event;
+  event.mutable_final()->set_state_source(v1::STATE_SOURCE_DISK);
+  event.mutable_final()->set_reuse_miss(v1::REUSE_MISS_NO_STATE);
+  JsonWriter writer;
+  ASSERT_TRUE(WriteEvent(event, &writer));
+  EXPECT_THAT(writer.Take(), HasSubstr(R"("state_source":"DISK","reuse_miss":"NO_STATE")"));
 }
 
 TEST(GenerationResult, ValuesThatThisProgramDoesNotKnowAreTheirNumbers) {

@@ -12,84 +12,109 @@ namespace {
 
 using ::testing::HasSubstr;
 
-TEST(Admission, QueueTakesExactlyItsLimit) {
-  Admission admission("m", 8, 3);
+// An admission of eight slots that counts what its test says is held.
+class AdmissionTest : public ::testing::Test {
+ protected:
+  Admission Make(int max_waiting, int64_t states_max = 100,
+                 Duration max_queue_time = std::chrono::hours(10)) {
+    AdmissionOptions options;
+    options.model = "m";
+    options.slots = 8;
+    options.max_waiting = max_waiting;
+    options.max_queue_time = max_queue_time;
+    options.states_max = states_max;
+    options.states_held = [this] { return held_; };
+    return Admission(options);
+  }
+  // Turns end, one every `interval`, for long enough to be the average.
+  void EndTurns(Admission* admission, Duration interval) {
+    for (int i = 0; i < 200; ++i) admission->NoteEnd(now_ += interval);
+  }
+
+  int64_t held_ = 0;
+  TimePoint now_{};
+};
+
+TEST_F(AdmissionTest, QueueTakesExactlyItsLimit) {
+  Admission admission = Make(3);
   std::vector<Admission::Ticket> tickets;
   for (int i = 0; i < 3; ++i) {
-    auto ticket = admission.Admit(1, 0);
+    auto ticket = admission.Admit(1, 0, std::nullopt);
     ASSERT_TRUE(ticket.ok()) << i;
     tickets.push_back(*std::move(ticket));
   }
-  const absl::Status refused = admission.Admit(1, 0).status();
+  const absl::Status refused = admission.Admit(1, 0, std::nullopt).status();
   EXPECT_TRUE(absl::IsResourceExhausted(refused));
   EXPECT_EQ(ReasonOf(refused), reason::kQueueFull);
   EXPECT_GE(RetryAfterOf(refused)->count(), 100);
 
   tickets[0].Started();  // a turn that runs does not wait
   EXPECT_EQ(admission.waiting(), 2);
-  EXPECT_TRUE(admission.Admit(1, 0).ok());
+  EXPECT_TRUE(admission.Admit(1, 0, std::nullopt).ok());
   tickets.clear();
   EXPECT_EQ(admission.waiting(), 0);
 }
 
-TEST(Admission, RetryDelayGrowsWithTheLengthOfTurnsAndIsBounded) {
-  Admission admission("m", 8, 1);
-  auto ticket = admission.Admit(1, 0);
-  admission.NoteTurn(std::chrono::seconds(4));
-  EXPECT_EQ(RetryAfterOf(admission.Admit(1, 0).status())->count(), 4000);
-  for (int i = 0; i < 100; ++i) admission.NoteTurn(std::chrono::hours(1));
-  EXPECT_EQ(RetryAfterOf(admission.Admit(1, 0).status())->count(), 30000);
+TEST_F(AdmissionTest, RetryDelayIsWhatTheQueueTakesAndIsBounded) {
+  Admission admission = Make(2);
+  auto one = admission.Admit(1, 0, std::nullopt);
+  auto two = admission.Admit(1, 0, std::nullopt);
+  EndTurns(&admission, std::chrono::seconds(2));
+  EXPECT_NEAR(RetryAfterOf(admission.Admit(1, 0, std::nullopt).status())->count(), 4000, 10);
+  EndTurns(&admission, std::chrono::hours(1));
+  EXPECT_EQ(RetryAfterOf(admission.Admit(1, 0, std::nullopt).status())->count(), 30000);
 }
 
-TEST(Admission, SessionsMayHoldAllSlotsButOne) {
-  Admission admission("m", 3, 10);
-  auto first = admission.Admit(1, 1);
+TEST_F(AdmissionTest, RefusesWhoWouldWaitLongerThanTurnsMay) {
+  Admission admission = Make(10, 100, std::chrono::seconds(5));
+  auto one = admission.Admit(1, 0, std::nullopt);
+  EndTurns(&admission, std::chrono::seconds(3));
+  auto two = admission.Admit(1, 0, std::nullopt);
+  EXPECT_TRUE(two.ok()) << "behind one that waits: three seconds";
+  const absl::Status refused = admission.Admit(1, 0, std::nullopt).status();
+  EXPECT_EQ(ReasonOf(refused), reason::kQueueFull);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("--max-queue-time"));
+  EXPECT_TRUE(RetryAfterOf(refused).has_value());
+}
+
+TEST_F(AdmissionTest, RefusesWhoseDeadlineWouldPassInTheQueue) {
+  Admission admission = Make(10);
+  EXPECT_TRUE(admission.Admit(1, 0, std::chrono::milliseconds(1)).ok()) << "nobody waits";
+  auto one = admission.Admit(1, 0, std::nullopt);
+  EndTurns(&admission, std::chrono::seconds(3));
+  EXPECT_TRUE(admission.Admit(1, 0, std::chrono::seconds(4)).ok());
+  EXPECT_THAT(std::string(admission.Admit(1, 0, std::chrono::seconds(2)).status().message()),
+              HasSubstr("deadline"));
+}
+
+TEST_F(AdmissionTest, StatesOfSessionsMustFitTheTiers) {
+  Admission admission = Make(10, 3);
+  held_ = 1;
+  auto first = admission.Admit(1, 1, std::nullopt);
   ASSERT_TRUE(first.ok());
-  first->BecameResident(1);
-  first->Release();
-  auto second = admission.Admit(1, 1);  // still running: its slot counts already
+  EXPECT_TRUE(admission.CheckRoom(1).ok());
+  EXPECT_FALSE(admission.CheckRoom(2).ok());
+  auto second = admission.Admit(1, 1, std::nullopt);  // still running: its state counts already
   ASSERT_TRUE(second.ok());
-  const absl::Status third = admission.Admit(1, 1).status();
+  const absl::Status third = admission.Admit(1, 1, std::nullopt).status();
   EXPECT_EQ(ReasonOf(third), reason::kSlotsHeld);
-  EXPECT_THAT(std::string(third.message()), HasSubstr("--state-slots"));
-  EXPECT_TRUE(admission.Admit(1, 0).ok()) << "turns that leave no slot behind are welcome";
+  EXPECT_THAT(std::string(third.message()), HasSubstr("--host-state-bytes"));
+  EXPECT_TRUE(admission.Admit(1, 0, std::nullopt).ok()) << "turns that leave no state are welcome";
+  second->Release();
+  EXPECT_TRUE(admission.Admit(1, 1, std::nullopt).ok()) << "a turn that failed leaves none";
 }
 
-TEST(Admission, AFailedTurnGivesItsPromisedSlotBack) {
-  Admission admission("m", 2, 10);
-  auto failed = admission.Admit(1, 1);
-  EXPECT_FALSE(admission.Admit(1, 1).ok());
-  failed->Release();
-  EXPECT_TRUE(admission.Admit(1, 1).ok());
+TEST_F(AdmissionTest, RefusesMoreChoicesThanThereAreSlots) {
+  Admission admission = Make(10);
+  EXPECT_TRUE(admission.Admit(8, 0, std::nullopt).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(admission.Admit(9, 0, std::nullopt).status()));
 }
 
-TEST(Admission, DeletingASessionMakesRoom) {
-  Admission admission("m", 2, 10);
-  auto turn = admission.Admit(1, 1);
-  turn->BecameResident(1);
-  turn->Release();
-  EXPECT_FALSE(admission.Admit(1, 1).ok());
-  EXPECT_FALSE(admission.CheckStartable(2).ok());
-  admission.ResidentDeleted();
-  EXPECT_TRUE(admission.CheckStartable(2).ok());
-  EXPECT_TRUE(admission.Admit(1, 1).ok());
-}
-
-TEST(Admission, RefusesWhatCanNeverGetItsSlots) {
-  Admission admission("m", 4, 10);
-  EXPECT_TRUE(admission.Admit(4, 0).ok());
-  EXPECT_TRUE(absl::IsInvalidArgument(admission.Admit(5, 0).status()));
-  auto turn = admission.Admit(1, 1);
-  turn->BecameResident(1);
-  EXPECT_TRUE(admission.Admit(3, 0).ok());
-  EXPECT_EQ(ReasonOf(admission.Admit(4, 0).status()), reason::kSlotsHeld);
-}
-
-TEST(Admission, DrainsWhenTheLastTurnIsGone) {
-  Admission admission("m", 4, 10);
-  auto turn = admission.Admit(1, 0);
+TEST_F(AdmissionTest, DrainsWhenTheLastTurnIsGone) {
+  Admission admission = Make(10);
+  auto turn = admission.Admit(1, 0, std::nullopt);
   admission.Drain();
-  const absl::Status refused = admission.Admit(1, 0).status();
+  const absl::Status refused = admission.Admit(1, 0, std::nullopt).status();
   EXPECT_TRUE(absl::IsUnavailable(refused));
   EXPECT_EQ(ReasonOf(refused), reason::kDraining);
   EXPECT_FALSE(admission.drained());

@@ -47,7 +47,7 @@ class EngineTest : public ::testing::Test {
     engine_ = MakeFakeEngine(&probe_, std::move(options), &wake_);
   }
   std::string NewSession(const std::string& tenant = "tenant") {
-    auto session = engine_->CreateSession(tenant, "");
+    auto session = CreateSession(engine_.get(), tenant);
     EXPECT_TRUE(session.ok()) << session.status();
     return session.ok() ? session->session_id : "";
   }

@@ -33,7 +33,7 @@ TEST_F(EngineTest, SessionFeedsEveryTokenOnce) {
     EXPECT_EQ(info->position, position);
     EXPECT_EQ(info->pending_tokens, 1);
     EXPECT_EQ(info->revision, static_cast<uint64_t>(turn + 1));
-    EXPECT_TRUE(info->resident);
+    EXPECT_EQ(info->tier, StateTier::kDevice);
     EXPECT_FALSE(info->running);
     EXPECT_EQ(probe_.tokens_fed, position - 1);
   }
@@ -70,7 +70,7 @@ TEST_F(EngineTest, NoAnswerLeavesTheLastTokenPending) {
   auto info = engine_->GetSession("tenant", request.session_id);
   EXPECT_EQ(info->position, 1);
   EXPECT_EQ(info->pending_tokens, 1);
-  EXPECT_FALSE(info->resident) << "nothing was consumed";
+  EXPECT_FALSE(info->tier.has_value()) << "nothing was consumed";
   EXPECT_EQ(engine_->Stats()[0].slots_used, 0);
   EXPECT_EQ(probe_.tokens_fed, 0);
 
@@ -82,7 +82,7 @@ TEST_F(EngineTest, NoAnswerLeavesTheLastTokenPending) {
   request.prompt = std::vector<int32_t>();
   RunChecked(request, &session);  // a turn that does nothing, on a state that is there
   EXPECT_EQ(probe_.tokens_fed, 3);
-  EXPECT_TRUE(engine_->GetSession("tenant", request.session_id)->resident);
+  EXPECT_EQ(engine_->GetSession("tenant", request.session_id)->tier, StateTier::kDevice);
   request.max_tokens = 5;
   RunChecked(request, &session);
   EXPECT_EQ(probe_.tokens_fed, 8);
@@ -271,8 +271,8 @@ TEST_F(EngineTest, ForeignSessionsLookAbsentEverywhere) {
   EXPECT_TRUE(absl::IsNotFound(Refusal(request)));
   EXPECT_TRUE(absl::IsNotFound(engine_->GetSession("bob", id).status()));
   EXPECT_TRUE(absl::IsNotFound(engine_->DeleteSession("bob", id, std::nullopt)));
-  EXPECT_THAT(engine_->ListSessions("bob", "", 10, "")->sessions, IsEmpty());
-  EXPECT_EQ(engine_->ListSessions("ann", "", 10, "")->sessions.size(), 1u);
+  EXPECT_THAT(engine_->ListSessions("bob", {"", ""}, 10, "")->sessions, IsEmpty());
+  EXPECT_EQ(engine_->ListSessions("ann", {"", ""}, 10, "")->sessions.size(), 1u);
 }
 
 TEST_F(EngineTest, SessionsOfAnotherModelAreRefused) {
@@ -280,16 +280,17 @@ TEST_F(EngineTest, SessionsOfAnotherModelAreRefused) {
   options.models = {"fake", "other"};
   Start(options);
   GenerateRequest request = Request({1}, 3);
-  request.session_id = engine_->CreateSession("tenant", "other")->session_id;
+  request.session_id = CreateSession(engine_.get(), "tenant", "other")->session_id;
   request.model = "fake";
   EXPECT_TRUE(absl::IsInvalidArgument(Refusal(request)));
   request.model = "";
   EXPECT_EQ(RunTurn(engine_.get(), request).started.at(0).model, "other");
-  EXPECT_EQ(engine_->ListSessions("tenant", "other", 10, "")->sessions.size(), 1u);
-  EXPECT_EQ(engine_->ListSessions("tenant", "fake", 10, "")->sessions.size(), 0u);
-  EXPECT_TRUE(absl::IsNotFound(engine_->ListSessions("tenant", "none", 10, "").status()));
-  EXPECT_TRUE(absl::IsInvalidArgument(engine_->ListSessions("tenant", "", 0, "").status()));
-  EXPECT_TRUE(absl::IsInvalidArgument(engine_->ListSessions("tenant", "", 1001, "").status()));
+  EXPECT_EQ(engine_->ListSessions("tenant", {"other", ""}, 10, "")->sessions.size(), 1u);
+  EXPECT_EQ(engine_->ListSessions("tenant", {"fake", ""}, 10, "")->sessions.size(), 0u);
+  EXPECT_TRUE(absl::IsNotFound(engine_->ListSessions("tenant", {"none", ""}, 10, "").status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(engine_->ListSessions("tenant", {"", ""}, 0, "").status()));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(engine_->ListSessions("tenant", {"", ""}, 1001, "").status()));
 }
 
 TEST_F(EngineTest, QueueTakesExactlyItsLimit) {
@@ -315,7 +316,7 @@ TEST_F(EngineTest, QueueTakesExactlyItsLimit) {
   for (const auto& stream : streams) EXPECT_TRUE(ReadAll(stream.get()).status.ok());
 }
 
-TEST_F(EngineTest, SessionsHoldAllSlotsButOneAndDeletingMakesRoomAtOnce) {
+TEST_F(EngineTest, SessionsHoldWhatFitsAllTiersButOneSlotAndDeletingMakesRoomAtOnce) {
   FakeEngineOptions options;
   options.limits.state_slots = 3;
   Start(options);
@@ -332,7 +333,7 @@ TEST_F(EngineTest, SessionsHoldAllSlotsButOneAndDeletingMakesRoomAtOnce) {
   EXPECT_THAT(std::string(refused.message()), HasSubstr("--state-slots"));
   GenerateRequest two = Request({1}, 2);
   two.choices = 2;
-  EXPECT_EQ(ReasonOf(Refusal(two)), reason::kSlotsHeld);
+  EXPECT_TRUE(RunTurn(engine_.get(), two).status.ok()) << "they make room for a turn";
   for (int i = 0; i < 20; ++i) {
     ASSERT_TRUE(engine_->DeleteSession("tenant", ids.back(), std::nullopt).ok());
     ASSERT_TRUE(RunTurn(engine_.get(), request).status.ok()) << i;
@@ -344,7 +345,7 @@ TEST_F(EngineTest, SessionsHoldAllSlotsButOneAndDeletingMakesRoomAtOnce) {
 
 TEST_F(EngineTest, ChildrenCountAgainstTheLimitOfSessions) {
   FakeEngineOptions options;
-  options.limits.max_sessions = 3;
+  options.limits.sessions.sessions_per_tenant = 3;
   Start(options);
   GenerateRequest request = Request({1}, 2);
   request.session_id = NewSession();
@@ -352,7 +353,7 @@ TEST_F(EngineTest, ChildrenCountAgainstTheLimitOfSessions) {
   EXPECT_EQ(ReasonOf(Refusal(request)), reason::kTooManySessions);
   request.choices = 2;
   EXPECT_TRUE(RunTurn(engine_.get(), request).status.ok());
-  EXPECT_EQ(ReasonOf(engine_->CreateSession("tenant", "").status()), reason::kTooManySessions);
+  EXPECT_EQ(ReasonOf(CreateSession(engine_.get(), "tenant").status()), reason::kTooManySessions);
 }
 
 }  // namespace

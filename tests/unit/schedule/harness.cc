@@ -73,6 +73,10 @@ EngineLimits SmallLimits() {
   EngineLimits limits;
   limits.state_slots = 8;
   limits.token_budget = 7;
+  // Nothing is kept but what a session needs; tests of what is kept beside say so.
+  limits.host_state_bytes = 0;
+  limits.prefix_cache_bytes = 0;
+  limits.sessions.turn_end_states = 0;
   return limits;
 }
 
@@ -88,6 +92,7 @@ std::unique_ptr<Engine> MakeFakeEngine(FakeProbe* probe, FakeEngineOptions optio
     if (options.tokenizer) loaded.tokenizer = std::make_unique<FakeTokenizer>(options.bos);
   }
   parts.limits = options.limits;
+  parts.state_dir = options.state_dir;
   parts.clock = options.clock;
   parts.observer = options.observer;
   auto engine = MakeEngine(std::move(parts), wake);
@@ -104,6 +109,22 @@ GenerateRequest Request(std::vector<int32_t> prompt, int32_t max_tokens) {
   request.sampling.seed = 1;
   request.stop.ignore_eos = true;
   return request;
+}
+
+absl::StatusOr<SessionInfo> CreateSession(Engine* engine, const std::string& tenant,
+                                          const std::string& model) {
+  CreateSessionRequest request;
+  request.tenant = tenant;
+  request.model = model;
+  return CreateSession(engine, std::move(request));
+}
+
+absl::StatusOr<SessionInfo> CreateSession(Engine* engine, CreateSessionRequest request) {
+  std::promise<absl::StatusOr<SessionInfo>> created;
+  engine->CreateSession(std::move(request), "create", [&](absl::StatusOr<SessionInfo> session) {
+    created.set_value(std::move(session));
+  });
+  return created.get_future().get();
 }
 
 void AwaitStats(const Engine& engine, const std::function<bool(const ModelStats&)>& condition) {

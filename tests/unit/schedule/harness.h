@@ -46,6 +46,7 @@ EngineLimits SmallLimits();  // 8 slots, a budget of 7 tokens
 
 struct FakeEngineOptions {
   EngineLimits limits = SmallLimits();
+  StateDirOptions state_dir;
   int max_logit_rows = 3;
   std::optional<int32_t> bos;
   bool tokenizer = true;
@@ -59,6 +60,10 @@ std::unique_ptr<Engine> MakeFakeEngine(FakeProbe* probe, FakeEngineOptions optio
 
 // A request on the fake model: greedy, with a seed of 1, no EOS.
 GenerateRequest Request(std::vector<int32_t> prompt, int32_t max_tokens);
+
+absl::StatusOr<SessionInfo> CreateSession(Engine* engine, CreateSessionRequest request);
+absl::StatusOr<SessionInfo> CreateSession(Engine* engine, const std::string& tenant,
+                                          const std::string& model = "");
 
 // Blocks until `condition` holds of the engine's figures for its first model.
 void AwaitStats(const Engine& engine, const std::function<bool(const ModelStats&)>& condition);

@@ -20,6 +20,8 @@ struct RunnerOptions {
   int token_budget = 7;
   int output_events = 1000;
   int max_running = 100;
+  bool prefixes = false;
+  int64_t grid = 512;
 };
 
 // A runner over the fake model, and what a caller's thread does for it.
@@ -32,45 +34,81 @@ class Bench {
     service_.tokenizer = std::make_unique<FakeTokenizer>();
     service_.pool =
         *StatePool::Create(device_.get(), service_.model->state_layout(), options.slots);
-    service_.admission = std::make_unique<Admission>("fake", options.slots, 100);
+    StateTiers::Options tiers;
+    tiers.pool = service_.pool.get();
+    tiers.host = &host_;
+    tiers.wake = [] {};
+    service_.tiers = std::make_unique<StateTiers>(tiers);
+    if (options.prefixes) {
+      service_.prefixes = std::make_unique<PrefixTree>(PrefixTreeOptions{1 << 20, options.grid});
+    }
+    AdmissionOptions admission;
+    admission.model = "fake";
+    admission.slots = options.slots;
+    admission.max_waiting = 100;
+    admission.states_max = 100;
+    service_.admission = std::make_unique<Admission>(admission);
     service_.token_budget = options.token_budget;
+    service_.max_history_tokens = 100000;
+    SessionLimits limits;
+    limits.turn_end_states = 0;
+    sessions =
+        std::make_unique<SessionTable>(limits, std::vector<ModelOfSessions>{{"fake", "", 64}});
+    log_ = SessionLog::InMemory(sessions.get());
+    ModelRunner::Context context;
+    context.model = &service_;
+    context.device = device_.get();
+    context.log = log_.get();
+    context.clock = &clock;
+    context.wake = [] {};
     runner = std::make_unique<ModelRunner>(
-        &service_, device_.get(), RunnerLimits{options.max_running, seconds(60)}, &clock, nullptr);
+        context, RunnerLimits{options.max_running, seconds(60), seconds(5)});
   }
   ~Bench() {
     runner->EndAll(absl::UnavailableError("the test is over"));
+    EXPECT_TRUE(runner->idle());
     EXPECT_EQ(probe.violations, 0);
+    runner.reset();
+    log_.reset();
+    service_.tiers->CloseStore();
+    sessions.reset();
   }
 
-  std::string NewSession() { return sessions.Create("tenant", "fake")->session_id; }
+  std::string NewSession() {
+    auto proposal = sessions->ProposeCreate("tenant", "fake", {});
+    EXPECT_TRUE(proposal.ok()) << proposal.status();
+    return sessions->Apply(*std::move(proposal)).front().session_id;
+  }
 
   std::shared_ptr<OutputStream> Submit(const GenerateRequest& request) {
     PreparedGeneration prepared;
     TurnHead head = Head(request.deadline);
+    head.tenant = request.tenant;
     head.priority = request.priority;
     head.session_id = request.session_id;
     head.working_slots = request.choices;
-    int becoming = 0;
     if (!request.session_id.empty()) {
-      prepared.lease = *sessions.BeginTurn("tenant", request.session_id, std::nullopt, 100);
-      becoming = prepared.lease.base().resident ? 0 : 1;
+      prepared.lease = *sessions->Enqueue(request.tenant, request.session_id, request.when_busy,
+                                          std::nullopt, request.key);
     }
-    head.ticket = *service_.admission->Admit(request.choices, becoming);
-    prepared.prompt = std::get<1>(request.prompt);
+    head.ticket = *service_.admission->Admit(request.choices, 0, std::nullopt);
+    prepared.prompt.at_start = prepared.prompt.later = std::get<1>(request.prompt);
     prepared.sampling = request.sampling;
     prepared.stops = MakeStopRules(service_, request.stop, request.max_tokens, false);
     prepared.choices = request.choices;
     prepared.echo = request.echo;
     prepared.top_logprobs = request.top_logprobs;
+    prepared.key = request.key;
+    prepared.commit = request.commit;
     auto stream = std::make_shared<OutputStream>(static_cast<size_t>(output_events_), [] {});
     prepared.stream = stream;
-    runner->Submit(
-        std::make_unique<GenerateTurn>(std::move(head), std::move(prepared), &service_, &sessions));
+    runner->Submit(std::make_unique<GenerateTurn>(std::move(head), std::move(prepared), &service_,
+                                                  sessions.get()));
     return stream;
   }
   void SubmitScore(std::vector<int32_t> ids, ScoreTurn::Done done) {
     TurnHead head = Head(std::nullopt);
-    head.ticket = *service_.admission->Admit(1, 0);
+    head.ticket = *service_.admission->Admit(1, 0, std::nullopt);
     runner->Submit(std::make_unique<ScoreTurn>(std::move(head), std::move(ids), 0, "profile",
                                                std::make_shared<std::atomic<bool>>(false),
                                                std::move(done)));
@@ -91,8 +129,12 @@ class Bench {
     return ReadAll(stream.get());
   }
   FakeState StateOf(const std::string& session_id) {
-    auto lease = sessions.BeginTurn("tenant", session_id, std::nullopt, 0);
-    return StateAt(lease->session()->slot.index());
+    const StateRef state = sessions->Image("tenant", session_id, "")->state;
+    FakeState read;
+    service_.tiers->Fetch(
+        state, [&](absl::StatusOr<StateBytes> bytes) { read = *(*bytes)->as<const FakeState>(); });
+    service_.tiers->Tend();
+    return read;
   }
   FakeState StateAt(int32_t slot) {
     const auto& layout = service_.model->state_layout();
@@ -116,12 +158,14 @@ class Bench {
   }
 
   std::unique_ptr<kernels::Device> device_;
+  HostBudget host_{1 << 20};
   ModelInService service_;
+  std::unique_ptr<SessionLog> log_;
   uint64_t next_sequence_ = 1;
   int output_events_;
 
  public:
-  SessionTable sessions{100};
+  std::unique_ptr<SessionTable> sessions;
   std::unique_ptr<ModelRunner> runner;
 };
 
@@ -156,7 +200,7 @@ TEST(RunnerCancel, FreesTheSlotsOfARunningTurnBeforeTheNextStep) {
   EXPECT_EQ(ends[0].request_id, "request2");
   EXPECT_LE(ends[0].freed_step - ends[0].noticed_step, 2u);
 
-  const auto info = bench.sessions.Get("tenant", session);
+  const auto info = bench.sessions->Get("tenant", session);
   EXPECT_EQ(info->revision, 1u);
   EXPECT_EQ(info->position, 5);
   EXPECT_FALSE(info->running);
@@ -225,8 +269,11 @@ TEST(RunnerDropSession, EndsItsTurnAndFreesItsSlot) {
   request.max_tokens = 1000;
   auto stream = bench.Submit(request);
   bench.Step(3);
-  auto deleted = bench.sessions.Delete("tenant", session, std::nullopt);
-  bench.runner->DropSession(deleted->session.get());
+  bool busy = false;
+  bench.sessions->Apply(*bench.sessions->ProposeDelete("tenant", session, std::nullopt, &busy));
+  EXPECT_TRUE(busy);
+  bench.runner->DropSession({"tenant", session});
+  bench.runner->Tidy();
   EXPECT_EQ(CodeOf(stream.get()), absl::StatusCode::kCancelled);
   EXPECT_EQ(bench.free_slots(), 8);
 }
@@ -321,7 +368,7 @@ TEST(RunnerSlots, HigherPriorityStartsFirstThenTheEarlier) {
   bench.Step();
   GenerateRequest request = Request({1}, 1);
   auto low = bench.Submit(request);
-  request.priority = 1;
+  request.priority = Priority::kHigh;
   auto high = bench.Submit(request);
   auto high_later = bench.Submit(request);
   bench.Step(4);
@@ -343,7 +390,7 @@ TEST(RunnerSlots, MaxRunningHoldsTurnsBackThoughSlotsAreFree) {
   EXPECT_EQ(bench.runner->stats().running, 2);
 }
 
-TEST(RunnerSlots, ATurnWhoseSlotsSessionsHaveTakenIsRefused) {
+TEST(RunnerSlots, SessionsMakeRoomForTurnsThatNeedTheirSlots) {
   Bench bench({.slots = 3});
   GenerateRequest request = Request({1}, 4);
   request.session_id = bench.NewSession();
@@ -351,11 +398,14 @@ TEST(RunnerSlots, ATurnWhoseSlotsSessionsHaveTakenIsRefused) {
   bench.Step();
   GenerateRequest three = Request({2}, 3);
   three.choices = 3;
-  auto hopeless = bench.Submit(three);
+  auto wide = bench.Submit(three);
   bench.RunToEnd();
   EXPECT_EQ(CodeOf(session_turn.get()), absl::StatusCode::kOk);
-  EXPECT_EQ(CodeOf(hopeless.get()), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(ReasonOf(*hopeless->status()), reason::kSlotsHeld);
+  EXPECT_EQ(CodeOf(wide.get()), absl::StatusCode::kOk);
+  EXPECT_EQ(bench.sessions->Get("tenant", request.session_id)->tier, StateTier::kHost);
+  GenerateRequest more = Request({3}, 2);
+  more.session_id = request.session_id;
+  EXPECT_EQ(bench.RunToAnswer(more).started.at(0).state_source, StateSource::kHost);
 }
 
 // --- Numbers ---
@@ -377,7 +427,7 @@ TEST(RunnerNumerical, ANanEndsItsTurnAloneAndLeavesTheSession) {
   EXPECT_EQ(ReasonOf(*victim->status()), reason::kNumerical);
   Oracle oracle;
   CheckAnswer(&oracle, ReadAll(neighbour.get()), Request({4, 5}, 12), OracleSession());
-  EXPECT_EQ(bench.sessions.Get("tenant", session)->revision, 1u);
+  EXPECT_EQ(bench.sessions->Get("tenant", session)->revision, 1u);
   EXPECT_EQ(bench.StateOf(session).hash, before.hash);
   EXPECT_EQ(bench.free_slots(), 7);
   int zeroed = 0;
@@ -390,7 +440,7 @@ TEST(RunnerNumerical, APromptWithoutAnAnswerIsCheckedToo) {
   GenerateRequest request = Request({FakeModel::kPoison, 1}, 0);
   request.session_id = bench.NewSession();
   EXPECT_EQ(ReasonOf(bench.RunToAnswer(request).status), reason::kNumerical);
-  EXPECT_EQ(bench.sessions.Get("tenant", request.session_id)->position, 0);
+  EXPECT_EQ(bench.sessions->Get("tenant", request.session_id)->position, 0);
 }
 
 TEST(RunnerNumerical, AScoreIsCheckedToo) {
@@ -448,7 +498,7 @@ TEST_P(RunnerTrimTest, MarkAndRecomputationGiveTheSameSessionBitForBit) {
       }
       request.stop.strings = {stop};
       auto stream = bench.Submit(request);
-      while (bench.sessions.Get("tenant", request.session_id)->running) bench.Step();
+      while (bench.sessions->Get("tenant", request.session_id)->running) bench.Step();
       const Answer answer = ReadAll(stream.get());
       session = CheckAnswer(&oracle, answer, request, session)[0].after;
       EXPECT_EQ(answer.choices.at(0).finish.stop_reason, stop);
@@ -491,7 +541,7 @@ TEST(RunnerTrim, AMarkIsGivenUpForATurnThatWaits) {
   auto other = bench.Submit(Request({7}, 100));
   bench.Step();
   EXPECT_TRUE(other->Pop().has_value()) << "it has started";
-  while (bench.sessions.Get("tenant", request.session_id)->running) bench.Step();
+  while (bench.sessions->Get("tenant", request.session_id)->running) bench.Step();
   Oracle oracle;
   const Answer answer = ReadAll(stream.get());
   CheckAnswer(&oracle, answer, request, OracleSession());

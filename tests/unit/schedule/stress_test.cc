@@ -74,7 +74,7 @@ class Client {
     request.choices = Chance(20) ? Pick(2, 3) : 1;
     request.echo = Chance(20);
     if (Chance(30)) request.top_logprobs = Pick(0, 4);
-    request.priority = Pick(-1, 1);
+    request.priority = static_cast<Priority>(Pick(-1, 1));
     return request;
   }
 
@@ -84,7 +84,7 @@ class Client {
     } else if (Chance(50)) {
       Turn(nullptr);
     } else if (sessions_.size() < 2 || Chance(5)) {
-      auto created = engine_->CreateSession(tenant_, "");
+      auto created = CreateSession(engine_, tenant_);
       ASSERT_TRUE(created.ok()) << created.status();
       sessions_.push_back({created->session_id, {}, 0});
     } else if (Chance(5)) {

@@ -102,35 +102,6 @@ std::string FakeEngine::TokenBytes(const std::string& model, int32_t token_id) c
   return absl::StrCat(model, ":", token_id);
 }
 
-absl::StatusOr<SessionInfo> FakeEngine::CreateSession(const std::string& tenant,
-                                                      const std::string& model) {
-  Record(absl::StrCat("create ", tenant, " ", model));
-  SessionInfo session;
-  session.session_id = std::string("0123456789abcdef0123456789abcdef");
-  session.model = std::string("m");
-  session.last_token_ids = {7, 8};
-  return session;
-}
-
-absl::StatusOr<SessionInfo> FakeEngine::GetSession(const std::string& tenant,
-                                                   const std::string& session_id) const {
-  Record(absl::StrCat("get ", tenant, " ", session_id));
-  return WithReason(absl::NotFoundError("no such session"), reason::kSessionNotFound);
-}
-
-absl::StatusOr<SessionPage> FakeEngine::ListSessions(const std::string& tenant,
-                                                     const std::string& model, int page_size,
-                                                     const std::string& page_token) const {
-  Record(absl::StrCat("list ", tenant, " ", model, " ", page_size, " ", page_token));
-  return SessionPage{{SessionInfo{}, SessionInfo{}}, "next"};
-}
-
-absl::Status FakeEngine::DeleteSession(const std::string& tenant, const std::string& session_id,
-                                       std::optional<uint64_t> expected_revision) {
-  Record(absl::StrCat("delete ", tenant, " ", session_id, " ", expected_revision.value_or(99)));
-  return absl::OkStatus();
-}
-
 std::vector<ServedModel> FakeEngine::Models() const {
   ServedModel model;
   model.name = std::string("m");
@@ -147,6 +118,7 @@ std::vector<ModelStats> FakeEngine::Stats() const {
   stats.slots_used = 3;
   stats.slots_free = 5;
   stats.sessions = 4;
+  stats.session_tiers = {{StateTier::kHost, 3}};
   return {stats};
 }
 

@@ -26,6 +26,11 @@ class FakeEngine final : public Engine {
     std::shared_ptr<OutputStream> stream;
   };
   using ScoreDone = std::function<void(absl::StatusOr<ScoreResult>)>;
+  // A session to be made whose prompt is being read.
+  struct Creation {
+    CreateSessionRequest request;
+    std::function<void(absl::StatusOr<SessionInfo>)> done;
+  };
 
   explicit FakeEngine(size_t capacity_events = 4) : capacity_events_(capacity_events) {}
   ~FakeEngine() override;
@@ -37,6 +42,20 @@ class FakeEngine final : public Engine {
   void RefuseNext(absl::Status status);  // the next Generate or Score
   bool draining() const;
   std::vector<std::string> session_calls() const;  // "create tenant model", …
+  // Sessions with a prompt wait for the test from now on; others are made at once.
+  Creation WaitForCreation();
+  void WaitForCreationCancelled();
+  // Calls that change sessions wait, as for a write of the log, until they may go on.
+  void HoldChanges(bool held);
+  void WaitForHeldChanges(int count);
+  void SetSnapshot(EncodedSnapshot snapshot);  // what exports give
+  void SetSnapshotBytesMax(int64_t bytes);
+  std::string imported() const;  // the latest snapshot that came
+  Engine::ImportOptions import_options() const;
+  void SetMaintenance(absl::Status status);
+  int maintained() const;  // how often it was called
+  void WaitForMaintenance(int count);
+  std::optional<TimePoint> store_all_deadline() const;
 
   // --- Engine ---
   absl::StatusOr<std::shared_ptr<OutputStream>> Generate(GenerateRequest request,
@@ -48,15 +67,34 @@ class FakeEngine final : public Engine {
   absl::StatusOr<std::string> Detokenize(const std::string& model,
                                          const std::vector<int32_t>& token_ids) const override;
   std::string TokenBytes(const std::string& model, int32_t token_id) const override;
-  absl::StatusOr<SessionInfo> CreateSession(const std::string& tenant,
-                                            const std::string& model) override;
+  std::function<void()> CreateSession(
+      CreateSessionRequest request, std::string request_id,
+      std::function<void(absl::StatusOr<SessionInfo>)> done) override;
   absl::StatusOr<SessionInfo> GetSession(const std::string& tenant,
                                          const std::string& session_id) const override;
-  absl::StatusOr<SessionPage> ListSessions(const std::string& tenant, const std::string& model,
+  absl::StatusOr<SessionPage> ListSessions(const std::string& tenant, const SessionFilter& filter,
                                            int page_size,
                                            const std::string& page_token) const override;
+  absl::StatusOr<std::vector<SessionInfo>> ForkSession(const std::string& tenant,
+                                                       const std::string& session_id,
+                                                       const ForkOptions& options) override;
+  absl::StatusOr<SessionInfo> RewindSession(const std::string& tenant,
+                                            const std::string& session_id,
+                                            const RewindTarget& target) override;
+  absl::StatusOr<SessionInfo> CheckpointSession(const std::string& tenant,
+                                                const std::string& session_id,
+                                                const CheckpointOptions& options) override;
   absl::Status DeleteSession(const std::string& tenant, const std::string& session_id,
                              std::optional<uint64_t> expected_revision) override;
+  void ExportSession(const std::string& tenant, const std::string& session_id,
+                     const std::string& checkpoint,
+                     std::function<void(absl::StatusOr<EncodedSnapshot>)> done) override;
+  absl::StatusOr<SessionInfo> ImportSession(const std::string& tenant, const ImportOptions& options,
+                                            absl::Span<const char> snapshot) override;
+  absl::StatusOr<int64_t> SnapshotBytesMax(const std::string& model) const override;
+  absl::Status Maintain() override;
+  absl::Status StoreAll(TimePoint deadline) override;
+  EngineFigures Figures() const override;
   std::vector<ServedModel> Models() const override;
   std::vector<ModelStats> Stats() const override;
   void Drain() override;
@@ -64,6 +102,7 @@ class FakeEngine final : public Engine {
 
  private:
   void Record(std::string call) const;
+  void WaitWhileHeld();
 
   const size_t capacity_events_;
   mutable Mutex mutex_;
@@ -74,6 +113,17 @@ class FakeEngine final : public Engine {
   int scores_cancelled_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<absl::Status> refusal_ ABSL_GUARDED_BY(mutex_);
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  std::deque<Creation> creations_ ABSL_GUARDED_BY(mutex_);
+  int creations_cancelled_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool held_ ABSL_GUARDED_BY(mutex_) = false;
+  int held_changes_ ABSL_GUARDED_BY(mutex_) = 0;
+  EncodedSnapshot snapshot_ ABSL_GUARDED_BY(mutex_);
+  int64_t snapshot_bytes_max_ ABSL_GUARDED_BY(mutex_) = 1 << 20;
+  std::string imported_ ABSL_GUARDED_BY(mutex_);
+  ImportOptions import_options_ ABSL_GUARDED_BY(mutex_);
+  absl::Status maintenance_ ABSL_GUARDED_BY(mutex_);
+  int maintained_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::optional<TimePoint> store_all_deadline_ ABSL_GUARDED_BY(mutex_);
   mutable std::vector<std::string> session_calls_ ABSL_GUARDED_BY(mutex_);
 };
 

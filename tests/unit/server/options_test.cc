@@ -131,7 +131,32 @@ TEST(Options, EveryLimitTakesItsRangeAndNothingPastIt) {
       {"--token-budget", 1, 65536, [](auto& o) { return o.engine.token_budget; }},
       {"--max-running", 1, 1048576, [](auto& o) { return o.engine.max_running; }},
       {"--max-waiting", 1, 1048576, [](auto& o) { return o.engine.max_waiting; }},
-      {"--max-sessions", 1, 1073741824, [](auto& o) { return o.engine.max_sessions; }},
+      {"--host-state-bytes", 0, 4398046511104, [](auto& o) { return o.engine.host_state_bytes; }},
+      {"--prefix-cache-bytes", 0, 4398046511104,
+       [](auto& o) { return o.engine.prefix_cache_bytes; }},
+      {"--prefix-grid", 1, 1048576, [](auto& o) { return o.engine.prefix_grid_tokens; }},
+      {"--max-queue-time", 0.01, 86400, [&](auto& o) { return seconds(o.engine.max_queue_time); }},
+      {"--priority-ageing", 0.01, 86400, [&](auto& o) { return seconds(o.engine.ageing); }},
+      {"--max-transfers", 1, 1024, [](auto& o) { return o.engine.max_transfers; }},
+      {"--max-sessions", 1, 1073741824,
+       [](auto& o) { return o.engine.sessions.sessions_per_tenant; }},
+      {"--max-tenant-state-bytes", 0, 70368744177664,
+       [](auto& o) { return o.engine.sessions.state_bytes_per_tenant; }},
+      {"--max-checkpoints", 0, 1024, [](auto& o) { return o.engine.sessions.checkpoints; }},
+      {"--max-turn-ends", 0, 1024, [](auto& o) { return o.engine.sessions.turn_ends; }},
+      {"--max-turn-end-states", 0, 1024, [](auto& o) { return o.engine.sessions.turn_end_states; }},
+      {"--turn-end-bytes", 0, 4398046511104,
+       [](auto& o) { return o.engine.sessions.turn_end_bytes; }},
+      {"--max-session-waiting", 0, 1024, [](auto& o) { return o.engine.sessions.waiting_turns; }},
+      {"--max-session-results", 0, 1024, [](auto& o) { return o.engine.sessions.results; }},
+      {"--max-session-result-bytes", 0, 1073741824,
+       [](auto& o) { return o.engine.sessions.result_bytes; }},
+      {"--session-ttl", 0, 315360000, [](auto& o) { return o.request.lifetime.ttl_ms / 1000.0; }},
+      {"--session-idle", 0, 315360000, [](auto& o) { return o.request.lifetime.idle_ms / 1000.0; }},
+      {"--disk-state-bytes", 0, 70368744177664, [](auto& o) { return o.state_dir.disk_bytes; }},
+      {"--dirty-state-bytes", 0, 4398046511104, [](auto& o) { return o.state_dir.dirty_bytes; }},
+      {"--max-replay-tokens", 0, 1073741824, [](auto& o) { return o.state_dir.replay_tokens; }},
+      {"--store-after", 0, 315360000, [&](auto& o) { return seconds(o.state_dir.store_after); }},
       {"--max-history-tokens", 1, 1073741824, [](auto& o) { return o.engine.max_history_tokens; }},
       {"--max-n", 1, 16, [](auto& o) { return o.engine.max_choices; }},
       {"--max-n", 1, 16, [](auto& o) { return o.request.choices; }},
@@ -182,12 +207,48 @@ TEST(Options, EveryLimitTakesItsRangeAndNothingPastIt) {
   }
 }
 
+TEST(Options, SizesMayEndInAPowerOf1024) {
+  const std::pair<const char*, int64_t> kSizes[] = {
+      {"1048576", 1 << 20}, {"64K", 64 << 10},          {"64k", 64 << 10},
+      {"3M", 3 << 20},      {"1.5G", int64_t{3} << 29}, {"1T", int64_t{1} << 40}};
+  for (const auto& [text, bytes] : kSizes) {
+    EXPECT_EQ(ParseOk({"--model", "a=x", "--host-state-bytes", text}).engine.host_state_bytes,
+              bytes)
+        << text;
+  }
+  for (const char* text : {"K", "1KB", "1 KK", "0.1K", "-1K", "5T", "1e300T"}) {
+    ExpectRefused({"--model", "a=x", "--host-state-bytes", text},
+                  "must be a whole number in 0..4T");
+  }
+  // What is not a size takes no such letter, and no part of one.
+  ExpectRefused({"--model", "a=x", "--max-sessions", "1K"}, "--max-sessions");
+  ExpectRefused({"--model", "a=x", "--max-sessions", "1.5"}, "must be a whole number");
+}
+
+TEST(Options, SessionsEndWithTheDaemonUnlessTheyHaveAFolder) {
+  EXPECT_EQ(ParseOk({"--model", "a=x"}).state_dir.path, "");
+  EXPECT_EQ(ParseOk({"--model", "a=x", "--state-dir", "/var/lib/ssmd"}).state_dir.path,
+            "/var/lib/ssmd");
+}
+
+TEST(Options, AFlagThatIsNotGivenLeavesTheDefault) {
+  const Options given = ParseOk({"--model", "a=x"});
+  const Options defaults;
+  EXPECT_EQ(given.engine.host_state_bytes, defaults.engine.host_state_bytes);
+  EXPECT_EQ(given.engine.ageing, defaults.engine.ageing);
+  EXPECT_EQ(given.state_dir.store_after, defaults.state_dir.store_after);
+  EXPECT_EQ(given.server.drain_timeout, defaults.server.drain_timeout);
+  EXPECT_EQ(given.request.lifetime.idle_ms, 0);
+}
+
 TEST(Options, HelpTeachesAndVersionTells) {
   const CommandLine help = Parse({"--help"});
   EXPECT_FALSE(help.options.has_value());
   EXPECT_EQ(help.exit_code, 0);
-  for (const char* text : {"--model", "Examples:", "Limits: one request", "[bytes]", "[seconds]",
-                           "--drain-timeout", "TOKEN TENANT [admin]"}) {
+  for (const char* text :
+       {"--model", "Examples:", "Limits: one request", "[bytes]", "[seconds]", "--drain-timeout",
+        "TOKEN TENANT [admin]", "--state-dir", "Limits: sessions", "may end in K, M, G or T",
+        "--host-state-bytes N=1G"}) {
     EXPECT_THAT(help.output, HasSubstr(text));
   }
   const CommandLine version = Parse({"--version"});
@@ -208,6 +269,7 @@ TEST_F(OptionsFile, ReadsTheSameOptionsAndTheCommandLineWins) {
       "model-option = [\"b.weights=bf16\"]\n"
       "max-tokens = 77\n"
       "token-budget = 64\n"
+      "host-state-bytes = \"2G\"\n"
       "insecure = true\n"
       "grpc-listen = \"0.0.0.0:9\"\n");
   const Options options = ParseOk({"--config", path_.c_str(), "--token-budget", "32"});
@@ -215,6 +277,7 @@ TEST_F(OptionsFile, ReadsTheSameOptionsAndTheCommandLineWins) {
   EXPECT_EQ(options.models[1].weights, kernels::WeightFormat::kBf16);
   EXPECT_EQ(options.request.max_tokens, 77);
   EXPECT_EQ(options.engine.token_budget, 32);
+  EXPECT_EQ(options.engine.host_state_bytes, int64_t{2} << 30);
   EXPECT_TRUE(options.insecure);
   EXPECT_EQ(options.grpc_listen.port, 9);
 }

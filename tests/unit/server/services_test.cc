@@ -121,46 +121,6 @@ TEST(Services, ScoreThatTheEngineRefusesAtOnce) {
   EXPECT_EQ(stub->Score(&context, request, &response).error_code(), grpc::StatusCode::NOT_FOUND);
 }
 
-TEST(Services, SessionsReachTheEngineWithTheirTenant) {
-  TestDaemon daemon;
-  auto stub = v1::SessionService::NewStub(daemon.Channel());
-  {
-    grpc::ClientContext context;
-    v1::CreateSessionRequest request;
-    request.set_model("m");
-    v1::CreateSessionResponse response;
-    ASSERT_TRUE(stub->CreateSession(&context, request, &response).ok());
-    EXPECT_THAT(response.session().last_token_ids(), ElementsAre(7, 8));
-  }
-  {
-    grpc::ClientContext context;
-    v1::GetSessionRequest request;
-    request.set_session_id("nope");
-    v1::GetSessionResponse response;
-    const grpc::Status status = stub->GetSession(&context, request, &response);
-    EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
-    EXPECT_EQ(ReasonIn(status), "SESSION_NOT_FOUND");
-  }
-  {
-    grpc::ClientContext context;
-    v1::ListSessionsResponse response;
-    ASSERT_TRUE(stub->ListSessions(&context, {}, &response).ok());
-    EXPECT_EQ(response.sessions_size(), 2);
-    EXPECT_EQ(response.next_page_token(), "next");
-  }
-  {
-    grpc::ClientContext context;
-    v1::DeleteSessionRequest request;
-    request.set_session_id("s");
-    request.set_expected_revision(0);
-    v1::DeleteSessionResponse response;
-    ASSERT_TRUE(stub->DeleteSession(&context, request, &response).ok());
-  }
-  EXPECT_THAT(daemon.engine().session_calls(),
-              ElementsAre("create default m", "get default nope", "list default  100 ",
-                          "delete default s 0"));
-}
-
 TEST(Services, ModelsAreListedAndFoundByName) {
   TestDaemon daemon;
   auto stub = v1::ModelService::NewStub(daemon.Channel());
@@ -192,6 +152,10 @@ TEST(Services, MalformedMessagesAndInvalidUtf8AreInvalidArguments) {
       {"/ssmd.v1.SessionService/GetSession", std::string("\x0a\x01\xff", 3)},       // session_id
       {"/ssmd.v1.GenerationService/Generate", "\x22\x7f"},                          // truncated
       {"/ssmd.v1.AdminService/GetStats", "\xff\xff\xff\xff"},
+      {"/ssmd.v1.SessionService/CreateSession", std::string("\x1a\x02\xff\xfe", 4)},  // text
+      {"/ssmd.v1.SessionService/ForkSession", std::string("\x0a\x01\xff", 3)},
+      {"/ssmd.v1.SessionService/ExportSession", std::string("\x0a\x01\xff", 3)},
+      {"/ssmd.v1.SessionService/ImportSession", std::string("\x0a\x01\xff", 3)},  // model
   };
   for (const auto& test : kCases) {
     const grpc::Status status = CallRaw(daemon, test.method, test.bytes);
@@ -285,7 +249,7 @@ TEST(Services, RefusalsAreCountedWithoutMakingSeriesOfCallersNames) {
     EXPECT_EQ(stub->Generate(&context, request)->Finish().error_code(),
               grpc::StatusCode::NOT_FOUND);
   }
-  const std::string text = daemon.metrics().Scrape({});
+  const std::string text = daemon.Scrape();
   EXPECT_THAT(text, HasSubstr("ssmd_requests_total{model=\"m\",outcome=\"not_found\"} 1"));
   EXPECT_THAT(text, ::testing::Not(HasSubstr("made-up")));
 }
@@ -300,6 +264,30 @@ TEST(Services, AdminIsForTheLoopbackWhereThereAreNoTokens) {
   EXPECT_FALSE(stats.draining());
   ASSERT_EQ(stats.models_size(), 1);
   EXPECT_EQ(stats.models(0).slots_free(), 5);
+  EXPECT_FALSE(stats.has_state_dir());
+}
+
+TEST(Services, StatsCarryLatenciesAndTheStateDirectory) {
+  Options options;
+  options.state_dir.path = std::string("/somewhere");
+  TestDaemon daemon(options);
+  daemon.metrics().FirstToken("m", std::chrono::milliseconds(3));
+  daemon.metrics().NextToken("m", std::chrono::microseconds(700));
+  auto stub = v1::AdminService::NewStub(daemon.Channel());
+  grpc::ClientContext context;
+  v1::GetStatsResponse stats;
+  ASSERT_TRUE(stub->GetStats(&context, {}, &stats).ok());
+  EXPECT_EQ(stats.state_dir().log_bytes(), 11);
+  EXPECT_EQ(stats.state_dir().stored_bytes(), 12);
+  const v1::Latency& first = stats.models(0).time_to_first_token();
+  ASSERT_EQ(first.counts_size(), first.bounds_ms_size() + 1);
+  EXPECT_DOUBLE_EQ(first.bounds_ms(0), 1);
+  EXPECT_EQ(first.counts(0), 0U);
+  EXPECT_DOUBLE_EQ(first.bounds_ms(1), 5);
+  EXPECT_EQ(first.counts(1), 1U);
+  EXPECT_EQ(first.counts(first.counts_size() - 1), 1U);
+  EXPECT_DOUBLE_EQ(first.sum_ms(), 3);
+  EXPECT_EQ(stats.models(0).inter_token().counts(1), 1U);
 }
 
 TEST(Services, DrainRefusesNewTurnsAndSaysHowManyRemain) {
@@ -363,9 +351,12 @@ TEST_F(ServicesWithTokens, EveryServiceWantsATokenAndKnowsItsTenant) {
        {"/ssmd.v1.GenerationService/Generate", "/ssmd.v1.GenerationService/Score",
         "/ssmd.v1.GenerationService/Tokenize", "/ssmd.v1.GenerationService/Detokenize",
         "/ssmd.v1.SessionService/CreateSession", "/ssmd.v1.SessionService/GetSession",
-        "/ssmd.v1.SessionService/ListSessions", "/ssmd.v1.SessionService/DeleteSession",
-        "/ssmd.v1.ModelService/ListModels", "/ssmd.v1.ModelService/GetModel",
-        "/ssmd.v1.AdminService/Drain", "/ssmd.v1.AdminService/GetStats"}) {
+        "/ssmd.v1.SessionService/ListSessions", "/ssmd.v1.SessionService/ForkSession",
+        "/ssmd.v1.SessionService/RewindSession", "/ssmd.v1.SessionService/CheckpointSession",
+        "/ssmd.v1.SessionService/DeleteSession", "/ssmd.v1.SessionService/ExportSession",
+        "/ssmd.v1.SessionService/ImportSession", "/ssmd.v1.ModelService/ListModels",
+        "/ssmd.v1.ModelService/GetModel", "/ssmd.v1.AdminService/Drain",
+        "/ssmd.v1.AdminService/GetStats"}) {
     EXPECT_EQ(CallRaw(daemon, method, "").error_code(), grpc::StatusCode::UNAUTHENTICATED)
         << method;
   }

@@ -86,6 +86,44 @@ TEST(StreamWriter, DeliversEventsInOrderAndThenTheStatus) {
   EXPECT_TRUE(client.reader->Finish().ok());
 }
 
+TEST(StreamWriter, TellsTheEngineWhatTheTransportHasTaken) {
+  TestDaemon daemon;
+  ClientStream client(daemon);
+  const FakeEngine::Turn turn = daemon.engine().WaitForTurn();
+  EXPECT_EQ(turn.stream->accepted_tokens(), 0);
+  turn.stream->Push(StartedEvent{});
+  DeltaEvent delta = Delta("ab");
+  delta.token_ids = {5, 6};
+  turn.stream->Push(delta);
+  v1::GenerateResponse response;
+  ASSERT_TRUE(client.reader->Read(&response));
+  ASSERT_TRUE(client.reader->Read(&response));
+  EXPECT_TRUE(Eventually([&] { return turn.stream->accepted_tokens() == 2; }));
+  turn.stream->Finish(absl::OkStatus());
+  EXPECT_TRUE(client.reader->Finish().ok());
+}
+
+TEST(StreamWriter, WhatACallerDoesNotTakeWasNotAccepted) {
+  TestDaemon daemon;
+  ClientStream client(daemon, SmallWindow());
+  const FakeEngine::Turn turn = daemon.engine().WaitForTurn();
+  // Each is larger than the window, and the caller reads none.
+  int pushed = 0;
+  DeltaEvent delta = Delta(std::string(100'000, 'x'));
+  delta.token_ids = {5};
+  ASSERT_TRUE(Eventually([&] {
+    while (!turn.stream->full() && pushed < 100) {
+      turn.stream->Push(delta);
+      ++pushed;
+    }
+    return turn.stream->full();
+  }));
+  EXPECT_LT(turn.stream->accepted_tokens(), pushed);
+  client.context.TryCancel();
+  turn.stream->Finish(absl::CancelledError("x"));
+  client.reader->Finish();
+}
+
 TEST(StreamWriter, AnErrorAfterPartialOutputKeepsTheOutputAndCarriesItsDetails) {
   TestDaemon daemon;
   ClientStream client(daemon);

@@ -67,7 +67,11 @@ TEST(Convert, AbsentFieldsAreTheDocumentedDefaults) {
   EXPECT_EQ(request->choices, 1);
   EXPECT_FALSE(request->echo);
   EXPECT_FALSE(request->top_logprobs.has_value());
-  EXPECT_EQ(request->priority, 0);
+  EXPECT_EQ(request->priority, Priority::kNormal);
+  EXPECT_EQ(request->when_busy, WhenBusy::kAbort);
+  EXPECT_EQ(request->commit, CommitMode::kOnComplete);
+  EXPECT_EQ(request->durability, Durability::kProcess);
+  EXPECT_EQ(request->key.request_id, "");
   EXPECT_FALSE(request->expected_revision.has_value());
   EXPECT_FALSE(request->parse_special);
 }
@@ -130,7 +134,7 @@ TEST(Convert, EveryFieldArrives) {
   EXPECT_EQ(out->choices, 2);
   EXPECT_TRUE(out->echo);
   EXPECT_EQ(out->top_logprobs, 0);
-  EXPECT_EQ(out->priority, -100);
+  EXPECT_EQ(out->priority, Priority::kLow);
 }
 
 TEST(Convert, MessagesBecomeAChat) {
@@ -381,7 +385,7 @@ TEST(Convert, SizesKeepTheirLimits) {
        [&](int n) {
          v1::CreateSessionRequest request;
          request.set_model(text(n));
-         return Validate(request, limits);
+         return FromProto(request, limits).status();
        },
        8},
       {"session_id has",

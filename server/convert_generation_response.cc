@@ -1,22 +1,13 @@
-// Responses: engine to protobuf. See convert.h.
+// GenerationService's responses: engine to protobuf. See convert.h.
 #include <type_traits>
 
 #include "server/convert.h"
+#include "server/convert_enums.h"
 
 namespace ssmd::server {
 namespace {
 
 double Milliseconds(Duration duration) { return Seconds(duration) * 1e3; }
-
-v1::StateSource Convert(StateSource source) {
-  switch (source) {
-    case StateSource::kFresh:
-      return v1::STATE_SOURCE_FRESH;
-    case StateSource::kResident:
-      return v1::STATE_SOURCE_RESIDENT;
-  }
-  return v1::STATE_SOURCE_UNSPECIFIED;
-}
 
 v1::FinishReason Convert(FinishReason finish_reason) {
   switch (finish_reason) {
@@ -26,6 +17,20 @@ v1::FinishReason Convert(FinishReason finish_reason) {
       return v1::FINISH_REASON_LENGTH;
   }
   return v1::FINISH_REASON_UNSPECIFIED;
+}
+
+v1::ReuseMiss Convert(PrefixMiss miss) {
+  switch (miss) {
+    case PrefixMiss::kNone:
+      return v1::REUSE_MISS_UNSPECIFIED;
+    case PrefixMiss::kNoState:
+      return v1::REUSE_MISS_NO_STATE;
+    case PrefixMiss::kEvicted:
+      return v1::REUSE_MISS_EVICTED;
+    case PrefixMiss::kDisabled:
+      return v1::REUSE_MISS_DISABLED;
+  }
+  return v1::REUSE_MISS_UNSPECIFIED;
 }
 
 void Fill(const Usage& in, v1::Usage* out) {
@@ -54,9 +59,10 @@ void Fill(const StartedEvent& in, v1::Started* out) {
   out->set_model(in.model);
   out->set_session_id(in.session_id);
   out->set_base_revision(in.base_revision);
-  out->set_state_source(Convert(in.state_source));
+  out->set_state_source(ToWire(in.state_source));
   out->set_seed(in.seed);
   out->set_numerics_profile(in.numerics_profile);
+  out->set_replayed(in.replayed);
 }
 
 void Fill(const DeltaEvent& in, const TokenText& token_text, v1::Delta* out) {
@@ -83,6 +89,9 @@ void Fill(const FinalEvent& in, v1::Final* out) {
   timings->set_queue_ms(Milliseconds(in.timings.queue));
   timings->set_first_token_ms(Milliseconds(in.timings.first_token));
   timings->set_total_ms(Milliseconds(in.timings.total));
+  timings->set_load_ms(Milliseconds(in.timings.load));
+  out->set_state_source(ToWire(in.state_source));
+  out->set_reuse_miss(Convert(in.miss));
 }
 
 }  // namespace
@@ -112,61 +121,6 @@ void ToProto(const ScoreResult& result, const TokenText& token_text, v1::ScoreRe
   out->mutable_token_ids()->Add(result.token_ids.begin(), result.token_ids.end());
   for (const TokenDetail& detail : result.logprobs) Fill(detail, token_text, out->add_logprobs());
   out->set_numerics_profile(result.numerics_profile);
-}
-
-void ToProto(const SessionInfo& session, v1::Session* out) {
-  out->set_session_id(session.session_id);
-  out->set_model(session.model);
-  out->set_revision(session.revision);
-  out->set_position(session.position);
-  out->set_pending_tokens(session.pending_tokens);
-  out->mutable_last_token_ids()->Add(session.last_token_ids.begin(), session.last_token_ids.end());
-  out->set_running(session.running);
-  out->set_resident(session.resident);
-  out->set_created_unix_ms(session.created_unix_ms);
-  out->set_used_unix_ms(session.used_unix_ms);
-}
-
-void ToProto(const ServedModel& model, v1::Model* out) {
-  out->set_name(model.name);
-  out->set_architecture(model.info.architecture);
-  out->set_weights(model.info.weights);
-  out->set_parameters(model.info.parameters);
-  out->set_weight_bytes(model.info.weight_bytes);
-  out->set_layers(model.info.layers);
-  out->set_d_model(model.info.d_model);
-  out->set_vocabulary_size(model.info.vocabulary);
-  out->set_has_tokenizer(model.has_tokenizer);
-  out->mutable_eos_token_ids()->Add(model.info.eos_token_ids.begin(),
-                                    model.info.eos_token_ids.end());
-  out->set_state_bytes_per_session(model.state_bytes_per_session);
-  out->set_state_slots(model.state_slots);
-  out->set_token_budget(model.token_budget);
-  out->set_max_history_tokens(model.max_history_tokens);
-  out->set_fingerprint(model.info.fingerprint);
-  out->set_numerics_profile(model.numerics_profile);
-}
-
-void ToProto(const ModelStats& stats, v1::ModelStats* out) {
-  out->set_model(stats.model);
-  out->set_steps(stats.steps);
-  out->set_running(stats.running);
-  out->set_waiting(stats.waiting);
-  out->set_paused(stats.paused);
-  out->set_slots_used(stats.slots_used);
-  out->set_slots_free(stats.slots_free);
-  out->set_sessions(stats.sessions);
-  out->set_prompt_tokens(stats.prompt_tokens);
-  out->set_generated_tokens(stats.generated_tokens);
-  out->set_reused_tokens(stats.reused_tokens);
-  out->set_recomputed_tokens(stats.recomputed_tokens);
-  for (const EarlyEnd& end : stats.early_ends) {
-    v1::EarlyEnd* early = out->add_early_ends();
-    early->set_request_id(end.request_id);
-    early->set_reason(end.reason);
-    early->set_noticed_step(end.noticed_step);
-    early->set_freed_step(end.freed_step);
-  }
 }
 
 }  // namespace ssmd::server

@@ -1,0 +1,25 @@
+// What the engine requires of the limits that it is given.
+#ifndef SSMD_ENGINE_ENGINE_LIMITS_H_
+#define SSMD_ENGINE_ENGINE_LIMITS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "engine/engine.h"
+
+namespace ssmd {
+
+// INVALID_ARGUMENT names the limit that is out of range.
+absl::Status CheckEngineLimits(const EngineLimits& limits);
+
+// How many slots a model gets.
+int SlotCount(const EngineLimits& limits, size_t bytes_per_slot);
+
+// How many states of sessions have room in all tiers, one slot left for work.
+int64_t StatesMax(const EngineLimits& limits, const StateDirOptions& state_dir, int slots,
+                  size_t bytes_per_slot);
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_ENGINE_LIMITS_H_

@@ -1,0 +1,149 @@
+// ServingEngine: its making and its end.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "engine/base/status_macros.h"
+#include "engine/engine_limits.h"
+#include "engine/serving_engine.h"
+#include "engine/state/disk_store.h"
+#include "engine/state/recovered_states.h"
+#include "kernels/device.h"
+
+namespace ssmd {
+
+ServingEngine::ServingEngine(EngineParts parts)
+    : limits_(parts.limits),
+      state_dir_options_(std::move(parts.state_dir)),
+      clock_(parts.clock != nullptr ? parts.clock : &steady_clock_),
+      observer_(parts.observer),
+      device_(std::move(parts.device)),
+      host_budget_(parts.limits.host_state_bytes) {}
+
+absl::StatusOr<std::unique_ptr<ServingEngine>> ServingEngine::Create(EngineParts parts) {
+  SSMD_RETURN_IF_ERROR(CheckEngineLimits(parts.limits));
+  std::vector<LoadedModel> models = std::move(parts.models);
+  auto engine = std::unique_ptr<ServingEngine>(new ServingEngine(std::move(parts)));
+  SSMD_RETURN_IF_ERROR(engine->OpenStateDir());
+  for (LoadedModel& loaded : models) {
+    SSMD_RETURN_IF_ERROR(engine->PutInService(std::move(loaded)));
+  }
+  SSMD_RETURN_IF_ERROR(engine->OpenSessions());
+  engine->StartLoop();
+  return engine;
+}
+
+ServingEngine::~ServingEngine() {
+  // Turns end, then what they wrote is applied, then whatever the store still does comes to an end,
+  // so that nothing calls back when the sessions let go of their states. Those in the store stay.
+  loop_.reset();
+  runners_.clear();
+  log_.reset();
+  for (const auto& model : models_) model->tiers->CloseStore();
+  store_.reset();
+  encoder_.reset();
+  if (sessions_ != nullptr) sessions_->SetOnAvailable(nullptr);
+  sessions_.reset();
+}
+
+absl::Status ServingEngine::OpenStateDir() {
+  if (state_dir_options_.path.empty()) return absl::OkStatus();
+  SSMD_ASSIGN_OR_RETURN(state_dir_, StateDir::Lock(state_dir_options_.path));
+  SSMD_ASSIGN_OR_RETURN(store_,
+                        OpenDiskStore({state_dir_->states_path(), state_dir_options_.disk_bytes}));
+  return absl::OkStatus();
+}
+
+absl::Status ServingEngine::PutInService(LoadedModel loaded) {
+  auto service = std::make_unique<ModelInService>();
+  service->name = std::move(loaded.name);
+  service->model = std::move(loaded.model);
+  service->tokenizer = std::move(loaded.tokenizer);
+  service->token_budget = std::min(limits_.token_budget, service->model->max_rows());
+  service->max_history_tokens = limits_.max_history_tokens;
+  const StateLayout& layout = service->model->state_layout();
+  const int slots = SlotCount(limits_, layout.bytes_per_slot());
+  SSMD_ASSIGN_OR_RETURN(service->pool, StatePool::Create(device_.get(), layout, slots));
+  service->identity.fingerprint = service->model->info().fingerprint;
+  service->identity.layout = layout.Describe();
+  service->identity.numerics_profile =
+      absl::StrFormat("%s;kernels=%d;weights=%s;state=f32", device_->profile(),
+                      kernels::kKernelRevision, service->model->info().weights);
+
+  const ModelInService* model = service.get();
+  StateTiers::Options tiers;
+  tiers.pool = service->pool.get();
+  tiers.host = &host_budget_;
+  tiers.store = store_.get();
+  tiers.identity = service->identity;
+  tiers.wake = [waker = waker_] { waker->Wake(); };
+  tiers.relief = [this, model] {
+    return (sessions_ != nullptr && sessions_->DropTurnEndState()) ||
+           (model->prefixes != nullptr && model->prefixes->EvictOne());
+  };
+  tiers.on_eviction = [this, model](StateTier left) {
+    if (observer_ != nullptr) observer_->OnEviction(model->name, left);
+  };
+  service->tiers = std::make_unique<StateTiers>(std::move(tiers));
+  if (limits_.prefix_cache_bytes > 0) {
+    service->prefixes = std::make_unique<PrefixTree>(
+        PrefixTreeOptions{limits_.prefix_cache_bytes, limits_.prefix_grid_tokens});
+  }
+
+  AdmissionOptions admission;
+  admission.model = service->name;
+  admission.slots = slots;
+  admission.max_waiting = limits_.max_waiting;
+  admission.max_queue_time = limits_.max_queue_time;
+  admission.states_max =
+      StatesMax(limits_, state_dir_options_, slots, service->pool->bytes_per_slot());
+  admission.states_held = [this, model] { return sessions_->StatesOf(model->name); };
+  service->admission = std::make_unique<Admission>(std::move(admission));
+  models_.push_back(std::move(service));
+  return absl::OkStatus();
+}
+
+absl::Status ServingEngine::OpenSessions() {
+  std::vector<ModelOfSessions> models;
+  for (const auto& model : models_) {
+    models.push_back({model->name, model->identity.fingerprint,
+                      static_cast<int64_t>(model->pool->bytes_per_slot())});
+  }
+  sessions_ = std::make_unique<SessionTable>(limits_.sessions, std::move(models));
+  if (state_dir_.has_value()) {
+    SessionLogOptions options;
+    options.log.directory = state_dir_->log_path();
+    SSMD_ASSIGN_OR_RETURN(log_, SessionLog::Open(options, sessions_.get(), NameStates()));
+    // States that nobody names take room until a later start finds them; that is no reason not to
+    // serve.
+    BindStates(sessions_.get(), store_.get(), [this](const std::string& name) {
+      const auto model = FindModel(name);
+      return model.ok() ? models_[*model]->tiers.get() : nullptr;
+    }).IgnoreError();
+  } else {
+    log_ = SessionLog::InMemory(sessions_.get());
+  }
+  sessions_->SetOnAvailable([waker = waker_] { waker->Wake(); });
+  return absl::OkStatus();
+}
+
+void ServingEngine::StartLoop() {
+  encoder_.emplace();
+  std::vector<ModelRunner*> runners;
+  for (const auto& model : models_) {
+    ModelRunner::Context context;
+    context.model = model.get();
+    context.device = device_.get();
+    context.log = log_.get();
+    context.clock = clock_;
+    context.observer = observer_;
+    context.wake = [waker = waker_] { waker->Wake(); };
+    runners_.push_back(std::make_unique<ModelRunner>(
+        std::move(context),
+        RunnerLimits{limits_.max_running, limits_.slow_reader_timeout, limits_.ageing}));
+    runners.push_back(runners_.back().get());
+  }
+  loop_ = std::make_unique<StepLoop>(std::move(runners), clock_, waker_);
+}
+
+}  // namespace ssmd

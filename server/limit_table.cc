@@ -1,0 +1,276 @@
+// See limit_table.h.
+#include "server/limit_table.h"
+
+#include <cmath>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "server/options.h"
+
+namespace ssmd::server {
+namespace {
+
+constexpr char kStates[] = "Limits: states and turns";
+constexpr char kSessions[] = "Limits: sessions";
+constexpr char kDirectory[] = "State directory";
+constexpr char kRequest[] = "Limits: one request";
+constexpr char kServer[] = "Limits: connections and process";
+
+enum class Unit : uint8_t { kNone, kTokens, kBytes, kSeconds };
+
+struct Milliseconds {
+  int64_t* value;
+};
+
+struct LimitRow {
+  const char* flag;
+  const char* group;
+  std::variant<int32_t*, int64_t*, Duration*, Milliseconds> value;
+  Unit unit;
+  double low;
+  double high;
+  const char* help;
+};
+
+constexpr double kMi = 1 << 20;
+constexpr double kGi = 1 << 30;
+constexpr double kTi = 1024 * kGi;
+constexpr double kDay = 86400;
+constexpr double kTenYears = 3650 * kDay;
+
+std::vector<LimitRow> StateLimits(EngineLimits* e, ServerLimits* server) {
+  return {
+      {"--state-bytes", kStates, &e->state_bytes, Unit::kBytes, 1, 4 * kTi,
+       "Memory of a model's slots where --state-slots is auto; 2 are always made"},
+      {"--host-state-bytes", kStates, &e->host_state_bytes, Unit::kBytes, 0, 4 * kTi,
+       "States in host memory, of all models together"},
+      {"--prefix-cache-bytes", kStates, &e->prefix_cache_bytes, Unit::kBytes, 0, 4 * kTi,
+       "States held of prompts without a session, per model; 0: none"},
+      {"--prefix-grid", kStates, &e->prefix_grid_tokens, Unit::kTokens, 1, kMi,
+       "Such states are held at the multiples of this"},
+      {"--token-budget", kStates, &e->token_budget, Unit::kTokens, 1, 65536,
+       "Most tokens of one step, over all turns"},
+      {"--max-running", kStates, &e->max_running, Unit::kNone, 1, kMi,
+       "Turns in progress at once, per model"},
+      {"--max-waiting", kStates, &e->max_waiting, Unit::kNone, 1, kMi,
+       "Turns that may wait for a slot, per model"},
+      {"--max-queue-time", kStates, &e->max_queue_time, Unit::kSeconds, 0.01, kDay,
+       "A turn that would wait longer for its slot is refused at once"},
+      {"--priority-ageing", kStates, &e->ageing, Unit::kSeconds, 0.01, kDay,
+       "A turn that waits rises by one priority each time this has passed"},
+      {"--max-history-tokens", kStates, &e->max_history_tokens, Unit::kTokens, 1, kGi,
+       "Longest history of a session"},
+      {"--max-n", kStates, &e->max_choices, Unit::kNone, 1, 16, "Answers to one prompt (n)"},
+      {"--max-output-events", kStates, &e->output_events, Unit::kNone, 1, 65536,
+       "Events buffered for a reader before its turn pauses"},
+      {"--slow-reader-timeout", kStates, &server->slow_reader_timeout, Unit::kSeconds, 0.01, kDay,
+       "How long a turn stays paused for its reader before it ends; and how long a MiB of an "
+       "export "
+       "or import may take"},
+      {"--max-transfers", kStates, &e->max_transfers, Unit::kNone, 1, 1024,
+       "Exports and imports of sessions at once"},
+  };
+}
+
+std::vector<LimitRow> SessionRows(SessionLimits* s, SessionLifetime* lifetime) {
+  return {
+      {"--max-sessions", kSessions, &s->sessions_per_tenant, Unit::kNone, 1, kGi,
+       "Sessions, per tenant"},
+      {"--max-tenant-state-bytes", kSessions, &s->state_bytes_per_tenant, Unit::kBytes, 0, 64 * kTi,
+       "States and checkpoints of a tenant, wherever they are; 0: no limit"},
+      {"--max-checkpoints", kSessions, &s->checkpoints, Unit::kNone, 0, 1024,
+       "Checkpoints of a session"},
+      {"--max-turn-ends", kSessions, &s->turn_ends, Unit::kNone, 0, 1024,
+       "Ends of turns that a session can go back to"},
+      {"--max-turn-end-states", kSessions, &s->turn_end_states, Unit::kNone, 0, 1024,
+       "Of those, with their states, so that going back recomputes nothing"},
+      {"--turn-end-bytes", kSessions, &s->turn_end_bytes, Unit::kBytes, 0, 4 * kTi,
+       "Such states of all sessions together"},
+      {"--max-session-waiting", kSessions, &s->waiting_turns, Unit::kNone, 0, 1024,
+       "Turns that may wait for the one in progress, per session"},
+      {"--max-session-results", kSessions, &s->results, Unit::kNone, 0, 1024,
+       "Answers kept for retries by request_id, per session"},
+      {"--max-session-result-bytes", kSessions, &s->result_bytes, Unit::kBytes, 0, kGi,
+       "Their size, per session"},
+      {"--session-ttl", kSessions, Milliseconds{&lifetime->ttl_ms}, Unit::kSeconds, 0, kTenYears,
+       "How long a session lives that does not say; 0: no end"},
+      {"--session-idle", kSessions, Milliseconds{&lifetime->idle_ms}, Unit::kSeconds, 0, kTenYears,
+       "How long it lives unused; 0: no end"},
+  };
+}
+
+std::vector<LimitRow> DirectoryRows(StateDirOptions* d) {
+  return {
+      {"--disk-state-bytes", kDirectory, &d->disk_bytes, Unit::kBytes, 0, 64 * kTi,
+       "States in the state directory, of all models together; 0: no limit"},
+      {"--dirty-state-bytes", kDirectory, &d->dirty_bytes, Unit::kBytes, 0, 4 * kTi,
+       "States in memory that may wait to be stored; past it they are stored without delay"},
+      {"--max-replay-tokens", kDirectory, &d->replay_tokens, Unit::kTokens, 0, kGi,
+       "A session's state is stored when a restart would read more of its history again"},
+      {"--store-after", kDirectory, &d->store_after, Unit::kSeconds, 0, kTenYears,
+       "An idle session's state is stored after this"},
+  };
+}
+
+std::vector<LimitRow> RequestRows(RequestLimits* r) {
+  return {
+      {"--max-prompt-bytes", kRequest, &r->prompt_bytes, Unit::kBytes, 1, kGi,
+       "Text of a prompt, all messages together"},
+      {"--max-prompt-tokens", kRequest, &r->prompt_tokens, Unit::kNone, 1, kGi,
+       "Token ids of a prompt, or to detokenise"},
+      {"--max-score-tokens", kRequest, &r->score_tokens, Unit::kNone, 2, 16 * kMi,
+       "Token ids to score; for text, its bytes"},
+      {"--max-tokens", kRequest, &r->max_tokens, Unit::kTokens, 0, kGi,
+       "What a request may set max_tokens to"},
+      {"--max-messages", kRequest, &r->messages, Unit::kNone, 1, 1024, "Chat messages of a prompt"},
+      {"--max-stop-strings", kRequest, &r->stop_strings, Unit::kNone, 0, 16, "Stop strings"},
+      {"--max-stop-string-bytes", kRequest, &r->stop_string_bytes, Unit::kBytes, 1, 256,
+       "Length of a stop string"},
+      {"--max-stop-tokens", kRequest, &r->stop_tokens, Unit::kNone, 0, 64, "Stop tokens"},
+      {"--max-logit-bias", kRequest, &r->logit_bias, Unit::kNone, 0, 1024, "Entries of logit_bias"},
+  };
+}
+
+std::vector<LimitRow> ServerRows(ServerLimits* s) {
+  return {
+      {"--max-message-bytes", kServer, &s->message_bytes, Unit::kBytes, 1024, kGi,
+       "A gRPC message received"},
+      {"--max-metadata-bytes", kServer, &s->metadata_bytes, Unit::kBytes, 1024, kMi,
+       "Metadata of a gRPC call"},
+      {"--max-concurrent-streams", kServer, &s->concurrent_streams, Unit::kNone, 1, kMi,
+       "Calls at once on one gRPC connection"},
+      {"--max-grpc-memory", kServer, &s->grpc_memory_bytes, Unit::kBytes, kMi, 4 * kTi,
+       "Buffers of all gRPC connections together"},
+      {"--max-requests", kServer, &s->requests, Unit::kNone, 1, kMi,
+       "Calls at once that generate, score or change sessions, of all tenants"},
+      {"--max-tenant-requests", kServer, &s->tenant_requests, Unit::kNone, 1, kMi,
+       "The same, of one tenant"},
+      {"--max-http-connections", kServer, &s->http_connections, Unit::kNone, 1, 65536,
+       "HTTP connections at once"},
+      {"--max-http-header-bytes", kServer, &s->http_header_bytes, Unit::kBytes, 1024, kMi,
+       "Header of an HTTP request"},
+      {"--max-http-body-bytes", kServer, &s->http_body_bytes, Unit::kBytes, 0, kGi,
+       "Body of an HTTP request"},
+      {"--http-timeout", kServer, &s->http_timeout, Unit::kSeconds, 0.1, 3600,
+       "To read an HTTP request, to write its answer, and between two"},
+      {"--drain-timeout", kServer, &s->drain_timeout, Unit::kSeconds, 0, kDay,
+       "How long running turns may take to end after SIGTERM, and states to be stored"},
+  };
+}
+
+const char* NameOf(Unit unit) {
+  switch (unit) {
+    case Unit::kNone:
+      return "";
+    case Unit::kTokens:
+      return " [tokens]";
+    case Unit::kBytes:
+      return " [bytes]";
+    case Unit::kSeconds:
+      return " [seconds]";
+  }
+  return "";
+}
+
+// As it can be given: 1048576 bytes are 1M.
+std::string Shown(double value, Unit unit) {
+  if (unit == Unit::kBytes && value > 0) {
+    const char kSuffixes[] = {'T', 'G', 'M', 'K'};
+    double size = kTi;
+    for (const char suffix : kSuffixes) {
+      if (std::fmod(value, size) == 0) return absl::StrFormat("%.0f%c", value / size, suffix);
+      size /= 1024;
+    }
+  }
+  return value == std::floor(value) ? absl::StrFormat("%.0f", value) : absl::StrFormat("%g", value);
+}
+
+double FactorOf(char suffix) {
+  switch (suffix) {
+    case 'K':
+    case 'k':
+      return 1024;
+    case 'M':
+    case 'm':
+      return kMi;
+    case 'G':
+    case 'g':
+      return kGi;
+    case 'T':
+    case 't':
+      return kTi;
+    default:
+      return 0;
+  }
+}
+
+// Nothing when it is not a number in the row's range (whole, but for seconds).
+std::optional<double> Parse(const LimitRow& row, std::string text) {
+  double factor = 1;
+  if (row.unit == Unit::kBytes && !text.empty() && FactorOf(text.back()) > 0) {
+    factor = FactorOf(text.back());
+    text.pop_back();
+  }
+  double value = 0;
+  if (!absl::SimpleAtod(text, &value)) return std::nullopt;
+  value *= factor;
+  if (!(value >= row.low && value <= row.high)) return std::nullopt;
+  if (row.unit != Unit::kSeconds && value != std::floor(value)) return std::nullopt;
+  return value;
+}
+
+// Between a row's number and where it is kept.
+struct Target {
+  double Get(const int32_t* value) const { return *value; }
+  double Get(const int64_t* value) const { return static_cast<double>(*value); }
+  double Get(const Duration* value) const { return Seconds(*value); }
+  double Get(Milliseconds ms) const { return static_cast<double>(*ms.value) / 1000; }
+
+  void Set(int32_t* value, double number) const { *value = static_cast<int32_t>(number); }
+  void Set(int64_t* value, double number) const { *value = static_cast<int64_t>(number); }
+  void Set(Duration* value, double number) const {
+    *value = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(number));
+  }
+  void Set(Milliseconds ms, double number) const {
+    *ms.value = static_cast<int64_t>(std::llround(number * 1000));
+  }
+};
+
+void AddFlag(CLI::App* app, const LimitRow& row) {
+  const std::string range = absl::StrCat(Shown(row.low, row.unit), "..", Shown(row.high, row.unit));
+  const double preset =
+      std::visit([](const auto& value) { return Target().Get(value); }, row.value);
+  app->add_option_function<std::string>(
+         row.flag,
+         [row](const std::string& text) {
+           const double number = Parse(row, text).value_or(row.low);  // checked before
+           std::visit([number](const auto& value) { Target().Set(value, number); }, row.value);
+         },
+         absl::StrCat(row.help, NameOf(row.unit), ", ", range))
+      ->group(row.group)
+      ->default_str(Shown(preset, row.unit))
+      ->type_name("N")
+      ->check([row, range](const std::string& text) {
+        if (Parse(row, text).has_value()) return std::string();
+        return absl::StrCat("must be a ", row.unit == Unit::kSeconds ? "number" : "whole number",
+                            " in ", range, ", got ", text);
+      });
+}
+
+}  // namespace
+
+void AddLimitFlags(CLI::App* app, Options* options) {
+  for (const auto& rows :
+       {DirectoryRows(&options->state_dir), StateLimits(&options->engine, &options->server),
+        SessionRows(&options->engine.sessions, &options->request.lifetime),
+        RequestRows(&options->request), ServerRows(&options->server)}) {
+    for (const LimitRow& row : rows) AddFlag(app, row);
+  }
+}
+
+}  // namespace ssmd::server

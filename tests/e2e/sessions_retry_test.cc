@@ -1,0 +1,73 @@
+// Turns with a name: tried again, they are applied once.
+#include <gmock/gmock.h>
+
+#include "tests/e2e/session_fixture.h"
+
+namespace ssmd::test {
+namespace {
+
+using SessionsRetryTest = SessionFixture;
+
+TEST_F(SessionsRetryTest, TheSameRequestIsAnsweredAgainAndAppliedOnce) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const std::string id = Create();
+  v1::GenerateRequest request = TurnOn(id, "Once upon a time", 8);
+  request.set_request_id("first");
+  const Turn first = RunTurn(*client_, request);
+  ASSERT_FALSE(first.error) << first.Describe();
+  EXPECT_FALSE(first.started.replayed());
+  const Turn again = RunTurn(*client_, request);
+  ASSERT_FALSE(again.error) << again.Describe();
+  EXPECT_TRUE(again.started.replayed());
+  EXPECT_EQ(again.only().text, first.only().text);
+  EXPECT_EQ(again.only().ids, first.only().ids);
+  EXPECT_EQ(again.only().finished.revision(), 1U);
+  EXPECT_EQ(again.started.seed(), first.started.seed());
+  EXPECT_EQ(Get(id).revision(), 1U);
+}
+
+TEST_F(SessionsRetryTest, AnotherBodyUnderTheSameNameIsRefused) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const std::string id = Create();
+  v1::GenerateRequest request = TurnOn(id, "Once", 4);
+  request.set_request_id("first");
+  ASSERT_FALSE(RunTurn(*client_, request).error);
+  request.set_max_tokens(5);
+  EXPECT_EQ(RunTurn(*client_, request).code(), grpc::StatusCode::ALREADY_EXISTS);
+  EXPECT_EQ(Get(id).revision(), 1U);
+}
+
+TEST_F(SessionsRetryTest, ARetryTakesOverARunningStream) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const std::string id = Create();
+  v1::GenerateRequest request = TurnOn(id, "Once", 400);
+  request.set_request_id("long");
+  client::Generation lost = client_->Generate(request, {});
+  ASSERT_TRUE(lost.Next().has_value());
+  const Turn taken = RunTurn(*client_, request);
+  ASSERT_FALSE(taken.error) << taken.Describe();
+  EXPECT_EQ(taken.only().finished.revision(), 1U);
+  EXPECT_EQ(Get(id).revision(), 1U);
+}
+
+TEST_F(SessionsRetryTest, ARetryIsKnownAfterACrash) {
+  const TempDir dir;
+  const std::vector<std::string> flags = {"--state-dir", dir.File("state")};
+  ASSERT_NO_FATAL_FAILURE(Start(flags));
+  const std::string id = Create();
+  v1::GenerateRequest request = TurnOn(id, "Once upon a time", 8);
+  request.set_request_id("first");
+  const Turn first = RunTurn(*client_, request);
+  ASSERT_FALSE(first.error) << first.Describe();
+  daemon_->process().Signal(SIGKILL);
+  ASSERT_TRUE(daemon_->process().Wait(std::chrono::seconds(20)).has_value());
+  ASSERT_NO_FATAL_FAILURE(Start(flags));
+  const Turn again = RunTurn(*client_, request);
+  ASSERT_FALSE(again.error) << again.Describe();
+  EXPECT_TRUE(again.started.replayed());
+  EXPECT_EQ(again.only().text, first.only().text);
+  EXPECT_EQ(Get(id).revision(), 1U);
+}
+
+}  // namespace
+}  // namespace ssmd::test

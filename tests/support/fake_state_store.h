@@ -1,0 +1,69 @@
+// A store in memory whose answers wait until a test lets them go, and fail when it says so. One
+// thread.
+#ifndef SSMD_TESTS_SUPPORT_FAKE_STATE_STORE_H_
+#define SSMD_TESTS_SUPPORT_FAKE_STATE_STORE_H_
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/state/state_store.h"
+
+namespace ssmd::testing {
+
+class FakeStateStore final : public StateStore {
+ public:
+  ~FakeStateStore() override { Run(); }
+
+  void Put(std::string id, Snapshot state, std::function<void(absl::Status)> done) override {
+    tasks_.push_back([this, id = std::move(id), state = std::move(state), done = std::move(done)] {
+      ++figures_.puts;
+      if (fail_puts) {
+        done(absl::ResourceExhaustedError("the disk is full"));
+        return;
+      }
+      states[id] = state;
+      done(absl::OkStatus());
+    });
+  }
+  void Get(std::string id, SnapshotLimits /*limits*/,
+           std::function<void(absl::StatusOr<Snapshot>)> done) override {
+    tasks_.push_back([this, id = std::move(id), done = std::move(done)] {
+      ++figures_.gets;
+      const auto found = states.find(id);
+      if (found == states.end()) {
+        done(absl::NotFoundError("there is no state " + id));
+      } else {
+        done(found->second);
+      }
+    });
+  }
+  void Delete(std::string id) override {
+    tasks_.push_back([this, id = std::move(id)] { states.erase(id); });
+  }
+  absl::StatusOr<std::vector<std::string>> List() override {
+    std::vector<std::string> ids;
+    for (const auto& [id, state] : states) ids.push_back(id);
+    return ids;
+  }
+  StoreFigures figures() const override { return figures_; }
+
+  // Does what was asked for until now, in order.
+  void Run() {
+    for (auto& task : std::exchange(tasks_, {})) task();
+  }
+
+  std::map<std::string, Snapshot> states;
+  bool fail_puts = false;
+
+ private:
+  std::deque<std::function<void()>> tasks_;
+  StoreFigures figures_;
+};
+
+}  // namespace ssmd::testing
+
+#endif  // SSMD_TESTS_SUPPORT_FAKE_STATE_STORE_H_

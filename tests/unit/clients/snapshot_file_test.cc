@@ -1,0 +1,86 @@
+#include "clients/ssmctl/snapshot_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace ssmd::ctl {
+namespace {
+
+using ::testing::HasSubstr;
+
+class SnapshotFileTest : public ::testing::Test {
+ protected:
+  SnapshotFileTest() : folder_(::testing::TempDir() + "ssmd_snapshot_file") {
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directory(folder_);
+  }
+  ~SnapshotFileTest() override { std::filesystem::remove_all(folder_); }
+  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
+  size_t Files() const {
+    size_t count = 0;
+    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder_)) ++count;
+    return count;
+  }
+
+  const std::string folder_;
+};
+
+TEST_F(SnapshotFileTest, WhatWasCommittedIsReadBack) {
+  const std::string bytes = std::string("ab\0c", 4);
+  {
+    SnapshotWriter writer(Path("s"));
+    ASSERT_FALSE(writer.Open());
+    ASSERT_FALSE(writer.Write(bytes));
+    ASSERT_FALSE(writer.Write("def"));
+    EXPECT_FALSE(std::filesystem::exists(Path("s"))) << "not before it is whole";
+    ASSERT_FALSE(writer.Commit());
+    EXPECT_EQ(writer.bytes(), 7);
+  }
+  EXPECT_EQ(Files(), 1U);
+  struct stat info {};
+  ASSERT_EQ(::stat(Path("s").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600U);
+
+  SnapshotReader reader(Path("s"));
+  ASSERT_FALSE(reader.Open());
+  EXPECT_EQ(reader.size(), 7);
+  std::string all;
+  for (std::string part;;) {
+    ASSERT_FALSE(reader.Read(3, &part));
+    if (part.empty()) break;
+    EXPECT_LE(part.size(), 3U);
+    all += part;
+  }
+  EXPECT_EQ(all, bytes + "def");
+}
+
+TEST_F(SnapshotFileTest, WhatWasNotCommittedLeavesTheOldFileAndNoOther) {
+  std::ofstream(Path("s")) << "old";
+  {
+    SnapshotWriter writer(Path("s"));
+    ASSERT_FALSE(writer.Open());
+    ASSERT_FALSE(writer.Write("new"));
+  }
+  EXPECT_EQ(Files(), 1U);
+  std::string text;
+  std::ifstream(Path("s")) >> text;
+  EXPECT_EQ(text, "old");
+}
+
+TEST_F(SnapshotFileTest, ProblemsNameTheFile) {
+  SnapshotWriter writer(Path("no/such/folder"));
+  EXPECT_THAT(writer.Open().value_or(""), HasSubstr("no/such/folder: No such file"));
+  SnapshotReader reader(Path("absent"));
+  EXPECT_THAT(reader.Open().value_or(""), HasSubstr("absent: No such file"));
+  SnapshotReader folder(folder_);
+  ASSERT_FALSE(folder.Open());
+  std::string bytes;
+  EXPECT_THAT(folder.Read(10, &bytes).value_or(""), HasSubstr("cannot read"));
+}
+
+}  // namespace
+}  // namespace ssmd::ctl
