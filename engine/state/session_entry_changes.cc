@@ -33,6 +33,22 @@ void PushTurnEnd(SessionEntry* entry, const ChangeScope& scope) {
   entry->turn_ends.push_back({WithExactState(std::move(entry->present)), ++*scope.uses});
 }
 
+// Of the turn ends those that are of `line`, too, and before a point of it.
+void KeepTurnEndsBefore(SessionEntry* entry, const SessionPoint& point, const History& line,
+                        const ChangeScope& scope) {
+  std::deque<SessionEntry::TurnEnd> kept;
+  for (SessionEntry::TurnEnd& end : entry->turn_ends) {
+    const auto place = std::pair(end.point.position, end.point.consumed());
+    if (place < std::pair(point.position, point.consumed()) &&
+        SharesBeginning(entry->history, line, end.point.position)) {
+      kept.push_back(std::move(end));
+    } else {
+      scope.released->push_back(std::move(end.point.state));
+    }
+  }
+  entry->turn_ends = std::move(kept);
+}
+
 }  // namespace
 
 absl::Status ChangeEntry(SessionEntry* entry, SessionCommitted&& change, const ChangeScope& scope) {
@@ -76,19 +92,7 @@ absl::Status ChangeEntry(SessionEntry* entry, SessionRewound&& change, const Cha
   StateRef anchor = BestState(*entry, *line, point.consumed(), true);
 
   PushTurnEnd(entry, scope);
-  const auto before = [&](const SessionPoint& end) {
-    return std::pair(end.position, end.consumed()) < std::pair(point.position, point.consumed()) &&
-           SharesBeginning(entry->history, *line, end.position);
-  };
-  std::deque<SessionEntry::TurnEnd> kept;
-  for (SessionEntry::TurnEnd& end : entry->turn_ends) {
-    if (before(end.point)) {
-      kept.push_back(std::move(end));
-    } else {
-      scope.released->push_back(std::move(end.point.state));
-    }
-  }
-  entry->turn_ends = std::move(kept);
+  KeepTurnEndsBefore(entry, point, *line, scope);
   TrimTurnEnds(entry, scope);
   if (checkpoint != nullptr) {
     entry->history = checkpoint->history;

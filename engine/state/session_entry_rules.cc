@@ -12,6 +12,9 @@
 namespace ssmd {
 namespace {
 
+// So that an image cannot bring a revision that has none after it.
+constexpr uint64_t kRevisionMax = uint64_t{1} << 62;
+
 int64_t BytesOf(const TurnResult& result) {
   size_t bytes = sizeof(TurnResult) + result.key.request_id.size();
   for (const ChoiceResult& choice : result.choices) {
@@ -104,6 +107,9 @@ absl::Status CheckCommit(int64_t base_position, const SessionCommit& commit) {
 }
 
 absl::Status CheckImage(const SessionImage& image) {
+  if (image.revision > kRevisionMax) {
+    return ImpossibleSession(image.key, "its revision is too large");
+  }
   const auto size = static_cast<int64_t>(image.history.size());
   SessionPoint present;
   present.position = size;

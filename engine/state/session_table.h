@@ -247,8 +247,10 @@ class SessionTable {
   std::vector<SessionKey> Expired() const;
   // Gives up the turn-end state that was used longest ago. False when none is held.
   bool DropTurnEndState();
-  // Up to `count` sessions (and checkpoints) whose state is not in the store: those first whose
-  // replay would be longest. For write-behind.
+  // Up to `count` sessions (and checkpoints) whose state recovery would not find: those first whose
+  // replay would be longest. For write-behind. A state that has a stored_id already, as a fork's
+  // may that its parent stored since, needs no copy: StateStored has to say that it is this
+  // session's.
   struct Unstored {
     SessionKey key;
     std::string model;

@@ -31,6 +31,10 @@ TEST(SessionImport, MakesASessionOfAnImage) {
   EXPECT_TRUE(absl::IsInvalidArgument(table.ProposeImport("bob", *image).status()))
       << "the state has consumed two of three";
   image->pending_tokens = 1;
+  image->revision = UINT64_MAX;
+  EXPECT_TRUE(absl::IsInvalidArgument(table.ProposeImport("bob", *image).status()))
+      << "no commit could follow";
+  image->revision = 1;
   image->model = "nobody";
   EXPECT_TRUE(absl::IsNotFound(table.ProposeImport("bob", *image).status()));
 }

@@ -319,6 +319,23 @@ TEST_F(SessionPointsTest, ForkSharesTheStateAndNothingElse) {
   EXPECT_EQ(user_.Get(children[0].session_id).position, 3);
 }
 
+TEST_F(SessionPointsTest, AForksStateIsItsOwnToRecordThoughItsParentStoredIt) {
+  const std::string id = user_.New();
+  ASSERT_TRUE(user_.Turn(id, {1, 2, 3}).ok());
+  const std::string child = user_.Fork(id)->session_id;
+  const auto state = std::static_pointer_cast<test::FakeState>(user_.State(id));
+  state->set_stored_id("file");
+  ASSERT_TRUE(user_.Apply(table().ProposeStored({"ann", id}, "", state)).ok());
+  const auto unstored = table().FindUnstored(10);
+  ASSERT_EQ(unstored.size(), 1u);
+  EXPECT_EQ(unstored[0].key.id, child);
+  EXPECT_EQ(unstored[0].state->stored_id(), "file");
+  ASSERT_TRUE(user_.Apply(table().ProposeStored({"ann", child}, "", state)).ok());
+  EXPECT_THAT(table().FindUnstored(10), IsEmpty());
+  ASSERT_TRUE(user_.Fork(id).ok());
+  EXPECT_THAT(table().FindUnstored(10), IsEmpty()) << "its fork was recorded with the name";
+}
+
 TEST_F(SessionPointsTest, ForksStartAtCheckpointsAndAtHeldPositions) {
   const std::string id = user_.New();
   ASSERT_TRUE(user_.Turn(id, {1, 2}).ok());
