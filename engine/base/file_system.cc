@@ -21,7 +21,7 @@ constexpr mode_t kFileMode = 0600;
 constexpr mode_t kFolderMode = 0700;
 
 absl::Status Error(int error, absl::string_view what) {
-  const absl::Status status = absl::ErrnoToStatus(error, what);
+  absl::Status status = absl::ErrnoToStatus(error, what);
   if (status.code() != absl::StatusCode::kUnknown) return status;
   return absl::InternalError(status.message());
 }

@@ -157,13 +157,14 @@ void FileCommitLog::Append(std::string record, Durability durability,
 }
 
 absl::StatusOr<int64_t> FileCommitLog::StartSegment() {
-  std::promise<absl::StatusOr<int64_t>> started;
+  // Shared with the job, for the log's thread may still be in set_value when the answer is here.
+  const auto started = std::make_shared<std::promise<absl::StatusOr<int64_t>>>();
   Job job;
-  job.segment_started = [&started](absl::StatusOr<int64_t> number) {
-    started.set_value(std::move(number));
+  job.segment_started = [started](absl::StatusOr<int64_t> number) {
+    started->set_value(std::move(number));
   };
   Post(std::move(job));
-  return started.get_future().get();
+  return started->get_future().get();
 }
 
 absl::Status FileCommitLog::Install(int64_t segment,

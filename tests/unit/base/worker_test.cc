@@ -13,7 +13,7 @@ namespace {
 
 TEST(Worker, DoesWhatItIsGivenInOrder) {
   std::vector<int> done;
-  std::promise<void> all;
+  const auto all = std::make_shared<std::promise<void>>();
   Worker worker;
   for (int i = 0; i < 100; ++i) {
     worker.Post([&done, i](bool cancelled) {
@@ -21,8 +21,8 @@ TEST(Worker, DoesWhatItIsGivenInOrder) {
       done.push_back(i);
     });
   }
-  worker.Post([&all](bool) { all.set_value(); });
-  all.get_future().wait();
+  worker.Post([all](bool) { all->set_value(); });
+  all->get_future().wait();
   ASSERT_EQ(done.size(), 100u);
   for (int i = 0; i < 100; ++i) EXPECT_EQ(done[static_cast<size_t>(i)], i);
 }

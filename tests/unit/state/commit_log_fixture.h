@@ -50,24 +50,24 @@ inline absl::Status AppendAndWait(CommitLog* log, std::string record,
 class BlockedLog {
  public:
   explicit BlockedLog(CommitLog* log, std::string record = "blocks") {
-    log->Append(std::move(record), Durability::kProcess, [this](const absl::Status&) {
-      blocked_.set_value();
-      go_on_.get_future().wait();
-      gone_.set_value();
+    log->Append(std::move(record), Durability::kProcess, [gate = gate_](const absl::Status&) {
+      gate->blocked.set_value();
+      gate->released.get_future().wait();
     });
-    blocked_.get_future().wait();
+    gate_->blocked.get_future().wait();
   }
   ~BlockedLog() { Release(); }
   void Release() {
-    if (std::exchange(released_, true)) return;
-    go_on_.set_value();
-    gone_.get_future().wait();
+    if (!std::exchange(released_, true)) gate_->released.set_value();
   }
 
  private:
-  std::promise<void> blocked_;
-  std::promise<void> go_on_;
-  std::promise<void> gone_;
+  // Shared with the log's thread, which may still be at it when this is gone.
+  struct Gate {
+    std::promise<void> blocked;
+    std::promise<void> released;
+  };
+  std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
   bool released_ = false;
 };
 

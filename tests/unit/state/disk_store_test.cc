@@ -288,10 +288,10 @@ TEST_F(DiskStoreTest, CancelsWhatWaitsWhenItGoes) {
 TEST_F(DiskStoreTest, ReadsWhileItWrites) {
   const auto store = Open();
   ASSERT_TRUE(Put(store.get(), 1).ok());
-  std::promise<void> go_on;
-  store->Put(Id(2), State(2), [&](const absl::Status&) { go_on.get_future().wait(); });
+  const auto go_on = std::make_shared<std::promise<void>>();
+  store->Put(Id(2), State(2), [go_on](const absl::Status&) { go_on->get_future().wait(); });
   EXPECT_TRUE(Get(store.get(), 1).ok());  // though the writing thread is held up
-  go_on.set_value();
+  go_on->set_value();
 }
 
 TEST_F(DiskStoreTest, CountsItsCalls) {
