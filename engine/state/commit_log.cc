@@ -318,7 +318,7 @@ absl::Status FileCommitLog::WriteRecords(const std::vector<std::string_view>& re
 }
 
 absl::StatusOr<int64_t> FileCommitLog::NextSegment() {
-  const absl::StatusOr<int64_t> number = MakeNextSegment();
+  absl::StatusOr<int64_t> number = MakeNextSegment();
   if (number.ok()) return number;
   MutexLock lock(&mutex_);
   ++figures_.failures;

@@ -20,7 +20,7 @@ class FaultAppendFile final : public AppendFile {
   absl::Status Append(std::string_view bytes) override {
     MutexLock lock(&files_->mutex_);
     if (files_->crashed_) return files_->Begin();
-    const absl::Status status = files_->Begin();
+    absl::Status status = files_->Begin();
     if (!status.ok()) bytes = bytes.substr(0, absl::IsInternal(status) ? 0 : bytes.size() / 2);
     Change({-1, std::string(bytes)});
     return status;
