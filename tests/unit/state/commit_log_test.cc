@@ -77,7 +77,7 @@ TEST_F(CommitLogTest, GoesOnInANewSegmentPastItsSize) {
   {
     const auto log = Open();
     for (int i = 0; i < 12; ++i) {
-      expected.push_back(std::string(60, static_cast<char>('a' + i)));
+      expected.emplace_back(60, static_cast<char>('a' + i));
       EXPECT_EQ(AppendAndWait(log.get(), expected.back()), absl::OkStatus());
     }
   }
@@ -145,6 +145,7 @@ TEST_F(CommitLogTest, SharesOneSyncAmongAppendsThatWait) {
   const auto log = Open();
   BlockedLog blocked(log.get());
   std::vector<std::future<absl::Status>> waiting;
+  waiting.reserve(10);
   for (int i = 0; i < 10; ++i) {
     waiting.push_back(
         StartAppend(log.get(), "x", i % 2 ? Durability::kPower : Durability::kProcess));
@@ -168,6 +169,7 @@ TEST_F(CommitLogTest, CallsBackEverythingBeforeItGoes) {
   std::vector<std::future<absl::Status>> waiting;
   {
     const auto log = Open();
+    waiting.reserve(100);
     for (int i = 0; i < 100; ++i) waiting.push_back(StartAppend(log.get(), "x"));
   }
   for (auto& status : waiting) {
