@@ -78,6 +78,8 @@ TEST_F(SsmctlTest, FailsWhenItsOutputIsNotTaken) {
 TEST_F(SsmctlTest, RefusesACommandLineThatMakesNoSense) {
   const std::vector<std::pair<std::vector<std::string>, const char*>> lines = {
       {{"genrate", "--prompt", "x"}, "no command 'genrate'"},
+      {{"sessions", "frok", "0123"}, "no command 'sessions frok'"},
+      {{"sessions"}, "subcommand is required"},
       {{"generate", "--prompt", "x", "--seed", "-1"}, "'-1' is not a whole number"},
       {{"generate", "--prompt", "x", "--seed", "18446744073709551616"}, "is not a whole number"},
       {{"generate", "--prompt", "x", "--expected-revision", "-1"}, "is not a whole number"},
@@ -309,11 +311,12 @@ TEST_F(SsmctlTest, ATerminatedChatStopsItsAnswerAndDeletesItsSession) {
 }
 
 TEST_F(SsmctlTest, HelpShowsExamples) {
-  for (const char* command :
-       {"generate", "chat", "score", "tokenize", "sessions", "models", "top"}) {
+  for (const char* command : {"generate", "chat", "score", "tokenize", "detokenize", "sessions",
+                              "models", "stats", "top"}) {
     const Finished run = Run({command, "--help"});
     EXPECT_EQ(run.status, 0);
     EXPECT_THAT(run.output, HasSubstr("Example")) << command;
+    EXPECT_THAT(run.output, HasSubstr(std::string("  ssmctl ") + command)) << command;
   }
 }
 
