@@ -20,7 +20,7 @@
 #include "engine/schedule/model_stats.h"
 #include "engine/schedule/output_stream.h"
 #include "engine/schedule/request.h"
-#include "engine/state/session_table.h"
+#include "engine/session/session_table.h"
 #include "engine/state/snapshot.h"
 #include "engine/state/state_store.h"
 #include "engine/text/tokenizer.h"

@@ -21,9 +21,9 @@
 #include "engine/schedule/model_runner.h"
 #include "engine/schedule/step_loop.h"
 #include "engine/schedule/waker.h"
+#include "engine/session/session_log.h"
+#include "engine/session/session_table.h"
 #include "engine/state/host_budget.h"
-#include "engine/state/session_log.h"
-#include "engine/state/session_table.h"
 #include "engine/state/state_dir.h"
 #include "engine/state/state_store.h"
 

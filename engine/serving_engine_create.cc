@@ -6,8 +6,8 @@
 #include "engine/base/status_macros.h"
 #include "engine/engine_limits.h"
 #include "engine/serving_engine.h"
+#include "engine/session/recovered_states.h"
 #include "engine/state/disk_store.h"
-#include "engine/state/recovered_states.h"
 #include "kernels/device.h"
 
 namespace ssmd {

@@ -2,8 +2,8 @@
 #ifndef SSMD_SERVER_CONVERT_ENUMS_H_
 #define SSMD_SERVER_CONVERT_ENUMS_H_
 
+#include "engine/session/turn_result.h"
 #include "engine/state/held_state.h"
-#include "engine/state/turn_result.h"
 #include "ssmd/v1/common.pb.h"
 #include "ssmd/v1/session.pb.h"
 

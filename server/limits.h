@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "engine/base/clock.h"
-#include "engine/state/session_change.h"
+#include "engine/session/session_change.h"
 
 namespace ssmd::server {
 

@@ -25,7 +25,7 @@
 #include "engine/schedule/prepare.h"
 #include "engine/schedule/request.h"
 #include "engine/schedule/turn.h"
-#include "engine/state/session_table.h"
+#include "engine/session/session_table.h"
 
 namespace ssmd {
 

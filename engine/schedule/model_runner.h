@@ -29,7 +29,7 @@
 #include "engine/schedule/start_policy.h"
 #include "engine/schedule/turn.h"
 #include "engine/schedule/turn_queue.h"
-#include "engine/state/session_log.h"
+#include "engine/session/session_log.h"
 #include "kernels/device.h"
 
 namespace ssmd {

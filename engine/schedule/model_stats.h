@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "engine/schedule/request.h"
+#include "engine/session/turn_result.h"
 #include "engine/state/held_state.h"
 #include "engine/state/prefix_tree.h"
-#include "engine/state/turn_result.h"
 
 namespace ssmd {
 

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "engine/base/errors.h"
 #include "engine/base/mutex.h"
-#include "engine/state/session.h"
+#include "engine/session/session.h"
 
 namespace ssmd {
 

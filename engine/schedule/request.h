@@ -12,11 +12,11 @@
 #include <vector>
 
 #include "engine/base/clock.h"
+#include "engine/log/commit_log.h"
 #include "engine/sample/penalties.h"
-#include "engine/state/commit_log.h"
+#include "engine/session/session_table.h"
+#include "engine/session/turn_result.h"
 #include "engine/state/prefix_tree.h"
-#include "engine/state/session_table.h"
-#include "engine/state/turn_result.h"
 #include "engine/text/chat_format.h"
 #include "kernels/ops.h"
 

@@ -28,7 +28,7 @@
 #include "engine/schedule/logits_pass.h"
 #include "engine/schedule/output_stream.h"
 #include "engine/schedule/prefix_wait.h"
-#include "engine/state/session_table.h"
+#include "engine/session/session_table.h"
 #include "engine/state/state_pool.h"
 
 namespace ssmd {

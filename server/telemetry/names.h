@@ -5,9 +5,9 @@
 #include <array>
 #include <cstddef>
 
+#include "engine/session/turn_result.h"
 #include "engine/state/held_state.h"
 #include "engine/state/prefix_tree.h"
-#include "engine/state/turn_result.h"
 
 namespace ssmd::server {
 

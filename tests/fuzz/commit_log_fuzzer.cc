@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/state/commit_log.h"
-#include "engine/state/log_format.h"
+#include "engine/log/commit_log.h"
+#include "engine/log/log_format.h"
 #include "tests/support/fault_file_system.h"
 
 namespace {

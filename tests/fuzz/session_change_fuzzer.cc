@@ -7,8 +7,8 @@
 #include <string_view>
 #include <utility>
 
-#include "engine/state/session_change.h"
-#include "engine/state/session_table.h"
+#include "engine/session/session_change.h"
+#include "engine/session/session_table.h"
 #include "tests/support/fake_state.h"
 
 namespace {

@@ -66,10 +66,12 @@ check_layers() {
     "base:"
     "formats:base"
     "text:base|formats"
+    "log:base"
     "state:base|kernels"
+    "session:base|log|state"
     "models:base|formats|state|kernels"
     "sample:base|state|kernels"
-    "schedule:base|formats|text|state|models|sample|kernels|observer"
+    "schedule:base|formats|text|log|state|session|models|sample|kernels|observer"
   )
   local entry folder allowed
   for entry in "${engine_folders[@]}"; do

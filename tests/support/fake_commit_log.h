@@ -19,7 +19,7 @@
 
 #include "engine/base/mutex.h"
 #include "engine/base/status_macros.h"
-#include "engine/state/commit_log.h"
+#include "engine/log/commit_log.h"
 
 namespace ssmd::test {
 

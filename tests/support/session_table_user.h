@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine/base/status_macros.h"
-#include "engine/state/session_table.h"
+#include "engine/session/session_table.h"
 #include "tests/support/fake_state.h"
 
 namespace ssmd::test {

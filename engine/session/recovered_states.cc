@@ -1,0 +1,37 @@
+#include "engine/session/recovered_states.h"
+
+#include <memory>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "engine/base/status_macros.h"
+
+namespace ssmd {
+
+ResolveState NameStates() {
+  return [](const std::string& stored_id, int64_t position, size_t bytes) -> StateRef {
+    return std::make_shared<HeldState>(position, bytes, stored_id);
+  };
+}
+
+absl::Status BindStates(SessionTable* sessions, StateStore* store,
+                        const std::function<StateTiers*(const std::string& model)>& tiers_of) {
+  absl::flat_hash_set<std::string> named;
+  absl::flat_hash_map<std::string, StateRef> bound;
+  sessions->MapStates([&](const std::string& model, const StateRef& state) {
+    const std::string id = state->stored_id();
+    named.insert(id);
+    StateTiers* tiers = tiers_of(model);
+    if (tiers == nullptr || state->bytes != tiers->bytes_per_state()) return state;
+    StateRef& reference = bound[id];
+    if (reference == nullptr) reference = tiers->AdoptStored(id, state->position);
+    return reference;
+  });
+  SSMD_ASSIGN_OR_RETURN(const std::vector<std::string> stored, store->List());
+  for (const std::string& id : stored) {
+    if (!named.contains(id)) store->Delete(id);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace ssmd

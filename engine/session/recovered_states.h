@@ -1,0 +1,30 @@
+// What a start makes of the states that the log has named: references that know where the bytes
+// are. And what it makes of those that the store has and nobody names: they were being written, or
+// deleted, when the last process ended.
+#ifndef SSMD_ENGINE_SESSION_RECOVERED_STATES_H_
+#define SSMD_ENGINE_SESSION_RECOVERED_STATES_H_
+
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "engine/session/session_change.h"
+#include "engine/session/session_table.h"
+#include "engine/state/state_store.h"
+#include "engine/state/tiers.h"
+
+namespace ssmd {
+
+// For SessionLog::Open: which model's a state is, is known when all of the log was read; until then
+// it is a mere name.
+ResolveState NameStates();
+
+// After that: gives every state to the tiers of its session's model, and deletes what no session
+// names from the store. `tiers_of` gives null for a model that is not served now: its states wait
+// for it. An error: the store could not be listed, and nothing was deleted.
+absl::Status BindStates(SessionTable* sessions, StateStore* store,
+                        const std::function<StateTiers*(const std::string& model)>& tiers_of);
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_SESSION_RECOVERED_STATES_H_

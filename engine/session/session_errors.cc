@@ -1,0 +1,58 @@
+#include "engine/session/session_errors.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_format.h"
+#include "engine/base/errors.h"
+
+namespace ssmd {
+namespace {
+
+constexpr size_t kIdLength = 32;
+
+absl::string_view Absl(std::string_view text) { return {text.data(), text.size()}; }
+
+}  // namespace
+
+bool IsSessionId(const std::string& text) {
+  return text.size() == kIdLength && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
+}
+
+// The id is repeated only when it is one: an arbitrary string has no place in messages and logs.
+absl::Status SessionNotFound(const std::string& session_id) {
+  return WithReason(
+      absl::NotFoundError(IsSessionId(session_id)
+                              ? absl::StrFormat("there is no session %s", session_id)
+                              : "there is no such session: ids are 32 hexadecimal digits"),
+      reason::kSessionNotFound);
+}
+
+absl::Status SessionBusy(const std::string& session_id) {
+  return WithReason(
+      absl::AbortedError(absl::StrFormat(
+          "session %s has a turn in progress: wait for its end, or cancel it", session_id)),
+      reason::kSessionBusy);
+}
+
+absl::Status SessionDeletedMeanwhile(const std::string& session_id) {
+  return WithReason(absl::CancelledError(absl::StrFormat(
+                        "session %s was deleted while its turn was in progress", session_id)),
+                    reason::kSessionNotFound);
+}
+
+absl::Status CheckRevision(const std::string& session_id, uint64_t revision,
+                           std::optional<uint64_t> expected) {
+  if (!expected.has_value() || *expected == revision) return absl::OkStatus();
+  return WithReason(
+      absl::AbortedError(absl::StrFormat("session %s is at revision %d, not at the expected %d",
+                                         session_id, revision, *expected)),
+      reason::kRevisionMismatch);
+}
+
+absl::Status PointNotHeld(std::string_view message) {
+  return WithReason(absl::NotFoundError(Absl(message)), reason::kPointNotHeld);
+}
+
+}  // namespace ssmd
