@@ -117,7 +117,7 @@ run_thread_sanitizer() {
     failures+=("build of the tsan preset")
     return
   fi
-  local ours='^(golden_test|unit_(kernels|base|formats|text|log|state|session|models|sample|schedule)_test)$'
+  local ours='^(golden|unit|sim)$'  # what has a socket is unit-network or e2e
   say "ThreadSanitizer: kernels and engine, nothing suppressed"
   TSAN_OPTIONS=halt_on_error=1 run_tests tsan --label-regex "$ours"
   say "ThreadSanitizer: the rest, system libraries suppressed by name (tests/tsan.supp)"
