@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/base/status_macros.h"
+#include "server/access/pem_file.h"
 #include "server/http/ops_routes.h"
 
 namespace ssmd::server {
@@ -35,6 +36,16 @@ Daemon::Daemon(const Options& options, Engine* engine, Metrics* metrics, Log* lo
       transfers_(options.engine.max_transfers) {}
 
 Daemon::~Daemon() = default;
+
+absl::Status Daemon::CheckFiles(const Options& options) {
+  SSMD_RETURN_IF_ERROR(Tenants::Open(options.token_file).status());
+  const TlsFiles& tls = options.tls;
+  if (!tls.enabled()) return absl::OkStatus();
+  SSMD_RETURN_IF_ERROR(ReadPemFile("--tls-cert", tls.certificate).status());
+  SSMD_RETURN_IF_ERROR(ReadPemFile("--tls-key", tls.key).status());
+  if (tls.client_ca.empty()) return absl::OkStatus();
+  return ReadPemFile("--tls-client-ca", tls.client_ca).status();
+}
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Options& options, Engine* engine,
                                                       Metrics* metrics, Log* log) {

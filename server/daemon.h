@@ -26,6 +26,9 @@ namespace ssmd::server {
 
 class Daemon {
  public:
+  // Whether the files that the options name, but for the models', can be read and make sense: to be
+  // asked before a model is loaded for minutes.
+  static absl::Status CheckFiles(const Options& options);
   // Serves from here on. Everything that is pointed to outlives the daemon.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(const Options& options, Engine* engine,
                                                        Metrics* metrics, Log* log);

@@ -124,8 +124,11 @@ void LoadProgress::Update(int64_t bytes_done, int64_t bytes_total) {
   if (!news) return;
   last_percent_ = percent;
   last_tenth_ = percent / 10;
-  const std::string line = absl::StrFormat("loading %s: %d%% of %.1f GB", model_, percent,
-                                           static_cast<double>(bytes_total) / 1e9);
+  const bool large = bytes_total >= 1'000'000'000;
+  const double unit = large ? 1e9 : 1e6;
+  const std::string line =
+      absl::StrFormat("loading %s: %d%% of %.1f %s", model_, percent,
+                      static_cast<double>(bytes_total) / unit, large ? "GB" : "MB");
   std::fputs((terminal_ ? "\r" + line : line + "\n").c_str(), stderr);
   std::fflush(stderr);
 }

@@ -70,6 +70,7 @@ int Run(const Options& options) {
   std::vector<std::string> names;
   for (const ModelArgument& model : options.models) names.push_back(model.name);
   Log log(options.log_level, options.log_format);
+  if (const absl::Status files = Daemon::CheckFiles(options); !files.ok()) return Fail(files);
   Metrics metrics(names);
   EngineObserver observer(&metrics, &log);
   auto engine = LoadEngine(options, &observer);

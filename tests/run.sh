@@ -119,9 +119,9 @@ run_thread_sanitizer() {
   fi
   local ours='^(golden|unit|sim)$'  # what has a socket is unit-network or e2e
   say "ThreadSanitizer: kernels and engine, nothing suppressed"
-  TSAN_OPTIONS=halt_on_error=1 run_tests tsan --label-regex "$ours"
+  TSAN_OPTIONS="halt_on_error=1 log_path=$root/build/tsan/report" run_tests tsan --label-regex "$ours"
   say "ThreadSanitizer: the rest, system libraries suppressed by name (tests/tsan.supp)"
-  TSAN_OPTIONS="halt_on_error=1 suppressions=$root/tests/tsan.supp" \
+  TSAN_OPTIONS="halt_on_error=1 log_path=$root/build/tsan/report suppressions=$root/tests/tsan.supp" \
     run_tests tsan --label-exclude "$ours|$unsanitized"
 }
 

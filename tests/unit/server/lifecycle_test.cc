@@ -60,13 +60,13 @@ TEST(LoadProgress, SaysNothingInTheFirstSecondAndThenEachTenth) {
   ::testing::internal::CaptureStderr();
   {
     LoadProgress progress("m", /*terminal=*/false, &clock);
-    progress.Update(10, 100);
+    progress.Update(1'000'000, 10'000'000);
     clock.Advance(std::chrono::seconds(2));
-    for (int percent = 20; percent <= 40; ++percent) progress.Update(percent, 100);
+    for (int percent = 20; percent <= 40; ++percent) progress.Update(percent * 100'000, 10'000'000);
     progress.Update(1, 0);
   }
   EXPECT_EQ(::testing::internal::GetCapturedStderr(),
-            "loading m: 20% of 0.0 GB\nloading m: 30% of 0.0 GB\nloading m: 40% of 0.0 GB\n");
+            "loading m: 20% of 10.0 MB\nloading m: 30% of 10.0 MB\nloading m: 40% of 10.0 MB\n");
 }
 
 TEST(LoadProgress, RewritesItsLineOnATerminal) {
