@@ -113,13 +113,12 @@ absl::Status ServingEngine::OpenSessions() {
   if (state_dir_.has_value()) {
     SessionLogOptions options;
     options.log.directory = state_dir_->log_path();
-    SSMD_ASSIGN_OR_RETURN(log_, SessionLog::Open(options, sessions_.get(), NameStates()));
-    // States that nobody names take room until a later start finds them; that is no reason not to
-    // serve.
-    BindStates(sessions_.get(), store_.get(), [this](const std::string& name) {
+    SSMD_ASSIGN_OR_RETURN(const std::vector<std::string> stored, store_->List());
+    SSMD_ASSIGN_OR_RETURN(log_, SessionLog::Open(options, sessions_.get(), NameStates(stored)));
+    BindStates(sessions_.get(), store_.get(), stored, [this](const std::string& name) {
       const auto model = FindModel(name);
       return model.ok() ? models_[*model]->tiers.get() : nullptr;
-    }).IgnoreError();
+    });
   } else {
     log_ = SessionLog::InMemory(sessions_.get());
   }

@@ -4,18 +4,20 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
-#include "engine/base/status_macros.h"
 
 namespace ssmd {
 
-ResolveState NameStates() {
-  return [](const std::string& stored_id, int64_t position, size_t bytes) -> StateRef {
+ResolveState NameStates(const std::vector<std::string>& stored) {
+  const auto known =
+      std::make_shared<const absl::flat_hash_set<std::string>>(stored.begin(), stored.end());
+  return [known](const std::string& stored_id, int64_t position, size_t bytes) -> StateRef {
+    if (!known->contains(stored_id)) return nullptr;
     return std::make_shared<HeldState>(position, bytes, stored_id);
   };
 }
 
-absl::Status BindStates(SessionTable* sessions, StateStore* store,
-                        const std::function<StateTiers*(const std::string& model)>& tiers_of) {
+void BindStates(SessionTable* sessions, StateStore* store, const std::vector<std::string>& stored,
+                const std::function<StateTiers*(const std::string& model)>& tiers_of) {
   absl::flat_hash_set<std::string> named;
   absl::flat_hash_map<std::string, StateRef> bound;
   sessions->MapStates([&](const std::string& model, const StateRef& state) {
@@ -27,11 +29,9 @@ absl::Status BindStates(SessionTable* sessions, StateStore* store,
     if (reference == nullptr) reference = tiers->AdoptStored(id, state->position);
     return reference;
   });
-  SSMD_ASSIGN_OR_RETURN(const std::vector<std::string> stored, store->List());
   for (const std::string& id : stored) {
     if (!named.contains(id)) store->Delete(id);
   }
-  return absl::OkStatus();
 }
 
 }  // namespace ssmd

@@ -6,8 +6,8 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
-#include "absl/status/status.h"
 #include "engine/session/session_change.h"
 #include "engine/session/session_table.h"
 #include "engine/state/state_store.h"
@@ -16,14 +16,16 @@
 namespace ssmd {
 
 // For SessionLog::Open: which model's a state is, is known when all of the log was read; until then
-// it is a mere name.
-ResolveState NameStates();
+// it is a mere name. `stored`: what the store has (StateStore::List). A name that is not among
+// that is of a state that was let go later than the record was written, and stands for none: a
+// session must not take it for better than those that there are.
+ResolveState NameStates(const std::vector<std::string>& stored);
 
-// After that: gives every state to the tiers of its session's model, and deletes what no session
-// names from the store. `tiers_of` gives null for a model that is not served now: its states wait
-// for it. An error: the store could not be listed, and nothing was deleted.
-absl::Status BindStates(SessionTable* sessions, StateStore* store,
-                        const std::function<StateTiers*(const std::string& model)>& tiers_of);
+// After that: gives every state to the tiers of its session's model, and deletes those of `stored`
+// that no session names. `tiers_of` gives null for a model that is not served now: its states wait
+// for it.
+void BindStates(SessionTable* sessions, StateStore* store, const std::vector<std::string>& stored,
+                const std::function<StateTiers*(const std::string& model)>& tiers_of);
 
 }  // namespace ssmd
 
