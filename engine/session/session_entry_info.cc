@@ -99,9 +99,9 @@ SessionImage ImageOfPoint(const SessionEntry& entry, const std::string& checkpoi
 
 SessionImage ImageOfEntry(const SessionEntry& entry) {
   SessionImage image = ImageOfPoint(entry, {});
-  if (entry.anchor != nullptr && (image.state == nullptr || image.state->stored_id().empty())) {
-    image.state = entry.anchor;
-  }
+  // A state that the store has, but that no change has said is this session's, may be let go and
+  // deleted while the anchor is what the session goes back to: it is the anchor that lasts.
+  if (entry.anchor != nullptr) image.state = entry.anchor;
   for (const auto& end : entry.turn_ends) image.turn_ends.push_back(end.point);
   for (const auto& [name, checkpoint] : entry.checkpoints) {
     image.checkpoints.push_back(
