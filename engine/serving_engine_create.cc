@@ -5,6 +5,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/base/status_macros.h"
 #include "engine/engine_limits.h"
+#include "engine/schedule/answer_text.h"
 #include "engine/serving_engine.h"
 #include "engine/session/recovered_states.h"
 #include "engine/state/disk_store.h"
@@ -106,8 +107,15 @@ absl::Status ServingEngine::PutInService(LoadedModel loaded) {
 absl::Status ServingEngine::OpenSessions() {
   std::vector<ModelOfSessions> models;
   for (const auto& model : models_) {
-    models.push_back({model->name, model->identity.fingerprint,
-                      static_cast<int64_t>(model->pool->bytes_per_slot())});
+    ModelOfSessions& served = models.emplace_back();
+    served.name = model->name;
+    served.fingerprint = model->identity.fingerprint;
+    served.state_bytes = static_cast<int64_t>(model->pool->bytes_per_slot());
+    if (model->tokenizer == nullptr) continue;
+    served.text_remainder = [tokenizer = model->tokenizer.get()](const History& history,
+                                                                 int64_t length) {
+      return TextRemainder(*tokenizer, history, length);
+    };
   }
   sessions_ = std::make_unique<SessionTable>(limits_.sessions, std::move(models));
   if (state_dir_.has_value()) {

@@ -1,5 +1,6 @@
 #include "engine/schedule/answer_text.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace ssmd {
@@ -24,6 +25,16 @@ int32_t LongestTokenAt(const Tokenizer& tokenizer, std::string_view bytes) {
 
 std::string_view ShownBytes(const Tokenizer& tokenizer, int32_t token_id) {
   return tokenizer.IsSpecial(token_id) ? std::string_view() : tokenizer.TokenBytes(token_id);
+}
+
+std::string TextRemainder(const Tokenizer& tokenizer, const History& history, int64_t length) {
+  // No more than 3 bytes can be missing their end; tokens without bytes may lie between them.
+  constexpr int64_t kTokens = 64;
+  Detokenizer reader;
+  for (const LoggedToken token : history.Range(std::max(length - kTokens, int64_t{0}), length)) {
+    reader.Push(ShownBytes(tokenizer, token.token_id()));
+  }
+  return std::string(reader.remainder());
 }
 
 std::vector<int32_t> TokensOfBytes(const Tokenizer& tokenizer, std::string_view bytes) {

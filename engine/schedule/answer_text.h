@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/sample/stop_matcher.h"
+#include "engine/state/history.h"
 #include "engine/text/detokenizer.h"
 #include "engine/text/tokenizer.h"
 
@@ -23,6 +24,9 @@ namespace ssmd {
 
 // The bytes that a token adds to a text: none for special tokens.
 std::string_view ShownBytes(const Tokenizer& tokenizer, int32_t token_id);
+
+// What the text of the first `length` tokens of a history ends with that is no whole character yet.
+std::string TextRemainder(const Tokenizer& tokenizer, const History& history, int64_t length);
 
 // Token ids that stand for `bytes`, which may end or begin within a character.
 std::vector<int32_t> TokensOfBytes(const Tokenizer& tokenizer, std::string_view bytes);

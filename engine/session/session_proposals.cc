@@ -185,6 +185,11 @@ absl::StatusOr<Proposal> SessionTable::ProposeRewind(const std::string& tenant,
                         impl_->Await(tenant, session_id, target.expected_revision));
   if (!row->queue.empty()) return SessionBusy(session_id);
   SSMD_ASSIGN_OR_RETURN(SessionPoint point, FindRewindPoint(*row->entry, target));
+  const ModelOfSessions* model = impl_->FindModel(row->entry->model);
+  if (target.checkpoint.empty() && model != nullptr && model->text_remainder != nullptr) {
+    // Amid a turn it was never noted.
+    point.text_remainder = model->text_remainder(row->entry->history, point.position);
+  }
   Proposal proposal = impl_->MakeProposal(this, row);
   row->rewinding = true;
   SessionRewound change;

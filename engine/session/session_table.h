@@ -42,11 +42,14 @@ struct SessionLimits {
   int64_t result_bytes = int64_t{1} << 20;      // of a session's results
 };
 
-// What a model's sessions take, for quotas; by model name.
+// What the table has to know of a model; by its name.
 struct ModelOfSessions {
   std::string name;
   std::string fingerprint;
   int64_t state_bytes = 0;
+  // What the first `length` tokens of a history end with that is no whole character yet. Null: its
+  // tokens are no text. Called under the table's lock.
+  std::function<std::string(const History& history, int64_t length)> text_remainder = nullptr;
 };
 
 class SessionTable;

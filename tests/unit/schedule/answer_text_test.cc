@@ -146,6 +146,24 @@ TEST(AnswerText, GoesOnFromAnIncompleteCharacterOfTheHistory) {
   EXPECT_EQ(text.TakeText(), "\xC3\xA9");
 }
 
+TEST(TextRemainder, IsTheBeginningOfACharacterAtTheEnd) {
+  const FakeTokenizer tokenizer;
+  const auto after = [&](const std::vector<int32_t>& ids) {
+    History history;
+    for (int i = 0; i < 100; ++i) history.Append(TokenLog{LoggedToken(Id("a"), false)});
+    for (const int32_t id : ids) history.Append(TokenLog{LoggedToken(id, true)});
+    history.Append(TokenLog{LoggedToken(Id("\xA9"), true)});
+    return TextRemainder(tokenizer, history, history.size() - 1);
+  };
+  EXPECT_EQ(after({}), "");
+  EXPECT_EQ(after({Id("\xC3")}), "\xC3");
+  EXPECT_EQ(after({Id("\xC3"), Id("\xA9")}), "");
+  EXPECT_EQ(after({Id("a\xE2"), Id("\x82")}), "\xE2\x82");
+  EXPECT_EQ(after({Id("\xE2"), Id("<bos>"), Id("\x82")}), "\xE2\x82");
+  EXPECT_EQ(after({Id("\xE2"), Id("\xC3")}), "\xC3");
+  EXPECT_EQ(TextRemainder(tokenizer, History(), 0), "");
+}
+
 TEST(TokensOfBytes, ReadsTextAsTheTokenizerDoesAndOtherBytesByTheLongestToken) {
   FakeTokenizer tokenizer;
   EXPECT_THAT(TokensOfBytes(tokenizer, ""), IsEmpty());

@@ -102,6 +102,21 @@ TEST_F(EngineTest, ACharacterMayBeCompletedByTheNextTurn) {
   EXPECT_EQ(RunTurn(engine_.get(), request).choices[0].text, "\xE2\x82\xAC");
 }
 
+TEST_F(EngineTest, ARewindAmidACharacterKeepsItsBeginning) {
+  Start();
+  GenerateRequest request = Request({1, 17, 18, 2}, 0);  // two bytes of the euro sign
+  request.session_id = NewSession();
+  ASSERT_TRUE(RunTurn(engine_.get(), request).status.ok());
+  RewindTarget target;
+  target.position = 3;
+  target.allow_recompute = true;
+  ASSERT_TRUE(engine_->RewindSession("tenant", request.session_id, target).ok());
+  request.prompt = std::vector<int32_t>();
+  request.max_tokens = 1;
+  request.sampling.penalties.logit_bias = {{19, 100}};
+  EXPECT_EQ(RunTurn(engine_.get(), request).choices[0].text, "\xE2\x82\xAC");
+}
+
 TEST_F(EngineTest, PenaltiesLookBackOverEarlierTurns) {
   Start();
   OracleSession session;
