@@ -157,7 +157,7 @@ absl::Status DecodeSession(const SnapshotTable& table, int32_t vocabulary,
   return absl::OkStatus();
 }
 
-// That the state has consumed exactly the history before what is pending.
+// That the state has consumed a beginning of the history, and nothing of what is pending.
 absl::Status CheckPositions(const Snapshot& snapshot) {
   if (snapshot.state_position == 0 && snapshot.history_hash != 0) {
     return Changed(kPositionSection, "the hash of no tokens is 0");
@@ -166,10 +166,11 @@ absl::Status CheckPositions(const Snapshot& snapshot) {
   const SnapshotSession& session = *snapshot.session;
   const auto tokens = static_cast<int64_t>(session.history.size());
   if (session.pending_tokens < 0 || session.pending_tokens > tokens ||
-      tokens - session.pending_tokens != snapshot.state_position) {
-    return Changed(kSessionSection,
-                   absl::StrFormat("%d tokens of which %d are pending do not end at position %d",
-                                   tokens, session.pending_tokens, snapshot.state_position));
+      snapshot.state_position > tokens - session.pending_tokens) {
+    return Changed(
+        kSessionSection,
+        absl::StrFormat("of %d tokens, %d of them pending, no state can be at position %d", tokens,
+                        session.pending_tokens, snapshot.state_position));
   }
   History history;
   history.Append(session.history);

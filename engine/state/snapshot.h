@@ -41,8 +41,10 @@ struct SnapshotSession {
 
 struct Snapshot {
   ModelIdentity identity;
-  int64_t state_position = 0;  // tokens that the state has consumed; 0: none, and `state` is null
-  uint64_t history_hash = 0;   // History::Hash(state_position)
+  // Tokens that the state has consumed; 0: none, and `state` is null. Of a session, those before
+  // what is pending, or fewer: then the next turn feeds what lies between again.
+  int64_t state_position = 0;
+  uint64_t history_hash = 0;  // History::Hash(state_position)
   StateBytes state;
   std::optional<SnapshotSession> session;  // absent in the store's files
 };

@@ -117,6 +117,29 @@ TEST_F(EngineTest, ARewindAmidACharacterKeepsItsBeginning) {
   EXPECT_EQ(RunTurn(engine_.get(), request).choices[0].text, "\xE2\x82\xAC");
 }
 
+TEST_F(EngineTest, ASessionThatHasToBeReadAgainCanBeExportedAndImported) {
+  Start();
+  OracleSession session;
+  GenerateRequest request = Request({1, 2, 3, 4, 5}, 3);
+  request.session_id = NewSession();
+  RunChecked(request, &session);
+  RewindTarget target;
+  target.position = 4;
+  target.allow_recompute = true;
+  ASSERT_TRUE(engine_->RewindSession("tenant", request.session_id, target).ok());
+  std::promise<absl::StatusOr<EncodedSnapshot>> exported;
+  engine_->ExportSession("tenant", request.session_id, "",
+                         [&](auto snapshot) { exported.set_value(std::move(snapshot)); });
+  const auto snapshot = exported.get_future().get();
+  ASSERT_TRUE(snapshot.ok()) << snapshot.status();
+  ASSERT_EQ(snapshot->state, nullptr) << "none is held of so few tokens";
+  const auto imported = engine_->ImportSession("tenant", {}, snapshot->front);
+  ASSERT_TRUE(imported.ok()) << imported.status();
+  session.history.erase(session.history.begin() + 4, session.history.end());
+  request.session_id = imported->session_id;
+  EXPECT_EQ(RunChecked(request, &session).finals.at(0).usage.recomputed_tokens, 3);
+}
+
 TEST_F(EngineTest, PenaltiesLookBackOverEarlierTurns) {
   Start();
   OracleSession session;

@@ -244,6 +244,19 @@ TEST(Snapshot, RefusesPositionsThatDoNotFitTogether) {
   }
 }
 
+// After a crash, or a rewind to where no state was held.
+TEST(Snapshot, AStateMayHaveConsumedLessThanTheSession) {
+  for (const int64_t position : {0, 1, 11, 19}) {
+    Snapshot written = MakeSnapshot(20, 20 - position, true, kStateBytes);
+    written.session->pending_tokens = 1;
+    const auto read = Decode(Bytes(written));
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(read->state_position, position);
+    EXPECT_EQ(read->session->pending_tokens, 1);
+    EXPECT_EQ(read->session->history.size(), 20u);
+  }
+}
+
 // The bytes of files that exist do not change.
 TEST(Snapshot, IsWhatTheReadmeSays) {
   Snapshot snapshot;
