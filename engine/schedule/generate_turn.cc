@@ -62,13 +62,19 @@ void GenerateTurn::WantRows(Lane* lane, int count, std::vector<RowJob>* jobs) {
   jobs->push_back(job);
 }
 
+// The first of tokens_ whose log-probability is told: a first token that nothing precedes has none,
+// nor has one after a stop token, whose logits are gone, even where the stop is read again.
+size_t GenerateTurn::FirstScored() const {
+  return base_.unread.size() + (base_.pending_tokens == 0 ? 1 : 0);
+}
+
 void GenerateTurn::WantPromptRows(const Lane& lane, int count, std::vector<RowJob>* jobs) {
   const bool scores_prompt = echo_ && top_logprobs_.has_value();
   if (scores_prompt) echo_details_.assign(static_cast<size_t>(count), TokenDetail());
   for (int i = scores_prompt ? 0 : count - 1; i < count; ++i) {
     const size_t next = lane.fed + static_cast<size_t>(i) + 1;  // the token that this row foretells
     const bool last = next == lane.feed.size();
-    const bool scored = scores_prompt && next >= base_.unread.size() && next < tokens_.size();
+    const bool scored = scores_prompt && next >= FirstScored() && next < tokens_.size();
     if (!last && !scored) continue;
     RowJob job;
     job.row = i;
@@ -140,12 +146,11 @@ void GenerateTurn::EmitEcho(size_t known) {
   if (!echo_ || echoed_ >= known) return;
   DeltaEvent delta;
   delta.echo = true;
-  // The step's rows foretold the tokens from here on; a first token that nothing precedes has no
-  // log-probability, nor has one after a stop token (its logits are gone).
+  // The step's rows foretold the tokens from here on.
   const size_t first_detail = choices_[0]->lane.fed - echo_details_.size() + 1;
   for (size_t i = echoed_; i < known; ++i) {
     delta.token_ids.push_back(tokens_[i]);
-    if (!echo_details_.empty() && i >= first_detail) {
+    if (!echo_details_.empty() && i >= std::max(first_detail, FirstScored())) {
       delta.logprobs.push_back(std::move(echo_details_[i - first_detail]));
     }
     if (model_->tokenizer != nullptr) {

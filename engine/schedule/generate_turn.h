@@ -100,6 +100,7 @@ class GenerateTurn final : public Turn, private PrefixSource {
   void EndWaits();
 
   // prompt
+  size_t FirstScored() const;
   void WantPromptRows(const Lane& lane, int count, std::vector<RowJob>* jobs);
   void PrepareDraw(const Choice& choice, int64_t position);
   void AdvancePrompt(TimePoint now, Observer* observer);

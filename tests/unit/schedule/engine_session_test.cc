@@ -61,6 +61,29 @@ TEST_F(EngineTest, AfterAStopTokenTheNextTurnMustBringATokenOfItsOwn) {
   RunChecked(request, &session);
 }
 
+TEST_F(EngineTest, AfterAStopTokenTheEchoIsTheSameWhetherItIsReadAgainOrNot) {
+  Start();
+  OracleSession session;
+  GenerateRequest request = Request({1, 2}, 30);
+  request.session_id = NewSession();
+  request.stop.token_ids = {oracle_.Run(request, session, {1, 2}, 0).token_ids[4]};
+  RunChecked(request, &session);
+  ASSERT_EQ(session.pending, 0);
+  OracleSession later = session;
+  for (int i = 0; i < 6; ++i) {
+    request.prompt = std::vector<int32_t>{5, 6};
+    RunChecked(request, &later);
+  }
+  RewindTarget target;
+  target.turns = 6;
+  target.allow_recompute = true;
+  ASSERT_TRUE(engine_->RewindSession("tenant", request.session_id, target).ok());
+  request.echo = true;
+  request.top_logprobs = 0;
+  const Answer answer = RunChecked(request, &session);
+  EXPECT_GT(answer.finals.at(0).usage.recomputed_tokens, 0);
+}
+
 TEST_F(EngineTest, NoAnswerLeavesTheLastTokenPending) {
   Start();
   OracleSession session;
