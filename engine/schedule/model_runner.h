@@ -99,6 +99,7 @@ class ModelRunner final : private PrefixesInFlight {
 
   // starts
   void Resume();
+  void Unpark(const std::vector<Lane*>& lanes);
   void StartWaiting(TimePoint now);
   std::vector<size_t> StartOrder(TimePoint now);
   bool TakeSlots(size_t count, std::vector<Slot>* slots);

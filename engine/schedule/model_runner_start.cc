@@ -89,32 +89,27 @@ void ModelRunner::Resume() {
     parked.erase(std::remove_if(parked.begin(), parked.end(),
                                 [](const Lane* lane) { return lane->parked == nullptr; }),
                  parked.end());
-    const bool near = std::all_of(parked.begin(), parked.end(), [&](const Lane* lane) {
-      return model_->tiers->Prepare(lane->parked) == StateTiers::Readiness::kReady;
-    });
-    if (parked.empty() || !near) continue;
-    std::vector<StatePin> pins;  // so that making room for one does not move another
-    size_t wanted = 0;
-    for (Lane* lane : parked) {
-      lane->slot = model_->tiers->Reclaim(&lane->parked);
-      if (lane->slot) {
-        lane->OwnSource();
-      } else {
-        pins.push_back(model_->tiers->Pin(lane->parked, StatePin::Strength::kMemory));
-        ++wanted;
-      }
+    Unpark(parked);
+  }
+}
+
+// All of them or none.
+void ModelRunner::Unpark(const std::vector<Lane*>& lanes) {
+  std::vector<Slot> slots;
+  for (Lane* lane : lanes) {
+    Slot slot = model_->tiers->Reclaim(&lane->parked);
+    while (!slot && GiveUpMark()) slot = model_->tiers->Reclaim(&lane->parked);
+    if (!slot) break;
+    slots.push_back(std::move(slot));
+  }
+  const bool all = slots.size() == lanes.size();
+  for (size_t i = 0; i < slots.size(); ++i) {
+    if (all) {
+      lanes[i]->slot = std::move(slots[i]);
+      lanes[i]->OwnSource();
+    } else {
+      lanes[i]->parked = model_->tiers->Adopt(std::move(slots[i]), lanes[i]->position);
     }
-    std::vector<Slot> slots;
-    if (!TakeSlots(wanted, &slots)) continue;
-    for (Lane* lane : parked) {
-      if (lane->parked == nullptr) continue;
-      lane->slot = std::move(slots.back());
-      slots.pop_back();
-      model_->tiers->CopyInto(lane->parked, lane->slot);
-      lane->OwnSource();
-    }
-    pins.clear();
-    for (Lane* lane : parked) lane->parked = nullptr;
   }
 }
 

@@ -261,12 +261,30 @@ void StateTiers::CopyInto(const StateRef& state, const Slot& to) {
 
 Slot StateTiers::Reclaim(StateRef* state) {
   TieredState* held = Of(*state);
-  if (!held->slot || held->memory_pins > 0 || held->storing || state->use_count() != 1)
-    return Slot();
-  Slot slot = std::move(held->slot);
-  in_slots_.erase(held->slot_place);
-  SetTier(held);
-  state->reset();
+  if (held->memory_pins > 0 || held->storing || state->use_count() != 1) return Slot();
+  Slot slot;
+  if (held->slot) {
+    slot = std::move(held->slot);
+    in_slots_.erase(held->slot_place);
+    SetTier(held);
+  } else if (held->host != nullptr) {
+    slot = TradePlaces(held);
+  }
+  if (slot) state->reset();
+  return slot;
+}
+
+// For the slot of another state, which finds room where this one was.
+Slot StateTiers::TradePlaces(TieredState* in_host) {
+  StateBytes bytes = in_host->host;
+  LeaveHost(in_host);
+  Slot slot = TakeSlot();
+  if (slot) {
+    options_.pool->Write(bytes->data(), slot);
+  } else {
+    options_.host->Charge(bytes_per_state());
+    EnterHost(in_host, std::move(bytes));
+  }
   return slot;
 }
 

@@ -113,8 +113,9 @@ class StateTiers {
   int32_t SlotOf(const StateRef& state) const;
   // Overwrites `to` with it. REQUIRES: it is in memory.
   void CopyInto(const StateRef& state, const Slot& to);
-  // The slot of a state that nobody else holds: no longer held then. Empty, and `state` as it was,
-  // when it is shared, pinned, or has no slot.
+  // A state that nobody else holds, in a slot of the caller's: no longer held then. From memory it
+  // gets one even where all are full, by trading places. Empty, and `state` as it was, when it is
+  // shared, pinned, not in memory, or no slot can be had now.
   Slot Reclaim(StateRef* state);
 
   // --- Any thread ---
@@ -154,6 +155,7 @@ class StateTiers {
   void LeaveSlot(TieredState* state);
   void EnterHost(TieredState* state, StateBytes bytes);  // charged already
   void LeaveHost(TieredState* state);
+  Slot TradePlaces(TieredState* in_host);
 
   bool Relieve();
   bool EvictFromSlot();

@@ -348,6 +348,36 @@ TEST(StateTiers, ReclaimGivesBackTheSlotOfAStateThatNobodyElseHolds) {
   EXPECT_EQ(t.tiers->figures().held, 0);
 }
 
+TEST(StateTiers, ReclaimTradesPlacesWhereAllIsFull) {
+  Tiers t({.slots = 2});
+  StateRef first = t.Make(1);
+  std::vector<StateRef> others;
+  for (int i = 2; StateRef state = t.Make(i); ++i) others.push_back(state);
+  EXPECT_EQ(others.size(), 1 + StateTiers::kHostFloor);
+  ASSERT_EQ(t.tiers->SlotOf(first), -1);
+  const Slot slot = t.tiers->Reclaim(&first);
+  ASSERT_TRUE(slot);
+  EXPECT_EQ(first, nullptr);
+  EXPECT_EQ(t.ValueIn(slot), 1);
+  for (size_t i = 0; i < others.size(); ++i) {
+    EXPECT_EQ(t.ValueOf(others[i]), static_cast<int>(i) + 2);
+  }
+
+  // Nobody can make way.
+  StateRef second = others[0];
+  others.erase(others.begin());
+  if (t.tiers->SlotOf(second) >= 0) std::swap(second, others[0]);
+  std::vector<StatePin> pins;
+  for (const StateRef& state : others) {
+    if (t.tiers->SlotOf(state) < 0) continue;
+    pins.push_back(t.tiers->Pin(state, StatePin::Strength::kSlot));
+  }
+  EXPECT_FALSE(t.tiers->Reclaim(&second));
+  ASSERT_NE(second, nullptr);
+  EXPECT_NE(t.ValueOf(second), -1);
+  EXPECT_EQ(t.tiers->figures().in_host, static_cast<int64_t>(StateTiers::kHostFloor));
+}
+
 TEST(StateTiers, BytesFromOutsideAreAState) {
   Tiers t({.slots = 2});
   auto bytes = std::make_shared<kernels::Buffer>(kernels::AllocateHost(kBytes));
