@@ -55,8 +55,10 @@ void Choice::EndEmpty() { End(FinishReason::kLength, "", 0, 1); }
 void Choice::CutTo(size_t tokens, Detokenizer before) {
   End(FinishReason::kLength, "", tokens, 1);
   retokenised_.clear();
+  sent_ = tokens;
+  sent_text_.clear();
   if (tokenizer_ != nullptr) {
-    for (size_t i = 0; i < tokens; ++i) before.Push(ShownBytes(*tokenizer_, sampled_[i]));
+    for (const int32_t id : sent_ids()) sent_text_ += before.Push(ShownBytes(*tokenizer_, id));
   }
   remainder_ = std::string(before.remainder());
 }

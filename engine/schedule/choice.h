@@ -43,8 +43,8 @@ class Choice {
   bool ended() const { return ended_; }
   // After the end: lets out the text that was held back. See AnswerText.
   void FinishText(bool more_may_follow);
-  // Ends an answer early: history holds its first `tokens` tokens and the bytes after `before` that
-  // are no whole character yet stay with it.
+  // Ends an answer early: history holds its first `tokens` tokens, which are what was sent, and the
+  // bytes after `before` that are no whole character yet stay with it.
   void CutTo(size_t tokens, Detokenizer before);
 
   int index() const { return index_; }

@@ -66,19 +66,19 @@ std::optional<absl::Status> GenerateTurn::outcome() const {
   return std::nullopt;
 }
 
-// The answer up to what the transport has accepted, where the caller asked for that. The state is
-// the present one if that is just what it has consumed; otherwise the session keeps the one it had,
-// and its next turn reads again what is missing.
+// The answer up to what the transport has accepted, where the caller asked for that; it gets no
+// more of it. The state is the present one if that is just what it has consumed; otherwise the
+// session keeps the one it had, and its next turn reads again what is missing.
 bool GenerateTurn::Salvage() {
   if (commit_mode_ != CommitMode::kPartial || !on_session_ || !prompt_done_ || not_finite_) {
     return false;
   }
   Choice& choice = *choices_[0];
-  if (choice.ended()) return false;
-  const auto accepted =
-      std::min(static_cast<size_t>(stream_->accepted_tokens()), choice.sampled().size());
+  stream_->Cut();
+  const auto accepted = static_cast<size_t>(stream_->accepted_tokens());
   if (accepted == 0) return false;
-  choice.CutTo(accepted, prompt_text_);
+  // Of one that had ended at a stop string, history has nothing of that.
+  if (!choice.ended() || accepted <= choice.kept()) choice.CutTo(accepted, prompt_text_);
   choice.lane.mark.Release();
   choice.settled = true;
   salvaged_ = true;

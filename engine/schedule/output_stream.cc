@@ -37,6 +37,12 @@ int64_t OutputStream::accepted_tokens() const {
   return accepted_tokens_;
 }
 
+void OutputStream::Cut() {
+  MutexLock lock(&mutex_);
+  events_.clear();
+  popped_tokens_ = 0;
+}
+
 void OutputStream::NotifyWhenReady(std::function<void()> ready) {
   {
     MutexLock lock(&mutex_);

@@ -43,6 +43,8 @@ class OutputStream {
   // first and may exceed the capacity by what one step yields.
   void Push(GenerateEvent event);
   void Finish(const absl::Status& status);
+  // Nothing is given any more but the status: what the transport has not taken is dropped.
+  void Cut();
   bool full() const;
   bool cancelled() const;
   // Sampled tokens of choice 0 in the events that the transport has taken.

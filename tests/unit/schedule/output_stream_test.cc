@@ -70,6 +70,24 @@ TEST_F(OutputStreamTest, CancelWakesTheProducerOnce) {
   EXPECT_EQ(wakes_, 1);
 }
 
+TEST_F(OutputStreamTest, OneThatIsCutGivesTheStatusOnlyAndCountsNoMore) {
+  const auto push = [this] {
+    DeltaEvent delta;
+    delta.token_ids = {1, 2};
+    stream_.Push(std::move(delta));
+  };
+  for (int i = 0; i < 3; ++i) push();
+  stream_.Pop();
+  stream_.NoteAccepted();
+  stream_.Pop();
+  stream_.Cut();
+  stream_.NoteAccepted();
+  EXPECT_EQ(stream_.accepted_tokens(), 2) << "the second was on its way";
+  EXPECT_FALSE(stream_.Pop().has_value());
+  stream_.Finish(absl::AbortedError("over"));
+  EXPECT_EQ(stream_.status(), absl::AbortedError("over"));
+}
+
 TEST_F(OutputStreamTest, TellsTheReaderOnceByThePusherOrAtOnce) {
   int told = 0;
   stream_.NotifyWhenReady([&] { ++told; });
