@@ -1,0 +1,156 @@
+// LoadClient: the load. What comes after the crash is in load_client_settle.cc.
+#include "tests/fault/load_client.h"
+
+namespace ssmd::test {
+namespace {
+
+constexpr size_t kSessionsMin = 4;
+constexpr size_t kSessionsMax = 8;
+constexpr size_t kHistoryMax = 160;  // tokens; longer sessions are shortened or deleted
+
+}  // namespace
+
+std::vector<int32_t> LoadClient::RandomPrompt() {
+  std::vector<int32_t> prompt(1 + Below(OneIn(8) ? 40 : 4));
+  for (int32_t& id : prompt) id = 1 + static_cast<int32_t>(Below(2000));
+  return prompt;
+}
+
+client::Error LoadClient::RunUntilCut(client::Client& client, const std::function<void()>& heard) {
+  for (;;) {
+    const auto error = Ask(client, heard);
+    if (error.has_value()) return *error;
+    heard();
+  }
+}
+
+LoadClient::Change LoadClient::PickChange() {
+  if (sessions_.size() < kSessionsMin) return Change::kCreate;
+  const size_t draw = Below(100);
+  if (draw < 55) return Change::kTurn;
+  if (draw < 70) return sessions_.size() < kSessionsMax ? Change::kFork : Change::kDelete;
+  if (draw < 82) return Change::kRewind;
+  if (draw < 92) return Change::kCheckpoint;
+  if (draw < 96) return Change::kCreate;
+  return Change::kDelete;
+}
+
+std::optional<client::Error> LoadClient::Ask(client::Client& client,
+                                             const std::function<void()>& heard) {
+  cut_ = Cut();
+  cut_.change = PickChange();
+  if (cut_.change != Change::kCreate) {
+    cut_.session = Below(sessions_.size());
+    const size_t tokens = sessions_[cut_.session].history.size();
+    if (tokens > kHistoryMax) cut_.change = OneIn(2) ? Change::kRewind : Change::kDelete;
+    if (tokens == 0) cut_.change = Change::kTurn;
+  }
+  switch (cut_.change) {
+    case Change::kCreate:
+      return AskCreate(client);
+    case Change::kTurn:
+      return AskTurn(client, heard);
+    case Change::kFork:
+      return AskFork(client);
+    case Change::kRewind:
+      return AskRewind(client);
+    case Change::kCheckpoint:
+      return AskCheckpoint(client);
+    case Change::kDelete:
+    case Change::kNone:
+      return AskDelete(client);
+  }
+  return std::nullopt;
+}
+
+std::optional<client::Error> LoadClient::AskCreate(client::Client& client) {
+  const auto created = client.CreateSession("");
+  if (!created.ok()) return created.error();
+  sessions_.push_back({created.value().session_id(), created.value().revision(), {}, {}});
+  cut_ = Cut();
+  return std::nullopt;
+}
+
+std::optional<client::Error> LoadClient::AskTurn(client::Client& client,
+                                                 const std::function<void()>& heard) {
+  Ledger& ledger = sessions_[cut_.session];
+  const std::vector<int32_t> prompt = RandomPrompt();
+  cut_.turn = TurnRequest(ledger.id, prompt, static_cast<int>(1 + Below(8)));
+  cut_.turn.set_request_id("turn-" + std::to_string(requests_++));
+  cut_.turn.set_durability(OneIn(3) ? v1::DURABILITY_POWER : v1::DURABILITY_PROCESS);
+  std::optional<v1::ChoiceFinished> finished;
+  bool acknowledged = false;
+  const auto error = client.Generate(cut_.turn, {}, [&](const v1::GenerateResponse& event) {
+    if (event.has_choice_finished()) finished = event.choice_finished();
+    if (event.has_final()) acknowledged = true;  // whatever becomes of the status after it
+    heard();
+  });
+  if (acknowledged && finished.has_value()) {
+    ledger.revision = finished->revision();
+    AppendTurn(prompt, {finished->history_token_ids().begin(), finished->history_token_ids().end()},
+               &ledger.history);
+    cut_ = Cut();
+  }
+  return error;
+}
+
+std::optional<client::Error> LoadClient::AskFork(client::Client& client) {
+  const Ledger& parent = sessions_[cut_.session];
+  v1::ForkSessionRequest request;
+  request.set_session_id(parent.id);
+  cut_.history = parent.history;
+  if (parent.mark.has_value() && OneIn(2)) {
+    request.set_checkpoint(kMarkName);
+    cut_.history = parent.mark->history;
+  }
+  const auto children = client.ForkSession(request);
+  if (!children.ok()) return children.error();
+  const v1::Session& child = children.value().at(0);
+  sessions_.push_back({child.session_id(), child.revision(), std::move(cut_.history), {}});
+  cut_ = Cut();
+  return std::nullopt;
+}
+
+std::optional<client::Error> LoadClient::AskRewind(client::Client& client) {
+  Ledger& ledger = sessions_[cut_.session];
+  v1::RewindSessionRequest request;
+  request.set_session_id(ledger.id);
+  request.set_allow_recompute(true);
+  if (ledger.mark.has_value() && OneIn(2)) {
+    request.set_checkpoint(kMarkName);
+    cut_.history = ledger.mark->history;
+  } else {
+    const size_t position = 1 + Below(ledger.history.size());
+    request.set_position(static_cast<int64_t>(position));
+    cut_.history.assign(ledger.history.begin(),
+                        ledger.history.begin() + static_cast<std::ptrdiff_t>(position));
+  }
+  const auto rewound = client.RewindSession(request);
+  if (!rewound.ok()) return rewound.error();
+  ledger.revision = rewound.value().revision();
+  ledger.history = std::move(cut_.history);
+  cut_ = Cut();
+  return std::nullopt;
+}
+
+std::optional<client::Error> LoadClient::AskCheckpoint(client::Client& client) {
+  Ledger& ledger = sessions_[cut_.session];
+  v1::CheckpointSessionRequest request;
+  request.set_session_id(ledger.id);
+  request.set_name(kMarkName);
+  const auto marked = client.CheckpointSession(request);
+  if (!marked.ok()) return marked.error();
+  ledger.mark = Ledger::Mark{ledger.revision, ledger.history};
+  cut_ = Cut();
+  return std::nullopt;
+}
+
+std::optional<client::Error> LoadClient::AskDelete(client::Client& client) {
+  const auto error = client.DeleteSession(sessions_[cut_.session].id);
+  if (error.has_value()) return error;
+  sessions_.erase(sessions_.begin() + static_cast<std::ptrdiff_t>(cut_.session));
+  cut_ = Cut();
+  return std::nullopt;
+}
+
+}  // namespace ssmd::test
