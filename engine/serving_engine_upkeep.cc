@@ -1,6 +1,7 @@
 // ServingEngine: what is done now and then, and at the end.
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -49,22 +50,29 @@ class Countdown {
 };
 
 // What has to be written now: what is over the limit of dirty bytes, what a restart would replay
-// for too long, and what has been idle for long enough.
+// for too long, and what has been idle for long enough. And, all of it, what the store has already
+// because its memory was needed: that costs a record, without which a restart would not find it and
+// the session's older copy could not go.
 std::vector<SessionTable::Unstored> Due(std::vector<SessionTable::Unstored> all,
                                         const StateDirOptions& options) {
+  const auto copied = std::partition(
+      all.begin(), all.end(), [](const auto& state) { return state.state->stored_id().empty(); });
+  std::vector<SessionTable::Unstored> due(std::make_move_iterator(copied),
+                                          std::make_move_iterator(all.end()));
+  all.erase(copied, all.end());
   std::sort(all.begin(), all.end(),
             [](const auto& a, const auto& b) { return a.idle_ms > b.idle_ms; });
   int64_t dirty = 0;
   for (const auto& state : all) dirty += static_cast<int64_t>(state.state->bytes);
   const int64_t idle_ms =
       std::chrono::duration_cast<std::chrono::milliseconds>(options.store_after).count();
-  std::vector<SessionTable::Unstored> due;
+  const size_t due_max = due.size() + kStoredEachTime;
   for (auto& state : all) {
     const bool over = dirty > options.dirty_bytes;
     if (!over && state.replay_tokens <= options.replay_tokens && state.idle_ms < idle_ms) continue;
     dirty -= static_cast<int64_t>(state.state->bytes);
     due.push_back(std::move(state));
-    if (due.size() == kStoredEachTime) break;
+    if (due.size() == due_max) break;
   }
   return due;
 }

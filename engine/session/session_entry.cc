@@ -85,9 +85,11 @@ absl::StatusOr<SessionEntry> EntryOfImage(SessionImage image, const ChangeScope&
   }
   TrimTurnEnds(&entry, scope);
   for (SessionImage::Checkpoint& checkpoint : image.checkpoints) {
-    entry.checkpoints[checkpoint.name] = std::make_shared<SessionEntry::Checkpoint>(
-        SessionEntry::Checkpoint{SharedHistory(entry.history, checkpoint.history),
-                                 WithExactState(std::move(checkpoint.point))});
+    SessionPoint point = WithExactState(std::move(checkpoint.point));
+    const bool recorded = point.state != nullptr && !point.state->stored_id().empty();
+    entry.checkpoints[checkpoint.name] =
+        std::make_shared<SessionEntry::Checkpoint>(SessionEntry::Checkpoint{
+            SharedHistory(entry.history, checkpoint.history), std::move(point), recorded});
   }
   for (TurnResult& result : image.results) KeepResult(&entry, std::move(result), scope.limits);
   if (entry.present.state == nullptr) {

@@ -39,6 +39,7 @@ struct SessionEntry {
   struct Checkpoint {
     History history;
     SessionPoint point;
+    bool recorded = false;  // the log says where in the store its state is
   };
 
   SessionKey key;

@@ -112,8 +112,10 @@ absl::Status ChangeEntry(SessionEntry* entry, SessionCheckpointed&& change,
   if (change.revision < entry->present.revision) return absl::OkStatus();
   std::shared_ptr<const SessionEntry::Checkpoint> made;
   if (!change.remove) {
+    SessionPoint point = WithExactState(entry->present);
+    const bool recorded = point.state == entry->anchor;
     made = std::make_shared<SessionEntry::Checkpoint>(
-        SessionEntry::Checkpoint{entry->history, WithExactState(entry->present)});
+        SessionEntry::Checkpoint{entry->history, std::move(point), recorded});
   }
   const auto old = entry->checkpoints.find(change.name);
   if (old != entry->checkpoints.end()) {
@@ -150,12 +152,14 @@ absl::Status ChangeEntry(SessionEntry* entry, StateStored&& change, const Change
     AdoptAnchor(entry, state, scope);
   }
   for (auto& [name, checkpoint] : entry->checkpoints) {
-    if (IsHeld(checkpoint->point) || checkpoint->point.consumed() != state->position ||
-        !SharesBeginning(*line, checkpoint->history, state->position)) {
-      continue;
-    }
+    const bool has_it = checkpoint->point.state == state;
+    const bool wants_it = !IsHeld(checkpoint->point) &&
+                          checkpoint->point.consumed() == state->position &&
+                          SharesBeginning(*line, checkpoint->history, state->position);
+    if (!wants_it && (!has_it || checkpoint->recorded)) continue;
     auto found = std::make_shared<SessionEntry::Checkpoint>(*checkpoint);
     found->point.state = state;
+    found->recorded = true;
     checkpoint = std::move(found);
   }
   return absl::OkStatus();

@@ -305,7 +305,7 @@ std::vector<SessionTable::Unstored> SessionTable::FindUnstored(size_t count) con
       }
       for (const auto& [checkpoint_name, checkpoint] : entry.checkpoints) {
         const StateRef& state = checkpoint->point.state;
-        if (state == nullptr || state == own || !state->stored_id().empty()) continue;
+        if (state == nullptr || state == own || checkpoint->recorded) continue;
         candidates.push_back(
             {&entry, &checkpoint_name, &checkpoint->history, &state, state->position});
       }

@@ -288,6 +288,29 @@ TEST_F(SessionPointsTest, FindsTheLongestReplaysFirst) {
   EXPECT_TRUE(absl::IsNotFound(table().ProposeStored({"ann", b}, "", nullptr).status()));
 }
 
+// Making room in memory stores states without a word to the log.
+TEST_F(SessionPointsTest, AStoredStateIsOwedToTheLogUntilARecordNamesIt) {
+  const std::string id = user_.New();
+  ASSERT_TRUE(user_.Turn(id, {1, 2, 3}, 0).ok());
+  const auto marked = std::static_pointer_cast<test::FakeState>(user_.State(id));
+  ASSERT_TRUE(user_.Checkpoint(id, "mark").ok());
+  ASSERT_TRUE(user_.Turn(id, {4}, 1).ok());
+  const auto own = std::static_pointer_cast<test::FakeState>(user_.State(id));
+  marked->set_stored_id("marked");
+  own->set_stored_id("own");
+  const auto owed = table().FindUnstored(10);
+  ASSERT_EQ(owed.size(), 2u);
+  for (const auto& state : owed) {
+    ASSERT_TRUE(user_.Apply(table().ProposeStored(state.key, state.checkpoint, state.state)).ok());
+  }
+  EXPECT_THAT(table().FindUnstored(10), IsEmpty());
+  // A checkpoint of a state that a record has named already owes nothing, then or later.
+  ASSERT_TRUE(user_.Checkpoint(id, "later").ok());
+  ASSERT_TRUE(user_.Turn(id, {5}, 1).ok());
+  ASSERT_EQ(table().FindUnstored(10).size(), 1u);
+  EXPECT_TRUE(table().FindUnstored(10)[0].checkpoint.empty());
+}
+
 TEST_F(SessionPointsTest, ForkSharesTheStateAndNothingElse) {
   const std::string id = user_.New();
   ASSERT_TRUE(user_.Turn(id, {1, 2, 3}).ok());
