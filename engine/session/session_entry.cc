@@ -59,7 +59,7 @@ absl::StatusOr<SessionEntry> ForkEntry(const SessionEntry& parent, SessionForked
   if (child.present.state == nullptr) {
     child.present.state = BestState(parent, child.history, child.present.consumed());
   }
-  child.anchor = BestState(child, child.history, child.present.consumed(), true);
+  child.anchor = BestState(parent, child.history, child.present.consumed(), true);
   child.key = std::move(change.key);
   child.model = parent.model;
   child.model_fingerprint = parent.model_fingerprint;
@@ -96,6 +96,7 @@ absl::StatusOr<SessionEntry> EntryOfImage(SessionImage image, const ChangeScope&
     entry.present.state = BestState(entry, entry.history, entry.present.consumed());
   }
   entry.anchor = BestState(entry, entry.history, entry.present.consumed(), true);
+  AdoptAnchor(&entry, entry.present.state, scope);
   entry.key = std::move(image.key);
   entry.model = std::move(image.model);
   entry.model_fingerprint = std::move(image.model_fingerprint);

@@ -39,7 +39,7 @@ struct SessionEntry {
   struct Checkpoint {
     History history;
     SessionPoint point;
-    bool recorded = false;  // the log says where in the store its state is
+    bool recorded = false;  // the log names its state's copy in the store
   };
 
   SessionKey key;
@@ -47,7 +47,7 @@ struct SessionEntry {
   std::string model_fingerprint;
   History history;
   SessionPoint present;
-  StateRef anchor;  // the deepest that the store has, of this history; kept, so that its file is
+  StateRef anchor;  // the deepest of this history that the log names; kept, so that its file is
   std::string parent_id;
   int64_t parent_position = 0;
   std::deque<TurnEnd> turn_ends;

@@ -63,7 +63,6 @@ absl::Status ChangeEntry(SessionEntry* entry, SessionCommitted&& change, const C
   PushTurnEnd(entry, scope);
   entry->present = std::move(point);
   TrimTurnEnds(entry, scope);
-  AdoptAnchor(entry, entry->present.state, scope);
   if (change.result.has_value()) KeepResult(entry, *std::move(change.result), scope.limits);
   entry->used_unix_ms = change.unix_ms;
   return absl::OkStatus();
@@ -101,7 +100,6 @@ absl::Status ChangeEntry(SessionEntry* entry, SessionRewound&& change, const Cha
   }
   entry->present = std::move(point);
   scope.released->push_back(std::exchange(entry->anchor, std::move(anchor)));
-  AdoptAnchor(entry, entry->present.state, scope);
   entry->used_unix_ms = change.unix_ms;
   return absl::OkStatus();
 }

@@ -1,6 +1,7 @@
 #include "engine/session/session_entry_rules.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -69,7 +70,12 @@ SessionPoint WithExactState(SessionPoint point) {
 
 void AdoptAnchor(SessionEntry* entry, const StateRef& state, const ChangeScope& scope) {
   if (state == nullptr || state == entry->anchor || state->stored_id().empty()) return;
-  if (entry->anchor != nullptr && entry->anchor->position > state->position) return;
+  if (entry->anchor != nullptr) {
+    const auto rank = [&](const StateRef& of) {
+      return std::tuple(!of->lost(), of->position, of == entry->present.state);
+    };
+    if (rank(entry->anchor) >= rank(state)) return;
+  }
   scope.released->push_back(std::exchange(entry->anchor, state));
 }
 

@@ -21,7 +21,8 @@ SessionPoint PointAfter(uint64_t revision, int64_t position, SessionCommit* comm
 // Turn ends and checkpoints have the state of their point or none.
 SessionPoint WithExactState(SessionPoint point);
 
-// Makes the state the anchor if the store has it and it is no shallower than the one there is.
+// Makes the state the anchor if the store has it and it is better than the one there is: deeper, or
+// as deep and the present's own.
 void AdoptAnchor(SessionEntry* entry, const StateRef& state, const ChangeScope& scope);
 // Forgets the oldest turn ends, and then the states of the oldest, past the limits.
 void TrimTurnEnds(SessionEntry* entry, const ChangeScope& scope);

@@ -99,20 +99,21 @@ bool SharesBeginning(const History& a, const History& b, int64_t length) {
 }
 
 StateRef BestState(const SessionEntry& entry, const History& line, int64_t consumed,
-                   bool stored_only) {
+                   bool recorded_only) {
   StateRef best;
   const auto consider = [&](const StateRef& state, const History& history) {
     if (state == nullptr || state->lost() || state->position > consumed) return;
     if (best != nullptr && state->position <= best->position) return;
-    if (stored_only && state->stored_id().empty()) return;
     if (SharesBeginning(history, line, state->position)) best = state;
   };
-  consider(entry.present.state, entry.history);
   consider(entry.anchor, entry.history);
-  for (const auto& end : entry.turn_ends) consider(end.point.state, entry.history);
   for (const auto& [name, checkpoint] : entry.checkpoints) {
+    if (recorded_only && !checkpoint->recorded) continue;
     consider(checkpoint->point.state, checkpoint->history);
   }
+  if (recorded_only) return best;
+  consider(entry.present.state, entry.history);
+  for (const auto& end : entry.turn_ends) consider(end.point.state, entry.history);
   return best;
 }
 

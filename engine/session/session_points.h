@@ -19,9 +19,10 @@ bool SharesBeginning(const History& a, const History& b, int64_t length);
 
 // The deepest state of the entry's, at or below `consumed` tokens, that is one of `line`'s first
 // tokens: the entry's history itself, or another's that shares its beginning. Null when there is
-// none. `stored_only`: of those that the store has. REQUIRES: consumed <= line.size().
+// none. `recorded_only`: of those that the log has said to be in the store and this session's.
+// REQUIRES: consumed <= line.size().
 StateRef BestState(const SessionEntry& entry, const History& line, int64_t consumed,
-                   bool stored_only = false);
+                   bool recorded_only = false);
 
 // Where the target is, with the best state for it. INVALID_ARGUMENT; NOT_FOUND, listing what is
 // held, for what is not known or not held.

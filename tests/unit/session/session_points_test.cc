@@ -15,6 +15,7 @@ using test::MakeFakeState;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 RewindTarget ToCheckpoint(const std::string& name) { return {name, {}, {}, false, {}}; }
 RewindTarget ToPosition(int64_t position, bool allow_recompute = false) {
@@ -296,6 +297,7 @@ TEST_F(SessionPointsTest, AStoredStateIsOwedToTheLogUntilARecordNamesIt) {
   ASSERT_TRUE(user_.Checkpoint(id, "mark").ok());
   ASSERT_TRUE(user_.Turn(id, {4}, 1).ok());
   const auto own = std::static_pointer_cast<test::FakeState>(user_.State(id));
+  ASSERT_EQ(own->position, marked->position);
   marked->set_stored_id("marked");
   own->set_stored_id("own");
   const auto owed = table().FindUnstored(10);
@@ -309,6 +311,41 @@ TEST_F(SessionPointsTest, AStoredStateIsOwedToTheLogUntilARecordNamesIt) {
   ASSERT_TRUE(user_.Turn(id, {5}, 1).ok());
   ASSERT_EQ(table().FindUnstored(10).size(), 1u);
   EXPECT_TRUE(table().FindUnstored(10)[0].checkpoint.empty());
+}
+
+// The record of a commit, a fork or a rewind may be written before a state gets its name in the
+// store, and applied after that.
+TEST_F(SessionPointsTest, AStateThatIsStoredWhileItsRecordIsWrittenIsOwedToTheLog) {
+  const std::string id = user_.New();
+  ASSERT_TRUE(user_.Turn(id, {1, 2, 3}).ok());
+  const auto owed = [&] {
+    std::vector<std::string> ids;
+    for (const auto& unstored : table().FindUnstored(10)) {
+      ids.push_back(unstored.state->stored_id());
+    }
+    return ids;
+  };
+  SessionLease lease = user_.Enqueue(id);
+  const auto base = lease.Begin(std::nullopt, 0);
+  ASSERT_TRUE(base.ok());
+  const auto state = MakeFakeState(4);
+  SessionCommit commit = MakeCommit({4, 5}, 1, state);
+  std::optional<TurnResult> result;
+  auto proposal = table().ProposeCommit(&lease, &commit, &result);
+  ASSERT_TRUE(proposal.ok());
+  state->set_stored_id("commit");
+  table().Apply(*std::move(proposal));
+  EXPECT_THAT(owed(), ElementsAre("commit"));
+
+  ASSERT_TRUE(user_.Fork(id).ok());
+  EXPECT_THAT(owed(), ElementsAre("commit", "commit")) << "the child's, too";
+
+  ASSERT_TRUE(user_.Apply(table().ProposeStored({"ann", id}, "", user_.State(id))).ok());
+  ASSERT_TRUE(user_.Turn(id, {6}).ok());
+  std::static_pointer_cast<test::FakeState>(user_.State(id))->set_stored_id("turn end");
+  ASSERT_TRUE(user_.Turn(id, {7}).ok());
+  ASSERT_TRUE(user_.Rewind(id, TurnsBack(1)).ok());
+  EXPECT_THAT(owed(), UnorderedElementsAre("commit", "turn end"));
 }
 
 TEST_F(SessionPointsTest, ForkSharesTheStateAndNothingElse) {
