@@ -58,6 +58,8 @@ struct StateDirOptions {
                                              // it they are written without delay
   int64_t replay_tokens = 4096;              // a state is stored when a restart would replay more
   Duration store_after{std::chrono::seconds(30)};  // idle sessions are stored after
+  // The log is rewritten when it is larger than this, and than twice what it says.
+  int64_t compact_bytes = int64_t{64} << 20;
 };
 
 struct ModelSpec {

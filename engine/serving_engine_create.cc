@@ -120,6 +120,7 @@ absl::Status ServingEngine::OpenSessions() {
   sessions_ = std::make_unique<SessionTable>(limits_.sessions, std::move(models));
   if (state_dir_.has_value()) {
     SessionLogOptions options;
+    options.compact_bytes = state_dir_options_.compact_bytes;
     options.log.directory = state_dir_->log_path();
     SSMD_ASSIGN_OR_RETURN(const std::vector<std::string> stored, store_->List());
     SSMD_ASSIGN_OR_RETURN(log_, SessionLog::Open(options, sessions_.get(), NameStates(stored)));

@@ -114,6 +114,8 @@ std::vector<LimitRow> DirectoryRows(StateDirOptions* d) {
        "A session's state is stored when a restart would read more of its history again"},
       {"--store-after", kDirectory, &d->store_after, Unit::kSeconds, 0, kTenYears,
        "An idle session's state is stored after this"},
+      {"--compact-log-bytes", kDirectory, &d->compact_bytes, Unit::kBytes, 0, 4 * kTi,
+       "The log is rewritten when it is larger than this, and than twice what it says"},
   };
 }
 

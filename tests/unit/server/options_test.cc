@@ -157,6 +157,7 @@ TEST(Options, EveryLimitTakesItsRangeAndNothingPastIt) {
       {"--dirty-state-bytes", 0, 4398046511104, [](auto& o) { return o.state_dir.dirty_bytes; }},
       {"--max-replay-tokens", 0, 1073741824, [](auto& o) { return o.state_dir.replay_tokens; }},
       {"--store-after", 0, 315360000, [&](auto& o) { return seconds(o.state_dir.store_after); }},
+      {"--compact-log-bytes", 0, 4398046511104, [](auto& o) { return o.state_dir.compact_bytes; }},
       {"--max-history-tokens", 1, 1073741824, [](auto& o) { return o.engine.max_history_tokens; }},
       {"--max-n", 1, 16, [](auto& o) { return o.engine.max_choices; }},
       {"--max-n", 1, 16, [](auto& o) { return o.request.choices; }},
