@@ -51,6 +51,10 @@ class Observer {
   // A state has left its slot (kDevice), host memory (kHost) or, given up altogether, the last tier
   // that it was in.
   virtual void OnEviction(const std::string& /*model*/, StateTier /*left*/) {}
+  // The file of a state in the state directory is gone or damaged; its session's history is read
+  // again.
+  virtual void OnUnreadableState(const std::string& /*model*/, const std::string& /*stored_id*/,
+                                 const absl::Status& /*why*/) {}
   virtual void OnRequestEnd(const RequestRecord& /*request*/) {}
 };
 

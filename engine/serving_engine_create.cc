@@ -85,6 +85,9 @@ absl::Status ServingEngine::PutInService(LoadedModel loaded) {
   tiers.on_eviction = [this, model](StateTier left) {
     if (observer_ != nullptr) observer_->OnEviction(model->name, left);
   };
+  tiers.on_unreadable = [this, model](const std::string& stored_id, const absl::Status& why) {
+    if (observer_ != nullptr) observer_->OnUnreadableState(model->name, stored_id, why);
+  };
   service->tiers = std::make_unique<StateTiers>(std::move(tiers));
   if (limits_.prefix_cache_bytes > 0) {
     service->prefixes = std::make_unique<PrefixTree>(

@@ -79,6 +79,8 @@ class StateTiers {
     // Gives up some state that is only kept because there was room. False when there is none.
     std::function<bool()> relief;
     std::function<void(StateTier left)> on_eviction;
+    // The copy of a state in the store could not be read, or was not what it had to be.
+    std::function<void(const std::string& stored_id, const absl::Status& why)> on_unreadable;
   };
 
   static constexpr size_t kHostFloor = 8;

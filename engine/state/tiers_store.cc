@@ -72,6 +72,9 @@ void StateTiers::FinishLoad(TieredState* state, absl::StatusOr<Snapshot> loaded)
   }
   options_.host->Return(bytes_per_state());
   // Without its stored copy it is lost: what was read from it is read again from the history.
+  if (options_.on_unreadable && !absl::IsCancelled(status)) {
+    options_.on_unreadable(state->stored_id(), status);
+  }
   state->NoteLost();
   ++evictions_[static_cast<size_t>(StateTier::kLost)];
   if (options_.on_eviction) options_.on_eviction(StateTier::kLost);

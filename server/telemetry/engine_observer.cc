@@ -6,6 +6,16 @@
 
 namespace ssmd::server {
 
+void EngineObserver::OnUnreadableState(const std::string& model, const std::string& stored_id,
+                                       const absl::Status& why) {
+  const std::string status = absl::StatusCodeToString(why.code());
+  log_->Write(LogLevel::kWarn, "state_unreadable",
+              {{"model", std::string_view(model)},
+               {"state", std::string_view(stored_id)},
+               {"status", std::string_view(status)},
+               {"message", std::string_view(why.message().data(), why.message().size())}});
+}
+
 void EngineObserver::OnRequestEnd(const RequestRecord& request) {
   metrics_->RequestEnd(request);
   if (!log_->enabled(LogLevel::kInfo)) return;

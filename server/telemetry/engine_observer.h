@@ -1,6 +1,6 @@
-// Passes on what the engine tells: to the metrics, and as one log line a request. Called on the
-// step thread; the log only queues there. What users wrote and models said is not among what it is
-// told.
+// Passes on what the engine tells: to the metrics, and as one log line a request or a stored state
+// that is not what it was. Called on the step thread; the log only queues there. What users wrote
+// and models said is not among what it is told.
 #ifndef SSMD_SERVER_TELEMETRY_ENGINE_OBSERVER_H_
 #define SSMD_SERVER_TELEMETRY_ENGINE_OBSERVER_H_
 
@@ -25,6 +25,8 @@ class EngineObserver final : public Observer {
   void OnEviction(const std::string& model, StateTier left) override {
     metrics_->Eviction(model, left);
   }
+  void OnUnreadableState(const std::string& model, const std::string& stored_id,
+                         const absl::Status& why) override;
   void OnRequestEnd(const RequestRecord& request) override;
 
  private:

@@ -104,6 +104,16 @@ TEST(EngineObserver, ARequestIsOneLineAndItsCounts) {
               HasSubstr("ssmd_requests_total{model=\"m\",outcome=\"ok\"} 1\n"));
 }
 
+TEST(EngineObserver, AStoredStateThatIsNotWhatItWasIsOneLine) {
+  std::ostringstream out;
+  Log log(LogLevel::kWarn, LogFormat::kText, std::make_shared<spdlog::sinks::ostream_sink_mt>(out));
+  Metrics metrics({"m"});
+  EngineObserver(&metrics, &log)
+      .OnUnreadableState("m", "0123abcd", absl::DataLossError("section STAT was changed"));
+  EXPECT_THAT(out.str(), HasSubstr("warn  state_unreadable model=m state=0123abcd status=DATA_LOSS "
+                                   "message=\"section STAT was changed\"\n"));
+}
+
 RequestRecord FromDisk() {
   RequestRecord record = Record();
   record.state_source = StateSource::kDisk;

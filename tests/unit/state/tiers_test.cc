@@ -9,6 +9,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/state/layout.h"
@@ -46,6 +47,9 @@ class Tiers {
       if (spare.empty()) return false;
       spare.pop_back();
       return true;
+    };
+    options.on_unreadable = [this](const std::string& stored_id, const absl::Status& why) {
+      unreadable.emplace_back(stored_id, std::string(why.message()));
     };
     tiers = std::make_unique<StateTiers>(options);
   }
@@ -94,7 +98,8 @@ class Tiers {
 
   FakeStateStore store;
   int wakes = 0;
-  std::vector<StateRef> spare;  // what relief gives up, last first
+  std::vector<StateRef> spare;                                  // what relief gives up, last first
+  std::vector<std::pair<std::string, std::string>> unreadable;  // stored ids, and why
 
  private:
   MemoryDevice device_;
@@ -290,6 +295,7 @@ TEST(StateTiers, AStateOfTheStoreIsLoadedAndChecked) {
     return readiness;
   };
   EXPECT_EQ(try_with(good, 5), StateTiers::Readiness::kReady);
+  EXPECT_TRUE(t.unreadable.empty());
   EXPECT_EQ(try_with(good, 6), StateTiers::Readiness::kLost) << "of another position";
   Snapshot other = good;
   other.identity.fingerprint = "another model";
@@ -300,6 +306,9 @@ TEST(StateTiers, AStateOfTheStoreIsLoadedAndChecked) {
   other = good;
   other.history_hash ^= 1;
   EXPECT_EQ(try_with(other, 5), StateTiers::Readiness::kLost) << "of other tokens";
+  ASSERT_EQ(t.unreadable.size(), 4u);
+  EXPECT_EQ(t.unreadable[3].first, std::string(32, 'a'));
+  EXPECT_NE(t.unreadable[3].second.find("not the one that was stored"), std::string::npos);
 }
 
 TEST(StateTiers, AStateThatTheStoreHasLostIsLost) {
