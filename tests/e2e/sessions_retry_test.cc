@@ -50,6 +50,27 @@ TEST_F(SessionsRetryTest, ARetryTakesOverARunningStream) {
   EXPECT_EQ(Get(id).revision(), 1U);
 }
 
+TEST_F(SessionsRetryTest, ATurnThatWasLeftIsAnsweredAgainAsFarAsItWasKept) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const std::string id = Create();
+  v1::GenerateRequest request = TurnOn(id, "Once upon a time", 60000);
+  request.set_request_id("left");
+  request.set_commit(v1::COMMIT_PARTIAL);
+  {
+    client::Generation left = client_->Generate(request, {});
+    for (int i = 0; i < 5; ++i) ASSERT_TRUE(left.Next().has_value());
+  }
+  ASSERT_TRUE(Eventually([&] { return !Get(id).running() && Get(id).revision() == 1; }));
+  const auto kept = Get(id).position() - static_cast<int64_t>(Tokenize(request.text()).size());
+  const Turn again = RunTurn(*client_, request);
+  ASSERT_FALSE(again.error) << again.Describe();
+  EXPECT_TRUE(again.started.replayed());
+  const Turn truth = RunTurn(*client_, GreedyRequest(request.text(), static_cast<int>(kept)));
+  EXPECT_EQ(again.only().ids, truth.only().ids);
+  EXPECT_EQ(again.only().text, truth.only().text);
+  EXPECT_EQ(Get(id).revision(), 1U);
+}
+
 TEST_F(SessionsRetryTest, ARetryIsKnownAfterACrash) {
   const TempDir dir;
   const std::vector<std::string> flags = {"--state-dir", dir.File("state")};
