@@ -9,7 +9,6 @@
 //      what such padding broke, states at rest beside batches of every size.
 #include <gmock/gmock.h>
 
-#include <cstring>
 #include <thread>
 
 #include "tests/e2e/session_fixture.h"
@@ -18,17 +17,6 @@ namespace ssmd::test {
 namespace {
 
 using ::testing::HasSubstr;
-
-std::vector<uint32_t> BitsOf(const std::vector<v1::TokenDetail>& details) {
-  std::vector<uint32_t> bits;
-  for (const v1::TokenDetail& detail : details) {
-    const float value = detail.token().logprob();
-    uint32_t word = 0;
-    std::memcpy(&word, &value, sizeof(word));
-    bits.push_back(word);
-  }
-  return bits;
-}
 
 class Pains : public SessionFixture {
  protected:
@@ -67,7 +55,7 @@ class Pains : public SessionFixture {
     ASSERT_FALSE(truth.error) << truth.Describe();
     ASSERT_EQ(truth.final.usage().computed_tokens(), static_cast<int64_t>(whole_prompt.size()));
     EXPECT_EQ(turn.only().ids, truth.only().ids);
-    EXPECT_EQ(BitsOf(turn.only().logprobs), BitsOf(truth.only().logprobs));
+    EXPECT_EQ(LogprobBits(turn.only().logprobs), LogprobBits(truth.only().logprobs));
   }
   // A turn of `prompt` on a session whose history is `history`: true, and nothing read twice.
   Turn GoOn(const std::string& id, const std::vector<int32_t>& prompt,
@@ -376,7 +364,7 @@ TEST_F(Pains, P11_PrefillEqualsDecodeFromTokenZero) {
   for (client::Client* reader : {client_.get(), oracle_.get(), oracle_.get()}) {
     const Turn read = RunTurn(*reader, echo);
     ASSERT_FALSE(read.error) << read.Describe();
-    EXPECT_EQ(BitsOf(read.only().echo_logprobs), BitsOf(said.only().logprobs));
+    EXPECT_EQ(LogprobBits(read.only().echo_logprobs), LogprobBits(said.only().logprobs));
   }
   // Token by token, each a turn of its own.
   const std::string id = Create();

@@ -37,14 +37,34 @@ std::vector<int32_t> PromptOf(const v1::GenerateRequest& request) {
   return {request.token_ids().ids().begin(), request.token_ids().ids().end()};
 }
 
-std::vector<int32_t> Truth(client::Client& oracle, const TokenLog& history,
-                           const std::vector<int32_t>& prompt, int tokens) {
+Said SaidIn(const Turn& turn) { return {turn.only().ids, LogprobBits(turn.only().logprobs)}; }
+
+Said Truth(client::Client& oracle, const TokenLog& history, const std::vector<int32_t>& prompt,
+           int tokens) {
   std::vector<int32_t> ids = IdsOf(history);
   ids.insert(ids.end(), prompt.begin(), prompt.end());
-  const Turn turn = RunTurn(oracle, TurnRequest("", ids, tokens));
+  v1::GenerateRequest request = TurnRequest("", ids, tokens);
+  request.set_logprobs(0);
+  const Turn turn = RunTurn(oracle, request);
   EXPECT_FALSE(turn.error) << turn.Describe();
   EXPECT_EQ(turn.final.usage().reused_tokens(), 0) << "the oracle must not know anything";
-  return turn.only().ids;
+  return SaidIn(turn);
+}
+
+v1::Final GoOnTruly(client::Client& client, client::Client& oracle,
+                    const std::vector<int32_t>& prompt, int tokens, Ledger* ledger) {
+  const Said truth = Truth(oracle, ledger->history, prompt, tokens);
+  v1::GenerateRequest request = TurnRequest(ledger->id, prompt, tokens);
+  request.set_logprobs(0);
+  const Turn turn = RunTurn(client, request);
+  EXPECT_FALSE(turn.error) << turn.Describe();
+  if (turn.error) return turn.final;
+  EXPECT_TRUE(SaidIn(turn) == truth) << "session " << ledger->id << " goes on differently, from "
+                                     << v1::StateSource_Name(turn.final.state_source());
+  AppendTurn(prompt, turn.only().ids, &ledger->history);
+  ++ledger->revision;
+  EXPECT_EQ(turn.only().finished.revision(), ledger->revision);
+  return turn.final;
 }
 
 void ExpectAsKnown(const v1::Session& session, const Ledger& ledger) {

@@ -36,14 +36,25 @@ uint64_t HashOf(const TokenLog& history);
 void AppendTurn(const std::vector<int32_t>& prompt, const std::vector<int32_t>& answer,
                 TokenLog* history);
 
+// What was said: the tokens, and the bits of their log-probabilities.
+struct Said {
+  std::vector<int32_t> ids;
+  std::vector<uint32_t> bits;
+  bool operator==(const Said& other) const { return ids == other.ids && bits == other.bits; }
+};
+Said SaidIn(const Turn& turn);
+
 // A greedy turn on a session by token ids.
 v1::GenerateRequest TurnRequest(const std::string& session_id, const std::vector<int32_t>& prompt,
                                 int tokens);
 std::vector<int32_t> PromptOf(const v1::GenerateRequest& request);
 
 // What is said after `history` and `prompt`, read anew from the first token on.
-std::vector<int32_t> Truth(client::Client& oracle, const TokenLog& history,
-                           const std::vector<int32_t>& prompt, int tokens);
+Said Truth(client::Client& oracle, const TokenLog& history, const std::vector<int32_t>& prompt,
+           int tokens);
+// A turn on the session that must say the truth. Adds it to the ledger.
+v1::Final GoOnTruly(client::Client& client, client::Client& oracle,
+                    const std::vector<int32_t>& prompt, int tokens, Ledger* ledger);
 // The session is where the ledger says, to the last token.
 void ExpectAsKnown(const v1::Session& session, const Ledger& ledger);
 // Every token that the model sampled is the one that follows what is before it.

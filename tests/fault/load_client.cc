@@ -1,6 +1,12 @@
 // LoadClient: the load. What comes after the crash is in load_client_settle.cc.
 #include "tests/fault/load_client.h"
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/support/eventually.h"
+
 namespace ssmd::test {
 namespace {
 
@@ -78,6 +84,8 @@ std::optional<client::Error> LoadClient::AskTurn(client::Client& client,
   cut_.turn = TurnRequest(ledger.id, prompt, static_cast<int>(1 + Below(8)));
   cut_.turn.set_request_id("turn-" + std::to_string(requests_++));
   cut_.turn.set_durability(OneIn(3) ? v1::DURABILITY_POWER : v1::DURABILITY_PROCESS);
+  cut_.turn.set_commit(OneIn(2) ? v1::COMMIT_PARTIAL : v1::COMMIT_ON_COMPLETE);
+  if (OneIn(6)) return AskTurnAndLeave(client, heard);
   std::optional<v1::ChoiceFinished> finished;
   bool acknowledged = false;
   const auto error = client.Generate(cut_.turn, {}, [&](const v1::GenerateResponse& event) {
@@ -94,10 +102,68 @@ std::optional<client::Error> LoadClient::AskTurn(client::Client& client,
   return error;
 }
 
+std::optional<client::Error> LoadClient::AskTurnAndLeave(client::Client& client,
+                                                         const std::function<void()>& heard) {
+  Ledger& ledger = sessions_[cut_.session];
+  cut_.turn.set_max_tokens(static_cast<int>(20 + Below(20)));
+  const auto enough = static_cast<int64_t>(1 + Below(6));
+  {
+    client::Generation generation = client.Generate(cut_.turn, {});
+    while (cut_.read < enough) {
+      const auto event = generation.Next();
+      if (!event.has_value()) return generation.Finish();
+      cut_.read += event->delta().token_ids_size();
+      heard();
+    }
+  }
+  std::optional<client::Error> error;
+  v1::Session found;
+  EXPECT_TRUE(Eventually(
+      [&] {
+        const auto session = client.GetSession(ledger.id);
+        if (!session.ok()) {
+          error = session.error();
+          return true;
+        }
+        found = session.value();
+        return !found.running();
+      },
+      std::chrono::minutes(2)));
+  if (error.has_value()) return error;
+  ++seen_.left;
+  if (found.revision() > ledger.revision) {
+    const std::vector<int32_t> kept = KeptAnswer(found);
+    if (kept.size() < static_cast<size_t>(cut_.turn.max_tokens())) ++seen_.left_partly;
+    AppendTurn(PromptOf(cut_.turn), kept, &ledger.history);
+    ++ledger.revision;
+  } else {
+    EXPECT_EQ(cut_.turn.commit(), v1::COMMIT_ON_COMPLETE) << "what was read is not kept";
+  }
+  EXPECT_EQ(found.revision(), ledger.revision);
+  EXPECT_EQ(found.history_hash(), HashOf(ledger.history));
+  cut_ = Cut();
+  return std::nullopt;
+}
+
+std::vector<int32_t> LoadClient::KeptAnswer(const v1::Session& found) {
+  const Ledger& ledger = sessions_[cut_.session];
+  const std::vector<int32_t> prompt = PromptOf(cut_.turn);
+  const int64_t kept = found.position() - static_cast<int64_t>(ledger.history.size()) -
+                       static_cast<int64_t>(prompt.size());
+  const int64_t most = cut_.turn.max_tokens();
+  EXPECT_GE(kept,
+            cut_.turn.commit() == v1::COMMIT_PARTIAL ? std::max<int64_t>(cut_.read, 1) : most);
+  EXPECT_LE(kept, most);
+  const int64_t length = std::clamp<int64_t>(kept, 0, most);
+  return Truth(*oracle_, ledger.history, prompt, static_cast<int>(length)).ids;
+}
+
 std::optional<client::Error> LoadClient::AskFork(client::Client& client) {
   const Ledger& parent = sessions_[cut_.session];
   v1::ForkSessionRequest request;
   request.set_session_id(parent.id);
+  cut_.children = static_cast<int>(1 + Below(3));
+  request.set_count(cut_.children);
   cut_.history = parent.history;
   if (parent.mark.has_value() && OneIn(2)) {
     request.set_checkpoint(kMarkName);
@@ -105,8 +171,9 @@ std::optional<client::Error> LoadClient::AskFork(client::Client& client) {
   }
   const auto children = client.ForkSession(request);
   if (!children.ok()) return children.error();
-  const v1::Session& child = children.value().at(0);
-  sessions_.push_back({child.session_id(), child.revision(), std::move(cut_.history), {}});
+  for (const v1::Session& child : children.value()) {
+    sessions_.push_back({child.session_id(), child.revision(), cut_.history, {}});
+  }
   cut_ = Cut();
   return std::nullopt;
 }

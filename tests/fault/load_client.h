@@ -1,6 +1,7 @@
-// A client that has sessions and changes them at random (turns, forks, rewinds, checkpoints,
-// creations, deletions), one change at a time, until its daemon is gone; and that knows afterwards
-// what must be there: what was acknowledged, and perhaps the one change that was under way.
+// A client that has sessions and changes them at random (turns that end and turns that it leaves,
+// forks, rewinds, checkpoints, creations, deletions), one change at a time, until its daemon is
+// gone; and that knows afterwards what must be there: what was acknowledged, and perhaps the one
+// change that was under way.
 //
 // One thread at a time. What it does is a function of its seed and of what it is answered.
 #ifndef SSMD_TESTS_FAULT_LOAD_CLIENT_H_
@@ -10,7 +11,6 @@
 #include <functional>
 #include <optional>
 #include <random>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -20,7 +20,8 @@ namespace ssmd::test {
 
 class LoadClient {
  public:
-  explicit LoadClient(uint64_t seed) : random_(seed) {}
+  // The oracle outlives it and serves other threads, too.
+  LoadClient(uint64_t seed, client::Client* oracle) : random_(seed), oracle_(oracle) {}
 
   // Changes sessions until a call fails. `heard` is called at each sign of life of a call, which is
   // when an interesting moment begins. Returns the error.
@@ -28,9 +29,10 @@ class LoadClient {
 
   // After the restart. Every session is at its last acknowledged change, or at the one that was
   // under way, and each goes on exactly.
-  void Settle(client::Client& client, client::Client& oracle);
-  // Whether a session that nobody was told of is what the change under way has made. Once.
-  bool Claims(const v1::Session& session);
+  void Settle(client::Client& client);
+  // Of sessions that nobody was told of, those that the change under way has not made: a new
+  // session, or all the children of a fork, or none. Once.
+  std::vector<v1::Session> Claim(const std::vector<v1::Session>& strangers);
 
   const std::vector<Ledger>& sessions() const { return sessions_; }
 
@@ -38,6 +40,8 @@ class LoadClient {
   struct Seen {
     int cut = 0;            // changes to a session that were under way
     int cut_committed = 0;  // of those, the ones that had happened
+    int left = 0;           // turns that were left by their caller
+    int left_partly = 0;    // of those, the ones of which a part was kept
     int from_disk = 0;      // sessions that went on from a stored state
     int replayed = 0;       // and those that read some of their history again
   };
@@ -50,6 +54,8 @@ class LoadClient {
     Change change = Change::kNone;
     size_t session = 0;
     v1::GenerateRequest turn;
+    int64_t read = 0;  // tokens of its answer
+    int children = 0;
     TokenLog history;  // that a rewind or a fork leads to
   };
 
@@ -64,18 +70,23 @@ class LoadClient {
   std::optional<client::Error> Ask(client::Client& client, const std::function<void()>& heard);
   std::optional<client::Error> AskCreate(client::Client& client);
   std::optional<client::Error> AskTurn(client::Client& client, const std::function<void()>& heard);
+  std::optional<client::Error> AskTurnAndLeave(client::Client& client,
+                                               const std::function<void()>& heard);
   std::optional<client::Error> AskFork(client::Client& client);
   std::optional<client::Error> AskRewind(client::Client& client);
   std::optional<client::Error> AskCheckpoint(client::Client& client);
   std::optional<client::Error> AskDelete(client::Client& client);
 
   // Finds out whether the change under way happened, and writes it into the ledger if it did.
-  void SettleCut(client::Client& client, client::Client& oracle);
-  void SettleTurn(client::Client& client, client::Client& oracle, const v1::Session& found);
-  void GoOn(client::Client& client, client::Client& oracle, Ledger* ledger);
-  void GoOnFromMark(client::Client& client, client::Client& oracle, const Ledger& ledger);
+  void SettleCut(client::Client& client);
+  void SettleTurn(client::Client& client, const v1::Session& found);
+  // What the turn under way, which has happened, kept of its answer.
+  std::vector<int32_t> KeptAnswer(const v1::Session& found);
+  void GoOn(client::Client& client, Ledger* ledger);
+  void GoOnFromMark(client::Client& client, const Ledger& ledger);
 
   std::mt19937_64 random_;
+  client::Client* oracle_;
   std::vector<Ledger> sessions_;
   Cut cut_;
   Seen seen_;

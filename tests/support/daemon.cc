@@ -76,6 +76,12 @@ std::optional<int> Daemon::Stop(std::chrono::milliseconds timeout) {
   return process_->Wait(timeout);
 }
 
+std::unique_ptr<Process> StartDaemon(const std::vector<std::string>& arguments) {
+  std::vector<std::string> all = {SSMD_BINARY};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  return Process::Start(all);
+}
+
 Finished RunDaemon(const std::vector<std::string>& arguments) {
   std::vector<std::string> all = {SSMD_BINARY};
   all.insert(all.end(), arguments.begin(), arguments.end());

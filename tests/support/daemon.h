@@ -52,6 +52,8 @@ class Daemon {
   std::string http_;
 };
 
+// Starts ssmd and waits for nothing: for those that are killed on their way.
+std::unique_ptr<Process> StartDaemon(const std::vector<std::string>& arguments);
 // Runs ssmd to its end: for command lines and models that it must refuse.
 Finished RunDaemon(const std::vector<std::string>& arguments);
 

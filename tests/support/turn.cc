@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 namespace ssmd::test {
 namespace {
 
@@ -42,6 +44,17 @@ Turn RunTurn(client::Client& client, const v1::GenerateRequest& request,
     }
   });
   return turn;
+}
+
+std::vector<uint32_t> LogprobBits(const std::vector<v1::TokenDetail>& details) {
+  std::vector<uint32_t> bits;
+  for (const v1::TokenDetail& detail : details) {
+    const float value = detail.token().logprob();
+    uint32_t word = 0;
+    std::memcpy(&word, &value, sizeof(word));
+    bits.push_back(word);
+  }
+  return bits;
 }
 
 v1::GenerateRequest GreedyRequest(const std::string& prompt, int max_tokens) {

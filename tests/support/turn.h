@@ -38,6 +38,10 @@ struct Turn {
 Turn RunTurn(client::Client& client, const v1::GenerateRequest& request,
              const client::CallOptions& options = {});
 
+// The bits of the tokens' log-probabilities, which say far more than the tokens whether two turns
+// computed the same.
+std::vector<uint32_t> LogprobBits(const std::vector<v1::TokenDetail>& details);
+
 // Greedy, of exactly `max_tokens` tokens.
 v1::GenerateRequest GreedyRequest(const std::string& prompt, int max_tokens);
 // The same, drawn at temperature 1.
