@@ -190,6 +190,28 @@ TEST_F(EarlyEndTest, AReaderThatStopsReadingIsPausedAndDoesNotHoldUpOthers) {
   EXPECT_LE(StatsOf(*client_).steps() - steps, 320u);
 }
 
+TEST_F(EarlyEndTest, APausedTurnMakesRoomForOthersAndGoesOnExactly) {
+  constexpr int kTokens = 3000;  // far more than the windows hold
+  ASSERT_NO_FATAL_FAILURE(
+      Start({"--state-slots", "2", "--prefix-cache-bytes", "0", "--slow-reader-timeout", "600"}));
+  const std::vector<int32_t> alone = RunTurn(*client_, GreedyRequest("Once", kTokens)).only().ids;
+  const auto slow = daemon_->Connect({.stream_window_bytes = 1024});
+  client::Generation paused = slow->Generate(GreedyRequest("Once", kTokens), {});
+  ASSERT_TRUE(
+      Eventually([&] { return StatsOf(*client_).paused() == 1; }, std::chrono::seconds(120)));
+  v1::GenerateRequest both = GreedyRequest("Lily", 20);
+  both.set_n(2);
+  const Turn other = RunTurn(*client_, both);  // needs both slots
+  ASSERT_FALSE(other.error) << other.Describe();
+  EXPECT_EQ(StatsOf(*client_).paused(), 1);
+  std::vector<int32_t> ids;
+  while (const auto event = paused.Next()) {
+    ids.insert(ids.end(), event->delta().token_ids().begin(), event->delta().token_ids().end());
+  }
+  EXPECT_FALSE(paused.Finish().has_value());
+  EXPECT_EQ(ids, alone);
+}
+
 TEST_F(EarlyEndTest, AReaderThatStaysAwayIsEnded) {
   ASSERT_NO_FATAL_FAILURE(Start({"--slow-reader-timeout", "0.5"}));
   StoppedReader reader(*daemon_);

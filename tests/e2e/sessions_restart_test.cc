@@ -59,6 +59,29 @@ TEST_F(SessionsRestartTest, AfterACrashEveryCommitIsThere) {
   }
 }
 
+TEST_F(SessionsRestartTest, WhatARestartReadsAgainIsBounded) {
+  constexpr int64_t kReplayMax = 24;
+  std::vector<std::string> flags = Flags();
+  flags.insert(flags.end(),
+               {"--max-replay-tokens", std::to_string(kReplayMax), "--store-after", "3600"});
+  ASSERT_NO_FATAL_FAILURE(Start(flags));
+  const std::string id = Create();
+  std::vector<int32_t> history;
+  SayAndCheck(id, "Once upon a time", 2 * kReplayMax, &history);
+  // Its record, too: those of the creation and the commit are there already.
+  ASSERT_TRUE(Eventually([&] { return client_->GetStats().value().state_dir().log_records() == 3; },
+                         std::chrono::minutes(2)));
+  const auto stored = static_cast<int64_t>(history.size()) - 1;
+  SayAndCheck(id, " and", 4, &history);
+  ASSERT_NO_FATAL_FAILURE(Kill());
+  ASSERT_NO_FATAL_FAILURE(Start(flags));
+  EXPECT_EQ(Get(id).state_position(), stored);
+  const auto consumed = static_cast<int64_t>(history.size()) - 1;
+  const Turn turn = SayAndCheck(id, " and then", 6, &history);
+  EXPECT_EQ(turn.final.state_source(), v1::STATE_SOURCE_REPLAYED);
+  EXPECT_EQ(turn.final.usage().recomputed_tokens(), consumed - stored);
+}
+
 TEST_F(SessionsRestartTest, ATurnThatWasCutOffByACrashNeverHappened) {
   ASSERT_NO_FATAL_FAILURE(Start(Flags()));
   const std::string id = Create();

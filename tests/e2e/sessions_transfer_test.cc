@@ -7,6 +7,7 @@
 namespace ssmd::test {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 class SessionsTransferTest : public SessionFixture {
@@ -96,6 +97,34 @@ TEST_F(SessionsTransferTest, WhatWasCutOffOrChangedIsRefused) {
   ASSERT_FALSE(nonsense.ok());
   EXPECT_EQ(nonsense.error().code, grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(client_->ListSessions({}).value().sessions_size(), 1);
+}
+
+TEST_F(SessionsTransferTest, AnotherNumericsProfileRefusesItUnlessToldOtherwise) {
+  ASSERT_NO_FATAL_FAILURE(Start({"--isa", "scalar"}));
+  const std::string id = Create();
+  std::vector<int32_t> history;
+  SayAndCheck(id, "Once upon a time", 9, &history);
+  const std::string bytes = Export(id);
+  const std::string profile = Say(id, " and", 1).started.numerics_profile();
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const std::string own = RunTurn(*client_, GreedyRequest("x", 1)).started.numerics_profile();
+  if (own == profile) GTEST_SKIP() << "this CPU has the scalar level alone";
+  const auto refused = Import(*client_, bytes);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(refused.error().message, AllOf(HasSubstr(profile), HasSubstr(own)));
+  v1::ImportSessionRequest inexact;
+  inexact.set_allow_inexact(true);
+  const auto taken = Import(*client_, bytes, inexact);
+  ASSERT_TRUE(taken.ok()) << client::ToString(taken.error());
+  EXPECT_EQ(taken.value().state_position(), taken.value().position() - 1);
+  EXPECT_FALSE(Say(taken.value().session_id(), " and the dog", 9).error);
+  // Made again from its tokens it is one of this profile's.
+  v1::ImportSessionRequest rebuild;
+  rebuild.set_rebuild(true);
+  const auto rebuilt = Import(*client_, bytes, rebuild);
+  ASSERT_TRUE(rebuilt.ok()) << client::ToString(rebuilt.error());
+  SayAndCheck(rebuilt.value().session_id(), " and the dog", 9, &history);
 }
 
 TEST_F(SessionsTransferTest, AnotherModelRefusesItAndNamesWhatDiffers) {
