@@ -7,9 +7,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "clients/cpp/client.h"
+#include "tests/support/daemon_process.h"
+#include "tests/support/http_get.h"
 #include "tests/support/process.h"
 
 namespace ssmd::test {
@@ -30,26 +33,24 @@ class Daemon {
   // Stops it with SIGTERM and expects a clean exit, unless that was done before.
   ~Daemon();
 
-  const std::string& grpc() const { return grpc_; }  // "127.0.0.1:NNN"
-  const std::string& http() const { return http_; }
-  pid_t pid() const { return process_->pid(); }
-  Process& process() { return *process_; }
-  std::string log() const { return process_->errors(); }
+  const std::string& grpc() const { return daemon_->grpc(); }  // "127.0.0.1:NNN"
+  const std::string& http() const { return daemon_->http(); }
+  pid_t pid() const { return daemon_->process().pid(); }
+  Process& process() { return daemon_->process(); }
+  std::string log() const { return daemon_->process().errors(); }
 
   // A client on a connection of its own. `options.server` is filled in.
   std::shared_ptr<client::Client> Connect(client::ConnectOptions options = {}) const;
 
   // SIGTERM, then the exit status; nothing when it still runs after `timeout`.
-  std::optional<int> Stop(std::chrono::milliseconds timeout = std::chrono::seconds(60));
+  std::optional<int> Stop(std::chrono::milliseconds timeout = std::chrono::seconds(60)) {
+    return daemon_->Stop(timeout);
+  }
 
  private:
-  Daemon() = default;
-  bool ReadReadyFile();
+  explicit Daemon(std::unique_ptr<DaemonProcess> daemon) : daemon_(std::move(daemon)) {}
 
-  TempDir dir_;
-  std::unique_ptr<Process> process_;
-  std::string grpc_;
-  std::string http_;
+  const std::unique_ptr<DaemonProcess> daemon_;
 };
 
 // Starts ssmd and waits for nothing: for those that are killed on their way.
@@ -67,13 +68,6 @@ std::unique_ptr<Process> StartSsmctl(const std::string& server,
 
 // The folder of the bundled model.
 std::string TalesModel();
-
-// The body of an HTTP GET, and its status; 0 when there was no answer.
-struct HttpAnswer {
-  int status = 0;
-  std::string body;
-};
-HttpAnswer HttpGet(const std::string& address, const std::string& target);
 
 }  // namespace ssmd::test
 

@@ -31,19 +31,25 @@ const Choice& Turn::only() const {
   return choices.empty() ? kNone : choices.begin()->second;
 }
 
+Turn ReadTurn(client::Generation* generation) {
+  Turn turn;
+  while (const auto event = generation->Next()) {
+    turn.events.push_back(*event);
+    if (event->has_started()) turn.started = event->started();
+    if (event->has_final()) turn.final = event->final();
+    if (event->has_delta()) AddDelta(event->delta(), &turn.choices[event->delta().choice_index()]);
+    if (event->has_choice_finished()) {
+      turn.choices[event->choice_finished().choice_index()].finished = event->choice_finished();
+    }
+  }
+  turn.error = generation->Finish();
+  return turn;
+}
+
 Turn RunTurn(client::Client& client, const v1::GenerateRequest& request,
              const client::CallOptions& options) {
-  Turn turn;
-  turn.error = client.Generate(request, options, [&](const v1::GenerateResponse& event) {
-    turn.events.push_back(event);
-    if (event.has_started()) turn.started = event.started();
-    if (event.has_final()) turn.final = event.final();
-    if (event.has_delta()) AddDelta(event.delta(), &turn.choices[event.delta().choice_index()]);
-    if (event.has_choice_finished()) {
-      turn.choices[event.choice_finished().choice_index()].finished = event.choice_finished();
-    }
-  });
-  return turn;
+  client::Generation generation = client.Generate(request, options);
+  return ReadTurn(&generation);
 }
 
 std::vector<uint32_t> LogprobBits(const std::vector<v1::TokenDetail>& details) {

@@ -35,6 +35,8 @@ struct Turn {
   std::string Describe() const { return error ? client::ToString(*error) : "OK"; }
 };
 
+// What is left of a generation, to its end.
+Turn ReadTurn(client::Generation* generation);
 Turn RunTurn(client::Client& client, const v1::GenerateRequest& request,
              const client::CallOptions& options = {});
 
