@@ -178,12 +178,7 @@ void AddEngineCommand(CLI::App& app, int* exit_code) {
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   command->add_flag("--json", flags->json, "One JSON object on standard output");
-  command->callback([flags, exit_code] {
-    const absl::Status status = RunEngine(*flags);
-    if (status.ok()) return;
-    std::fprintf(stderr, "ssmd-bench: %s\n", std::string(status.message()).c_str());
-    *exit_code = 1;
-  });
+  RunAsCallback(command, exit_code, [flags] { return RunEngine(*flags); });
 }
 
 }  // namespace ssmd::bench

@@ -1,11 +1,9 @@
-// ssmd-bench: roofline, engine and, where the clients were built, serve.
+// ssmd-bench: what the machine can do (roofline), what the engine does on it (engine), and what a
+// daemon does under clients (turns, serve).
 #include <CLI/CLI.hpp>
 
-#include "tests/bench/commands.h"
-
-#if defined(SSMD_WITH_SERVE_BENCH)
 #include "clients/bench/serve_bench.h"
-#endif
+#include "tests/bench/commands.h"
 
 int main(int argc, char** argv) {
   CLI::App app{"Measures ssmd, and the machine that it runs on."};
@@ -13,9 +11,8 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   ssmd::bench::AddRooflineCommand(app, &exit_code);
   ssmd::bench::AddEngineCommand(app, &exit_code);
-#if defined(SSMD_WITH_SERVE_BENCH)
+  ssmd::bench::AddTurnsCommand(app, &exit_code);
   ssmd::bench::AddServeCommand(app, &exit_code);
-#endif
   CLI11_PARSE(app, argc, argv);
   return exit_code;
 }

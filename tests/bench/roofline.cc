@@ -69,6 +69,13 @@ double FmaGflopPerSecond(const RooflineOptions& options, int threads) {
   return flops * threads / seconds / 1e9;
 }
 
+int64_t DefaultMegabytes() {
+  const int64_t last_cache = std::max(0L, sysconf(_SC_LEVEL3_CACHE_SIZE));
+  return std::max(int64_t{1024}, 2 * (last_cache >> 20));
+}
+
+}  // namespace
+
 std::string CpuName() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {
@@ -78,13 +85,6 @@ std::string CpuName() {
   }
   return "unknown";
 }
-
-int64_t DefaultMegabytes() {
-  const int64_t last_cache = std::max(0L, sysconf(_SC_LEVEL3_CACHE_SIZE));
-  return std::max(int64_t{1024}, 2 * (last_cache >> 20));
-}
-
-}  // namespace
 
 Roofline MeasureRoofline(const RooflineOptions& options) {
   Roofline result;

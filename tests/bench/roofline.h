@@ -29,6 +29,9 @@ struct Roofline {
   double fma_gflop_s = 0;
 };
 
+// The processor's name, as the system has it.
+std::string CpuName();
+
 Roofline MeasureRoofline(const RooflineOptions& options);
 
 // A JSON object of the above.
