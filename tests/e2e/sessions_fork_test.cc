@@ -51,6 +51,55 @@ TEST_F(SessionsForkTest, ChildrenGoOnExactlyAndTheParentIsUntouched) {
   SayAndCheck(id, " and then", 5, &history);
 }
 
+// Each of a hundred children goes on in its own way; half of them draw with a seed.
+v1::GenerateRequest HundredthPart(int part, int tokens) {
+  v1::GenerateRequest request = part % 2 == 0
+                                    ? GreedyRequest("", tokens)
+                                    : SeededRequest("", tokens, static_cast<uint64_t>(part));
+  SetTokens({100 + part, 7, 200 + part}, &request);
+  request.set_logprobs(2);
+  return request;
+}
+
+std::vector<std::string> Bits(const std::vector<v1::TokenDetail>& details) {
+  std::vector<std::string> bits;
+  for (const v1::TokenDetail& detail : details) bits.push_back(detail.SerializeAsString());
+  return bits;
+}
+
+TEST_F(SessionsForkTest, AHundredAtOnceEqualAHundredSeparatePrefillsBitForBit) {
+  constexpr int kTokens = 24;  // fewer than what the server keeps for a reader who looks away
+  ASSERT_NO_FATAL_FAILURE(Start({"--prefix-cache-bytes", "0"}));
+  const std::string id = Create();
+  std::vector<int32_t> history;
+  SayAndCheck(id, "Once upon a time there was a little dog who could not sleep.", 9, &history);
+  const std::vector<v1::Session> children = Fork(Of(id, 100));
+  ASSERT_EQ(children.size(), 100U);
+
+  // All of them are under way before the first is read.
+  std::vector<client::Generation> running;
+  for (int part = 0; part < 100; ++part) {
+    v1::GenerateRequest request = HundredthPart(part, kTokens);
+    request.set_session_id(children[static_cast<size_t>(part)].session_id());
+    running.push_back(client_->Generate(request, {}));
+  }
+  for (int part = 0; part < 100; ++part) {
+    const Turn child = ReadTurn(&running[static_cast<size_t>(part)]);
+    ASSERT_FALSE(child.error) << child.Describe();
+    v1::GenerateRequest request = HundredthPart(part, kTokens);
+    std::vector<int32_t> all = history;
+    Append({request.token_ids().ids().begin(), request.token_ids().ids().end()}, &all);
+    SetTokens(all, &request);
+    const Turn alone = RunTurn(*client_, request);
+    ASSERT_FALSE(alone.error) << alone.Describe();
+    EXPECT_EQ(alone.final.usage().reused_tokens(), 0);
+    EXPECT_EQ(child.final.usage().reused_tokens(), static_cast<int64_t>(history.size()) - 1);
+    ASSERT_EQ(child.only().ids.size(), static_cast<size_t>(kTokens));
+    EXPECT_EQ(child.only().ids, alone.only().ids) << "child " << part;
+    EXPECT_EQ(Bits(child.only().logprobs), Bits(alone.only().logprobs)) << "child " << part;
+  }
+}
+
 TEST_F(SessionsForkTest, ChildrenAreListedByTheirParentAndOutliveIt) {
   ASSERT_NO_FATAL_FAILURE(Start());
   const std::string id = Create();
