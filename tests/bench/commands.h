@@ -17,6 +17,7 @@ void AddRooflineCommand(CLI::App& app, int* exit_code);
 void AddEngineCommand(CLI::App& app, int* exit_code);
 void AddTurnsCommand(CLI::App& app, int* exit_code);
 void AddForkCommand(CLI::App& app, int* exit_code);
+void AddOverloadCommand(CLI::App& app, int* exit_code);
 
 // Runs `run` when `command` is given, and tells of what goes wrong.
 inline void RunAsCallback(CLI::App* command, int* exit_code, std::function<absl::Status()> run) {

@@ -1,5 +1,5 @@
 // ssmd-bench: what the machine can do (roofline), what the engine does on it (engine), and what a
-// daemon does under clients (turns, fork, serve).
+// daemon does under clients (turns, fork, overload, serve).
 #include <CLI/CLI.hpp>
 
 #include "clients/bench/serve_bench.h"
@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   ssmd::bench::AddEngineCommand(app, &exit_code);
   ssmd::bench::AddTurnsCommand(app, &exit_code);
   ssmd::bench::AddForkCommand(app, &exit_code);
+  ssmd::bench::AddOverloadCommand(app, &exit_code);
   ssmd::bench::AddServeCommand(app, &exit_code);
   CLI11_PARSE(app, argc, argv);
   return exit_code;
