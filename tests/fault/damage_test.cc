@@ -67,7 +67,8 @@ class DamageTest : public StateDirFixture {
   fs::path LogFile(const std::string& prefix) const {
     fs::path newest;
     for (const fs::path& file : FilesUnder(folder() + "/log")) {
-      if (file.filename().string().rfind(prefix, 0) == 0) newest = file;
+      const bool whole = file.extension() != ".tmp";
+      if (whole && file.filename().string().rfind(prefix, 0) == 0) newest = file;
     }
     return newest;
   }
