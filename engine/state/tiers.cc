@@ -167,14 +167,22 @@ bool StateTiers::Relieve() {
 }
 
 Slot StateTiers::TakeSlot() {
+  bool room = false;
+  Slot slot = TakeSlot(&room);
+  if (room) options_.host->Return(bytes_per_state());
+  return slot;
+}
+
+// `room`: whether host memory is charged for a state that is not in it.
+Slot StateTiers::TakeSlot(bool* room) {
   Reap();
   while (options_.pool->free_slots() == 0) {
-    if (!EvictFromSlot() && !Relieve()) return Slot();
+    if (!EvictFromSlot(room) && !Relieve()) return Slot();
   }
   return options_.pool->Acquire();
 }
 
-bool StateTiers::EvictFromSlot() {
+bool StateTiers::EvictFromSlot(bool* room) {
   // Each state is looked at twice at most: the first time may be its second chance.
   for (size_t looks = 2 * in_slots_.size(); looks > 0; --looks) {
     TieredState* state = in_slots_.front();
@@ -182,14 +190,13 @@ bool StateTiers::EvictFromSlot() {
     if (state->slot_pins > 0 || std::exchange(state->used, false)) continue;
     const bool may_leave_memory = !state->stored_id().empty() && state->memory_pins == 0;
     if (state->host == nullptr && !may_leave_memory) {
-      if (!ChargeHost(/*relieve=*/false)) continue;
+      if (!*room && !ChargeHost(/*relieve=*/false)) continue;
+      *room = true;
       StateBytes bytes = ReadSlot(state->slot);
-      if (bytes == nullptr) {
-        options_.host->Return(bytes_per_state());
-        continue;
-      }
+      if (bytes == nullptr) break;
       EnterHost(state, std::move(bytes));
       state->used = false;
+      *room = false;
     } else if (state->host == nullptr && options_.host->TryCharge(bytes_per_state())) {
       // It is in the store already; host memory that is free saves the way there.
       if (StateBytes bytes = ReadSlot(state->slot); bytes != nullptr) {
@@ -274,15 +281,17 @@ Slot StateTiers::Reclaim(StateRef* state) {
   return slot;
 }
 
-// For the slot of another state, which finds room where this one was.
+// For the slot of another state, which gets the room of this one.
 Slot StateTiers::TradePlaces(TieredState* in_host) {
   StateBytes bytes = in_host->host;
   LeaveHost(in_host);
-  Slot slot = TakeSlot();
+  options_.host->Charge(bytes_per_state());
+  bool room = true;
+  Slot slot = TakeSlot(&room);
   if (slot) {
     options_.pool->Write(bytes->data(), slot);
+    if (room) options_.host->Return(bytes_per_state());
   } else {
-    options_.host->Charge(bytes_per_state());
     EnterHost(in_host, std::move(bytes));
   }
   return slot;

@@ -160,7 +160,8 @@ class StateTiers {
   Slot TradePlaces(TieredState* in_host);
 
   bool Relieve();
-  bool EvictFromSlot();
+  Slot TakeSlot(bool* room);
+  bool EvictFromSlot(bool* room);
   bool ChargeHost(bool relieve);
   bool EvictFromHost();
   void StoreDirty();

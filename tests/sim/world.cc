@@ -217,21 +217,6 @@ void World::Settle() {
     for (const auto& call : Calls(calls_)) ReadOne(call.get(), std::numeric_limits<int>::max());
     if (::testing::Test::HasFailure()) return;
   }
-  if (round == kRoundsToEnd) {
-    auto st = machine_->runner->stats();
-    fprintf(stderr,
-            "running %d paused %d waiting %ld slots_free %d used %d held %ld dev %ld host %ld "
-            "loading %ld storing %ld; lasting %d slots %d hostst %d\n",
-            st.running, st.paused, (long)machine_->service.admission->waiting(), (int)st.slots_free,
-            (int)st.slots_used, (long)st.held_states, (long)st.device_states, (long)st.host_states,
-            (long)st.loading, (long)st.storing, lasting_, machine_->options.slots,
-            machine_->options.host_states);
-    for (auto& c : calls_) {
-      fprintf(stderr, "call sess %s choices %d started %zu prompt %zu cancelled %d pri %d\n",
-              c->request.session_id.c_str(), c->request.choices, c->answer.started.size(),
-              c->prompt().size(), c->cancelled, (int)c->request.priority);
-    }
-  }
   EXPECT_LT(round, kRoundsToEnd) << calls_.size() << " calls are stuck";
   if (lasting_) {
     while (machine_->commit_log->Acknowledge()) {

@@ -364,6 +364,11 @@ TEST(StateTiers, ReclaimTradesPlacesWhereAllIsFull) {
   for (int i = 2; StateRef state = t.Make(i); ++i) others.push_back(state);
   EXPECT_EQ(others.size(), 1 + StateTiers::kHostFloor);
   ASSERT_EQ(t.tiers->SlotOf(first), -1);
+  // Full beyond its limit, as what is imported has to be somewhere.
+  auto bytes = std::make_shared<kernels::Buffer>(kernels::AllocateHost(kBytes));
+  std::memset(bytes->data(), static_cast<int>(others.size()) + 2, kBytes);
+  others.push_back(t.tiers->AdoptBytes(bytes, 3));
+  t.tiers->Tend();
   const Slot slot = t.tiers->Reclaim(&first);
   ASSERT_TRUE(slot);
   EXPECT_EQ(first, nullptr);
@@ -384,7 +389,8 @@ TEST(StateTiers, ReclaimTradesPlacesWhereAllIsFull) {
   EXPECT_FALSE(t.tiers->Reclaim(&second));
   ASSERT_NE(second, nullptr);
   EXPECT_NE(t.ValueOf(second), -1);
-  EXPECT_EQ(t.tiers->figures().in_host, static_cast<int64_t>(StateTiers::kHostFloor));
+  EXPECT_EQ(t.tiers->figures().in_host, static_cast<int64_t>(StateTiers::kHostFloor) + 1);
+  EXPECT_EQ(t.host.used(), t.tiers->figures().in_host * static_cast<int64_t>(kBytes));
 }
 
 TEST(StateTiers, BytesFromOutsideAreAState) {
