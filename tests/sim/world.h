@@ -28,9 +28,10 @@ struct Call {
   GenerateRequest request;
   std::shared_ptr<OutputStream> stream;
   testing::Answer answer;
-  int eagerness = 100;    // of its reader, in percent
-  bool hangs_up = false;  // nothing that comes now is accepted
-  int64_t accepted = 0;   // tokens of choice 0 that the transport has taken
+  int eagerness = 100;              // of its reader, in percent
+  bool hangs_up = false;            // nothing that comes now is accepted
+  int64_t accepted = 0;             // tokens of choice 0 that the transport has taken
+  int64_t accepted_by_earlier = 0;  // the most that one taken over had taken
   bool cancelled = false;
   bool session_deleted = false;
   bool poisoned = false;

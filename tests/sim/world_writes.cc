@@ -99,7 +99,12 @@ OracleSession World::CommittedBy(Call* call, const SessionCommitted& change) {
   expected.after = call->before;
   expected.after.pending = 1;
   for (const int32_t id : call->prompt()) expected.after.history.emplace_back(id, false);
-  const size_t accepted = std::min(static_cast<size_t>(call->accepted), expected.token_ids.size());
+  // A turn that was cut, and whose commit waited, may have been taken over since.
+  const auto sampled = std::count_if(appended.begin(), appended.end(),
+                                     [](const LoggedToken token) { return token.sampled(); });
+  const int64_t taken =
+      sampled == call->accepted_by_earlier ? call->accepted_by_earlier : call->accepted;
+  const size_t accepted = std::min(static_cast<size_t>(taken), expected.token_ids.size());
   EXPECT_GT(accepted, 0u);
   expected.history_token_ids.assign(
       expected.token_ids.begin(),
