@@ -178,6 +178,11 @@ StateRef GenerateTurn::HoldPresent(Lane* lane) {
   Slot next = model_->pool->Acquire();
   if (!next) return model_->tiers->CopyToHost(lane->slot, lane->position);
   StateRef state = model_->tiers->Adopt(std::exchange(lane->slot, std::move(next)), lane->position);
+  if (lane->ready() == 0) {  // no token that is still to be fed brings it into the new slot
+    model_->tiers->CopyInto(state, lane->slot);
+    lane->OwnSource();
+    return state;
+  }
   lane->source = model_->tiers->SlotOf(state);
   lane->source_pin = model_->tiers->Pin(state, StatePin::Strength::kSlot);
   return state;
