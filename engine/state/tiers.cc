@@ -177,7 +177,12 @@ Slot StateTiers::TakeSlot() {
 Slot StateTiers::TakeSlot(bool* room) {
   Reap();
   while (options_.pool->free_slots() == 0) {
-    if (!EvictFromSlot(room) && !Relieve()) return Slot();
+    if (EvictFromSlot(room)) continue;
+    // Room elsewhere helps only a state that could go there.
+    const bool one_could_leave =
+        std::any_of(in_slots_.begin(), in_slots_.end(),
+                    [](const TieredState* state) { return state->slot_pins == 0; });
+    if (!one_could_leave || !Relieve()) return Slot();
   }
   return options_.pool->Acquire();
 }

@@ -76,7 +76,8 @@ class StateTiers {
     StateStore* store = nullptr;  // null: there is none
     ModelIdentity identity;       // written into stored states, and required of them
     std::function<void()> wake;   // makes the step thread call Tend(); any thread
-    // Gives up some state that is only kept because there was room. False when there is none.
+    // Gives up some state that is only kept because there was room. False when there is none. Asked
+    // when that may make the room that is wanted.
     std::function<bool()> relief;
     std::function<void(StateTier left)> on_eviction;
     // The copy of a state in the store could not be read, or was not what it had to be.

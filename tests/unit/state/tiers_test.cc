@@ -213,6 +213,16 @@ TEST(StateTiers, ReliefIsAskedForBeforeGivingUp) {
   EXPECT_TRUE(t.spare.empty());
 }
 
+TEST(StateTiers, NothingIsGivenUpForASlotThatNoStateHolds) {
+  Tiers t({.slots = 2});
+  for (int i = 0; i < 3; ++i) t.spare.push_back(t.Make(i));
+  const Slot working = t.tiers->TakeSlot();
+  const Slot other = t.tiers->TakeSlot();
+  ASSERT_TRUE(other);
+  EXPECT_FALSE(t.tiers->TakeSlot()) << "both are worked in";
+  EXPECT_EQ(t.spare.size(), 3u);
+}
+
 TEST(StateTiers, FullHostMemoryIsWrittenToTheStoreAndComesBack) {
   Tiers t({.slots = 1, .store = true});
   std::vector<StateRef> states;
