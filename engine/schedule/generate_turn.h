@@ -59,6 +59,7 @@ class GenerateTurn final : public Turn, private PrefixSource {
   bool held_by_reader() const override;
 
   absl::StatusOr<Readiness> Prepare(TimePoint now, PrefixesInFlight* in_flight) override;
+  bool LetGo() override;
   PrefixSource* prefix_source() override;
   void Start(std::vector<Slot> slots, TimePoint now) override;
   void AppendLanes(std::vector<Lane*>* lanes) override;

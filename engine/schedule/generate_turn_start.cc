@@ -103,6 +103,19 @@ void GenerateTurn::GoOnFrom(StateRef state) {
   start_pin_ = model_->tiers->Pin(start_, StatePin::Strength::kMemory);
 }
 
+bool GenerateTurn::LetGo() {
+  if (start_ == nullptr && waiting_for_ == nullptr) return false;
+  start_pin_.Release();
+  start_ = nullptr;
+  start_position_ = 0;
+  waiting_for_ = nullptr;
+  if (base_.position == 0) {  // it was an equal beginning, which is looked for again
+    source_ = StateSource::kFresh;
+    prefix_queried_ = false;
+  }
+  return true;
+}
+
 // --- States of equal beginnings ---
 
 bool GenerateTurn::keeps_prefixes() const {

@@ -104,6 +104,7 @@ class ModelRunner final : private PrefixesInFlight {
   std::vector<size_t> StartOrder(TimePoint now);
   bool TakeSlots(size_t count, std::vector<Slot>* slots);
   bool GiveUpMark();
+  bool LetGo(const std::vector<const Turn*>& first);
   void EndStuck();
   std::shared_ptr<PrefixWait> Find(const std::string& tenant, absl::Span<const int32_t> prompt,
                                    int64_t held) override;

@@ -116,11 +116,11 @@ void ModelRunner::Unpark(const std::vector<Lane*>& lanes) {
 void ModelRunner::StartWaiting(TimePoint now) {
   if (waiting_.empty()) return;
   std::vector<EndedTurn> over;
-  size_t kept_waiting = 0;  // by states or slots
+  std::vector<const Turn*> kept_waiting;  // by states or slots
   bool slots_left = true;
   for (const size_t place : StartOrder(now)) {
     if (static_cast<int>(running_.size()) >= limits_.max_running) break;
-    if (kept_waiting >= kPreparedTurns) break;
+    if (kept_waiting.size() >= kPreparedTurns) break;
     Turn* turn = waiting_.turns()[place].get();
     const absl::StatusOr<Turn::Readiness> ready = turn->Prepare(now, this);
     if (!ready.ok()) {
@@ -134,7 +134,7 @@ void ModelRunner::StartWaiting(TimePoint now) {
     slots_left = slots_left && (*ready != Turn::Readiness::kReady ||
                                 TakeSlots(static_cast<size_t>(turn->head().working_slots), &slots));
     if (slots.empty()) {
-      ++kept_waiting;
+      kept_waiting.push_back(turn);
       continue;
     }
     turn->head().ticket.Started();
@@ -144,7 +144,23 @@ void ModelRunner::StartWaiting(TimePoint now) {
   waiting_.Compact();
   for (auto& [turn, status] : over) FinishTurn(std::move(turn), std::move(status));
   const bool nothing_runs = running_.empty() && committing_.empty() && over.empty();
-  if (kept_waiting > 0 && nothing_runs && !model_->tiers->moving()) EndStuck();
+  if (kept_waiting.empty() || !nothing_runs || model_->tiers->moving()) return;
+  if (LetGo(kept_waiting)) {
+    StartWaiting(now);
+  } else {
+    EndStuck();
+  }
+}
+
+// Of what waits in vain for its start, all but `first` give up what they have been prepared with,
+// and can be prepared again. False when they had nothing.
+bool ModelRunner::LetGo(const std::vector<const Turn*>& first) {
+  bool any = false;
+  for (const auto& turn : waiting_.turns()) {
+    if (std::find(first.begin(), first.end(), turn.get()) != first.end()) continue;
+    any = turn->LetGo() || any;
+  }
+  return any;
 }
 
 // Nothing moves, and nothing will: what holds the slots cannot be moved out of the way.

@@ -68,6 +68,8 @@ class Turn {
   virtual absl::StatusOr<Readiness> Prepare(TimePoint /*now*/, PrefixesInFlight* /*in_flight*/) {
     return Readiness::kReady;
   }
+  // While it waits: gives up the states that it was prepared with. False when there are none.
+  virtual bool LetGo() { return false; }
   // The prompt, while other prompts can wait for its states: see PrefixesInFlight.
   virtual PrefixSource* prefix_source() { return nullptr; }
 

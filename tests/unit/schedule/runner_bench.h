@@ -46,6 +46,7 @@ class Bench {
     tiers.pool = service_.pool.get();
     tiers.host = &host_;
     tiers.wake = [] {};
+    tiers.relief = [this] { return service_.prefixes != nullptr && service_.prefixes->EvictOne(); };
     service_.tiers = std::make_unique<StateTiers>(tiers);
     if (options.prefixes) {
       service_.prefixes = std::make_unique<PrefixTree>(PrefixTreeOptions{1 << 20, options.grid});

@@ -59,5 +59,41 @@ TEST(RunnerPrefix, SeveralChoicesGoOnFromAPromptOfWhichAnotherTurnWaitedForABegi
   ExpectRight(answer, waits);
 }
 
+TEST(RunnerPrefix, WhatWaitingTurnsAreReadyToGoOnFromDoesNotStopThemAll) {
+  constexpr int32_t kPrefixes = StateTiers::kHostFloor;
+  Bench bench({.slots = 2, .token_budget = 4, .prefixes = true, .host_bytes = 0});
+  const auto begins = [](int32_t i) { return std::vector<int32_t>{i + 1, i + 2, i + 3}; };
+  for (int32_t i = 0; i < kPrefixes; ++i) bench.RunToAnswer(Request(begins(i), 0));
+
+  std::vector<std::shared_ptr<OutputStream>> streams;
+  std::vector<GenerateRequest> requests;
+  const auto submit = [&](const GenerateRequest& request) {
+    streams.push_back(bench.Submit(request));
+    requests.push_back(request);
+  };
+  for (const int32_t first : {20, 23}) {
+    GenerateRequest request = Request({first, 21, 22}, 10);
+    request.session_id = bench.NewSession();
+    submit(request);
+  }
+  bench.Step();
+  // The later ones, which are prepared first, leave the earlier ones prepared: together they hold
+  // all the host memory there is.
+  for (int32_t i = 0; i < kPrefixes; ++i) {
+    GenerateRequest request = Request({i + 1, i + 2, i + 3, 9}, 2);
+    request.priority = i < kPrefixes / 2 ? Priority::kNormal : Priority::kHigh;
+    submit(request);
+    if (i == kPrefixes / 2 - 1) bench.runner->Tidy();
+  }
+  bench.RunToEnd();
+  Oracle oracle;
+  for (size_t i = 0; i < streams.size(); ++i) {
+    SCOPED_TRACE(i);
+    const Answer answer = ReadAll(streams[i].get());
+    ASSERT_TRUE(answer.status.ok()) << answer.status;
+    CheckAnswer(&oracle, answer, requests[i], {});
+  }
+}
+
 }  // namespace
 }  // namespace ssmd::testing
