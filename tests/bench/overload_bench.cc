@@ -24,8 +24,6 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr int kConnections = 4;
 // Of what the daemon can do when it is never idle: arrivals at which it is looked at.
 constexpr double kRamp[] = {0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1, 1.25};
-// The peak is the smallest load of which as much is served as of any, but for this.
-constexpr double kAlike = 0.98;
 
 SteadyClock::duration SecondsOf(double seconds) {
   return std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(seconds));
@@ -153,15 +151,13 @@ absl::StatusOr<OverloadFigures> OverloadBench::Run() {
   }
   const double capacity = saturated.served / saturated.seconds;
   OverloadFigures figures;
-  double best = 0;
   for (const double part : kRamp) {
     SSMD_ASSIGN_OR_RETURN(LoadFigures rung, Arrive(part * capacity));
-    best = std::max(best, rung.served / rung.seconds);
     figures.ramp.push_back(std::move(rung));
   }
-  const auto peak = std::find_if(figures.ramp.begin(), figures.ramp.end(), [&](const auto& rung) {
-    return rung.served / rung.seconds >= kAlike * best;
-  });
+  const auto peak = std::max_element(
+      figures.ramp.begin(), figures.ramp.end(),
+      [](const auto& a, const auto& b) { return a.served / a.seconds < b.served / b.seconds; });
   for (int pair = 0; pair < options_.pairs; ++pair) {
     SSMD_ASSIGN_OR_RETURN(const LoadFigures at_peak, Arrive(peak->rate));
     figures.peak.Merge(at_peak);

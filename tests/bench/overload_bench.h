@@ -24,7 +24,7 @@ struct OverloadOptions {
   int answer_tokens = 64;
   double factor = 4;     // overload, as a multiple of the peak's arrivals
   double warm_up_s = 2;  // of each measurement
-  double seconds = 8;    // and its length
+  double seconds = 16;   // and its length
   int pairs = 3;         // measurements of peak and overload, in turn
 };
 

@@ -24,7 +24,7 @@ others are refused, and how evenly the accepted streams get their tokens. What w
 tokens' intervals are the server's figures (/metrics); the refusals are timed by the clients.
 
 Examples:
-  ssmd-bench overload                                 # the bundled model; some three minutes
+  ssmd-bench overload                                 # the bundled model; some five minutes
   ssmd-bench overload --random=mamba-130m --seconds=30 --json)";
 
 struct Flags {
