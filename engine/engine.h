@@ -37,6 +37,7 @@ struct EngineLimits {
   int64_t prefix_cache_bytes = int64_t{256} << 20;  // per model; of slots and host memory
   int prefix_grid_tokens = 512;                     // a prompt's states are held at its multiples
   int token_budget = 512;                           // most tokens of a step
+  int prompt_budget = 64;                           // of prompts, in a step with decoding lanes
   int max_running = 256;                            // turns in progress at once, per model
   int max_waiting = 256;  // turns queued for slots, per model; past it RESOURCE_EXHAUSTED
   Duration max_queue_time = std::chrono::seconds(60);  // expected; past it RESOURCE_EXHAUSTED

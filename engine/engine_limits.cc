@@ -28,6 +28,7 @@ absl::Status CheckEngineLimits(const EngineLimits& limits) {
   SSMD_RETURN_IF_ERROR(AtLeast("prefix_cache_bytes", limits.prefix_cache_bytes, 0));
   SSMD_RETURN_IF_ERROR(AtLeast("prefix_grid_tokens", limits.prefix_grid_tokens, 1));
   SSMD_RETURN_IF_ERROR(AtLeast("token_budget", limits.token_budget, 1));
+  SSMD_RETURN_IF_ERROR(AtLeast("prompt_budget", limits.prompt_budget, 1));
   SSMD_RETURN_IF_ERROR(AtLeast("max_running", limits.max_running, 1));
   SSMD_RETURN_IF_ERROR(AtLeast("max_waiting", limits.max_waiting, 1));
   SSMD_RETURN_IF_ERROR(AtLeast("max_sessions", limits.sessions.sessions_per_tenant, 0));

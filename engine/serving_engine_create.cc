@@ -61,6 +61,7 @@ absl::Status ServingEngine::PutInService(LoadedModel loaded) {
   service->model = std::move(loaded.model);
   service->tokenizer = std::move(loaded.tokenizer);
   service->token_budget = std::min(limits_.token_budget, service->model->max_rows());
+  service->prompt_budget = limits_.prompt_budget;
   service->max_history_tokens = limits_.max_history_tokens;
   const StateLayout& layout = service->model->state_layout();
   const int slots = SlotCount(limits_, layout.bytes_per_slot());

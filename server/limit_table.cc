@@ -55,6 +55,8 @@ std::vector<LimitRow> StateLimits(EngineLimits* e, ServerLimits* server) {
        "Such states are held at the multiples of this"},
       {"--token-budget", kStates, &e->token_budget, Unit::kTokens, 1, 65536,
        "Most tokens of one step, over all turns"},
+      {"--prompt-budget", kStates, &e->prompt_budget, Unit::kTokens, 1, 65536,
+       "Of them, for prompts while streams are getting their tokens"},
       {"--max-running", kStates, &e->max_running, Unit::kNone, 1, kMi,
        "Turns in progress at once, per model"},
       {"--max-waiting", kStates, &e->max_waiting, Unit::kNone, 1, kMi,

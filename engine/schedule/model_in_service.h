@@ -29,6 +29,7 @@ struct ModelInService {
   std::unique_ptr<Admission> admission;
   ModelIdentity identity;
   int token_budget = 0;
+  int prompt_budget = 0;
   int64_t max_history_tokens = 0;
 };
 

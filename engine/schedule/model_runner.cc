@@ -26,7 +26,7 @@ ModelRunner::ModelRunner(Context context, const RunnerLimits& limits)
     : context_(std::move(context)),
       model_(context_.model),
       limits_(limits),
-      scheduler_(model_->token_budget),
+      scheduler_(model_->token_budget, model_->prompt_budget),
       start_policy_(limits.ageing) {
   PublishStats();
 }

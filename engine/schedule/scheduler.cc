@@ -17,6 +17,7 @@ int64_t Scheduler::ReserveForPrompts(int64_t decoding, int64_t prompt_tokens) {
     return std::min(prompt_tokens, budget_);
   }
   prompt_credit_ += budget_;
+  prompt_tokens = std::min(prompt_tokens, prompt_budget_);
   const int64_t reserved = std::min(prompt_credit_ / kPromptShare, prompt_tokens);
   const int64_t unclaimed = std::max<int64_t>(budget_ - reserved - decoding, 0);
   const int64_t given = std::min(reserved + unclaimed, prompt_tokens);

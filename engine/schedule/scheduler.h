@@ -2,7 +2,9 @@
 // no threads, no clock, no device; the same calls give the same plans.
 //
 // Promises, each of them a test:
-//  - A plan holds at most `token_budget` tokens, and exactly that many when so many are ready.
+//  - A plan holds at most `token_budget` tokens, and exactly that many when so many may be fed.
+//  - While a lane decodes, prompts get at most `prompt_budget` tokens of a step, so that the time
+//    between two tokens of a stream is bounded by that, however many prompts come in.
 //  - No lane is fed past its limit in one step.
 //  - Waiting turns start strictly in the order of the queue, each with all of its slots or none, so
 //    that a turn which needs many is not overtaken for ever by turns which need few.
@@ -18,6 +20,7 @@
 #ifndef SSMD_ENGINE_SCHEDULE_SCHEDULER_H_
 #define SSMD_ENGINE_SCHEDULE_SCHEDULER_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -48,8 +51,9 @@ struct LaneShare {
 
 class Scheduler {
  public:
-  // token_budget >= 1.
-  explicit Scheduler(int token_budget) : budget_(token_budget) {}
+  // Both >= 1.
+  Scheduler(int token_budget, int prompt_budget)
+      : budget_(token_budget), prompt_budget_(std::min(token_budget, prompt_budget)) {}
 
   // The next step's shares, ascending by lane; empty only when `lanes` is.
   std::vector<LaneShare> Plan(absl::Span<const LaneView> lanes);
@@ -68,6 +72,7 @@ class Scheduler {
                          std::vector<int64_t>* shares);
 
   const int64_t budget_;
+  const int64_t prompt_budget_;   // beside decoding lanes
   int64_t prompt_credit_ = 0;     // quarters of a token that prompts are owed
   int32_t last_odd_tenant_ = -1;  // that got a token which did not divide
   // Tenants with prompts whose oldest got the odd token last time: now the shortest gets it.

@@ -67,6 +67,7 @@ void Machine::PutInService() {
   service.pool = *StatePool::Create(device.get(), service.model->state_layout(), options.slots);
   service.identity = {"print", "profile", service.model->state_layout().Describe()};
   service.token_budget = options.token_budget;
+  service.prompt_budget = options.prompt_budget;
   service.max_history_tokens = 100000;
   StateTiers::Options tiers;
   tiers.pool = service.pool.get();

@@ -25,6 +25,7 @@ struct MachineOptions {
   int slots = 2;
   int host_states = 0;  // for which the budget has room
   int token_budget = 1;
+  int prompt_budget = 1;
   int logit_rows = 1;
   int output_events = 1;
   int64_t prefix_bytes = -1;  // -1: no prefix tree

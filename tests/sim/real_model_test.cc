@@ -147,6 +147,7 @@ void RealWorld::Start() {
   limits.state_slots = dice_.Pick(2, 6);
   limits.host_state_bytes = 0;
   limits.token_budget = dice_.Pick(1, 40);
+  limits.prompt_budget = dice_.Pick(1, 40);
   limits.prefix_cache_bytes = dice_.Chance(50) ? 0 : 64 << 20;
   limits.prefix_grid_tokens = dice_.Pick(1, 16);
   engine_ = MakeEngine(dice_.Pick(1, 4), limits, folder_.path());

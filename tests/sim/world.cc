@@ -42,6 +42,7 @@ MachineOptions World::RandomOptions() {
   options.slots = dice_.Pick(2, dice_.Chance(70) ? 5 : 12);
   options.host_states = dice_.Chance(50) ? 0 : dice_.Pick(0, lasting_ ? 8 : 60);
   options.token_budget = dice_.Pick(1, dice_.Chance(50) ? 4 : 24);
+  options.prompt_budget = dice_.Pick(1, 24);
   options.logit_rows = dice_.Pick(1, 4);
   options.output_events = dice_.Chance(50) ? dice_.Pick(1, 6) : 1000;
   if (dice_.Chance(60)) {

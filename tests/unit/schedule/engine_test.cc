@@ -310,6 +310,7 @@ TEST(MakeEngine, NamesTheLimitThatIsOutOfRange) {
        std::vector<std::pair<std::function<void(EngineLimits*)>, std::string>>{
            {[](auto* l) { l->state_slots = 1; }, "state_slots"},
            {[](auto* l) { l->token_budget = 0; }, "token_budget"},
+           {[](auto* l) { l->prompt_budget = 0; }, "prompt_budget"},
            {[](auto* l) { l->max_running = 0; }, "max_running"},
            {[](auto* l) { l->max_waiting = 0; }, "max_waiting"},
            {[](auto* l) { l->output_events = 0; }, "output_events"},

@@ -24,6 +24,7 @@ namespace ssmd::testing {
 struct RunnerOptions {
   int slots = 8;
   int token_budget = 7;
+  int prompt_budget = 7;
   int output_events = 1000;
   int max_running = 100;
   bool prefixes = false;
@@ -58,6 +59,7 @@ class Bench {
     admission.states_max = 100;
     service_.admission = std::make_unique<Admission>(admission);
     service_.token_budget = options.token_budget;
+    service_.prompt_budget = options.prompt_budget;
     service_.max_history_tokens = 100000;
     SessionLimits limits;
     limits.turn_end_states = 0;

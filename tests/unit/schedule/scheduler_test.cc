@@ -25,34 +25,34 @@ LaneView Prompt(int64_t ready, uint64_t order, int32_t tenant = 0, int64_t limit
 }
 LaneView Decoding(uint64_t last_step, uint64_t order) { return {1, true, last_step, order, 0, 0}; }
 
-TEST(Scheduler, NothingToDoIsAnEmptyPlan) { EXPECT_THAT(Scheduler(8).Plan({}), IsEmpty()); }
+TEST(Scheduler, NothingToDoIsAnEmptyPlan) { EXPECT_THAT(Scheduler(8, 8).Plan({}), IsEmpty()); }
 
 TEST(Scheduler, DecodesComeFirstAndPromptsGetTheRest) {
-  Scheduler scheduler(8);
+  Scheduler scheduler(8, 8);
   EXPECT_THAT(Shares(&scheduler, {Prompt(100, 1), Decoding(0, 2), Decoding(0, 3)}),
               ElementsAre(6, 1, 1));
 }
 
 TEST(Scheduler, ALonePromptGetsTheWholeBudget) {
-  Scheduler scheduler(8);
+  Scheduler scheduler(8, 8);
   EXPECT_THAT(Shares(&scheduler, {Prompt(100, 1)}), ElementsAre(8));
 }
 
 TEST(Scheduler, AShortPromptDoesNotWaitForALongOne) {
-  Scheduler scheduler(8);
+  Scheduler scheduler(8, 8);
   EXPECT_THAT(Shares(&scheduler, {Prompt(1000, 1), Prompt(3, 2)}), ElementsAre(5, 3));
   EXPECT_THAT(Shares(&scheduler, {Prompt(1000, 1), Prompt(4, 2), Prompt(4, 3)}),
               ElementsAre(4, 4, 0));
 }
 
 TEST(Scheduler, TheOldestPromptKeepsHalfAgainstShorterOnes) {
-  Scheduler scheduler(8);
+  Scheduler scheduler(8, 8);
   EXPECT_THAT(Shares(&scheduler, {Prompt(50, 2), Prompt(1000, 1), Prompt(20, 3)}),
               ElementsAre(0, 4, 4));
 }
 
 TEST(Scheduler, PromptsKeepAQuarterWhenDecodesFillTheBudget) {
-  Scheduler scheduler(4);
+  Scheduler scheduler(4, 4);
   std::vector<LaneView> lanes = {Prompt(100, 1)};
   for (uint64_t i = 2; i < 12; ++i) lanes.push_back(Decoding(0, i));
   const auto shares = Shares(&scheduler, lanes);
@@ -60,8 +60,17 @@ TEST(Scheduler, PromptsKeepAQuarterWhenDecodesFillTheBudget) {
   EXPECT_EQ(std::accumulate(shares.begin(), shares.end(), int64_t{0}), 4);
 }
 
+TEST(Scheduler, PromptsGetNoMoreThanTheirBudgetWhileOthersDecode) {
+  Scheduler scheduler(16, 3);
+  EXPECT_THAT(Shares(&scheduler, {Prompt(100, 1), Decoding(0, 2), Decoding(0, 3)}),
+              ElementsAre(3, 1, 1));
+  EXPECT_THAT(Shares(&scheduler, {Prompt(100, 1, 1), Prompt(2, 2, 2), Decoding(0, 3)}),
+              ElementsAre(2, 1, 1));
+  EXPECT_THAT(Shares(&scheduler, {Prompt(100, 1, 1), Prompt(2, 2, 2)}), ElementsAre(14, 2));
+}
+
 TEST(Scheduler, WithABudgetOfOnePromptsGetEveryFourthStep) {
-  Scheduler scheduler(1);
+  Scheduler scheduler(1, 1);
   int prompt_steps = 0;
   for (int step = 1; step <= 40; ++step) {
     prompt_steps += Shares(&scheduler, {Prompt(100, 1), Decoding(0, 2)})[0] > 0 ? 1 : 0;
@@ -70,14 +79,14 @@ TEST(Scheduler, WithABudgetOfOnePromptsGetEveryFourthStep) {
 }
 
 TEST(Scheduler, TenantsShareWhatPromptsGetWhateverTheirNumber) {
-  Scheduler scheduler(8);
+  Scheduler scheduler(8, 8);
   EXPECT_THAT(
       Shares(&scheduler, {Prompt(90, 1, 1), Prompt(80, 2, 1), Prompt(70, 3, 1), Prompt(99, 4, 2)}),
       ElementsAre(2, 0, 2, 4));
 }
 
 TEST(Scheduler, ATenantLeavesToOthersWhatItCannotUse) {
-  Scheduler scheduler(12);
+  Scheduler scheduler(12, 12);
   EXPECT_THAT(Shares(&scheduler, {Prompt(100, 1, 1), Prompt(2, 2, 2), Prompt(100, 3, 3)}),
               ElementsAre(5, 2, 5));
   EXPECT_THAT(Shares(&scheduler, {Prompt(100, 1, 1), Prompt(100, 2, 2, 1), Prompt(3, 3, 3)}),
@@ -85,7 +94,7 @@ TEST(Scheduler, ATenantLeavesToOthersWhatItCannotUse) {
 }
 
 TEST(Scheduler, TokensThatDoNotDivideGoRoundTheTenants) {
-  Scheduler scheduler(4);
+  Scheduler scheduler(4, 4);
   std::vector<int64_t> total(3, 0);
   for (int step = 0; step < 30; ++step) {
     const auto shares =
@@ -97,7 +106,7 @@ TEST(Scheduler, TokensThatDoNotDivideGoRoundTheTenants) {
 }
 
 TEST(Scheduler, EachTenantsOldestAndShortestTakeTurnsAtItsOddToken) {
-  Scheduler scheduler(2);
+  Scheduler scheduler(2, 2);
   std::vector<int64_t> total(4, 0);
   for (int step = 0; step < 10; ++step) {
     const auto shares = Shares(
@@ -108,7 +117,7 @@ TEST(Scheduler, EachTenantsOldestAndShortestTakeTurnsAtItsOddToken) {
 }
 
 TEST(Scheduler, ATenantThatComesBackBeginsWithItsOldest) {
-  Scheduler scheduler(1);
+  Scheduler scheduler(1, 1);
   const std::vector<LaneView> lanes = {Prompt(900, 1, 1), Prompt(800, 2, 1)};
   EXPECT_THAT(Shares(&scheduler, lanes), ElementsAre(1, 0));
   Shares(&scheduler, {Prompt(900, 3, 2)});
@@ -117,14 +126,14 @@ TEST(Scheduler, ATenantThatComesBackBeginsWithItsOldest) {
 }
 
 TEST(Scheduler, FeedsNoLanePastItsLimitInOneStep) {
-  Scheduler scheduler(8);
+  Scheduler scheduler(8, 8);
   EXPECT_THAT(Shares(&scheduler, {Prompt(100, 1, 0, 3)}), ElementsAre(3));
   EXPECT_THAT(Shares(&scheduler, {Prompt(100, 1, 0, 3), Prompt(90, 2, 0, 0)}), ElementsAre(3, 5));
   EXPECT_THAT(Shares(&scheduler, {Prompt(5, 1, 0, 64)}), ElementsAre(5)) << "a limit past the end";
 }
 
 TEST(Scheduler, ServesTheDecodesThatWaitedLongest) {
-  Scheduler scheduler(2);
+  Scheduler scheduler(2, 2);
   EXPECT_THAT(Shares(&scheduler, {Decoding(5, 1), Decoding(4, 2), Decoding(4, 3), Decoding(3, 4)}),
               ElementsAre(0, 1, 0, 1));
 }
@@ -161,9 +170,10 @@ class Simulation {
   explicit Simulation(uint32_t seed)
       : random_(seed),
         budget_(Pick(1, 40)),
+        prompt_budget_(Pick(1, 40)),
         tenants_(Pick(0, 1) == 0 ? 1 : Pick(2, 5)),
         cuts_(Pick(0, 1)),
-        scheduler_(budget_),
+        scheduler_(budget_, prompt_budget_),
         to_arrive_(Pick(1, 60)) {}
 
   void Run() {
@@ -212,15 +222,18 @@ class Simulation {
 
   void RunStep() {
     std::vector<LaneView> views;
-    int64_t ready = 0;
+    int64_t decoding_lanes = 0;
+    int64_t prompt_tokens = 0;
     for (const SimLane& lane : lanes_) {
       const bool decoding = lane.prompt_left == 0;
       const int64_t limit = decoding || lane.cut == 0 ? 0 : lane.cut - lane.fed % lane.cut;
       views.push_back({decoding ? 1 : lane.prompt_left, decoding, lane.last_step, lane.order,
                        lane.tenant, limit});
-      ready += limit > 0 ? std::min(limit, views.back().ready) : views.back().ready;
+      (decoding ? decoding_lanes : prompt_tokens) += views.back().feedable();
     }
+    if (decoding_lanes > 0) prompt_tokens = std::min<int64_t>(prompt_tokens, prompt_budget_);
     int64_t total = 0;
+    int64_t total_of_prompts = 0;
     for (const LaneShare& share : scheduler_.Plan(views)) {
       SimLane& lane = lanes_[share.lane];
       EXPECT_GE(share.tokens, 1);
@@ -228,11 +241,16 @@ class Simulation {
       const int64_t limit = views[share.lane].limit;
       EXPECT_TRUE(limit == 0 || share.tokens <= limit) << "past where its state is wanted";
       total += share.tokens;
-      if (!views[share.lane].decoding) lane.fed += share.tokens;
+      if (!views[share.lane].decoding) {
+        lane.fed += share.tokens;
+        total_of_prompts += share.tokens;
+      }
       (lane.prompt_left > 0 ? lane.prompt_left : lane.decodes_left) -= share.tokens;
       lane.last_step = step_;
     }
-    EXPECT_EQ(total, std::min<int64_t>(ready, budget_)) << "tokens that could have run did not";
+    EXPECT_EQ(total, std::min<int64_t>(decoding_lanes + prompt_tokens, budget_))
+        << "tokens that could have run did not";
+    EXPECT_LE(total_of_prompts, prompt_tokens);
     CheckBounds();
     lanes_.erase(std::remove_if(lanes_.begin(), lanes_.end(),
                                 [](const SimLane& lane) {
@@ -244,13 +262,15 @@ class Simulation {
   void CheckBounds() {
     // Decodes get three quarters of the budget at least, in turn.
     const auto decode_wait_max = 4 * (lanes_.size() / static_cast<size_t>(3 * budget_) + 1) + 4;
-    // A tenant's oldest prompt gets an eighth of its part at least, so that a prompt ends when all
-    // of the tenant's before it would. A cut, which is no shorter than the budget, costs it at most
-    // the rest of a step.
+    // A tenant's oldest prompt gets half of its part of what prompts keep at least, so that a
+    // prompt ends when all of the tenant's before it would. A cut, which is no shorter than the
+    // budget, costs it at most the rest of a step.
+    const double kept_by_prompts = std::min(budget_ / 4.0, static_cast<double>(prompt_budget_));
     for (const SimLane& lane : lanes_) {
       if (lane.prompt_left > 0) {
         const auto steps_max = static_cast<uint64_t>(
-            (1 + cuts_) * 8 * tenants_ * lane.prompt_before / budget_ + 16 * tenants_);
+            (1 + cuts_) * 2 * tenants_ * static_cast<double>(lane.prompt_before) / kept_by_prompts +
+            16 * tenants_);
         EXPECT_LE(step_ - lane.arrived, steps_max) << "a prompt starves";
       } else if (lane.decodes_left > 0) {
         EXPECT_LE(step_ - lane.last_step, decode_wait_max) << "a decode starves";
@@ -260,6 +280,7 @@ class Simulation {
 
   std::mt19937 random_;
   const int budget_;
+  const int prompt_budget_;
   const int tenants_;
   const int cuts_;  // 1: some prompts have them
   Scheduler scheduler_;
@@ -279,8 +300,8 @@ TEST(SchedulerSimulation, NobodyStarvesAndNoTokenOfTheBudgetIsWasted) {
 
 TEST(SchedulerSimulation, TheSameCallsGiveTheSamePlans) {
   for (int run = 0; run < 3; ++run) {
-    Scheduler a(5);
-    Scheduler b(5);
+    Scheduler a(5, 2);
+    Scheduler b(5, 2);
     std::vector<LaneView> lanes = {Prompt(9, 1), Decoding(1, 2), Decoding(0, 3), Prompt(4, 4, 9)};
     for (int step = 0; step < 10; ++step) EXPECT_EQ(Shares(&a, lanes), Shares(&b, lanes));
   }

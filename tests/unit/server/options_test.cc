@@ -40,6 +40,7 @@ TEST(Options, DefaultsAreLoopbackAndDocumented) {
   EXPECT_EQ(options.grpc_listen.ToString(), "127.0.0.1:50051");
   EXPECT_EQ(options.http_listen.ToString(), "127.0.0.1:8080");
   EXPECT_EQ(options.engine.token_budget, 512);
+  EXPECT_EQ(options.engine.prompt_budget, 64);
   EXPECT_EQ(options.engine.state_slots, 0);
   EXPECT_EQ(options.request.choices, 16);
   EXPECT_FALSE(options.isa.has_value());
@@ -129,6 +130,7 @@ TEST(Options, EveryLimitTakesItsRangeAndNothingPastIt) {
   const std::vector<Limit> kLimits = {
       {"--state-bytes", 1, 4398046511104, [](auto& o) { return o.engine.state_bytes; }},
       {"--token-budget", 1, 65536, [](auto& o) { return o.engine.token_budget; }},
+      {"--prompt-budget", 1, 65536, [](auto& o) { return o.engine.prompt_budget; }},
       {"--max-running", 1, 1048576, [](auto& o) { return o.engine.max_running; }},
       {"--max-waiting", 1, 1048576, [](auto& o) { return o.engine.max_waiting; }},
       {"--host-state-bytes", 0, 4398046511104, [](auto& o) { return o.engine.host_state_bytes; }},
