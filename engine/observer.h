@@ -41,6 +41,13 @@ struct StepRecord {
   Duration duration{};
 };
 
+// What a state directory gave at the start.
+struct RecoveryRecord {
+  int64_t sessions = 0;        // of the models that are served
+  int64_t torn_bytes = 0;      // cut off the commit log's end: no whole record
+  int64_t removed_states = 0;  // stored ones that no session has
+};
+
 class Observer {
  public:
   virtual ~Observer() = default;
@@ -55,6 +62,7 @@ class Observer {
   // again.
   virtual void OnUnreadableState(const std::string& /*model*/, const std::string& /*stored_id*/,
                                  const absl::Status& /*why*/) {}
+  virtual void OnRecovered(const RecoveryRecord& /*recovery*/) {}
   virtual void OnRequestEnd(const RequestRecord& /*request*/) {}
 };
 

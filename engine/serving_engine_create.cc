@@ -128,10 +128,15 @@ absl::Status ServingEngine::OpenSessions() {
     options.log.directory = state_dir_->log_path();
     SSMD_ASSIGN_OR_RETURN(const std::vector<std::string> stored, store_->List());
     SSMD_ASSIGN_OR_RETURN(log_, SessionLog::Open(options, sessions_.get(), NameStates(stored)));
-    BindStates(sessions_.get(), store_.get(), stored, [this](const std::string& name) {
-      const auto model = FindModel(name);
-      return model.ok() ? models_[*model]->tiers.get() : nullptr;
-    });
+    RecoveryRecord recovery;
+    for (const auto& model : models_) recovery.sessions += sessions_->CountOf(model->name);
+    recovery.torn_bytes = log_->figures().torn_bytes;
+    recovery.removed_states =
+        BindStates(sessions_.get(), store_.get(), stored, [this](const std::string& name) {
+          const auto model = FindModel(name);
+          return model.ok() ? models_[*model]->tiers.get() : nullptr;
+        });
+    if (observer_ != nullptr) observer_->OnRecovered(recovery);
   } else {
     log_ = SessionLog::InMemory(sessions_.get());
   }

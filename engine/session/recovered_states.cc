@@ -16,8 +16,9 @@ ResolveState NameStates(const std::vector<std::string>& stored) {
   };
 }
 
-void BindStates(SessionTable* sessions, StateStore* store, const std::vector<std::string>& stored,
-                const std::function<StateTiers*(const std::string& model)>& tiers_of) {
+int64_t BindStates(SessionTable* sessions, StateStore* store,
+                   const std::vector<std::string>& stored,
+                   const std::function<StateTiers*(const std::string& model)>& tiers_of) {
   absl::flat_hash_set<std::string> named;
   absl::flat_hash_map<std::string, StateRef> bound;
   sessions->MapStates([&](const std::string& model, const StateRef& state) {
@@ -29,9 +30,13 @@ void BindStates(SessionTable* sessions, StateStore* store, const std::vector<std
     if (reference == nullptr) reference = tiers->AdoptStored(id, state->position);
     return reference;
   });
+  int64_t removed = 0;
   for (const std::string& id : stored) {
-    if (!named.contains(id)) store->Delete(id);
+    if (named.contains(id)) continue;
+    store->Delete(id);
+    ++removed;
   }
+  return removed;
 }
 
 }  // namespace ssmd

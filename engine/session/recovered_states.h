@@ -22,10 +22,11 @@ namespace ssmd {
 ResolveState NameStates(const std::vector<std::string>& stored);
 
 // After that: gives every state to the tiers of its session's model, and deletes those of `stored`
-// that no session names. `tiers_of` gives null for a model that is not served now: its states wait
-// for it.
-void BindStates(SessionTable* sessions, StateStore* store, const std::vector<std::string>& stored,
-                const std::function<StateTiers*(const std::string& model)>& tiers_of);
+// that no session names; returns how many. `tiers_of` gives null for a model that is not served
+// now: its states wait for it.
+int64_t BindStates(SessionTable* sessions, StateStore* store,
+                   const std::vector<std::string>& stored,
+                   const std::function<StateTiers*(const std::string& model)>& tiers_of);
 
 }  // namespace ssmd
 

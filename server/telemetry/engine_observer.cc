@@ -16,6 +16,19 @@ void EngineObserver::OnUnreadableState(const std::string& model, const std::stri
                {"message", std::string_view(why.message().data(), why.message().size())}});
 }
 
+void EngineObserver::OnRecovered(const RecoveryRecord& recovery) {
+  log_->Write(LogLevel::kInfo, "recovered",
+              {{"sessions", recovery.sessions}, {"removed_states", recovery.removed_states}});
+  if (recovery.torn_bytes == 0) return;
+  log_->Write(
+      LogLevel::kWarn, "log_torn",
+      {{"bytes", recovery.torn_bytes},
+       {"message", std::string_view("the end of the commit log is no whole record and was dropped: "
+                                    "a crash cut off a commit that nobody was told of, or "
+                                    "something shortened or damaged the file, and sessions are as "
+                                    "they were before")}});
+}
+
 void EngineObserver::OnRequestEnd(const RequestRecord& request) {
   metrics_->RequestEnd(request);
   if (!log_->enabled(LogLevel::kInfo)) return;

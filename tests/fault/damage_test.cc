@@ -215,6 +215,7 @@ TEST_F(DamageTest, AHalfWrittenCommitNeverHappened) {
     const auto session = client_->GetSession(ledger_.id);
     ASSERT_TRUE(session.ok()) << client::ToString(session.error());
     ASSERT_LT(session.value().revision(), ledger_.revision);
+    EXPECT_NE(daemon_->log().find("log_torn bytes="), std::string::npos) << daemon_->log();
     ledger_ = steps[session.value().revision()];
     ExpectFoundAsKnown();
     ASSERT_NO_FATAL_FAILURE(Kill());

@@ -114,6 +114,18 @@ TEST(EngineObserver, AStoredStateThatIsNotWhatItWasIsOneLine) {
                                    "message=\"section STAT was changed\"\n"));
 }
 
+TEST(EngineObserver, WhatAStateDirectoryGaveIsALineAndWhatIsMissingAWarning) {
+  std::ostringstream out;
+  Log log(LogLevel::kInfo, LogFormat::kText, std::make_shared<spdlog::sinks::ostream_sink_mt>(out));
+  Metrics metrics({"m"});
+  EngineObserver observer(&metrics, &log);
+  observer.OnRecovered({.sessions = 3, .torn_bytes = 0, .removed_states = 2});
+  EXPECT_THAT(out.str(), HasSubstr("info  recovered sessions=3 removed_states=2\n"));
+  EXPECT_THAT(out.str(), Not(HasSubstr("log_torn")));
+  observer.OnRecovered({.sessions = 3, .torn_bytes = 17, .removed_states = 0});
+  EXPECT_THAT(out.str(), HasSubstr("warn  log_torn bytes=17 message="));
+}
+
 RequestRecord FromDisk() {
   RequestRecord record = Record();
   record.state_source = StateSource::kDisk;
