@@ -222,7 +222,9 @@ void AddGenerateCommand(CLI::App& app, Context& context) {
       "The text to continue; - or a pipe: standard input");
   command->add_option("--tokens", options->tokens, "The prompt as token ids: 1,2,3")
       ->excludes(prompt);
-  command->add_option("-s,--session", options->session, "Continue this session, and commit to it");
+  command->add_option(
+      "-s,--session", options->session,
+      "Continue this session, and commit to it (with --n over 1: to a new child for each answer)");
   command
       ->add_option("--expected-revision", options->expected_revision,
                    "Refuse unless the session is at this revision")

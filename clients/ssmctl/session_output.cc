@@ -47,8 +47,13 @@ std::string PointList(const Points& points) {
   return list;
 }
 
+// To people: what the next turn has to do, where nothing is lost but the state.
+std::string ShownTier(v1::StateTier tier) {
+  return tier == v1::STATE_TIER_LOST ? "replay" : TierName(tier);
+}
+
 std::string StateLine(const v1::Session& session) {
-  std::string line = TierName(session.tier());
+  std::string line = ShownTier(session.tier());
   if (session.state_bytes() > 0) line += ", " + Bytes(session.state_bytes());
   const int64_t behind = session.position() - session.pending_tokens() - session.state_position();
   if (behind > 0) line += absl::StrFormat(", %d tokens to read again", behind);
@@ -185,7 +190,8 @@ std::vector<std::string> DescribeSession(const v1::Session& session, int64_t now
   add("used",
       UtcTime(session.used_unix_ms()) + ", " + Age(now_unix_ms - session.used_unix_ms()) + " ago");
   if (session.expires_unix_ms() > 0) {
-    add("ends", UtcTime(session.expires_unix_ms()) + " unless it is used before");
+    add("ends",
+        UtcTime(session.expires_unix_ms()) + " (an idle limit moves with each use, a TTL stays)");
   }
   return lines;
 }
@@ -217,7 +223,7 @@ std::vector<std::string> SessionTree(const std::vector<v1::Session>& sessions,
     const v1::Session& session = *row.session;
     add(row.name, row.columns, LossyUtf8(session.model()),
         rest(std::to_string(session.position()), std::to_string(session.revision()),
-             TierName(session.tier()), Bytes(session.state_bytes()),
+             ShownTier(session.tier()), Bytes(session.state_bytes()),
              Age(now_unix_ms - session.used_unix_ms()) + " ago", Notes(session, now_unix_ms)));
   }
   return lines;

@@ -6,11 +6,11 @@ namespace {
 std::string_view NameOf(ChatRole role) {
   switch (role) {
     case ChatRole::kSystem:
-      return "System: ";
+      return "System:";
     case ChatRole::kUser:
-      return "User: ";
+      return "User:";
     case ChatRole::kAssistant:
-      return "Assistant: ";
+      return "Assistant:";
   }
   return "";
 }
@@ -20,7 +20,10 @@ std::string_view NameOf(ChatRole role) {
 std::string RenderPlainChat(absl::Span<const ChatMessage> messages, bool continues_history) {
   std::string text(continues_history ? "\n" : "");
   for (const ChatMessage& message : messages) {
-    text.append(NameOf(message.role)).append(message.content).append("\n");
+    const std::string_view content = message.content;
+    // An answer that comes back as it was sampled brings its space along.
+    const bool spaced = !content.empty() && (content.front() == ' ' || content.front() == '\n');
+    text.append(NameOf(message.role)).append(spaced ? "" : " ").append(content).append("\n");
   }
   return text.append("Assistant:");
 }

@@ -24,6 +24,17 @@ TEST(PlainChat, ContinuesAHistoryOnANewLine) {
             RenderPlainChat(all, false));
 }
 
+// An answer that comes back as it was sampled is what the model has read.
+TEST(PlainChat, AnAnswerThatBeginsWithSpaceGetsNoOther) {
+  for (const char* answer : {" Hello.", "\nHello.", "\n\n Hello."}) {
+    const ChatMessage first[] = {{ChatRole::kUser, "Hi"}};
+    const ChatMessage all[] = {
+        {ChatRole::kUser, "Hi"}, {ChatRole::kAssistant, answer}, {ChatRole::kUser, "Bye"}};
+    EXPECT_EQ(RenderPlainChat(first, false) + answer + "\nUser: Bye\nAssistant:",
+              RenderPlainChat(all, false));
+  }
+}
+
 TEST(PlainChat, StopsWhereTheUserWouldSpeak) {
   for (const std::string& stop : PlainChatStops()) EXPECT_EQ(stop.front(), '\n');
   EXPECT_EQ(PlainChatStops().front(), "\nUser:");
