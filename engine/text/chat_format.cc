@@ -22,7 +22,8 @@ std::string RenderPlainChat(absl::Span<const ChatMessage> messages, bool continu
   for (const ChatMessage& message : messages) {
     const std::string_view content = message.content;
     // An answer that comes back as it was sampled brings its space along.
-    const bool spaced = !content.empty() && (content.front() == ' ' || content.front() == '\n');
+    const bool spaced = message.role == ChatRole::kAssistant && !content.empty() &&
+                        (content.front() == ' ' || content.front() == '\n');
     text.append(NameOf(message.role)).append(spaced ? "" : " ").append(content).append("\n");
   }
   return text.append("Assistant:");

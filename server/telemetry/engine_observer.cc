@@ -23,10 +23,10 @@ void EngineObserver::OnRecovered(const RecoveryRecord& recovery) {
   log_->Write(
       LogLevel::kWarn, "log_torn",
       {{"bytes", recovery.torn_bytes},
-       {"message", std::string_view("the end of the commit log is no whole record and was dropped: "
-                                    "a crash cut off a commit that nobody was told of, or "
-                                    "something shortened or damaged the file, and sessions are as "
-                                    "they were before")}});
+       {"message", std::string_view("the end of the commit log is no whole record and was dropped; "
+                                    "after a crash that is a commit that nobody was told of; if "
+                                    "nothing crashed, something shortened or damaged the file: "
+                                    "restore the state directory from a copy")}});
 }
 
 void EngineObserver::OnRequestEnd(const RequestRecord& request) {

@@ -7,6 +7,7 @@
 namespace ssmd::ctl {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -99,6 +100,17 @@ TEST(DescribeSession, NamesStateForksAndPlacesToGoBackTo) {
   EXPECT_THAT(lines, Contains("turn ends    20 (to recompute)"));
   EXPECT_THAT(lines, Contains(HasSubstr("2m ago")));
   EXPECT_THAT(lines, Not(Contains(StartsWith("ends"))));
+}
+
+TEST(DescribeSession, SaysThatAStateIsToBeMadeAgainNotThatSomethingIsLost) {
+  v1::Session session = Session("s");
+  session.set_tier(v1::STATE_TIER_LOST);
+  session.set_state_bytes(0);
+  session.set_expires_unix_ms(kNow + 60'000);
+  const auto lines = DescribeSession(session, kNow);
+  EXPECT_THAT(lines, Contains("state        replay, 1204 tokens to read again"));
+  EXPECT_THAT(lines, Contains(AllOf(StartsWith("ends"), HasSubstr("a TTL stays"))));
+  EXPECT_THAT(SessionTree({session}, kNow).at(1), HasSubstr(" replay "));
 }
 
 TEST(WriteSession, HoldsEverything) {

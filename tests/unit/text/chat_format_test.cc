@@ -35,6 +35,11 @@ TEST(PlainChat, AnAnswerThatBeginsWithSpaceGetsNoOther) {
   }
 }
 
+TEST(PlainChat, WhatTheOthersSayIsLeftAsItIs) {
+  const ChatMessage messages[] = {{ChatRole::kSystem, " Be kind."}, {ChatRole::kUser, "\nHi"}};
+  EXPECT_EQ(RenderPlainChat(messages, false), "System:  Be kind.\nUser: \nHi\nAssistant:");
+}
+
 TEST(PlainChat, StopsWhereTheUserWouldSpeak) {
   for (const std::string& stop : PlainChatStops()) EXPECT_EQ(stop.front(), '\n');
   EXPECT_EQ(PlainChatStops().front(), "\nUser:");
