@@ -251,17 +251,20 @@ TEST_F(EngineTest, ItsDestructorEndsEveryTurnAndStreamsOutliveIt) {
   Start(options);
   std::vector<std::shared_ptr<OutputStream>> streams;
   for (int i = 0; i < 5; ++i) streams.push_back(*engine_->Generate(Request({1}, 1000), "turn"));
-  absl::Status scored;
+  std::vector<absl::Status> scored;
   ScoreRequest score;
   score.prompt = std::vector<int32_t>{1, 2};
-  auto cancel = engine_->Score(
-      score, "score", [&](absl::StatusOr<ScoreResult> result) { scored = result.status(); });
+  auto cancel = engine_->Score(score, "score", [&](absl::StatusOr<ScoreResult> result) {
+    scored.push_back(result.status());
+  });
   engine_.reset();
   for (const auto& stream : streams) {
     EXPECT_TRUE(absl::IsUnavailable(ReadAll(stream.get()).status));
     stream->Cancel();
   }
-  EXPECT_TRUE(absl::IsUnavailable(scored));
+  // Streams that nobody reads give up their slots, so that it may have come to its own end.
+  ASSERT_EQ(scored.size(), 1u);
+  EXPECT_TRUE(scored[0].ok() || absl::IsUnavailable(scored[0])) << scored[0];
   cancel();
 }
 
