@@ -72,7 +72,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(std::unique_ptr<kernels::
   EngineParts parts;
   parts.device = std::move(device);
   parts.limits = options.limits;
-  parts.state_dir = options.state_dir;
+  parts.state_dir = std::move(options.state_dir);
   parts.clock = options.clock;
   parts.observer = options.observer;
   for (const ModelSpec& spec : options.models) {

@@ -36,7 +36,9 @@ enum class StepPhase : uint8_t { kPrefill, kDecode, kMixed };
 struct StepRecord {
   std::string model;
   StepPhase phase = StepPhase::kDecode;
-  int64_t tokens = 0;
+  int64_t tokens = 0;       // fed to the model
+  int64_t read_tokens = 0;  // of them, those of prompts and those read again
+  int64_t sampled_tokens = 0;
   int64_t segments = 0;
   Duration duration{};
 };

@@ -72,7 +72,7 @@ void ServingEngine::PushResult(const ModelInService& model, const SessionKey& se
   FinalEvent final_event;
   final_event.usage = result.usage;
   final_event.state_source = result.state_source;
-  stream->Push(std::move(final_event));
+  stream->Push(final_event);
   stream->Finish(absl::OkStatus());
 }
 

@@ -74,6 +74,7 @@ void ToProto(const ModelStats& stats, v1::ModelStats* out) {
   out->set_slots_free(stats.slots_free);
   out->set_sessions(stats.sessions);
   out->set_prompt_tokens(stats.prompt_tokens);
+  out->set_read_tokens(stats.read_tokens);
   out->set_generated_tokens(stats.generated_tokens);
   out->set_reused_tokens(stats.reused_tokens);
   out->set_recomputed_tokens(stats.recomputed_tokens);

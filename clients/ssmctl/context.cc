@@ -18,9 +18,15 @@ bool Contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
-// True when the call never reached a server, as opposed to a server that said UNAVAILABLE.
-bool NeverConnected(const client::Error& error) {
+// True when gRPC itself says that there is no server, as opposed to a server that says UNAVAILABLE.
+bool NoServer(const client::Error& error) {
   return error.code == grpc::StatusCode::UNAVAILABLE && error.reason.empty();
+}
+
+// True when there was one, and its connection ended with the call in progress.
+bool BrokeOff(const client::Error& error) {
+  return Contains(error.message, "Socket closed") || Contains(error.message, "reset by peer") ||
+         Contains(error.message, "Broken pipe") || Contains(error.message, "GOAWAY");
 }
 
 std::string ExplainUnreachable(const client::Error& error, const client::ConnectOptions& connect) {
@@ -39,6 +45,13 @@ std::string ExplainUnreachable(const client::Error& error, const client::Connect
            ": its certificate does not verify. Name its authority with --tls-ca, or its host with "
            "--tls-server-name.";
   }
+  if (BrokeOff(error) && !Contains(error.message, "failed to connect")) {
+    return "the connection to " + server + " broke off (" + error.message +
+           "): the daemon stopped, or was stopped.\nWhat it had committed is kept where it has a "
+           "--state-dir; a turn that did not end is not. Once it runs again,\nrepeat the command: "
+           "with the --request-id of the first try, a turn that did end is told again, not "
+           "made again.";
+  }
   return "cannot talk to " + server + ": " + error.message +
          (connect.tls ? "\nDoes the daemon there use TLS?"
                       : "\nIf the daemon there uses TLS, add --tls.");
@@ -47,7 +60,7 @@ std::string ExplainUnreachable(const client::Error& error, const client::Connect
 }  // namespace
 
 std::string Explain(const client::Error& error, const client::ConnectOptions& connect) {
-  if (NeverConnected(error)) return ExplainUnreachable(error, connect);
+  if (NoServer(error)) return ExplainUnreachable(error, connect);
   std::string text = client::CodeName(error.code) + ": " + error.message;
   if (error.code == grpc::StatusCode::UNAUTHENTICATED) {
     text += "\nGive a token with --token-file FILE or the variable SSMD_TOKEN.";
@@ -91,7 +104,7 @@ int Context::Fail(const client::Error& error) const {
   JsonWriter writer;
   writer.BeginObject().Key("error").BeginObject();
   writer.Key("code").String(client::CodeName(error.code));
-  writer.Key("message").String(NeverConnected(error) ? Explain(error, connect) : error.message);
+  writer.Key("message").String(NoServer(error) ? Explain(error, connect) : error.message);
   if (!error.reason.empty()) writer.Key("reason").String(error.reason);
   if (error.retry_after) writer.Key("retry_after_ms").Int(error.retry_after->count());
   writer.EndObject().EndObject();

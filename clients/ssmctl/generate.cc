@@ -2,6 +2,7 @@
 // turn at the server, says so and exits 130.
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
@@ -114,6 +115,14 @@ class Printer {
     if (options_.verbose) Note(context_, Summary());
   }
 
+  // Some of an answer has arrived.
+  bool answered() const {
+    return std::any_of(result_.choices.begin(), result_.choices.end(), [](const auto& entry) {
+      const Passage& answer = entry.second.answer;
+      return !answer.token_ids.empty() || !answer.text.empty();
+    });
+  }
+
   // Keeps a remark that follows off the line of the text.
   void EndLine() {
     if (!context_.json && last_ != '\n') Show("\n");
@@ -203,12 +212,17 @@ int Run(Context& context, Options& options) {
     return kOk;
   }
   printer.EndLine();
-  if (!cancel.stop_requested()) return context.Fail(*error);
-  const char* const committed =
-      options.commit == "partial" ? "what had arrived was committed" : "nothing was committed";
-  context.Fail(
-      {grpc::StatusCode::CANCELLED, std::string("cancelled by Ctrl-C; ") + committed, "", {}});
-  return kInterrupted;
+  const bool kept = options.commit == "partial" && printer.answered();
+  const std::string committed =
+      kept ? "what had arrived was committed: see ssmctl sessions get " + options.session
+           : "nothing was committed";
+  if (cancel.stop_requested()) {
+    context.Fail({grpc::StatusCode::CANCELLED, "cancelled by Ctrl-C; " + committed, "", {}});
+    return kInterrupted;
+  }
+  client::Error told = *error;
+  if (kept && told.code == grpc::StatusCode::DEADLINE_EXCEEDED) told.message += "; " + committed;
+  return context.Fail(told);
 }
 
 }  // namespace

@@ -92,6 +92,7 @@ void WriteModelStats(const v1::ModelStats& stats, JsonWriter* writer) {
   writer->Key("slots_used").Int(stats.slots_used());
   writer->Key("slots_free").Int(stats.slots_free());
   writer->Key("sessions").Int(stats.sessions());
+  writer->Key("read_tokens").Int(stats.read_tokens());
   writer->Key("prompt_tokens").Int(stats.prompt_tokens());
   writer->Key("generated_tokens").Int(stats.generated_tokens());
   writer->Key("reused_tokens").Int(stats.reused_tokens());
@@ -125,9 +126,9 @@ void DescribeModel(const v1::ModelStats& model, std::vector<std::string>* lines)
       LossyUtf8(model.model()), model.running(), model.waiting(), model.paused(),
       model.slots_used(), model.slots_used() + model.slots_free(), model.sessions()));
   lines->push_back(
-      absl::StrFormat("    %d steps; tokens: %d read, %d reused, %d recomputed, %d sampled",
-                      model.steps(), model.prompt_tokens() - model.reused_tokens(),
-                      model.reused_tokens(), model.recomputed_tokens(), model.generated_tokens()));
+      absl::StrFormat("    %d steps; tokens: %d read, %d of them again; %d reused, %d sampled",
+                      model.steps(), model.read_tokens(), model.recomputed_tokens(),
+                      model.reused_tokens(), model.generated_tokens()));
   if (const std::string tiers = SessionTiers(model); !tiers.empty()) {
     lines->push_back("    sessions: " + tiers);
   }

@@ -15,14 +15,11 @@ ModelRates RatesOf(const v1::ModelStats& now, const v1::ModelStats& before, doub
   const auto rate = [seconds](double current, double old) {
     return seconds > 0 && current > old ? (current - old) / seconds : 0.0;
   };
-  const auto read = [](const v1::ModelStats& stats) {
-    return static_cast<double>(stats.prompt_tokens() - stats.reused_tokens() +
-                               stats.recomputed_tokens());
-  };
   ModelRates rates;
   rates.sampled_per_second = rate(static_cast<double>(now.generated_tokens()),
                                   static_cast<double>(before.generated_tokens()));
-  rates.read_per_second = rate(read(now), read(before));
+  rates.read_per_second =
+      rate(static_cast<double>(now.read_tokens()), static_cast<double>(before.read_tokens()));
   rates.steps_per_second =
       rate(static_cast<double>(now.steps()), static_cast<double>(before.steps()));
   rates.first_token = PercentilesOf(now.time_to_first_token(), before.time_to_first_token());
@@ -78,7 +75,7 @@ void TopFrame::AddModel(const v1::ModelStats& model, std::vector<std::string>* l
   const auto add = [lines](const char* name, const std::string& text) {
     lines->push_back(absl::StrFormat("  %-14s%s", name, text));
   };
-  lines->push_back("");
+  lines->emplace_back();
   lines->push_back(LossyUtf8(model.model()));
   add("slots", absl::StrFormat("%d used, %d free", model.slots_used(), model.slots_free()));
   add("turns", absl::StrFormat("%d running, %d paused; waiting: %d high, %d normal, %d low",
@@ -106,7 +103,7 @@ std::vector<std::string> TopFrame::Lines(const std::string& server) const {
   for (const v1::ModelStats& model : now_.models()) AddModel(model, &lines);
   if (!now_.has_state_dir()) return lines;
   const v1::StateDirStats& dir = now_.state_dir();
-  lines.push_back("");
+  lines.emplace_back();
   lines.push_back(absl::StrFormat(
       "state directory: %d states, %s of %s; log %s; %d queued, %d failures", dir.stored_states(),
       Bytes(dir.stored_bytes()),

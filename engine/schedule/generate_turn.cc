@@ -104,28 +104,26 @@ void GenerateTurn::PrepareDraw(const Choice& choice, int64_t position) {
   draw.top_logprobs = top_logprobs_;
 }
 
-void GenerateTurn::Advance(Lane* lane, TimePoint now, Observer* observer) {
-  if (not_finite_) return;
-  if (!prompt_done_) {
-    AdvancePrompt(now, observer);
-    return;
-  }
+int GenerateTurn::Advance(Lane* lane, TimePoint now, Observer* observer) {
+  if (not_finite_) return 0;
+  if (!prompt_done_) return AdvancePrompt(now, observer);
   Choice& choice = ChoiceOf(lane);
-  if (!choice.ended()) {
-    AcceptDrawn(&choice, now, observer);
-  } else if (lane->ready() == 0) {
-    choice.settled = true;
+  if (choice.ended()) {
+    if (lane->ready() == 0) choice.settled = true;
+    return 0;
   }
+  AcceptDrawn(&choice, now, observer);
+  return 1;
 }
 
-void GenerateTurn::AdvancePrompt(TimePoint now, Observer* observer) {
+int GenerateTurn::AdvancePrompt(TimePoint now, Observer* observer) {
   KeepPrefixes();
   const Lane& lane = choices_[0]->lane;
   EmitEcho(std::min(lane.fed + 1, tokens_.size()));
   if (lane.ready() > 0) {
     stream_->Push(
         ProgressEvent{static_cast<int64_t>(lane.fed), static_cast<int64_t>(lane.feed.size())});
-    return;
+    return 0;
   }
   prompt_done_ = true;
   EndWaits();
@@ -140,6 +138,7 @@ void GenerateTurn::AdvancePrompt(TimePoint now, Observer* observer) {
       EndChoice(choice.get(), std::move(nothing));
     }
   }
+  return stops_.max_tokens > 0 ? static_cast<int>(choices_.size()) : 0;
 }
 
 void GenerateTurn::EmitEcho(size_t known) {

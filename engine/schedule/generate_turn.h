@@ -64,17 +64,17 @@ class GenerateTurn final : public Turn, private PrefixSource {
   void Start(std::vector<Slot> slots, TimePoint now) override;
   void AppendLanes(std::vector<Lane*>* lanes) override;
   void WantRows(Lane* lane, int count, std::vector<RowJob>* jobs) override;
-  void Advance(Lane* lane, TimePoint now, Observer* observer) override;
+  int Advance(Lane* lane, TimePoint now, Observer* observer) override;
   std::optional<absl::Status> outcome() const override;
   bool Salvage() override;
   absl::StatusOr<std::optional<Proposal>> Propose() override;
-  void Committed(std::vector<SessionInfo> sessions) override;
+  void Committed(const std::vector<SessionInfo>& sessions) override;
   void Deliver(const absl::Status& status, TimePoint now) override;
   RequestRecord Record(TimePoint now) const override;
 
   void Pause() override { EndWaits(); }
   bool IsRequest(const SessionKey& session, const std::string& request_id) const override;
-  void TakeOver(std::shared_ptr<OutputStream> stream) override;
+  void TakeOver(const std::shared_ptr<OutputStream>& stream) override;
   bool IsOf(const SessionKey& session) const override;
 
  private:
@@ -104,7 +104,7 @@ class GenerateTurn final : public Turn, private PrefixSource {
   size_t FirstScored() const;
   void WantPromptRows(const Lane& lane, int count, std::vector<RowJob>* jobs);
   void PrepareDraw(const Choice& choice, int64_t position);
-  void AdvancePrompt(TimePoint now, Observer* observer);
+  int AdvancePrompt(TimePoint now, Observer* observer);
   void EmitEcho(size_t known);
   void ForkPrompt();
 

@@ -144,7 +144,7 @@ absl::StatusOr<std::optional<Proposal>> GenerateTurn::Propose() {
   return std::optional<Proposal>(std::move(proposal));
 }
 
-void GenerateTurn::Committed(std::vector<SessionInfo> sessions) {
+void GenerateTurn::Committed(const std::vector<SessionInfo>& sessions) {
   if (salvaged_) return;  // its stream ends with the reason
   for (size_t i = 0; i < choices_.size() && i < sessions.size(); ++i) {
     ChoiceFinishedEvent event = FinishedEvent(*choices_[i]);
@@ -197,7 +197,7 @@ void GenerateTurn::Deliver(const absl::Status& status, TimePoint now) {
       final_event.timings.first_token = *first_token_ - head().submitted;
     }
     final_event.timings.total = record.total;
-    stream_->Push(std::move(final_event));
+    stream_->Push(final_event);
   }
   stream_->Finish(status);
 }
@@ -244,10 +244,10 @@ bool GenerateTurn::IsRequest(const SessionKey& session, const std::string& reque
 }
 
 // The new reader gets what the old one got, in one Delta a choice, and what follows.
-void GenerateTurn::TakeOver(std::shared_ptr<OutputStream> stream) {
+void GenerateTurn::TakeOver(const std::shared_ptr<OutputStream>& stream) {
   stream_->Finish(WithReason(absl::AbortedError("a retry of the request took the stream over"),
                              reason::kTakenOver));
-  stream_ = std::move(stream);
+  stream_ = stream;
   if (!started_) return;  // it will say so when it does
   PushStarted();
   for (const auto& choice : choices_) {

@@ -88,7 +88,7 @@ void ModelRunner::EndEarly(std::unique_ptr<Turn> turn, absl::Status reason) {
   if (turn->Salvage()) {
     Commit(std::move(turn), std::move(reason));
   } else {
-    FinishTurn(std::move(turn), std::move(reason));
+    FinishTurn(std::move(turn), reason);
   }
 }
 
@@ -103,7 +103,7 @@ void ModelRunner::DropSession(const SessionKey& session) {
     }
   }
   Compact(&running_);
-  for (auto& [turn, reason] : over) FinishTurn(std::move(turn), std::move(reason));
+  for (auto& [turn, reason] : over) FinishTurn(std::move(turn), reason);
 }
 
 void ModelRunner::EndAll(const absl::Status& status) {
@@ -143,7 +143,7 @@ void ModelRunner::EndFinished() {
     if (outcome.ok()) {
       Commit(std::move(turn), absl::OkStatus());
     } else {
-      FinishTurn(std::move(turn), std::move(outcome));
+      FinishTurn(std::move(turn), outcome);
     }
   }
 }
@@ -196,10 +196,10 @@ void ModelRunner::PollCommits() {
   committing_.erase(std::remove_if(committing_.begin(), committing_.end(),
                                    [](const Committing& entry) { return entry.turn == nullptr; }),
                     committing_.end());
-  for (auto& [turn, status] : over) FinishTurn(std::move(turn), std::move(status));
+  for (auto& [turn, status] : over) FinishTurn(std::move(turn), status);
 }
 
-void ModelRunner::FinishTurn(std::unique_ptr<Turn> turn, absl::Status status) {
+void ModelRunner::FinishTurn(std::unique_ptr<Turn> turn, const absl::Status& status) {
   const TimePoint now = context_.clock->Now();
   RequestRecord record = turn->Record(now);
   record.request_id = turn->head().request_id;

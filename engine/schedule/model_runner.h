@@ -95,7 +95,7 @@ class ModelRunner final : private PrefixesInFlight {
   void Commit(std::unique_ptr<Turn> turn, absl::Status reason);
   bool Propose(Committing* committing, absl::Status* status);
   void PollCommits();
-  void FinishTurn(std::unique_ptr<Turn> turn, absl::Status status);
+  void FinishTurn(std::unique_ptr<Turn> turn, const absl::Status& status);
 
   // starts
   void Resume();
@@ -129,6 +129,8 @@ class ModelRunner final : private PrefixesInFlight {
   std::vector<std::unique_ptr<Turn>> running_;
   std::vector<Committing> committing_;
   uint64_t steps_ = 0;
+  int64_t read_tokens_ = 0;
+  int64_t sampled_tokens_ = 0;
   std::array<int64_t, 7> loads_{};  // turns by StateSource
 
   mutable Mutex stats_mutex_;

@@ -142,7 +142,7 @@ void ModelRunner::StartWaiting(TimePoint now) {
     running_.push_back(waiting_.Take(place));
   }
   waiting_.Compact();
-  for (auto& [turn, status] : over) FinishTurn(std::move(turn), std::move(status));
+  for (auto& [turn, status] : over) FinishTurn(std::move(turn), status);
   const bool nothing_runs = running_.empty() && committing_.empty() && over.empty();
   if (kept_waiting.empty() || !nothing_runs || model_->tiers->moving()) return;
   if (LetGo(kept_waiting)) {
@@ -173,7 +173,7 @@ void ModelRunner::EndStuck() {
             model_->name)),
         reason::kSlotsHeld);
   });
-  for (auto& [turn, status] : over) FinishTurn(std::move(turn), std::move(status));
+  for (auto& [turn, status] : over) FinishTurn(std::move(turn), status);
 }
 
 bool ModelRunner::Tidy() {

@@ -89,13 +89,18 @@ void ModelRunner::Step() {
   StepRecord record;
   record.model = model_->name;
   bool decodes = false;
-  bool prefills = false;
   for (const Served& part : served) {
     part.turn->NoteFirstStep(begin);
-    (part.lane->decoding ? decodes : prefills) = true;
+    if (part.lane->decoding) {
+      decodes = true;
+    } else {
+      record.read_tokens += part.count;
+    }
     AddSegment(part, &batch);
   }
-  record.phase = !prefills ? StepPhase::kDecode : decodes ? StepPhase::kMixed : StepPhase::kPrefill;
+  if (record.read_tokens > 0) {
+    record.phase = decodes ? StepPhase::kMixed : StepPhase::kPrefill;
+  }
   record.tokens = batch.rows();
   record.segments = static_cast<int64_t>(served.size());
   RunModel(served, &batch);
@@ -103,7 +108,6 @@ void ModelRunner::Step() {
 
   const TimePoint end = context_.clock->Now();
   record.duration = end - begin;
-  if (context_.observer != nullptr) context_.observer->OnStep(record);
   for (const Served& part : served) {
     Lane& lane = *part.lane;
     start_policy_.Charge(part.turn->head().tenant, part.count);
@@ -111,8 +115,11 @@ void ModelRunner::Step() {
     lane.position += part.count;
     lane.fed += static_cast<size_t>(part.count);
     lane.last_step = steps_;
-    part.turn->Advance(&lane, end, context_.observer);
+    record.sampled_tokens += part.turn->Advance(&lane, end, context_.observer);
   }
+  read_tokens_ += record.read_tokens;
+  sampled_tokens_ += record.sampled_tokens;
+  if (context_.observer != nullptr) context_.observer->OnStep(record);
   EndFinished();
   PublishStats();
 }
@@ -124,7 +131,6 @@ void ModelRunner::CountTurn(const Turn& turn, const RequestRecord& record) {
   MutexLock lock(&stats_mutex_);
   FillStats(&stats_);
   stats_.prompt_tokens += record.usage.prompt_tokens;
-  stats_.generated_tokens += record.usage.generated_tokens;
   stats_.reused_tokens += record.usage.reused_tokens;
   stats_.recomputed_tokens += record.usage.recomputed_tokens;
   if (record.status.ok()) return;
@@ -144,6 +150,8 @@ void ModelRunner::PublishStats() {
 void ModelRunner::FillStats(ModelStats* stats) const {
   stats->model = model_->name;
   stats->steps = steps_;
+  stats->read_tokens = read_tokens_;
+  stats->generated_tokens = sampled_tokens_;
   stats->running = static_cast<int>(running_.size());
   stats->paused =
       static_cast<int>(std::count_if(running_.begin(), running_.end(), [](const auto& turn) {

@@ -43,8 +43,9 @@ struct ModelStats {
   std::vector<std::pair<StateTier, int64_t>> evictions;  // by the tier that was left
   PrefixFigures prefixes;
   std::vector<std::pair<Priority, int>> waiting_by_priority;
-  int64_t prompt_tokens = 0;
-  int64_t generated_tokens = 0;
+  int64_t read_tokens = 0;       // by steps so far: of prompts, and read again
+  int64_t generated_tokens = 0;  // sampled by steps so far
+  int64_t prompt_tokens = 0;     // of ended turns, as are the next two
   int64_t reused_tokens = 0;
   int64_t recomputed_tokens = 0;
   std::vector<EarlyEnd> early_ends;  // oldest first, at most 32

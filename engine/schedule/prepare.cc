@@ -61,8 +61,8 @@ absl::StatusOr<PromptTokens> ReadPrompt(const ModelInService& model, const Promp
   std::string later;
   if (const auto* messages = std::get_if<std::vector<ChatMessage>>(&prompt)) {
     if (messages->empty()) return tokens;
-    at_start = RenderPlainChat(*messages, /*continues=*/false);
-    if (on_session) later = RenderPlainChat(*messages, /*continues=*/true);
+    at_start = RenderPlainChat(*messages, /*continues_history=*/false);
+    if (on_session) later = RenderPlainChat(*messages, /*continues_history=*/true);
   } else {
     at_start = std::get<std::string>(prompt);
     if (on_session) later = at_start;

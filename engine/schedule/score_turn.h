@@ -28,7 +28,7 @@ class ScoreTurn final : public Turn {
   void Start(std::vector<Slot> slots, TimePoint now) override;
   void AppendLanes(std::vector<Lane*>* lanes) override { lanes->push_back(&lane_); }
   void WantRows(Lane* lane, int count, std::vector<RowJob>* jobs) override;
-  void Advance(Lane* /*lane*/, TimePoint /*now*/, Observer* /*observer*/) override {}
+  int Advance(Lane* /*lane*/, TimePoint /*now*/, Observer* /*observer*/) override { return 0; }
   std::optional<absl::Status> outcome() const override;
   void Deliver(const absl::Status& status, TimePoint now) override;
   RequestRecord Record(TimePoint now) const override;

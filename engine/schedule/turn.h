@@ -84,8 +84,9 @@ class Turn {
   // Before a step that feeds the next `count` tokens of `lane`: what is wanted of their logits.
   // RowJob::row counts from the lane's first row of the step. Results go where the jobs say.
   virtual void WantRows(Lane* lane, int count, std::vector<RowJob>* jobs) = 0;
-  // After the step; `lane` has moved on. `observer` may be null.
-  virtual void Advance(Lane* lane, TimePoint now, Observer* observer) = 0;
+  // After the step; `lane` has moved on. `observer` may be null. Returns how many tokens were
+  // sampled.
+  virtual int Advance(Lane* lane, TimePoint now, Observer* observer) = 0;
   // Set when there is nothing left to run: OK, or what went wrong.
   virtual std::optional<absl::Status> outcome() const = 0;
   // It has to end before its time. True when there is something to commit all the same.
@@ -94,7 +95,7 @@ class Turn {
   // The end: what is to become of the session. Absent: nothing. An empty Proposal: not now, try
   // again next round.
   virtual absl::StatusOr<std::optional<Proposal>> Propose() { return std::nullopt; }
-  virtual void Committed(std::vector<SessionInfo> /*sessions*/) {}
+  virtual void Committed(const std::vector<SessionInfo>& /*sessions*/) {}
   // Gives back slots, session and ticket.
   void Release() {
     ReleaseHeld();
@@ -112,7 +113,7 @@ class Turn {
   virtual bool IsRequest(const SessionKey& /*session*/, const std::string& /*request_id*/) const {
     return false;
   }
-  virtual void TakeOver(std::shared_ptr<OutputStream> /*stream*/) {}
+  virtual void TakeOver(const std::shared_ptr<OutputStream>& /*stream*/) {}
   virtual bool IsOf(const SessionKey& /*session*/) const { return false; }
 
   // When the reader was found too slow, for the runner.

@@ -47,7 +47,7 @@ absl::StatusOr<LastingSessionLog::Frozen> LastingSessionLog::FreezeInOrder() {
   Mutex mutex;
   CondVar written;
   std::optional<absl::StatusOr<Frozen>> frozen;
-  Append({}, Durability::kProcess, [&](uint64_t number, absl::Status status) {
+  Append({}, Durability::kProcess, [&](uint64_t number, const absl::Status& status) {
     MutexLock lock(&mutex);
     if (status.ok()) {
       frozen.emplace(Frozen{number, table_->Freeze()});

@@ -79,7 +79,7 @@ template <typename Change>
 absl::Status SessionTable::Impl::ApplyOne(Change&& change, Aftermath* after) {
   Row* row = Find(change.key);
   if (row == nullptr) return SessionNotFound(change.key.id);
-  const absl::Status status = ChangeEntry(&Open(row), std::move(change), ScopeOf(after));
+  absl::Status status = ChangeEntry(&Open(row), std::forward<Change>(change), ScopeOf(after));
   Close(row);
   return status;
 }

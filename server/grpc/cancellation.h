@@ -14,13 +14,14 @@ class Cancellation {
  public:
   // What Trigger calls. Called here when it was triggered before.
   void Arm(std::function<void()> cancel) {
-    bool triggered = false;
     {
       MutexLock lock(&mutex_);
-      triggered = triggered_;
-      if (!triggered) cancel_ = std::move(cancel);
+      if (!triggered_) {
+        cancel_ = std::move(cancel);
+        return;
+      }
     }
-    if (triggered) cancel();
+    cancel();
   }
   void Trigger() {
     std::function<void()> cancel;

@@ -89,6 +89,7 @@ void Metrics::NextToken(const std::string& model, Duration since_last) {
 void Metrics::Step(const StepRecord& step) {
   ModelSeries* series = Find(step.model);
   if (series == nullptr) return;
+  series->generation_tokens->Increment(static_cast<double>(step.sampled_tokens));
   series->batch_tokens->Observe(static_cast<double>(step.tokens));
   series->step[static_cast<size_t>(step.phase)]->Observe(Seconds(step.duration));
 }

@@ -95,7 +95,7 @@ void ModelSeries::AddCounters(prometheus::Registry* registry) {
   };
   prompt_tokens_ =
       add("ssmd_prompt_tokens_total", "Prompt tokens of ended requests, reused ones included");
-  generation_tokens_ = add("ssmd_generation_tokens_total", "Tokens sampled");
+  generation_tokens = add("ssmd_generation_tokens_total", "Tokens sampled");
   reused_tokens_ =
       add("ssmd_reused_tokens_total", "Prompt tokens that a held state made unnecessary to read");
   recomputed_tokens_ = add("ssmd_recomputed_tokens_total", "Tokens read a second time");
@@ -156,7 +156,6 @@ void ModelSeries::RequestEnd(const RequestRecord& request) {
   prefill_->Observe(Seconds(request.prefill));
   decode_->Observe(Seconds(request.decode));
   prompt_tokens_->Increment(static_cast<double>(request.usage.prompt_tokens));
-  generation_tokens_->Increment(static_cast<double>(request.usage.generated_tokens));
   reused_tokens_->Increment(static_cast<double>(request.usage.reused_tokens));
   recomputed_tokens_->Increment(static_cast<double>(request.usage.recomputed_tokens));
   loads_[static_cast<size_t>(request.state_source)]->Increment();

@@ -28,6 +28,7 @@ class ModelSeries {
   prometheus::Histogram* token_interval = nullptr;
   prometheus::Histogram* batch_tokens = nullptr;
   std::array<prometheus::Histogram*, 3> step{};  // by StepPhase
+  prometheus::Counter* generation_tokens = nullptr;
   prometheus::Counter* paused = nullptr;
   std::array<prometheus::Counter*, kStatusCodes> outcomes{};
   std::array<prometheus::Counter*, kTiers> evictions{};
@@ -45,7 +46,6 @@ class ModelSeries {
   prometheus::Histogram* prefill_ = nullptr;
   prometheus::Histogram* decode_ = nullptr;
   prometheus::Counter* prompt_tokens_ = nullptr;
-  prometheus::Counter* generation_tokens_ = nullptr;
   prometheus::Counter* reused_tokens_ = nullptr;
   prometheus::Counter* recomputed_tokens_ = nullptr;
   std::array<prometheus::Counter*, kStateSourceNames.size()> loads_{};

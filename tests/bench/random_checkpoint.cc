@@ -80,7 +80,7 @@ absl::Status Write(const std::string& folder, const test::MambaShape& shape) {
 
 std::vector<std::string> RandomShapes() {
   std::vector<std::string> names;
-  for (const NamedShape& shape : kShapes) names.push_back(shape.name);
+  for (const NamedShape& shape : kShapes) names.emplace_back(shape.name);
   return names;
 }
 

@@ -32,6 +32,7 @@ double BestSeconds(int threads, int repeats, const Work& work) {
     std::atomic<int> ready{0};
     std::vector<double> begin(static_cast<size_t>(threads)), end(static_cast<size_t>(threads));
     std::vector<std::thread> running;
+    running.reserve(static_cast<size_t>(threads));
     for (int part = 0; part < threads; ++part) {
       running.emplace_back([&, part] {
         ++ready;

@@ -70,6 +70,7 @@ std::string KindJson(const TurnTimes& times) {
 void PrintJson(const Flags& flags, const ServerUnderTest& server,
                const std::vector<HistoryTimes>& rows) {
   std::vector<std::string> texts;
+  texts.reserve(rows.size());
   for (const HistoryTimes& row : rows) {
     texts.push_back(absl::StrFormat(R"({"history":%d,"resident":%s,"disk":%s,"reread":%s})",
                                     row.history, KindJson(row.resident), KindJson(row.disk),

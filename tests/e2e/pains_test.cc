@@ -64,7 +64,7 @@ class Pains : public SessionFixture {
     const auto pending = std::min<int64_t>(position, 1);
     const auto brought = static_cast<int64_t>(prompt.size());
     Append(prompt, history);
-    const Turn turn = Run(Ask(id, prompt));
+    Turn turn = Run(Ask(id, prompt));
     ExpectTrue(turn, *history);
     Append(turn.only().ids, history);
     const v1::Usage& usage = turn.final.usage();

@@ -70,7 +70,7 @@ class SessionFixture : public ::testing::Test {
   Turn SayAndCheck(const std::string& id, const std::string& text, int tokens,
                    std::vector<int32_t>* history) {
     const std::vector<int32_t> truth = Truth(*history, text, tokens);
-    const Turn turn = Say(id, text, tokens);
+    Turn turn = Say(id, text, tokens);
     EXPECT_FALSE(turn.error) << turn.Describe();
     EXPECT_EQ(turn.only().ids, truth);
     Append(Tokenize(text), history);

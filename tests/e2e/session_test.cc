@@ -227,6 +227,7 @@ TEST_F(SessionTest, ManyMoreSessionsThanSlotsTakeTurnsAndStayExact) {
   constexpr int kSessions = 12;
   std::vector<std::string> ids;
   std::vector<std::vector<int32_t>> histories(kSessions);
+  ids.reserve(kSessions);
   for (int i = 0; i < kSessions; ++i) ids.push_back(Create());
   int from_host = 0;
   for (int round = 0; round < 3; ++round) {

@@ -63,6 +63,7 @@ v1::GenerateRequest HundredthPart(int part, int tokens) {
 
 std::vector<std::string> Bits(const std::vector<v1::TokenDetail>& details) {
   std::vector<std::string> bits;
+  bits.reserve(details.size());
   for (const v1::TokenDetail& detail : details) bits.push_back(detail.SerializeAsString());
   return bits;
 }

@@ -74,7 +74,7 @@ class HeldAmidACharacterTest : public SessionsWholeTest {
   std::string Begin() {
     character_ = Tokenize("\xE2\x82\xAC");
     EXPECT_GE(character_.size(), 2U) << "it has to be cut somewhere";
-    const std::string id = Create();
+    std::string id = Create();
     v1::GenerateRequest request = Penalised(id);
     request.set_text("Once upon a time there was a little dog");
     Run(request);

@@ -88,7 +88,7 @@ std::optional<client::Error> LoadClient::AskTurn(client::Client& client,
   if (OneIn(6)) return AskTurnAndLeave(client, heard);
   std::optional<v1::ChoiceFinished> finished;
   bool acknowledged = false;
-  const auto error = client.Generate(cut_.turn, {}, [&](const v1::GenerateResponse& event) {
+  auto error = client.Generate(cut_.turn, {}, [&](const v1::GenerateResponse& event) {
     if (event.has_choice_finished()) finished = event.choice_finished();
     if (event.has_final()) acknowledged = true;  // whatever becomes of the status after it
     heard();
@@ -213,7 +213,7 @@ std::optional<client::Error> LoadClient::AskCheckpoint(client::Client& client) {
 }
 
 std::optional<client::Error> LoadClient::AskDelete(client::Client& client) {
-  const auto error = client.DeleteSession(sessions_[cut_.session].id);
+  auto error = client.DeleteSession(sessions_[cut_.session].id);
   if (error.has_value()) return error;
   sessions_.erase(sessions_.begin() + static_cast<std::ptrdiff_t>(cut_.session));
   cut_ = Cut();

@@ -19,19 +19,20 @@ class FakeStateStore final : public StateStore {
   ~FakeStateStore() override { Run(); }
 
   void Put(std::string id, Snapshot state, std::function<void(absl::Status)> done) override {
-    tasks_.push_back([this, id = std::move(id), state = std::move(state), done = std::move(done)] {
-      ++figures_.puts;
-      if (fail_puts) {
-        done(absl::ResourceExhaustedError("the disk is full"));
-        return;
-      }
-      states[id] = state;
-      done(absl::OkStatus());
-    });
+    tasks_.emplace_back(
+        [this, id = std::move(id), state = std::move(state), done = std::move(done)] {
+          ++figures_.puts;
+          if (fail_puts) {
+            done(absl::ResourceExhaustedError("the disk is full"));
+            return;
+          }
+          states[id] = state;
+          done(absl::OkStatus());
+        });
   }
   void Get(std::string id, SnapshotLimits /*limits*/,
            std::function<void(absl::StatusOr<Snapshot>)> done) override {
-    tasks_.push_back([this, id = std::move(id), done = std::move(done)] {
+    tasks_.emplace_back([this, id = std::move(id), done = std::move(done)] {
       ++figures_.gets;
       const auto found = states.find(id);
       if (found == states.end()) {
@@ -42,7 +43,7 @@ class FakeStateStore final : public StateStore {
     });
   }
   void Delete(std::string id) override {
-    tasks_.push_back([this, id = std::move(id)] { states.erase(id); });
+    tasks_.emplace_back([this, id = std::move(id)] { states.erase(id); });
   }
   absl::StatusOr<std::vector<std::string>> List() override {
     std::vector<std::string> ids;

@@ -24,8 +24,7 @@ v1::GetStatsResponse Stats(double uptime, int64_t tokens) {
   model->set_slots_used(4);
   model->set_slots_free(28);
   model->set_generated_tokens(tokens);
-  model->set_prompt_tokens(2 * tokens);
-  model->set_reused_tokens(tokens);
+  model->set_read_tokens(2 * tokens);
   model->set_steps(static_cast<uint64_t>(tokens));
   model->set_sessions(10);
   v1::TierCount* tier = model->add_session_tiers();
@@ -49,7 +48,7 @@ TEST(TopFrame, RatesAreOfTheLastInterval) {
   const TopFrame frame(Stats(102, 1500), Stats(100, 500), {{"tales", 1000}});
   const ModelRates& rates = frame.rates("tales");
   EXPECT_DOUBLE_EQ(rates.sampled_per_second, 500);
-  EXPECT_DOUBLE_EQ(rates.read_per_second, 500);
+  EXPECT_DOUBLE_EQ(rates.read_per_second, 1000);
   EXPECT_DOUBLE_EQ(rates.steps_per_second, 500);
   EXPECT_DOUBLE_EQ(*rates.prefix_hit_rate, 0.25);
   ASSERT_TRUE(rates.first_token.has_value());
@@ -82,7 +81,7 @@ TEST(TopFrame, ShowsSlotsQueueTiersAndBytes) {
   EXPECT_THAT(lines, Contains("  slots         4 used, 28 free"));
   EXPECT_THAT(lines,
               Contains("  turns         3 running, 0 paused; waiting: 1 high, 2 normal, 0 low"));
-  EXPECT_THAT(lines, Contains("  tokens/s      500 sampled, 500 read, in 500 steps/s"));
+  EXPECT_THAT(lines, Contains("  tokens/s      500 sampled, 1000 read, in 500 steps/s"));
   EXPECT_THAT(lines, Contains("  first token   5.0 / 9.5 / 9.9 ms  (p50 / p95 / p99)"));
   EXPECT_THAT(lines, Contains("  sessions      10: 7 host, 3 none"));
   EXPECT_THAT(lines, Contains(HasSubstr("4.0 KB in slots, 700 KB of 1.0 MB in host memory")));

@@ -277,11 +277,13 @@ class Recorder final : public Observer {
   void OnStep(const StepRecord& step) override {
     ++steps;
     tokens += step.tokens;
+    read_tokens += step.read_tokens;
+    sampled_tokens += step.sampled_tokens;
   }
   void OnRequestEnd(const RequestRecord& request) override { ends.push_back(request); }
 
   int first_tokens = 0, next_tokens = 0, steps = 0;
-  int64_t tokens = 0;
+  int64_t tokens = 0, read_tokens = 0, sampled_tokens = 0;
   std::vector<RequestRecord> ends;
 };
 
@@ -297,6 +299,8 @@ TEST_F(EngineTest, TheObserverHearsOfEveryStepTokenAndEnd) {
   EXPECT_EQ(recorder.first_tokens, 1);
   EXPECT_EQ(recorder.next_tokens, 2 * 4);
   EXPECT_EQ(recorder.tokens, probe_.tokens_fed);
+  EXPECT_EQ(recorder.read_tokens, 9);
+  EXPECT_EQ(recorder.sampled_tokens, 10);
   EXPECT_EQ(recorder.steps, 2 + 4);
   ASSERT_EQ(recorder.ends.size(), 1u);
   EXPECT_EQ(recorder.ends[0].request_id, "both");

@@ -100,7 +100,8 @@ class FakeModel final : public LanguageModel {
   const float* Logits(int first, int count) override {
     Require(count >= 1 && count <= max_logit_rows_);
     for (int i = 0; i < count; ++i) {
-      FillLogits(wanted_.at(static_cast<size_t>(first + i)), logits_.data() + i * kVocabulary);
+      FillLogits(wanted_.at(static_cast<size_t>(first) + static_cast<size_t>(i)),
+                 logits_.data() + i * kVocabulary);
     }
     return logits_.data();
   }

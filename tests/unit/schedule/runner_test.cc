@@ -11,6 +11,24 @@ namespace {
 
 using std::chrono::seconds;
 
+// --- Figures ---
+
+TEST(RunnerFigures, TokensAreCountedAsTheyAreReadAndSampled) {
+  Bench bench;
+  GenerateRequest request = Request({1, 2, 3}, 1000);
+  request.choices = 2;
+  auto stream = bench.Submit(request);
+  bench.Step();
+  EXPECT_EQ(bench.runner->stats().read_tokens, 3);
+  EXPECT_EQ(bench.runner->stats().generated_tokens, 2);
+  bench.Step(4);
+  EXPECT_EQ(bench.runner->stats().read_tokens, 3);
+  EXPECT_EQ(bench.runner->stats().generated_tokens, 2 * 5);
+  stream->Cancel();
+  EXPECT_FALSE(bench.runner->Tidy());
+  EXPECT_EQ(bench.runner->stats().generated_tokens, 2 * 5) << "the end counts nothing again";
+}
+
 // --- Ends before the time ---
 
 TEST(RunnerCancel, FreesTheSlotsOfARunningTurnBeforeTheNextStep) {

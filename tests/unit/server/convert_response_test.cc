@@ -190,6 +190,7 @@ TEST(Convert, SessionsModelsAndStatsBecomeMessages) {
   stats.sessions = 7;
   stats.prompt_tokens = 8;
   stats.generated_tokens = 9;
+  stats.read_tokens = 35;
   stats.reused_tokens = 10;
   stats.recomputed_tokens = 11;
   stats.session_tiers = {{StateTier::kDevice, 14}};
@@ -223,7 +224,7 @@ TEST(Convert, SessionsModelsAndStatsBecomeMessages) {
             "evictions { tier: STATE_TIER_HOST count: 23 } "
             "prefixes { queries: 24 hits: 25 queried_tokens: 26 hit_tokens: 27 evictions: 28 "
             "states: 29 bytes: 30 bytes_limit: 31 } "
-            "waiting_low: 32 waiting_normal: 33 waiting_high: 34");
+            "waiting_low: 32 waiting_normal: 33 waiting_high: 34 read_tokens: 35");
 
   EngineFigures figures;
   figures.log = CommitLogFigures{1, 99, 98, 2, 3, 4};

@@ -158,7 +158,7 @@ TEST(Metrics, CountsAndHistogramsHoldWhatHappened) {
   metrics.Eviction("made-up", StateTier::kHost);
   metrics.FirstToken("m", std::chrono::milliseconds(3));
   metrics.NextToken("m", std::chrono::microseconds(700));
-  metrics.Step({"m", StepPhase::kMixed, 17, 2, std::chrono::milliseconds(4)});
+  metrics.Step({"m", StepPhase::kMixed, 17, 7, 10, 2, std::chrono::milliseconds(4)});
   metrics.Paused("m");
   metrics.CountRefused("m", absl::ResourceExhaustedError("full"));
   metrics.CountRefused("", absl::InvalidArgumentError("which of two models?"));
