@@ -4,9 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <random>
 #include <string>
@@ -79,11 +79,13 @@ inline double RelativeError(const Tensor& a, const Tensor& b) {
   return difference / scale;
 }
 
+inline uint32_t Bits(float value) { return std::bit_cast<uint32_t>(value); }
+
 // Memory equal, byte for byte.
 inline testing::AssertionResult SameBits(const Tensor& a, const Tensor& b) {
   if (a.size() != b.size()) return testing::AssertionFailure() << "sizes differ";
   for (size_t i = 0; i < a.size(); ++i) {
-    if (std::memcmp(&a[i], &b[i], sizeof(float)) != 0) {
+    if (Bits(a[i]) != Bits(b[i])) {
       return testing::AssertionFailure() << "element " << i << ": " << a[i] << " and " << b[i];
     }
   }

@@ -1,6 +1,8 @@
 // Packing and Embed: every element comes back, rounded once, from every source type and shape.
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "kernels/number_format.h"
 #include "tests/unit/kernels/kernel_test_util.h"
 

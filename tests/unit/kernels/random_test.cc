@@ -50,6 +50,7 @@ TEST(Random, LogIsWithinTwoUlp) {
 TEST(Random, DrawsAreGumbelDistributed) {
   constexpr int kDraws = 100000;
   std::vector<double> probabilities;
+  probabilities.reserve(kDraws);
   for (int32_t i = 0; i < kDraws; ++i) {
     probabilities.push_back(std::exp(-std::exp(-Gumbel({42, 0, 7}, i))));
   }
