@@ -20,9 +20,9 @@ constexpr std::chrono::seconds kHousekeeping(1);
 // What a reader that was too slow gets at least to learn it.
 constexpr std::chrono::seconds kWakeUp(5);
 
-std::string Reachable(ListenAddress listen, uint16_t port) {
+ListenAddress AtPort(ListenAddress listen, uint16_t port) {
   listen.port = port;
-  return listen.ToReachable();
+  return listen;
 }
 
 }  // namespace
@@ -102,9 +102,9 @@ bool Daemon::draining() const {
   return draining_;
 }
 
-std::string Daemon::grpc_address() const { return Reachable(options_.grpc_listen, grpc_->port()); }
+ListenAddress Daemon::grpc_listen() const { return AtPort(options_.grpc_listen, grpc_->port()); }
 
-std::string Daemon::http_address() const { return Reachable(options_.http_listen, http_->port()); }
+ListenAddress Daemon::http_listen() const { return AtPort(options_.http_listen, http_->port()); }
 
 void Daemon::Tick() {
   bool reloaded = false;

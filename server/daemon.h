@@ -35,9 +35,12 @@ class Daemon {
   // Breaks off what is still running.
   ~Daemon();
 
+  // With the ports that they got.
+  ListenAddress grpc_listen() const;
+  ListenAddress http_listen() const;
   // As a client on this machine reaches them.
-  std::string grpc_address() const;
-  std::string http_address() const;
+  std::string grpc_address() const { return grpc_listen().ToReachable(); }
+  std::string http_address() const { return http_listen().ToReachable(); }
 
   // To be called now and then (every second or so), by one thread: notices a changed token file,
   // and breaks off calls that are stuck.

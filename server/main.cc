@@ -45,8 +45,8 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Obser
 }
 
 void LogStart(const Daemon& daemon, const Engine& engine, Log* log) {
-  const std::string grpc = daemon.grpc_address();
-  const std::string http = daemon.http_address();
+  const std::string grpc = daemon.grpc_listen().ToString();
+  const std::string http = daemon.http_listen().ToString();
   for (const ServedModel& model : engine.Models()) {
     log->Write(LogLevel::kInfo, "serving",
                {{"model", std::string_view(model.name)},

@@ -33,7 +33,7 @@ constexpr char kIntroduction[] =
     "and come back when they are needed. Sizes in bytes may end in K, M, G or T.\n";
 constexpr char kExamples[] =
     "Examples:\n"
-    "  ssmd --model tales=deploy/models/tales-2m\n"
+    "  ssmd --model deploy/models/tales-2m\n"
     "  ssmd --model a=/models/a --model b=/models/b --model-option b.weights=bf16 --threads 8\n"
     "  ssmd --config ssmd.toml        # model = [\"a=/models/a\"], max-tokens = 4096, ...\n"
     "  ssmd --model /models/a --grpc-listen 0.0.0.0:50051 --tls-cert cert.pem --tls-key key.pem "
@@ -178,7 +178,8 @@ absl::Status Invalid(const std::string& message) { return absl::InvalidArgumentE
 absl::StatusOr<ModelArgument> ParseModel(const std::string& text) {
   const size_t equals = text.find('=');
   ModelArgument model;
-  if (equals != std::string::npos && IsModelName(std::string_view(text).substr(0, equals))) {
+  // A folder may have an equals sign in its name, but not before any slash.
+  if (equals != std::string::npos && equals < text.find('/')) {
     model.name = text.substr(0, equals);
     model.directory = text.substr(equals + 1);
   } else {

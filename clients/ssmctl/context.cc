@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "absl/strings/ascii.h"
 #include "clients/ssmctl/text.h"
 
 namespace ssmd::ctl {
@@ -40,6 +41,10 @@ std::string ExplainUnreachable(const client::Error& error, const client::Connect
   if (Contains(error.message, "DNS resolution failed")) {
     return "cannot find the host of " + server + ": check --server.";
   }
+  if (Contains(absl::AsciiStrToLower(error.message), "wrong version number")) {
+    return "no TLS connection to " + server +
+           ": what listens there speaks plaintext. Leave out --tls, or name another with --server.";
+  }
   if (Contains(error.message, "Ssl handshake failed") || Contains(error.message, "certificate")) {
     return "no trusted TLS connection to " + server +
            ": its certificate does not verify. Name its authority with --tls-ca, or its host with "
@@ -64,6 +69,9 @@ std::string Explain(const client::Error& error, const client::ConnectOptions& co
   std::string text = client::CodeName(error.code) + ": " + error.message;
   if (error.code == grpc::StatusCode::UNAUTHENTICATED) {
     text += "\nGive a token with --token-file FILE or the variable SSMD_TOKEN.";
+  }
+  if (error.reason == "MODEL_NOT_FOUND") {
+    text += "\nName one with --model; `ssmctl models` lists them.";
   }
   if (error.retry_after.has_value()) {
     text += "\nTry again in " + std::to_string(error.retry_after->count()) + " ms.";

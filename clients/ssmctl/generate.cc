@@ -204,6 +204,7 @@ int Run(Context& context, Options& options) {
   client::CallOptions call = context.CallOptions();
   call.cancel = cancel.get_token();
 
+  if (options.logprobs.has_value()) Note(context, "(--logprobs shows with --json)");
   Printer printer(context, options);
   const auto error =
       client->Generate(request, call, [&](const auto& event) { printer.OnEvent(event); });

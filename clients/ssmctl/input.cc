@@ -25,7 +25,8 @@ std::optional<std::string> ReadStandardInput(std::string* text) {
 
 std::optional<std::string> ResolveText(const std::string& flag, std::optional<std::string>* text) {
   const bool piped = !text->has_value() && !::isatty(STDIN_FILENO);
-  if (piped || *text == "-") {
+  const bool from_input = piped || *text == "-";
+  if (from_input) {
     std::string input;
     if (auto problem = ReadStandardInput(&input)) return problem;
     // Nothing piped in is no text, as with a closed standard input; "-" asks for what there is.
@@ -33,7 +34,8 @@ std::optional<std::string> ResolveText(const std::string& flag, std::optional<st
   }
   if (!text->has_value()) return std::nullopt;
   if (const auto at = FirstInvalidUtf8(**text)) {
-    return flag + " is not UTF-8: byte " + std::to_string(*at) + " begins no character";
+    return (from_input ? "standard input" : flag) + " is not UTF-8: byte " + std::to_string(*at) +
+           " begins no character";
   }
   return std::nullopt;
 }

@@ -16,8 +16,9 @@ absl::StatusOr<int64_t> ConfigObject::CheckInt(std::string_view key, JsonValue v
                                                int64_t max) const {
   const std::optional<int64_t> number = value.AsInt();
   if (number && *number >= min && *number <= max) return *number;
+  const bool written_as_float = !number && value.AsDouble().has_value();
   return Error(key, absl::StrCat("must be a whole number in [", min, ", ", max, "], got ",
-                                 value.Describe()));
+                                 value.Describe(), written_as_float ? " as a float" : ""));
 }
 
 absl::StatusOr<int64_t> ConfigObject::Int(std::string_view key, int64_t min, int64_t max) const {

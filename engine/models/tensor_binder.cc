@@ -64,7 +64,8 @@ absl::Status TensorBinder::Finish() {
   const size_t shown = std::min(problems_.size(), kMaxReportedTensors);
   const size_t hidden = problems_.size() - shown;
   return absl::InvalidArgumentError(absl::StrCat(
-      problems_.size(), " tensors of the checkpoint do not fit config.json: ",
+      "the checkpoint does not fit config.json in ", problems_.size(),
+      problems_.size() == 1 ? " tensor: " : " tensors: ",
       absl::StrJoin(problems_.begin(), problems_.begin() + static_cast<ptrdiff_t>(shown), "; "),
       hidden > 0 ? absl::StrCat("; and ", hidden, " more") : ""));
 }

@@ -25,7 +25,7 @@ absl::Status SessionNotFound(const std::string& session_id) {
   return WithReason(
       absl::NotFoundError(IsSessionId(session_id)
                               ? absl::StrFormat("there is no session %s", session_id)
-                              : "there is no such session: ids are 32 hexadecimal digits"),
+                              : "there is no such session: ids are 32 digits of 0-9 a-f"),
       reason::kSessionNotFound);
 }
 

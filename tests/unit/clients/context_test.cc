@@ -29,6 +29,14 @@ TEST(Explain, AConnectionThatCannotBeMadeMayWantTls) {
               HasSubstr("add --tls"));
 }
 
+TEST(Explain, TlsThatMeetsPlaintextIsNotBlamedOnACertificate) {
+  const std::string text = ExplainUnavailable(
+      "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Ssl handshake "
+      "failed: SSL_ERROR_SSL: error:0A00010B:SSL routines::wrong version number");
+  EXPECT_THAT(text, HasSubstr("speaks plaintext"));
+  EXPECT_THAT(text, Not(HasSubstr("certificate")));
+}
+
 TEST(Explain, AConnectionThatBreaksOffIsADaemonThatStopped) {
   for (const char* message : {"Socket closed", "recvmsg:Connection reset by peer"}) {
     const std::string text = ExplainUnavailable(message);

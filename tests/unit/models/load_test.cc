@@ -114,7 +114,7 @@ INSTANTIATE_TEST_SUITE_P(
         TensorChange{
             "Missing",
             [](TinyModel* m) { m->tensors.erase(kD); },
-            {"1 tensors", "\"backbone.layers.1.mixer.D\" is missing (expected shape [6])"}},
+            {"in 1 tensor:", "\"backbone.layers.1.mixer.D\" is missing (expected shape [6])"}},
         TensorChange{"MissingEmbedding",
                      [](TinyModel* m) { m->tensors.erase(kEmbedding); },
                      {"\"backbone.embeddings.weight\" is missing"}},
@@ -160,7 +160,7 @@ INSTANTIATE_TEST_SUITE_P(
                       "\"backbone.layers.1.mixer.out_proj.bias\" is missing"}},
         TensorChange{"BiasOfOneLayerMissing",
                      [](TinyModel* m) { m->tensors.erase("backbone.layers.1.mixer.conv1d.bias"); },
-                     {"1 tensors", "\"backbone.layers.1.mixer.conv1d.bias\" is missing"}},
+                     {"in 1 tensor:", "\"backbone.layers.1.mixer.conv1d.bias\" is missing"}},
         TensorChange{"UntiedHeadMissing",
                      [](TinyModel* m) { m->config["tie_word_embeddings"] = "false"; },
                      {"\"lm_head.weight\" is missing (expected shape [7, 4])"}},
