@@ -70,6 +70,9 @@ std::string Explain(const client::Error& error, const client::ConnectOptions& co
   if (error.code == grpc::StatusCode::UNAUTHENTICATED) {
     text += "\nGive a token with --token-file FILE or the variable SSMD_TOKEN.";
   }
+  if (Contains(error.message, "Received message larger than max")) {
+    text += "\nThe daemon's --max-message-bytes sets that limit.";
+  }
   if (error.reason == "MODEL_NOT_FOUND") {
     text += "\nName one with --model; `ssmctl models` lists them.";
   }

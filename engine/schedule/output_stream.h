@@ -22,6 +22,11 @@ class OutputStream {
   // `capacity_events` >= 1. `wake_producer` is called (by the reader's thread) when a stream that
   // was full has room again, and when it is cancelled.
   OutputStream(size_t capacity_events, std::function<void()> wake_producer);
+  // Either side may be the last. The lock says to ThreadSanitizer, which does not see into gRPC,
+  // that the other one's last look is over.
+  ~OutputStream() { MutexLock lock(&mutex_); }
+  OutputStream(const OutputStream&) = delete;
+  OutputStream& operator=(const OutputStream&) = delete;
 
   // --- Reader ---
   // The next event, if there is one.

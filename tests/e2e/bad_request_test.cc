@@ -180,8 +180,9 @@ std::vector<BadGenerate> BadPrompts() {
 
 class BadRequestTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    daemon_ = Daemon::Start();
+  void SetUp() override { ASSERT_NO_FATAL_FAILURE(Start({})); }
+  void Start(const std::vector<std::string>& flags) {
+    daemon_ = Daemon::Start(flags);
     ASSERT_NE(daemon_, nullptr);
     client_ = daemon_->Connect();
   }
@@ -348,10 +349,12 @@ TEST_F(BadRequestTest, BytesThatAreNoMessage) {
 }
 
 TEST_F(BadRequestTest, AnOversizedMessage) {
-  const std::string text(4 << 20, 'x');  // with its header just past --max-message-bytes
+  ASSERT_NO_FATAL_FAILURE(Start({"--max-message-bytes", "64K"}));
   v1::TokenizeRequest request;
-  request.set_text(text);
+  request.set_text(std::string(64 << 10, 'x'));  // past it with its header
   EXPECT_EQ(client_->Tokenize(request).error().code, StatusCode::RESOURCE_EXHAUSTED);
+  request.set_text(std::string((64 << 10) - 100, 'x'));
+  EXPECT_TRUE(client_->Tokenize(request).ok());
 }
 
 TEST_F(BadRequestTest, OversizedMetadata) {
