@@ -10,6 +10,7 @@ namespace {
 
 std::vector<float> Logprobs(const std::vector<TokenDetail>& details) {
   std::vector<float> logprobs;
+  logprobs.reserve(details.size());
   for (const TokenDetail& detail : details) logprobs.push_back(detail.logprob);
   return logprobs;
 }

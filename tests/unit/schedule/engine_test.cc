@@ -249,12 +249,12 @@ TEST_F(EngineTest, ItsDestructorEndsEveryTurnAndStreamsOutliveIt) {
   options.limits.state_slots = 2;
   options.limits.output_events = 4;
   Start(options);
-  std::vector<std::shared_ptr<OutputStream>> streams;
-  for (int i = 0; i < 5; ++i) streams.push_back(*engine_->Generate(Request({1}, 1000), "turn"));
+  std::vector<std::shared_ptr<OutputStream>> streams(5);
+  for (auto& stream : streams) stream = *engine_->Generate(Request({1}, 1000), "turn");
   std::vector<absl::Status> scored;
   ScoreRequest score;
   score.prompt = std::vector<int32_t>{1, 2};
-  auto cancel = engine_->Score(score, "score", [&](absl::StatusOr<ScoreResult> result) {
+  auto cancel = engine_->Score(score, "score", [&](const absl::StatusOr<ScoreResult>& result) {
     scored.push_back(result.status());
   });
   engine_.reset();

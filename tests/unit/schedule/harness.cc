@@ -92,7 +92,7 @@ std::unique_ptr<Engine> MakeFakeEngine(FakeProbe* probe, FakeEngineOptions optio
     if (options.tokenizer) loaded.tokenizer = std::make_unique<FakeTokenizer>(options.bos);
   }
   parts.limits = options.limits;
-  parts.state_dir = options.state_dir;
+  parts.state_dir = std::move(options.state_dir);
   parts.clock = options.clock;
   parts.observer = options.observer;
   auto engine = MakeEngine(std::move(parts), wake);

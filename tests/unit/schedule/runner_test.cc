@@ -323,7 +323,7 @@ TEST(RunnerNumerical, AScoreIsCheckedToo) {
   Bench bench;
   absl::Status status;
   bench.SubmitScore({1, FakeModel::kPoison, 2},
-                    [&](absl::StatusOr<ScoreResult> result) { status = result.status(); });
+                    [&](const absl::StatusOr<ScoreResult>& result) { status = result.status(); });
   bench.RunToEnd();
   EXPECT_EQ(ReasonOf(status), reason::kNumerical);
   EXPECT_EQ(bench.free_slots(), 8);

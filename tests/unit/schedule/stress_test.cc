@@ -250,6 +250,8 @@ TEST_P(StressTest, EverythingThatCompletesIsExactAndEverySlotComesBack) {
   auto engine = MakeFakeEngine(&probe, options);
   std::vector<std::unique_ptr<Client>> clients;
   std::vector<std::thread> threads;
+  clients.reserve(static_cast<size_t>(traffic.clients));
+  threads.reserve(static_cast<size_t>(traffic.clients));
   for (int i = 0; i < traffic.clients; ++i) {
     clients.push_back(std::make_unique<Client>(engine.get(), i, static_cast<uint32_t>(i + 1)));
   }

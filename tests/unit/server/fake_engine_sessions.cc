@@ -140,6 +140,7 @@ absl::StatusOr<std::vector<SessionInfo>> FakeEngine::ForkSession(const std::stri
   WaitWhileHeld();
   if (session_id == "nope") return NotFound();
   std::vector<SessionInfo> children;
+  children.reserve(static_cast<size_t>(options.count));
   for (int i = 0; i < options.count; ++i) children.push_back(Session(absl::StrCat("child", i)));
   return children;
 }

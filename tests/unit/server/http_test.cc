@@ -102,7 +102,7 @@ TEST_F(RouterTest, MetricsWantATokenUnlessTheyAreOpen) {
   HttpRequest with_token = Get("/metrics");
   with_token.authorizations = {"Bearer token-one"};
   HttpRequest two_tokens = with_token;
-  two_tokens.authorizations.push_back("Bearer token-one");
+  two_tokens.authorizations.emplace_back("Bearer token-one");
   const auto closed = Make(guarded_.get(), false);
   const HttpResponse refused = closed->Handle(Get("/metrics"));
   EXPECT_EQ(refused.status, 401);
@@ -266,8 +266,8 @@ TEST(HttpServer, ConnectionsThatAreToldSoHaveALimitToo) {
   RawConnection served(daemon);
   served.Send(RequestText("/healthz"));
   EXPECT_THAT(served.ReadSome(), StartsWith("HTTP/1.1 200 "));
-  std::vector<std::unique_ptr<RawConnection>> silent;
-  for (int i = 0; i < 64; ++i) silent.push_back(std::make_unique<RawConnection>(daemon));
+  std::vector<std::unique_ptr<RawConnection>> silent(64);
+  for (auto& connection : silent) connection = std::make_unique<RawConnection>(daemon);
   EXPECT_EQ(RawConnection(daemon).ReadAll(), "") << "closed at once";
   silent.front()->Send(RequestText("/healthz"));
   EXPECT_THAT(silent.front()->ReadAll(), StartsWith("HTTP/1.1 503 "));
@@ -277,7 +277,7 @@ TEST(HttpServer, ConnectionsThatAreToldSoHaveALimitToo) {
 
 // A self-signed certificate of localhost and its key, made anew.
 TlsFiles MakeTlsFiles(const testing::TempFolder& folder) {
-  const TlsFiles files{folder.File("cert.pem"), folder.File("key.pem"), ""};
+  TlsFiles files{folder.File("cert.pem"), folder.File("key.pem"), ""};
   EVP_PKEY* key = EVP_EC_gen("P-256");
   X509* certificate = X509_new();
   ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);

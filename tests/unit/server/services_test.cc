@@ -13,14 +13,12 @@
 #include "ssmd/v1/model.grpc.pb.h"
 #include "ssmd/v1/rpc_status.pb.h"
 #include "ssmd/v1/session.grpc.pb.h"
-#include "tests/support/eventually.h"
 #include "tests/support/temp_folder.h"
 #include "tests/unit/server/test_daemon.h"
 
 namespace ssmd::server {
 namespace {
 
-using ::ssmd::test::Eventually;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 

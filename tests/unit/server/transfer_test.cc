@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <algorithm>
 
 #include "ssmd/v1/rpc_status.pb.h"
 #include "ssmd/v1/session.grpc.pb.h"
@@ -21,7 +21,8 @@ EncodedSnapshot Snapshot(const std::string& front, const std::string& state) {
   snapshot.front = front;
   if (state.empty()) return snapshot;
   auto* bytes = new std::byte[state.size()];
-  std::memcpy(bytes, state.data(), state.size());
+  std::transform(state.begin(), state.end(), bytes,
+                 [](char c) { return static_cast<std::byte>(c); });
   snapshot.state = std::make_shared<const kernels::Buffer>(
       bytes, state.size(), [](void*, std::byte* data) { delete[] data; }, nullptr);
   return snapshot;
