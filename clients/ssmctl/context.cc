@@ -26,6 +26,7 @@ bool NoServer(const client::Error& error) {
 
 // True when there was one, and its connection ended with the call in progress.
 bool BrokeOff(const client::Error& error) {
+  if (Contains(error.message, "failed to connect")) return false;
   return Contains(error.message, "Socket closed") || Contains(error.message, "reset by peer") ||
          Contains(error.message, "Broken pipe") || Contains(error.message, "GOAWAY");
 }
@@ -50,7 +51,7 @@ std::string ExplainUnreachable(const client::Error& error, const client::Connect
            ": its certificate does not verify. Name its authority with --tls-ca, or its host with "
            "--tls-server-name.";
   }
-  if (BrokeOff(error) && !Contains(error.message, "failed to connect")) {
+  if (BrokeOff(error)) {
     return "the connection to " + server + " broke off (" + error.message +
            "): the daemon stopped, or was stopped.\nWhat it had committed is kept where it has a "
            "--state-dir; a turn that did not end is not. Once it runs again,\nrepeat the command: "

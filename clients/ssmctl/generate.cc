@@ -215,7 +215,7 @@ int Run(Context& context, Options& options) {
   printer.EndLine();
   const bool kept = options.commit == "partial" && printer.answered();
   const std::string committed =
-      kept ? "what had arrived was committed: see ssmctl sessions get " + options.session
+      kept ? "ssmctl sessions get " + options.session + " shows what of it was committed"
            : "nothing was committed";
   if (cancel.stop_requested()) {
     context.Fail({grpc::StatusCode::CANCELLED, "cancelled by Ctrl-C; " + committed, "", {}});

@@ -128,9 +128,11 @@ int GenerateTurn::AdvancePrompt(TimePoint now, Observer* observer) {
   prompt_done_ = true;
   EndWaits();
   ForkPrompt();
+  int sampled = 0;
   for (const auto& choice : choices_) {
     if (stops_.max_tokens > 0) {
       AcceptDrawn(choice.get(), now, observer);
+      ++sampled;
     } else {
       choice->EndEmpty();
       DeltaEvent nothing;
@@ -138,7 +140,7 @@ int GenerateTurn::AdvancePrompt(TimePoint now, Observer* observer) {
       EndChoice(choice.get(), std::move(nothing));
     }
   }
-  return stops_.max_tokens > 0 ? static_cast<int>(choices_.size()) : 0;
+  return sampled;
 }
 
 void GenerateTurn::EmitEcho(size_t known) {

@@ -236,6 +236,7 @@ INSTANTIATE_TEST_SUITE_P(
                   "hidden_size must be a whole number in [1, 65536], got -1"},
         BadConfig{"ZeroWidth", HuggingFace({{"hidden_size", "0"}}), "got 0"},
         BadConfig{"FloatWidth", HuggingFace({{"hidden_size", "40.5"}}), "got 40.5"},
+        BadConfig{"WidthAsAFloat", HuggingFace({{"hidden_size", "40.0"}}), "got 40 as a float"},
         BadConfig{"TextWidth", HuggingFace({{"hidden_size", "\"40\""}}), "got \"40\""},
         BadConfig{"NanWidth", HuggingFace({{"hidden_size", "NaN"}}), "got nan"},
         BadConfig{"HugeWidth", HuggingFace({{"hidden_size", "65537"}}), "got 65537"},

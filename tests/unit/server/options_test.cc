@@ -67,6 +67,8 @@ TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
   ExpectRefused({"--model", "a=x", "--model", "a=y"}, "the name a is taken");
   ExpectRefused({"--model", "/models/some one"}, "a model's name has");
   ExpectRefused({"--model", ".."}, "a model's name has");
+  ExpectRefused({"--model", "a b=models/c"}, "a model's name has");
+  ExpectRefused({"--model", "=models/c"}, "a model's name has");
   ExpectRefused({"--model", "a=x", "--model-option", "b.weights=f32"}, "no --model is named b");
   ExpectRefused({"--model", "a=x", "--model-option", "a.weights"}, "expected NAME.weights");
   ExpectRefused({"--model", "a=x", "--model-option", "a.colour=red"}, "the only option is weights");
