@@ -92,7 +92,7 @@ absl::Status ServingEngine::PutInService(LoadedModel loaded) {
   service->tiers = std::make_unique<StateTiers>(std::move(tiers));
   if (limits_.prefix_cache_bytes > 0) {
     service->prefixes = std::make_unique<PrefixTree>(
-        PrefixTreeOptions{limits_.prefix_cache_bytes, limits_.prefix_grid_tokens});
+        PrefixTreeOptions{limits_.prefix_cache_bytes, limits_.prefix_grid_tokens, clock_});
   }
 
   AdmissionOptions admission;

@@ -65,7 +65,10 @@ void ResidualModel::BindHead(TensorBinder* binder) {
   if (copy == nullptr) return;
   binder->Ignore(kHead);
   if (embedding_tensor_ != nullptr && !SameTensor(*copy, *embedding_tensor_)) {
-    binder->AddProblem(kHead, "differs from the embedding that config.json ties it to");
+    binder->AddProblem(
+        kHead,
+        "differs from the embedding that config.json ties it to; if this head is the "
+        "right one, set tie_word_embeddings (tie_embeddings) to false there");
   }
 }
 

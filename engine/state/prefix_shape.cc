@@ -10,26 +10,19 @@ int64_t BytesOf(const PrefixNode& node) {
   return PrefixShape::kNodeBytes + static_cast<int64_t>(node.edge.capacity() * sizeof(int32_t));
 }
 
-int64_t BytesOfRoot(const std::string& tenant) {
-  return PrefixShape::kNodeBytes + static_cast<int64_t>(tenant.size());
-}
-
 }  // namespace
+
+PrefixShape::PrefixShape() : root_(std::make_unique<PrefixNode>()) {}
 
 PrefixShape::~PrefixShape() {
   // One by one: destructors that call their children's would go as deep as the tree is.
   std::vector<std::unique_ptr<PrefixNode>> nodes;
-  for (auto& [tenant, root] : roots_) nodes.push_back(std::move(root));
+  nodes.push_back(std::move(root_));
   while (!nodes.empty()) {
     const std::unique_ptr<PrefixNode> node = std::move(nodes.back());
     nodes.pop_back();
     for (auto& [token, child] : node->children) nodes.push_back(std::move(child));
   }
-}
-
-PrefixNode* PrefixShape::Root(const std::string& tenant) const {
-  const auto root = roots_.find(tenant);
-  return root == roots_.end() ? nullptr : root->second.get();
 }
 
 PrefixNode* PrefixShape::Next(const PrefixNode& node, absl::Span<const int32_t> tokens,
@@ -43,16 +36,6 @@ PrefixNode* PrefixShape::Next(const PrefixNode& node, absl::Span<const int32_t> 
   const auto end = std::mismatch(rest.begin(), rest.end(), edge.begin(), edge.end());
   *common += end.second - edge.begin();
   return end.second == edge.end() ? child->second.get() : nullptr;
-}
-
-PrefixNode* PrefixShape::MakeRoot(const std::string& tenant) {
-  const auto [root, made] = roots_.try_emplace(tenant);
-  if (made) {
-    root->second = std::make_unique<PrefixNode>();
-    root->second->tenant = &root->first;
-    bytes_ += BytesOfRoot(tenant);
-  }
-  return root->second.get();
 }
 
 PrefixNode* PrefixShape::AddLeaf(PrefixNode* parent, absl::Span<const int32_t> edge) {
@@ -80,9 +63,9 @@ PrefixNode* PrefixShape::Split(std::unique_ptr<PrefixNode>* child, size_t length
   return child->get();
 }
 
-PrefixNode* PrefixShape::Reach(const std::string& tenant, absl::Span<const int32_t> tokens) {
+PrefixNode* PrefixShape::Reach(absl::Span<const int32_t> tokens) {
   int64_t common = 0;
-  PrefixNode* node = MakeRoot(tenant);
+  PrefixNode* node = root_.get();
   while (PrefixNode* next = Next(*node, tokens, &common)) node = next;
   if (common > node->position) {
     const auto child = node->children.find(tokens[static_cast<size_t>(node->position)]);
@@ -109,12 +92,7 @@ PrefixNode* PrefixShape::Remove(PrefixNode* node) {
     bytes_ += BytesOf(*child);
     place->second = std::move(child);
   }
-  if (parent->parent != nullptr) return parent;
-  if (parent->children.empty()) {
-    bytes_ -= BytesOfRoot(*parent->tenant);
-    roots_.erase(roots_.find(*parent->tenant));
-  }
-  return nullptr;
+  return parent;
 }
 
 }  // namespace ssmd

@@ -1,28 +1,18 @@
-// Which states a prefix tree holds and which it gives up. Eviction is GreedyDual-Size (Cao & Irani,
-// "Cost-Aware WWW Proxy Caching Algorithms", USENIX 1997): a state ranks at the clock's reading
-// when it was last of use, plus what it is worth: the tokens that it saves, counted from the
-// nearest held state before it, per byte. The lowest rank goes, and the clock moves up to it, so
-// that a state that nobody uses any more is passed by all others in the end, whatever it is worth.
-// That recurrent states want saved work per byte rather than recency alone is from Pan et al.,
-// "Marconi: Prefix Caching for the Era of Hybrid LLMs" (MLSys 2025).
-//
-// A state is weighed when it comes, when it is used and when it is about to go, not whenever its
-// neighbours change. So one that another has come before may count too much until it is used; one
-// that counts too little, because another has gone, is not given up for that.
-//
-// What is left of evicted states are memories: nodes which say that a state was there, and carry
-// the tokens that requests have in common. They go in the order in which they became memories, as
-// soon as the budget is full and all token paths together take more than a part of it, or no state
-// is left to evict.
+// What the tenants' prefixes have in common: the budget, and whose states and memories go when it
+// is spent. Between tenants that is max-min fair: who holds the least loses nothing to those who
+// hold more. Memories (tenant_prefixes.h) go as soon as the budget is full and all token paths
+// together take more than a part of it, or no state is left to evict.
 #include "engine/state/prefix_tree.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
+#include <map>
+#include <optional>
 #include <utility>
 
-#include "engine/state/prefix_shape.h"
+#include "engine/state/tenant_prefixes.h"
 
 namespace ssmd {
 namespace {
@@ -44,15 +34,6 @@ void CheckConsumed(const StateRef& state, absl::Span<const int32_t> tokens) {
   std::abort();
 }
 
-int64_t StateBytes(const PrefixNode& node) { return static_cast<int64_t>(node.state->bytes); }
-
-double Worth(const PrefixNode& node) {
-  const PrefixNode* before = node.parent;
-  while (before->parent != nullptr && before->state == nullptr) before = before->parent;
-  return static_cast<double>(node.position - before->position) /
-         static_cast<double>(StateBytes(node) + PrefixShape::kNodeBytes);
-}
-
 }  // namespace
 
 class PrefixTree::Impl {
@@ -67,23 +48,34 @@ class PrefixTree::Impl {
   PrefixFigures figures() const;
 
  private:
+  struct Tenant {
+    explicit Tenant(PrefixClock* clock) : prefixes(clock) {}
+    TenantPrefixes prefixes;
+    TimePoint last_use;
+  };
+  struct Totals {
+    int64_t states = 0;
+    int64_t path_bytes = 0;
+    int64_t bytes = 0;
+  };
+
   bool disabled() const { return options_.bytes_limit <= 0; }
-  int64_t bytes() const { return state_bytes_ + shape_.bytes(); }
-  // Ranks a state that was last of use at `clock`.
-  void Rank(PrefixNode* node, double clock, uint64_t use);
-  // Files a node whose state or children have changed: with the memories or not.
-  void File(PrefixNode* node);
-  void Forget(PrefixNode* memory);
+  bool InUse(const Tenant& tenant) const { return tenant.last_use + kPrefixProtection > now_; }
+
+  // --- Each looks at every tenant, of whom there are few ---
+  Totals Sum() const;
+  // What a tenant in use may hold and lose nothing: the average of such tenants.
+  int64_t Share() const;
+  // Whose state goes first of those that hold `bytes_least`, or are not in use; null: none has one.
+  Tenant* FirstToLose(int64_t bytes_least);
+  bool ForgetOne();
+
   void MakeRoom();
 
   const PrefixTreeOptions options_;
-  PrefixShape shape_;
-  int64_t state_bytes_ = 0;
-  std::map<std::pair<double, uint64_t>, PrefixNode*> held_;  // by (rank, last_use)
-  std::map<uint64_t, PrefixNode*> memories_;                 // by `remembered`
-  double clock_ = 0;
-  uint64_t uses_ = 0;
-  uint64_t remembered_ = 0;
+  TimePoint now_;  // of the latest call that came with tokens
+  PrefixClock clock_;
+  std::map<std::string, Tenant> tenants_;  // each with a path
   PrefixFigures counts_;
 };
 
@@ -93,25 +85,20 @@ PrefixHit PrefixTree::Impl::Lookup(const std::string& tenant, absl::Span<const i
     hit.miss = PrefixMiss::kDisabled;
     return hit;
   }
+  now_ = options_.clock->Now();
   const absl::Span<const int32_t> usable = AllButLast(tokens);
-  const PrefixNode* last = nullptr;
-  PrefixNode* held = nullptr;
-  for (PrefixNode* node = shape_.Root(tenant); node != nullptr;
-       node = PrefixShape::Next(*node, usable, &hit.common_tokens)) {
-    last = node;
-    if (node->state != nullptr) held = node;
-  }
-  if (held != nullptr) {
-    hit.state = held->state;
-    hit.position = held->position;
-    Rank(held, clock_, ++uses_);
-  }
-  if (hit.position < hit.common_tokens) {
-    const bool was_held = last->position == hit.common_tokens && last->was_held;
-    hit.miss = was_held ? PrefixMiss::kEvicted : PrefixMiss::kNoState;
+  if (const auto known = tenants_.find(tenant); known != tenants_.end()) {
+    known->second.last_use = now_;
+    TenantPrefixes::Found found = known->second.prefixes.Find(usable);
+    hit.state = std::move(found.state);
+    hit.position = found.position;
+    hit.common_tokens = found.common_tokens;
+    if (hit.position < hit.common_tokens) {
+      hit.miss = found.was_evicted ? PrefixMiss::kEvicted : PrefixMiss::kNoState;
+    }
   }
   ++counts_.queries;
-  counts_.hits += held != nullptr ? 1 : 0;
+  counts_.hits += hit.state != nullptr ? 1 : 0;
   counts_.queried_tokens += static_cast<int64_t>(usable.size());
   counts_.hit_tokens += hit.position;
   return hit;
@@ -124,9 +111,8 @@ std::vector<int64_t> PrefixTree::Impl::WantedPositions(const std::string& tenant
   if (disabled()) return wanted;
   std::vector<int64_t> held;
   int64_t common = 0;
-  for (const PrefixNode* node = shape_.Root(tenant); node != nullptr;
-       node = PrefixShape::Next(*node, AllButLast(tokens), &common)) {
-    if (node->state != nullptr) held.push_back(node->position);
+  if (const auto known = tenants_.find(tenant); known != tenants_.end()) {
+    held = known->second.prefixes.HeldAlong(AllButLast(tokens), &common);
   }
   std::vector<int64_t> places;
   const int64_t grid = options_.grid_tokens;
@@ -150,77 +136,85 @@ void PrefixTree::Impl::Insert(const std::string& tenant, absl::Span<const int32_
   const size_t bytes_least =
       state->bytes + tokens.size() * sizeof(int32_t) + size_t{PrefixShape::kNodeBytes};
   if (bytes_least > static_cast<size_t>(options_.bytes_limit)) return;
-  PrefixNode* node = shape_.Reach(tenant, tokens);
-  if (node->state == nullptr) {
-    node->state = std::move(state);
-    node->was_held = true;
-    state_bytes_ += StateBytes(*node);
-    Rank(node, clock_, ++uses_);
-  }
-  File(node);
-  File(node->parent);
+  now_ = options_.clock->Now();
+  Tenant& known = tenants_.try_emplace(tenant, &clock_).first->second;
+  known.last_use = now_;
+  known.prefixes.Insert(tokens, std::move(state));
   MakeRoom();
 }
 
-void PrefixTree::Impl::Rank(PrefixNode* node, double clock, uint64_t use) {
-  held_.erase({node->rank, node->last_use});
-  node->clock = clock;
-  node->rank = clock + Worth(*node);
-  node->last_use = use;
-  held_.emplace(std::pair(node->rank, use), node);
+PrefixTree::Impl::Totals PrefixTree::Impl::Sum() const {
+  Totals totals;
+  for (const auto& [name, tenant] : tenants_) {
+    totals.states += tenant.prefixes.states();
+    totals.path_bytes += tenant.prefixes.path_bytes();
+    totals.bytes += tenant.prefixes.bytes() + static_cast<int64_t>(name.size());
+  }
+  return totals;
+}
+
+int64_t PrefixTree::Impl::Share() const {
+  int64_t bytes = 0;
+  int64_t tenants = 0;
+  for (const auto& [name, tenant] : tenants_) {
+    if (!InUse(tenant)) continue;
+    bytes += tenant.prefixes.bytes();
+    ++tenants;
+  }
+  return bytes / std::max<int64_t>(tenants, 1);
+}
+
+PrefixTree::Impl::Tenant* PrefixTree::Impl::FirstToLose(int64_t bytes_least) {
+  Tenant* first = nullptr;
+  TenantPrefixes::Rank lowest;
+  for (auto& [name, tenant] : tenants_) {
+    if (InUse(tenant) && tenant.prefixes.bytes() < bytes_least) continue;
+    const std::optional<TenantPrefixes::Rank> rank = tenant.prefixes.Lowest();
+    if (!rank || (first != nullptr && *rank > lowest)) continue;
+    first = &tenant;
+    lowest = *rank;
+  }
+  return first;
 }
 
 bool PrefixTree::Impl::EvictOne() {
-  while (!held_.empty()) {
-    PrefixNode* node = held_.begin()->second;
-    if (node->clock + Worth(*node) > node->rank) {  // one before it has gone since
-      Rank(node, node->clock, node->last_use);
-      continue;
+  Tenant* loser = FirstToLose(Share());
+  if (loser == nullptr) loser = FirstToLose(0);
+  if (loser == nullptr) return false;
+  loser->prefixes.EvictLowest();
+  ++counts_.evictions;
+  return true;
+}
+
+bool PrefixTree::Impl::ForgetOne() {
+  auto most = tenants_.end();
+  for (auto it = tenants_.begin(); it != tenants_.end(); ++it) {
+    const TenantPrefixes& prefixes = it->second.prefixes;
+    if (!prefixes.has_memories()) continue;
+    if (most == tenants_.end() || prefixes.path_bytes() > most->second.prefixes.path_bytes()) {
+      most = it;
     }
-    held_.erase(held_.begin());
-    clock_ = node->rank;
-    node->rank = 0;
-    node->last_use = 0;
-    state_bytes_ -= StateBytes(*node);
-    node->state.reset();
-    ++counts_.evictions;
-    File(node);
-    return true;
   }
-  return false;
-}
-
-void PrefixTree::Impl::File(PrefixNode* node) {
-  if (node->parent == nullptr) return;
-  const bool is_needed = node->state != nullptr || node->children.size() > 1;
-  if (is_needed) {
-    memories_.erase(std::exchange(node->remembered, 0));
-  } else if (node->remembered == 0) {
-    node->remembered = ++remembered_;
-    memories_.emplace(node->remembered, node);
-  }
-}
-
-void PrefixTree::Impl::Forget(PrefixNode* memory) {
-  memories_.erase(memory->remembered);
-  if (PrefixNode* parent = shape_.Remove(memory)) File(parent);
+  if (most == tenants_.end()) return false;
+  most->second.prefixes.Forget();
+  if (most->second.prefixes.empty()) tenants_.erase(most);
+  return true;
 }
 
 void PrefixTree::Impl::MakeRoom() {
-  while (bytes() > options_.bytes_limit) {
-    const bool crowded = shape_.bytes() > options_.bytes_limit / kPathsPart;
-    if (!memories_.empty() && (crowded || held_.empty())) {
-      Forget(memories_.begin()->second);
-    } else {
-      EvictOne();  // there is one: every leaf holds a state or is a memory
-    }
+  // It ends: every path ends in a state or in a memory.
+  for (Totals now = Sum(); now.bytes > options_.bytes_limit; now = Sum()) {
+    const bool crowded = now.path_bytes > options_.bytes_limit / kPathsPart;
+    if (crowded && ForgetOne()) continue;
+    if (!EvictOne()) ForgetOne();
   }
 }
 
 PrefixFigures PrefixTree::Impl::figures() const {
+  const Totals totals = Sum();
   PrefixFigures figures = counts_;
-  figures.states = static_cast<int64_t>(held_.size());
-  figures.bytes = bytes();
+  figures.states = totals.states;
+  figures.bytes = totals.bytes;
   figures.bytes_limit = options_.bytes_limit;
   return figures;
 }

@@ -3,20 +3,29 @@
 // is held; what a request computes never does.
 //
 // Each tenant has a tree of its own. A budget of bytes (states and tokens) holds for all of them;
-// past it the states that save the least work per byte, given when they were last of use, go first.
+// past it the states that save the least work per byte, given when they were last of use, go first
+// (tenant_prefixes.h). Of those, the ones go that are not protected: a tenant that sent a prompt
+// within the last kPrefixProtection and holds less than the average of such tenants keeps its
+// states, however many prompts others send.
+//
 // Step thread. It owns references to states and knows nothing of where their bytes are.
 #ifndef SSMD_ENGINE_STATE_PREFIX_TREE_H_
 #define SSMD_ENGINE_STATE_PREFIX_TREE_H_
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/types/span.h"
+#include "engine/base/clock.h"
 #include "engine/state/held_state.h"
 
 namespace ssmd {
+
+// For how long a tenant's share is kept from others after its last prompt.
+inline constexpr Duration kPrefixProtection = std::chrono::minutes(10);
 
 // Why less was reused than the tokens have in common with what was seen before.
 enum class PrefixMiss : uint8_t {
@@ -34,8 +43,9 @@ struct PrefixHit {
 };
 
 struct PrefixTreeOptions {
-  int64_t bytes_limit = 0;    // 0: holds nothing
-  int64_t grid_tokens = 512;  // >= 1; states are wanted at its multiples
+  int64_t bytes_limit = 0;       // 0: holds nothing
+  int64_t grid_tokens = 512;     // >= 1; states are wanted at its multiples
+  const Clock* clock = nullptr;  // outlives the tree
 };
 
 struct PrefixFigures {
@@ -68,7 +78,8 @@ class PrefixTree {
   // Where one is held already, the old one stays. May evict, this one too.
   void Insert(const std::string& tenant, absl::Span<const int32_t> tokens, StateRef state);
 
-  // Gives up the one state that is worth the least. False when none is held.
+  // Gives up the one state that is worth the least of those that are not protected, or of all where
+  // all are. False when none is held.
   bool EvictOne();
 
   PrefixFigures figures() const;

@@ -81,8 +81,8 @@ void Machine::PutInService() {
   };
   service.tiers = std::make_unique<StateTiers>(std::move(tiers));
   if (options.prefix_bytes >= 0) {
-    service.prefixes =
-        std::make_unique<PrefixTree>(PrefixTreeOptions{options.prefix_bytes, options.prefix_grid});
+    service.prefixes = std::make_unique<PrefixTree>(
+        PrefixTreeOptions{options.prefix_bytes, options.prefix_grid, around_.clock});
   }
   EngineLimits limits;
   limits.host_state_bytes = host.limit();

@@ -169,7 +169,7 @@ INSTANTIATE_TEST_SUITE_P(
                        m->config["tie_word_embeddings"] = "true";
                        m->Add("lm_head.weight", {7, 4});
                      },
-                     {"\"lm_head.weight\" differs from the embedding"}},
+                     {"\"lm_head.weight\" differs from the embedding", "set tie_word_embeddings"}},
         TensorChange{"BothEmbeddingNames",
                      [](TinyModel* m) {
                        m->Add("backbone.embedding.weight", {7, 4});

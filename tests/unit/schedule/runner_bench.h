@@ -50,7 +50,8 @@ class Bench {
     tiers.relief = [this] { return service_.prefixes != nullptr && service_.prefixes->EvictOne(); };
     service_.tiers = std::make_unique<StateTiers>(tiers);
     if (options.prefixes) {
-      service_.prefixes = std::make_unique<PrefixTree>(PrefixTreeOptions{1 << 20, options.grid});
+      service_.prefixes =
+          std::make_unique<PrefixTree>(PrefixTreeOptions{1 << 20, options.grid, &clock});
     }
     AdmissionOptions admission;
     admission.model = "fake";

@@ -13,10 +13,10 @@ using ::testing::ElementsAre;
 using Tokens = std::vector<int32_t>;
 
 // The node at the end of `tokens`, or null.
-PrefixNode* Find(const PrefixShape& shape, const std::string& tenant, const Tokens& tokens) {
+PrefixNode* Find(const PrefixShape& shape, const Tokens& tokens) {
   int64_t common = 0;
   PrefixNode* last = nullptr;
-  for (PrefixNode* node = shape.Root(tenant); node != nullptr;
+  for (PrefixNode* node = shape.root(); node != nullptr;
        node = PrefixShape::Next(*node, tokens, &common)) {
     last = node;
   }
@@ -39,21 +39,20 @@ int64_t Recount(const PrefixNode& node) {
 
 TEST(PrefixShape, SplitsAnEdgeWherePathsPartAndLeavesNodesWhereTheyAre) {
   PrefixShape shape;
-  PrefixNode* end = shape.Reach("ann", {1, 2, 3, 4});
-  PrefixNode* other = shape.Reach("ann", {1, 2, 9});
-  const PrefixNode* fork = Find(shape, "ann", {1, 2});
+  PrefixNode* end = shape.Reach({1, 2, 3, 4});
+  PrefixNode* other = shape.Reach({1, 2, 9});
+  const PrefixNode* fork = Find(shape, {1, 2});
   ASSERT_NE(fork, nullptr);
   EXPECT_THAT(fork->edge, ElementsAre(1, 2));
   EXPECT_EQ(fork->children.size(), 2u);
-  EXPECT_EQ(Find(shape, "ann", {1, 2, 3, 4}), end);
-  EXPECT_EQ(Find(shape, "ann", {1, 2, 9}), other);
-  EXPECT_EQ(shape.Reach("ann", {1, 2, 9}), other);
+  EXPECT_EQ(Find(shape, {1, 2, 3, 4}), end);
+  EXPECT_EQ(Find(shape, {1, 2, 9}), other);
+  EXPECT_EQ(shape.Reach({1, 2, 9}), other);
 }
 
 TEST(PrefixShape, CountsWhatIsInCommonUpToTheMiddleOfAnEdge) {
   PrefixShape shape;
-  shape.Reach("ann", {1, 2, 3, 4});
-  const PrefixNode* root = shape.Root("ann");
+  shape.Reach({1, 2, 3, 4});
   const struct {
     Tokens tokens;
     int64_t common;
@@ -67,30 +66,30 @@ TEST(PrefixShape, CountsWhatIsInCommonUpToTheMiddleOfAnEdge) {
                {{1, 2, 3, 4, 5}, 4, true}};
   for (const auto& test : cases) {
     int64_t common = -1;
-    EXPECT_EQ(PrefixShape::Next(*root, test.tokens, &common) != nullptr, test.arrives);
+    EXPECT_EQ(PrefixShape::Next(*shape.root(), test.tokens, &common) != nullptr, test.arrives);
     EXPECT_EQ(common, test.common);
   }
 }
 
 TEST(PrefixShape, ARemovedNodeLeavesItsEdgeToItsChild) {
   PrefixShape shape;
-  PrefixNode* end = shape.Reach("ann", {1, 2, 3, 4});
-  PrefixNode* middle = shape.Reach("ann", {1, 2});
-  EXPECT_EQ(shape.Remove(middle), nullptr) << "the parent is the root";
+  PrefixNode* end = shape.Reach({1, 2, 3, 4});
+  PrefixNode* middle = shape.Reach({1, 2});
+  EXPECT_EQ(shape.Remove(middle), shape.root());
   EXPECT_THAT(end->edge, ElementsAre(1, 2, 3, 4));
-  EXPECT_EQ(end->parent, shape.Root("ann"));
-  EXPECT_EQ(Find(shape, "ann", {1, 2, 3, 4}), end);
+  EXPECT_EQ(end->parent, shape.root());
+  EXPECT_EQ(Find(shape, {1, 2, 3, 4}), end);
 }
 
-TEST(PrefixShape, ATenantsRootGoesWithItsLastPath) {
+TEST(PrefixShape, IsEmptyOnceItsLastPathIsRemoved) {
   PrefixShape shape;
-  PrefixNode* leaf = shape.Reach("ann", {1, 2});
-  PrefixNode* before = shape.Reach("ann", {1});
-  shape.Reach("bob", {1, 2});
+  EXPECT_TRUE(shape.empty());
+  PrefixNode* leaf = shape.Reach({1, 2});
+  PrefixNode* before = shape.Reach({1});
   EXPECT_EQ(shape.Remove(leaf), before);
-  EXPECT_EQ(shape.Remove(before), nullptr);
-  EXPECT_EQ(shape.Root("ann"), nullptr);
-  EXPECT_NE(shape.Root("bob"), nullptr);
+  EXPECT_FALSE(shape.empty());
+  EXPECT_EQ(shape.Remove(before), shape.root());
+  EXPECT_TRUE(shape.empty());
 }
 
 TEST(PrefixShape, KeepsCountOfItsBytesThroughEveryChange) {
@@ -105,19 +104,18 @@ TEST(PrefixShape, KeepsCountOfItsBytesThroughEveryChange) {
       if (operation < 100 && pick(0, 1) == 0) {
         Tokens tokens(static_cast<size_t>(pick(1, 12)));
         for (int32_t& token : tokens) token = pick(0, 1);
-        made.insert(shape.Reach("ann", tokens));
+        made.insert(shape.Reach(tokens));
       } else if (!made.empty()) {
         const auto it = std::next(made.begin(), pick(0, static_cast<int>(made.size()) - 1));
         if ((*it)->children.size() < 2) {
           PrefixNode* parent = shape.Remove(*it);
           made.erase(it);
-          if (parent != nullptr && parent->children.empty()) made.insert(parent);
+          if (parent != shape.root() && parent->children.empty()) made.insert(parent);
         }
       }
-      const PrefixNode* root = shape.Root("ann");
-      ASSERT_EQ(shape.bytes(), root == nullptr ? 0 : PrefixShape::kNodeBytes + 3 + Recount(*root));
+      ASSERT_EQ(shape.bytes(), PrefixShape::kNodeBytes + Recount(*shape.root()));
     }
-    ASSERT_EQ(shape.Root("ann"), nullptr);
+    ASSERT_TRUE(shape.empty());
   }
 }
 

@@ -19,6 +19,12 @@ using ::testing::IsEmpty;
 using Tokens = std::vector<int32_t>;
 
 constexpr int64_t kPlenty = int64_t{1} << 40;
+const FakeClock kStandingClock;
+
+PrefixTreeOptions Options(int64_t bytes_limit, int64_t grid_tokens,
+                          const Clock* clock = &kStandingClock) {
+  return PrefixTreeOptions{bytes_limit, grid_tokens, clock};
+}
 
 StateRef StateOf(const Tokens& tokens, size_t bytes = 1000) {
   return std::make_shared<HeldState>(static_cast<int64_t>(tokens.size()), bytes);
@@ -60,7 +66,7 @@ class PrefixTreeTest : public ::testing::Test {
     return evicted;
   }
 
-  PrefixTree tree_{PrefixTreeOptions{kPlenty, 4}};
+  PrefixTree tree_{Options(kPlenty, 4)};
 };
 
 TEST_F(PrefixTreeTest, FindsNothingWhereNothingWasSent) {
@@ -265,7 +271,7 @@ TEST_F(PrefixTreeTest, WhatNobodyUsesGoesInTheEndWhateverItIsWorth) {
 }
 
 TEST_F(PrefixTreeTest, DropsATenantWithItsLastPath) {
-  PrefixTree tree(PrefixTreeOptions{6000, 4});
+  PrefixTree tree(Options(6000, 4));
   for (int32_t i = 0; i < 2000; ++i) {
     tree.Insert(std::to_string(i), Range(i, 10), StateOf(Range(i, 10), 3000));
     ASSERT_LE(tree.figures().bytes, 6000);
@@ -278,7 +284,7 @@ TEST_F(PrefixTreeTest, DropsATenantWithItsLastPath) {
 TEST_F(PrefixTreeTest, ForgetsOldPathsBeforeItEvictsForThem) {
   // Paths of 100 tokens and states of 1000 bytes: what is left of evicted states would soon fill
   // it.
-  PrefixTree tree(PrefixTreeOptions{100000, 1 << 20});
+  PrefixTree tree(Options(100000, 1 << 20));
   for (int32_t i = 0; i < 5000; ++i) {
     const Tokens tokens = Range(i * 1000, 100);
     tree.Insert("ann", tokens, StateOf(tokens));
@@ -289,7 +295,7 @@ TEST_F(PrefixTreeTest, ForgetsOldPathsBeforeItEvictsForThem) {
 }
 
 TEST_F(PrefixTreeTest, RemembersARecentEvictionWhileThereIsRoom) {
-  PrefixTree tree(PrefixTreeOptions{1000000, 1 << 20});
+  PrefixTree tree(Options(1000000, 1 << 20));
   for (int32_t i = 0; i < 12; ++i) {
     const Tokens tokens = Range(i * 1000, 10);
     tree.Insert("ann", tokens, StateOf(tokens, 100000));
@@ -298,10 +304,76 @@ TEST_F(PrefixTreeTest, RemembersARecentEvictionWhileThereIsRoom) {
   EXPECT_EQ(tree.Lookup("ann", Range(0, 11)).miss, PrefixMiss::kEvicted);
 }
 
+// --- Between tenants ---
+
+// Two who share 20,000 bytes: some sixteen states of 1000 bytes on paths of their own.
+class PrefixTenantsTest : public ::testing::Test {
+ protected:
+  void Hold(const std::string& tenant, int32_t first, int32_t length = 10) {
+    const Tokens tokens = Range(first, length);
+    tree_.Insert(tenant, tokens, StateOf(tokens));
+  }
+  // `states` new prompts, each on a path of its own.
+  void Flood(const std::string& tenant, int states, int32_t length = 10) {
+    for (int i = 0; i < states; ++i) Hold(tenant, ++flooded_ * 1000, length);
+  }
+  bool Held(const std::string& tenant, int32_t first, int32_t length = 10) {
+    return tree_.Lookup(tenant, Range(first, length + 1)).position == length;
+  }
+
+  FakeClock clock_;
+  PrefixTree tree_{Options(20000, 1 << 20, &clock_)};
+  int32_t flooded_ = 0;
+};
+
+TEST_F(PrefixTenantsTest, ManyPromptsOfOneCostAnotherNothingOfItsShare) {
+  for (int32_t i = 0; i < 3; ++i) Hold("ann", i * 100);
+  Flood("bob", 1000, 100);
+  EXPECT_GE(tree_.figures().evictions, 900);
+  for (int32_t i = 0; i < 3; ++i) EXPECT_TRUE(Held("ann", i * 100)) << i;
+}
+
+TEST_F(PrefixTenantsTest, AShareIsWonBackFromWhoHasTakenTheWholeBudget) {
+  Flood("bob", 100);
+  const int64_t alone = tree_.figures().states;
+  for (int32_t i = 0; i < 4; ++i) Hold("ann", i * 100);
+  Flood("bob", 100, 100);
+  for (int32_t i = 0; i < 4; ++i) EXPECT_TRUE(Held("ann", i * 100)) << i;
+  EXPECT_GE(tree_.figures().states, alone - 4) << "the rest stays in use";
+}
+
+TEST_F(PrefixTenantsTest, WhoHoldsMoreThanItsShareLosesHoweverMuchItsStatesSave) {
+  for (int32_t i = 0; i < 14; ++i) Hold("bob", 1000 * i, 100);
+  for (int32_t i = 0; i < 3; ++i) Hold("ann", i * 100, 2);
+  Flood("bob", 3, 100);
+  for (int32_t i = 0; i < 3; ++i) EXPECT_TRUE(Held("ann", i * 100, 2)) << i;
+}
+
+TEST_F(PrefixTenantsTest, AShareThatIsNotUsedIsFreeAfterTenMinutes) {
+  Hold("ann", 0);
+  clock_.Advance(kPrefixProtection - std::chrono::seconds(1));
+  EXPECT_TRUE(Held("ann", 0)) << "which uses it";
+  clock_.Advance(kPrefixProtection - std::chrono::seconds(1));
+  Flood("bob", 100, 100);
+  EXPECT_TRUE(Held("ann", 0));
+  clock_.Advance(kPrefixProtection);
+  Flood("bob", 100, 100);
+  EXPECT_FALSE(Held("ann", 0));
+}
+
+TEST_F(PrefixTenantsTest, GiveUpOneByOneUntilNoneIsLeft) {
+  for (int32_t i = 0; i < 2; ++i) Hold("ann", i * 100);
+  for (int32_t i = 0; i < 5; ++i) Hold("bob", i * 100);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(tree_.EvictOne());
+  for (int32_t i = 0; i < 2; ++i) EXPECT_TRUE(Held("ann", i * 100)) << "who has less";
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(tree_.EvictOne());
+  EXPECT_FALSE(tree_.EvictOne());
+}
+
 TEST_F(PrefixTreeTest, HoldsNothingThatDoesNotFit) {
   for (const int64_t limit : {int64_t{0}, int64_t{1}, int64_t{1000}, int64_t{1100}}) {
     SCOPED_TRACE(limit);
-    PrefixTree tree(PrefixTreeOptions{limit, 4});
+    PrefixTree tree(Options(limit, 4));
     tree.Insert("ann", {1, 2}, StateOf({1, 2}));
     const PrefixHit hit = tree.Lookup("ann", Tokens{1, 2, 3});
     EXPECT_EQ(hit.state, nullptr);
@@ -331,7 +403,7 @@ TEST_F(PrefixTreeTest, CountsWhatWasAskedAndFound) {
 TEST(PrefixTree, IsTornDownOnASmallStackHoweverDeepItIs) {
   constexpr int32_t kDepth = 10000;
   const Tokens tokens = Range(0, kDepth);
-  auto tree = std::make_unique<PrefixTree>(PrefixTreeOptions{kPlenty, 4});
+  auto tree = std::make_unique<PrefixTree>(Options(kPlenty, 4));
   for (int32_t length = kDepth; length > 0; --length) {
     tree->Insert("ann", Prefix(tokens, length), StateOf(Prefix(tokens, length)));
   }
@@ -351,7 +423,7 @@ TEST(PrefixTree, IsTornDownOnASmallStackHoweverDeepItIs) {
 }
 
 TEST(PrefixTreeDeathTest, StopsAtAStateThatHasNotConsumedItsTokens) {
-  PrefixTree tree(PrefixTreeOptions{kPlenty, 4});
+  PrefixTree tree(Options(kPlenty, 4));
   EXPECT_DEATH(tree.Insert("ann", {1, 2, 3}, StateOf({1, 2})), "not consumed exactly its tokens");
   EXPECT_DEATH(tree.Insert("ann", {}, StateOf({})), "not consumed exactly its tokens");
 }
@@ -363,7 +435,7 @@ TEST(PrefixTreeDeathTest, StopsAtAStateThatHasNotConsumedItsTokens) {
 class Oracle {
  public:
   Oracle(uint32_t seed, int64_t bytes_limit)
-      : random_(seed), limit_(bytes_limit), grid_(Pick(1, 6)), tree_({bytes_limit, grid_}) {}
+      : random_(seed), limit_(bytes_limit), grid_(Pick(1, 6)), tree_(Options(bytes_limit, grid_)) {}
 
   void Run() {
     for (int operation = 0; operation < 120; ++operation) {
