@@ -21,7 +21,7 @@
 namespace ssmd::ctl {
 namespace {
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kChatExamples = R"(Examples:
   ssmctl chat --temperature 0.8
   ssmctl chat --system "You tell short stories." --max-tokens 200
   ssmctl chat --keep               # prints the session's id at the end
@@ -39,7 +39,7 @@ constexpr const char* kHelp =
     "/quit         leave (or Ctrl-D)\n"
     "Ctrl-C stops an answer; the conversation is then as it was before your message.";
 
-struct Options {
+struct ChatOptions {
   GenerationFlags generation;
   std::string session;
   std::string system;
@@ -71,7 +71,7 @@ class Stopper {
 
 class Chat {
  public:
-  Chat(Context& context, const Options& options, v1::GenerateRequest base,
+  Chat(Context& context, const ChatOptions& options, v1::GenerateRequest base,
        std::shared_ptr<client::Client> client, Interrupt* interrupt, Stopper* stopper)
       : context_(context),
         options_(options),
@@ -262,7 +262,7 @@ class Chat {
   }
 
   Context& context_;
-  const Options& options_;
+  const ChatOptions& options_;
   const v1::GenerateRequest base_;  // everything but the session and the messages
   const std::shared_ptr<client::Client> client_;
   Interrupt* const interrupt_;
@@ -276,7 +276,7 @@ class Chat {
   int status_ = kOk;
 };
 
-int Run(Context& context, const Options& options) {
+int Run(Context& context, const ChatOptions& options) {
   v1::GenerateRequest request;
   if (auto problem = options.generation.Apply(&request)) return context.FailUsage(*problem);
   if (FirstInvalidUtf8(options.system)) return context.FailUsage("--system is not UTF-8");
@@ -290,9 +290,9 @@ int Run(Context& context, const Options& options) {
 }  // namespace
 
 void AddChatCommand(CLI::App& app, Context& context) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ChatOptions>();
   CLI::App* command = app.add_subcommand("chat", "Talk with the model; the server keeps the state");
-  command->footer(kExamples);
+  command->footer(kChatExamples);
   command->add_option("-s,--session", options->session, "Go on with this session");
   command->add_option("--system", options->system, "What the model is told first");
   command->add_flag("--keep", options->keep, "Do not delete the session at the end");

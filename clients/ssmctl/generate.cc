@@ -19,7 +19,7 @@
 namespace ssmd::ctl {
 namespace {
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kGenerateExamples = R"(Examples:
   ssmctl generate --prompt "Once upon a time" --temperature 0.8 --top-p 0.95
   cat story.txt | ssmctl generate --max-tokens 100            # the prompt from a pipe
   ssmctl generate --tokens 0,17,4 --temperature 0 --json      # token ids in, one JSON object out
@@ -28,7 +28,7 @@ constexpr const char* kExamples = R"(Examples:
   ssmctl generate --session ID --prompt "…" --commit partial  # Ctrl-C keeps what has arrived
   ssmctl generate --prompt "Hello" --json --stream            # one JSON event a line)";
 
-struct Options {
+struct GenerateOptions {
   GenerationFlags generation;
   std::optional<std::string> prompt;
   std::string tokens;
@@ -47,7 +47,7 @@ struct Options {
   bool wait = false;
 };
 
-std::optional<std::string> ApplyPrompt(Options* options, v1::GenerateRequest* request) {
+std::optional<std::string> ApplyPrompt(GenerateOptions* options, v1::GenerateRequest* request) {
   if (!options->tokens.empty()) {
     const auto ids = ParseTokenIds(options->tokens);
     if (!ids) return "--tokens takes token ids like 1,2,3, got '" + options->tokens + "'";
@@ -62,7 +62,7 @@ std::optional<std::string> ApplyPrompt(Options* options, v1::GenerateRequest* re
   return std::nullopt;
 }
 
-void ApplyTurn(const Options& options, v1::GenerateRequest* request) {
+void ApplyTurn(const GenerateOptions& options, v1::GenerateRequest* request) {
   if (options.commit == "complete") request->set_commit(v1::COMMIT_ON_COMPLETE);
   if (options.commit == "partial") request->set_commit(v1::COMMIT_PARTIAL);
   if (options.durability == "process") request->set_durability(v1::DURABILITY_PROCESS);
@@ -71,7 +71,7 @@ void ApplyTurn(const Options& options, v1::GenerateRequest* request) {
   request->set_request_id(options.request_id);
 }
 
-std::optional<std::string> MakeRequest(Options* options, v1::GenerateRequest* request) {
+std::optional<std::string> MakeRequest(GenerateOptions* options, v1::GenerateRequest* request) {
   if (auto problem = options->generation.Apply(request)) return problem;
   if (auto problem = ApplyPrompt(options, request)) return problem;
   if (FirstInvalidUtf8(options->session).has_value()) return "--session is not an id";
@@ -89,7 +89,8 @@ std::optional<std::string> MakeRequest(Options* options, v1::GenerateRequest* re
 // Shows a generation while it runs and at its end.
 class Printer {
  public:
-  Printer(const Context& context, const Options& options) : context_(context), options_(options) {}
+  Printer(const Context& context, const GenerateOptions& options)
+      : context_(context), options_(options) {}
 
   void OnEvent(const v1::GenerateResponse& event) {
     result_.Add(event);
@@ -184,13 +185,13 @@ class Printer {
   }
 
   const Context& context_;
-  const Options& options_;
+  const GenerateOptions& options_;
   GenerationResult result_;
   char last_ = '\n';
   bool shown_ = false;
 };
 
-int Run(Context& context, Options& options) {
+int Run(Context& context, GenerateOptions& options) {
   v1::GenerateRequest request;
   if (auto problem = MakeRequest(&options, &request)) return context.FailUsage(*problem);
 
@@ -229,9 +230,9 @@ int Run(Context& context, Options& options) {
 }  // namespace
 
 void AddGenerateCommand(CLI::App& app, Context& context) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<GenerateOptions>();
   CLI::App* command = app.add_subcommand("generate", "Continue a prompt or a session");
-  command->footer(kExamples);
+  command->footer(kGenerateExamples);
   auto* prompt = command->add_option_function<std::string>(
       "-p,--prompt", [options](const std::string& value) { options->prompt = value; },
       "The text to continue; - or a pipe: standard input");

@@ -11,12 +11,12 @@
 namespace ssmd::ctl {
 namespace {
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kScoreExamples = R"(Examples:
   ssmctl score --text "The cat sat on the mat."
   ssmctl score --tokens 1,2,3 --json             # {"logprobs": [of 2, of 3], …}
   ssmctl score --json --top 5 < held-out.txt)";
 
-struct Options {
+struct ScoreOptions {
   std::string model;
   std::optional<std::string> text;
   std::string tokens;
@@ -24,7 +24,7 @@ struct Options {
   std::optional<int32_t> top;
 };
 
-std::optional<std::string> MakeRequest(Options* options, v1::ScoreRequest* request) {
+std::optional<std::string> MakeRequest(ScoreOptions* options, v1::ScoreRequest* request) {
   request->set_model(options->model);
   if (options->parse_special) request->set_parse_special(true);
   if (options->top) request->set_top_logprobs(*options->top);
@@ -76,7 +76,7 @@ void PrintTable(const Context& context, const v1::ScoreResponse& response) {
                                     response.logprobs_size(), -mean, std::exp(-mean)));
 }
 
-int Run(Context& context, Options& options) {
+int Run(Context& context, ScoreOptions& options) {
   v1::ScoreRequest request;
   if (auto problem = MakeRequest(&options, &request)) return context.FailUsage(*problem);
   const auto client = context.Connect();
@@ -94,9 +94,9 @@ int Run(Context& context, Options& options) {
 }  // namespace
 
 void AddScoreCommand(CLI::App& app, Context& context) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ScoreOptions>();
   CLI::App* command = app.add_subcommand("score", "How likely the model finds a text");
-  command->footer(kExamples);
+  command->footer(kScoreExamples);
   command->add_option("-m,--model", options->model, "Name of the model");
   auto* text = command->add_option_function<std::string>(
       "--text,--prompt", [options](const std::string& value) { options->text = value; },

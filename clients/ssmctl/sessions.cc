@@ -9,7 +9,7 @@
 namespace ssmd::ctl {
 namespace {
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kSessionsExamples = R"(Examples:
   id=$(ssmctl sessions create --text "Once upon a time")
   ssmctl generate --session $id --prompt ", a dog"
   ssmctl sessions checkpoint $id before-the-storm
@@ -152,7 +152,7 @@ void AddMoving(Actions& actions) {
 
 void AddSessionsCommand(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("sessions", "Conversations that the server holds");
-  command->footer(kExamples);
+  command->footer(kSessionsExamples);
   command->require_subcommand(1);
   Actions actions(command, context);
   AddCreate(actions);

@@ -16,12 +16,12 @@
 namespace ssmd::ctl {
 namespace {
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kTopExamples = R"(Examples:
   ssmctl top
   ssmctl top --once                              # one frame, since the server's start
   ssmctl top --interval 5 --count 12 --json      # one object a frame)";
 
-struct Options {
+struct TopOptions {
   double interval_seconds = 1;
   int count = 0;
   bool once = false;
@@ -86,7 +86,7 @@ void Show(const Context& context, const TopFrame& frame, bool screen) {
   if (screen) context.PrintLine("\nq leaves");
 }
 
-int Run(Context& context, const Options& options) {
+int Run(Context& context, const TopOptions& options) {
   Interrupt interrupt({SIGINT, SIGTERM}, [](int) {});
   const auto client = context.Connect();
   if (client == nullptr) return context.exit_code;
@@ -108,10 +108,10 @@ int Run(Context& context, const Options& options) {
 }  // namespace
 
 void AddTopCommand(CLI::App& app, Context& context) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<TopOptions>();
   CLI::App* command =
       app.add_subcommand("top", "A live view: slots, queue, rates, latencies, tiers");
-  command->footer(kExamples);
+  command->footer(kTopExamples);
   command->add_option("--interval", options->interval_seconds, "Seconds between looks [1]")
       ->check(CLI::Range(0.1, 3600.0));
   command->add_option("--count", options->count, "Stop after so many looks; 0: at q or Ctrl-C [0]");

@@ -3,16 +3,6 @@
 #include <utility>
 
 namespace ssmd {
-namespace {
-
-// Edges of a node: few, so a sorted list is both small and quick enough.
-struct Edge {
-  unsigned char byte;
-  int32_t node;
-};
-
-}  // namespace
-
 // A trie of the strings with failure links: each node stands for a prefix of a stop string, the
 // longest that the text seen so far ends with. Its size is linear in the strings' bytes.
 class StopAutomaton {
@@ -37,8 +27,12 @@ class StopAutomaton {
   const std::string& text(int32_t stop) const { return stops_[static_cast<size_t>(stop)]; }
 
  private:
+  struct Edge {
+    unsigned char byte;
+    int32_t node;
+  };
   struct Node {
-    std::vector<Edge> edges;
+    std::vector<Edge> edges;  // few, so a list is both small and quick enough
     int32_t failure = 0;
     int32_t stop = -1;
     uint64_t depth = 0;

@@ -4,13 +4,12 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/base/errors.h"
+#include "engine/base/text_view.h"
 
 namespace ssmd {
 namespace {
 
 constexpr size_t kIdLength = 32;
-
-absl::string_view Absl(std::string_view text) { return {text.data(), text.size()}; }
 
 }  // namespace
 
@@ -52,7 +51,7 @@ absl::Status CheckRevision(const std::string& session_id, uint64_t revision,
 }
 
 absl::Status PointNotHeld(std::string_view message) {
-  return WithReason(absl::NotFoundError(Absl(message)), reason::kPointNotHeld);
+  return WithReason(absl::NotFoundError(View(message)), reason::kPointNotHeld);
 }
 
 }  // namespace ssmd

@@ -5,13 +5,12 @@
 #include "engine/state/prefix_tree.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <iterator>
 #include <map>
 #include <optional>
 #include <utility>
 
+#include "engine/base/check.h"
 #include "engine/state/tenant_prefixes.h"
 
 namespace ssmd {
@@ -24,14 +23,10 @@ absl::Span<const int32_t> AllButLast(absl::Span<const int32_t> tokens) {
   return tokens.first(std::max<size_t>(tokens.size(), 1) - 1);
 }
 
-// For our own bugs only: a state on the wrong tokens would be served as that of others.
 void CheckConsumed(const StateRef& state, absl::Span<const int32_t> tokens) {
-  if (state != nullptr && !tokens.empty() &&
-      state->position == static_cast<int64_t>(tokens.size())) {
-    return;
-  }
-  std::fputs("PrefixTree: a state that has not consumed exactly its tokens\n", stderr);
-  std::abort();
+  Check(
+      state != nullptr && !tokens.empty() && state->position == static_cast<int64_t>(tokens.size()),
+      "PrefixTree: a state that has not consumed exactly its tokens");
 }
 
 }  // namespace

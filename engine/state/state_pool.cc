@@ -1,23 +1,13 @@
 #include "engine/state/state_pool.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/base/check.h"
 
 namespace ssmd {
-namespace {
-
-// For our own bugs only: a stale or foreign handle must never reach another session's state.
-void Check(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "StatePool: %s\n", what);
-  std::abort();
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Slot::Slot(Slot&& other) noexcept
     : pool_(std::exchange(other.pool_, nullptr)),
@@ -85,8 +75,9 @@ Slot StatePool::Acquire() {
 }
 
 std::byte* StatePool::BytesOf(const Slot& slot) const {
-  Check(slot.pool_ == this, "a slot of another pool, or an empty one, was given");
-  Check(generations_[static_cast<size_t>(slot.index_)] == slot.generation_, "a stale slot");
+  Check(slot.pool_ == this, "StatePool: a slot of another pool, or an empty one, was given");
+  Check(generations_[static_cast<size_t>(slot.index_)] == slot.generation_,
+        "StatePool: a stale slot");
   return slab_.data() + static_cast<size_t>(slot.index_) * slot_bytes_;
 }
 
@@ -112,7 +103,7 @@ kernels::StateField StatePool::field(size_t offset) const {
 
 void StatePool::Free(int32_t index, uint32_t generation) {
   uint32_t& current = generations_[static_cast<size_t>(index)];
-  Check(current == generation, "a stale slot was freed");
+  Check(current == generation, "StatePool: a stale slot was freed");
   ++current;
   if (slot_bytes_ > 0) {
     device_->Zero(slab_.data() + static_cast<size_t>(index) * slot_bytes_, slot_bytes_);

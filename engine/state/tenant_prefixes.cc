@@ -5,13 +5,13 @@
 namespace ssmd {
 namespace {
 
-int64_t StateBytes(const PrefixNode& node) { return static_cast<int64_t>(node.state->bytes); }
+int64_t BytesOfState(const PrefixNode& node) { return static_cast<int64_t>(node.state->bytes); }
 
 double Worth(const PrefixNode& node) {
   const PrefixNode* before = node.parent;
   while (before->parent != nullptr && before->state == nullptr) before = before->parent;
   return static_cast<double>(node.position - before->position) /
-         static_cast<double>(StateBytes(node) + PrefixShape::kNodeBytes);
+         static_cast<double>(BytesOfState(node) + PrefixShape::kNodeBytes);
 }
 
 }  // namespace
@@ -50,7 +50,7 @@ void TenantPrefixes::Insert(absl::Span<const int32_t> tokens, StateRef state) {
   if (node->state == nullptr) {
     node->state = std::move(state);
     node->was_held = true;
-    state_bytes_ += StateBytes(*node);
+    state_bytes_ += BytesOfState(*node);
     Place(node, clock_.reading, ++clock_.uses);
   }
   File(node);
@@ -80,7 +80,7 @@ void TenantPrefixes::EvictLowest() {
   clock_.reading = node->rank;
   node->rank = 0;
   node->last_use = 0;
-  state_bytes_ -= StateBytes(*node);
+  state_bytes_ -= BytesOfState(*node);
   node->state.reset();
   File(node);
 }

@@ -3,21 +3,13 @@
 #include "engine/state/tiers.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 
+#include "engine/base/check.h"
 #include "engine/state/tiered_state.h"
 #include "kernels/host_memory.h"
 
 namespace ssmd {
 namespace {
-
-// For our own bugs only.
-void Check(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "StateTiers: %s\n", what);
-  std::abort();
-}
 
 TieredState* Of(const StateRef& state) { return static_cast<TieredState*>(state.get()); }
 
@@ -46,7 +38,7 @@ StateTiers::StateTiers(Options options)
 
 StateTiers::~StateTiers() {
   Tend();
-  Check(held_ == 0, "destroyed while states are held");
+  Check(held_ == 0, "StateTiers: destroyed while states are held");
   MutexLock lock(&inbox_->mutex);
   inbox_->wake = nullptr;
 }
@@ -266,7 +258,7 @@ void StateTiers::CopyInto(const StateRef& state, const Slot& to) {
   if (from->slot) {
     options_.pool->CopyState(from->slot, to);
   } else {
-    Check(from->host != nullptr, "a state that is not in memory was read");
+    Check(from->host != nullptr, "StateTiers: a state that is not in memory was read");
     options_.pool->Write(from->host->data(), to);
   }
 }

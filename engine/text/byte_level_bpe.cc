@@ -8,14 +8,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "engine/base/status_macros.h"
+#include "engine/base/text_view.h"
 #include "engine/text/byte_alphabet.h"
 #include "engine/text/nfc.h"
 #include "engine/text/utf8.h"
 
 namespace ssmd {
 namespace {
-
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
 class ByteLevelBpe final : public Tokenizer {
  public:

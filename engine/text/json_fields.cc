@@ -3,13 +3,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/text_view.h"
 
 namespace ssmd {
-namespace {
-
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
-
-}  // namespace
+namespace {}  // namespace
 
 JsonField JsonField::Root(std::string_view file, JsonValue value) {
   return JsonField(absl::StrCat(View(file), ": "), true, value);

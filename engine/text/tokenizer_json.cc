@@ -11,12 +11,11 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "engine/base/status_macros.h"
+#include "engine/base/text_view.h"
 #include "engine/text/byte_alphabet.h"
 
 namespace ssmd {
 namespace {
-
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
 // Views into the document.
 using TokenIds = absl::flat_hash_map<absl::string_view, int32_t>;

@@ -7,10 +7,10 @@
 namespace ssmd::server {
 namespace {
 
-constexpr std::chrono::milliseconds kRetryDelay(500);
+constexpr std::chrono::milliseconds kRetryTurnDelay(500);
 
 absl::Status Full(const std::string& message, std::string_view reason) {
-  return WithRetryAfter(WithReason(absl::ResourceExhaustedError(message), reason), kRetryDelay);
+  return WithRetryAfter(WithReason(absl::ResourceExhaustedError(message), reason), kRetryTurnDelay);
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 namespace ssmd::server {
 namespace {
 
-constexpr std::chrono::milliseconds kRetryDelay(1000);
+constexpr std::chrono::milliseconds kRetryTransferDelay(1000);
 
 }  // namespace
 
@@ -22,7 +22,7 @@ absl::StatusOr<Transfers::Ticket> Transfers::Enter() {
                        " exports and imports at once (--max-transfers) is reached; try again "
                        "later")),
                    "TOO_MANY_TRANSFERS"),
-        kRetryDelay);
+        kRetryTransferDelay);
   }
   ++active_;
   return Ticket(this);

@@ -1,19 +1,15 @@
 #include "tests/bench/engine_bench.h"
 
 #include <algorithm>
-#include <chrono>
 #include <vector>
 
 #include "engine/base/status_macros.h"
 #include "engine/models/batch.h"
 #include "engine/state/state_pool.h"
+#include "tests/bench/seconds.h"
 
 namespace ssmd::bench {
 namespace {
-
-double Seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // Streams that run in step, each in a slot of its own.
 class Streams {

@@ -20,7 +20,7 @@
 namespace ssmd::bench {
 namespace {
 
-struct Flags {
+struct EngineFlags {
   std::vector<std::string> models;         // NAME=FOLDER
   std::vector<std::string> model_options;  // NAME.weights=f32|bf16
   std::vector<std::string> random;         // shapes
@@ -40,7 +40,7 @@ struct ModelToMeasure {
   std::optional<kernels::WeightFormat> weights;
 };
 
-absl::StatusOr<std::vector<ModelToMeasure>> ListModels(const Flags& flags) {
+absl::StatusOr<std::vector<ModelToMeasure>> ListModels(const EngineFlags& flags) {
   std::vector<ModelToMeasure> models;
   for (const std::string& flag : flags.models) {
     const size_t equals = flag.find('=');
@@ -101,7 +101,7 @@ constexpr char kTableHead[] =
     "model            weights batch  prompt      tok/s  GFLOP/s   of floor      tok/s    GB/s   of "
     "floor\n";
 
-absl::Status MeasureModel(const Flags& flags, const ModelToMeasure& to_measure,
+absl::Status MeasureModel(const EngineFlags& flags, const ModelToMeasure& to_measure,
                           const Roofline& roofline, kernels::Device& device,
                           std::vector<std::string>* rows) {
   ModelLoadOptions options;
@@ -117,7 +117,7 @@ absl::Status MeasureModel(const Flags& flags, const ModelToMeasure& to_measure,
   return absl::OkStatus();
 }
 
-absl::Status RunEngine(const Flags& flags) {
+absl::Status RunEngine(const EngineFlags& flags) {
   SSMD_ASSIGN_OR_RETURN(std::vector<ModelToMeasure> models, ListModels(flags));
   for (const std::string& option : flags.model_options) {
     SSMD_RETURN_IF_ERROR(ApplyOption(option, &models));
@@ -152,7 +152,7 @@ std::vector<std::string> SupportedIsaNames() {
 }  // namespace
 
 void AddEngineCommand(CLI::App& app, int* exit_code) {
-  auto flags = std::make_shared<Flags>();  // lives as long as the callback
+  auto flags = std::make_shared<EngineFlags>();  // lives as long as the callback
   CLI::App* command =
       app.add_subcommand("engine", "Prefill and decode of a model, without network");
   command->add_option("--model", flags->models, "NAME=FOLDER of a checkpoint (repeatable)");

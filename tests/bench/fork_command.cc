@@ -19,7 +19,7 @@
 namespace ssmd::bench {
 namespace {
 
-constexpr char kExplanation[] =
+constexpr char kForkExplanation[] =
     R"(Measures what a fork of a session costs: the time of a ForkSession call, as its client sees it and
 with a commit log on the disk, and the bytes that it adds. A fork copies no state: its child shares
 the parent's until its first turn, which then adds one state.
@@ -30,7 +30,7 @@ Examples:
 
 constexpr int kManyAtOnce = 100;  // children of one call, for comparison
 
-struct Flags {
+struct ForkFlags {
   ServerFlags server;
   int history = 2000;
   int repeats = 1000;
@@ -69,7 +69,7 @@ absl::StatusOr<int64_t> ResidentBytes(client::Client& client) {
   return stats.resident_bytes();
 }
 
-absl::StatusOr<ForkFigures> MeasureForks(const Flags& flags, ServerUnderTest* server) {
+absl::StatusOr<ForkFigures> MeasureForks(const ForkFlags& flags, ServerUnderTest* server) {
   client::Client& client = server->client();
   SSMD_ASSIGN_OR_RETURN(const v1::Session parent,
                         ValueOf(client.CreateSession(server->model().name())));
@@ -101,7 +101,7 @@ absl::StatusOr<ForkFigures> MeasureForks(const Flags& flags, ServerUnderTest* se
   return figures;
 }
 
-void PrintJson(const Flags& flags, const ServerUnderTest& server, const ForkFigures& figures) {
+void PrintJson(const ForkFlags& flags, const ServerUnderTest& server, const ForkFigures& figures) {
   const auto state_bytes = server.model().state_bytes_per_session();
   std::printf(
       R"({%s,"history":%d,"forks":%d,"fork_ms":%s,"fork_of_%d_ms":%.3f,)"
@@ -113,7 +113,7 @@ void PrintJson(const Flags& flags, const ServerUnderTest& server, const ForkFigu
       static_cast<int>(figures.first_turn_states * state_bytes));
 }
 
-void PrintTable(const Flags& flags, const ServerUnderTest& server, const ForkFigures& figures) {
+void PrintTable(const ForkFlags& flags, const ServerUnderTest& server, const ForkFigures& figures) {
   const Percentiles times = PercentilesOf(figures.fork_ms);
   const auto state_bytes = static_cast<double>(server.model().state_bytes_per_session());
   std::printf("%d forks of a session of %s after %d tokens; a state has %.2f MB\n\n", flags.repeats,
@@ -128,7 +128,7 @@ void PrintTable(const Flags& flags, const ServerUnderTest& server, const ForkFig
               figures.first_turn_states == 1 ? "" : "s");
 }
 
-absl::Status RunFork(Flags flags) {
+absl::Status RunFork(ForkFlags flags) {
   if (flags.server.model.empty() && flags.server.random.empty()) {
     flags.server.random = "mamba-130m";
   }
@@ -143,9 +143,9 @@ absl::Status RunFork(Flags flags) {
 }  // namespace
 
 void AddForkCommand(CLI::App& app, int* exit_code) {
-  auto flags = std::make_shared<Flags>();  // lives as long as the callback
+  auto flags = std::make_shared<ForkFlags>();  // lives as long as the callback
   CLI::App* command = app.add_subcommand("fork", "Time and bytes of a session's fork");
-  command->footer(kExplanation);
+  command->footer(kForkExplanation);
   command->add_option("--history", flags->history, "Tokens of the session")
       ->check(CLI::Range(1, 1 << 18))
       ->capture_default_str();

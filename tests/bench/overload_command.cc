@@ -17,7 +17,7 @@
 namespace ssmd::bench {
 namespace {
 
-constexpr char kExplanation[] =
+constexpr char kOverloadExplanation[] =
     R"(Finds the arrivals at which the daemon serves the most (one compute thread; this program keeps to
 one other CPU), then offers four times as many, and compares: how much is still served, how soon the
 others are refused, and how evenly the accepted streams get their tokens. What was served and the
@@ -27,7 +27,7 @@ Examples:
   ssmd-bench overload                                 # the bundled model; some five minutes
   ssmd-bench overload --random=mamba-130m --seconds=30 --json)";
 
-struct Flags {
+struct OverloadFlags {
   ServerFlags server;
   OverloadOptions overload;
   bool json = false;
@@ -72,7 +72,8 @@ std::string LoadJson(const OverloadOptions& options, const LoadFigures& load) {
       absl::StrJoin(errors, ","));
 }
 
-void PrintJson(const Flags& flags, const ServerUnderTest& server, const OverloadFigures& figures) {
+void PrintJson(const OverloadFlags& flags, const ServerUnderTest& server,
+               const OverloadFigures& figures) {
   const OverloadOptions& options = flags.overload;
   std::vector<std::string> ramp;
   for (const LoadFigures& rung : figures.ramp) ramp.push_back(LoadJson(options, rung));
@@ -98,7 +99,8 @@ void PrintRow(const OverloadOptions& options, const char* name, const LoadFigure
               PercentilesOf(load.calls.refused_ms).p99);
 }
 
-void PrintTable(const Flags& flags, const ServerUnderTest& server, const OverloadFigures& figures) {
+void PrintTable(const OverloadFlags& flags, const ServerUnderTest& server,
+                const OverloadFigures& figures) {
   const OverloadOptions& options = flags.overload;
   std::printf(
       "%s: prompts of %d tokens, answers of %d; %d run, %d may wait. p99 in milliseconds\n\n",
@@ -119,7 +121,7 @@ void PrintTable(const Flags& flags, const ServerUnderTest& server, const Overloa
       verdict.clients_inter_token);
 }
 
-absl::Status RunOverload(Flags flags) {
+absl::Status RunOverload(OverloadFlags flags) {
   if (flags.server.threads == 0) flags.server.threads = 1;
   ServerUnderTest server(flags.server);
   SSMD_ASSIGN_OR_RETURN(const OverloadFigures figures, MeasureOverload(flags.overload, &server));
@@ -130,10 +132,10 @@ absl::Status RunOverload(Flags flags) {
 }  // namespace
 
 void AddOverloadCommand(CLI::App& app, int* exit_code) {
-  auto flags = std::make_shared<Flags>();  // lives as long as the callback
+  auto flags = std::make_shared<OverloadFlags>();  // lives as long as the callback
   CLI::App* command = app.add_subcommand(
       "overload", "What is served of more than can be, and how the rest is refused");
-  command->footer(kExplanation);
+  command->footer(kOverloadExplanation);
   OverloadOptions& options = flags->overload;
   const auto add = [command](const char* name, auto* value, double low, double high,
                              const char* help) {

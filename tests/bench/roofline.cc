@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <fstream>
 #include <thread>
 #include <vector>
@@ -13,16 +12,13 @@
 #include "kernels/host_memory.h"
 #include "tests/bench/json_text.h"
 #include "tests/bench/roofline_loops.h"
+#include "tests/bench/seconds.h"
 
 namespace ssmd::bench {
 namespace {
 
 constexpr int64_t kFmaIterations = 20'000'000;
 constexpr int64_t kWordsPerLine = 64;  // ReadAll's unit
-
-double Seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // Best wall time of `work(part)` on `threads` threads that start together.
 template <typename Work>

@@ -10,7 +10,7 @@
 namespace ssmd::bench {
 namespace {
 
-struct Flags {
+struct RooflineFlags {
   RooflineOptions options;
   bool json = false;
 };
@@ -18,7 +18,7 @@ struct Flags {
 }  // namespace
 
 void AddRooflineCommand(CLI::App& app, int* exit_code) {
-  auto flags = std::make_shared<Flags>();  // lives as long as the callback
+  auto flags = std::make_shared<RooflineFlags>();  // lives as long as the callback
   flags->options.isa = kernels::SupportedIsas().back();
   flags->options.threads = kernels::MakeCpuDevice({})->threads();
   CLI::App* command = app.add_subcommand("roofline", "Memory bandwidth and FMA peak");

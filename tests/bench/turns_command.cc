@@ -18,7 +18,7 @@
 namespace ssmd::bench {
 namespace {
 
-constexpr char kExplanation[] =
+constexpr char kTurnsExplanation[] =
     R"(Measures the time to the first token of one and the same turn after histories of several lengths:
 with the session's state in its slot, with the state on the disk, and without a session, where the
 whole history is read again. The first should not depend on the length; the second should be later
@@ -30,7 +30,7 @@ Examples:
   ssmd-bench turns --json > turns.json && tests/bench/plot_turn_latency.py turns.json turns.svg
 With --address the daemon cannot be restarted with small tiers: "disk" is left out.)";
 
-struct Flags {
+struct TurnsFlags {
   ServerFlags server;
   TurnsOptions turns;
   bool json = false;
@@ -67,7 +67,7 @@ std::string KindJson(const TurnTimes& times) {
       TimesJson(times.total));
 }
 
-void PrintJson(const Flags& flags, const ServerUnderTest& server,
+void PrintJson(const TurnsFlags& flags, const ServerUnderTest& server,
                const std::vector<HistoryTimes>& rows) {
   std::vector<std::string> texts;
   texts.reserve(rows.size());
@@ -87,7 +87,7 @@ void PrintJson(const Flags& flags, const ServerUnderTest& server,
       absl::StrJoin(texts, ",").c_str());
 }
 
-void PrintTable(const Flags& flags, const ServerUnderTest& server,
+void PrintTable(const TurnsFlags& flags, const ServerUnderTest& server,
                 const std::vector<HistoryTimes>& rows) {
   std::printf("First token of a turn of %d tokens after a history, %s, milliseconds, medians\n\n",
               flags.turns.prompt_tokens, server.model().name().c_str());
@@ -107,7 +107,7 @@ void PrintTable(const Flags& flags, const ServerUnderTest& server,
               100 * (verdict.disk_ratio - 1));
 }
 
-absl::Status RunTurns(const Flags& flags) {
+absl::Status RunTurns(const TurnsFlags& flags) {
   ServerUnderTest server(flags.server);
   SSMD_ASSIGN_OR_RETURN(const std::vector<HistoryTimes> rows, MeasureTurns(flags.turns, &server));
   flags.json ? PrintJson(flags, server, rows) : PrintTable(flags, server, rows);
@@ -117,10 +117,10 @@ absl::Status RunTurns(const Flags& flags) {
 }  // namespace
 
 void AddTurnsCommand(CLI::App& app, int* exit_code) {
-  auto flags = std::make_shared<Flags>();  // lives as long as the callback
+  auto flags = std::make_shared<TurnsFlags>();  // lives as long as the callback
   CLI::App* command =
       app.add_subcommand("turns", "First token of a turn, by the length of the history before it");
-  command->footer(kExplanation);
+  command->footer(kTurnsExplanation);
   TurnsOptions& turns = flags->turns;
   command->add_option("--histories", turns.histories, "Lengths in tokens, two or more")
       ->delimiter(',')

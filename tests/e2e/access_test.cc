@@ -14,7 +14,7 @@ namespace {
 using grpc::StatusCode;
 using ::testing::HasSubstr;
 
-constexpr const char* kTokens =
+constexpr const char* kTokenFile =
     "# token tenant [admin]\n"
     "alice-token-0001 alice\n"
     "bob-token-00002 bob\n"
@@ -23,7 +23,7 @@ constexpr const char* kTokens =
 class AccessTest : public ::testing::Test {
  protected:
   void Start(const std::vector<std::string>& more = {}) {
-    std::vector<std::string> flags = {"--token-file", dir_.Write("tokens", kTokens)};
+    std::vector<std::string> flags = {"--token-file", dir_.Write("tokens", kTokenFile)};
     flags.insert(flags.end(), more.begin(), more.end());
     daemon_ = Daemon::Start(flags);
     ASSERT_NE(daemon_, nullptr);

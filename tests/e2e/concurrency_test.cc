@@ -14,7 +14,7 @@
 namespace ssmd::test {
 namespace {
 
-constexpr int kStreams = 64;
+constexpr int kConcurrentStreams = 64;
 
 // Prompts of 1 to about 300 tokens, answers of 1 to 64; every other one greedy.
 v1::GenerateRequest RequestOf(int stream) {
@@ -36,7 +36,7 @@ using Answers = std::vector<std::vector<int32_t>>;
 
 Answers RunSolo(client::Client& client) {
   Answers answers;
-  for (int i = 0; i < kStreams; ++i) {
+  for (int i = 0; i < kConcurrentStreams; ++i) {
     const Turn turn = RunTurn(client, RequestOf(i));
     EXPECT_FALSE(turn.error) << turn.Describe();
     answers.push_back(turn.only().ids);
@@ -45,10 +45,10 @@ Answers RunSolo(client::Client& client) {
 }
 
 Answers RunTogether(client::Client& client) {
-  Answers answers(kStreams);
+  Answers answers(kConcurrentStreams);
   std::vector<std::thread> threads;
-  threads.reserve(kStreams);
-  for (int i = 0; i < kStreams; ++i) {
+  threads.reserve(kConcurrentStreams);
+  for (int i = 0; i < kConcurrentStreams; ++i) {
     threads.emplace_back([&, i] {
       const Turn turn = RunTurn(client, RequestOf(i));
       EXPECT_FALSE(turn.error) << turn.Describe();

@@ -20,7 +20,7 @@ namespace {
 constexpr size_t kSlots = 32;
 constexpr size_t kInHost = 64;
 constexpr size_t kClients = 4;
-constexpr int kTokens = 3;  // of an answer
+constexpr int kAnswerTokens = 3;  // of an answer
 
 size_t SessionCount() {
   const char* const text = std::getenv("SSMD_SESSIONS");
@@ -63,7 +63,7 @@ class ManySessionsTest : public SessionFixture {
     RecordProperty(absl::StrCat(what, "_seconds"), absl::StrFormat("%.2f", took.count()));
   }
   static v1::GenerateRequest Ask(const std::string& id, const std::vector<int32_t>& prompt) {
-    v1::GenerateRequest request = GreedyRequest("", kTokens);
+    v1::GenerateRequest request = GreedyRequest("", kAnswerTokens);
     request.set_session_id(id);
     SetTokens(prompt, &request);
     return request;

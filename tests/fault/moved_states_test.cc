@@ -9,7 +9,7 @@
 namespace ssmd::test {
 namespace {
 
-constexpr int kTokens = 4;
+constexpr int kMovedAnswerTokens = 4;
 constexpr size_t kSessions = 24;  // far more than the slots and the host memory below
 
 class MovedStatesTest : public StateDirFixture {
@@ -21,7 +21,7 @@ class MovedStatesTest : public StateDirFixture {
   }
   void Say(Ledger* ledger) {
     const std::vector<int32_t> prompt = {10, 20};
-    const Turn turn = RunTurn(*client_, TurnRequest(ledger->id, prompt, kTokens));
+    const Turn turn = RunTurn(*client_, TurnRequest(ledger->id, prompt, kMovedAnswerTokens));
     ASSERT_FALSE(turn.error) << turn.Describe();
     AppendTurn(prompt, turn.only().ids, &ledger->history);
   }
@@ -30,7 +30,7 @@ class MovedStatesTest : public StateDirFixture {
     EXPECT_TRUE(session.ok());
     Ledger ledger{session.value().session_id(), 0, {}, {}};
     AppendTurn({first}, {}, &ledger.history);
-    const Turn turn = RunTurn(*client_, TurnRequest(ledger.id, {first}, kTokens));
+    const Turn turn = RunTurn(*client_, TurnRequest(ledger.id, {first}, kMovedAnswerTokens));
     EXPECT_FALSE(turn.error) << turn.Describe();
     AppendTurn({}, turn.only().ids, &ledger.history);
     return ledger;
@@ -60,7 +60,7 @@ TEST_F(MovedStatesTest, AreFoundAfterAKill) {
   ASSERT_NO_FATAL_FAILURE(StartSmall());
   for (const Ledger& ledger : moved) {
     EXPECT_EQ(TierOf(ledger), v1::STATE_TIER_DISK);
-    const Turn turn = RunTurn(*client_, TurnRequest(ledger.id, {7}, kTokens));
+    const Turn turn = RunTurn(*client_, TurnRequest(ledger.id, {7}, kMovedAnswerTokens));
     ASSERT_FALSE(turn.error) << turn.Describe();
     EXPECT_EQ(turn.final.state_source(), v1::STATE_SOURCE_DISK);
     EXPECT_EQ(turn.final.usage().recomputed_tokens(), 0);
@@ -86,7 +86,7 @@ TEST_F(MovedStatesTest, OfCheckpointsAreFoundAfterARestart) {
     back.set_checkpoint(kMarkName);
     const auto rewound = client_->RewindSession(back);
     ASSERT_TRUE(rewound.ok()) << client::ToString(rewound.error());
-    const Turn turn = RunTurn(*client_, TurnRequest(ledger.id, {7}, kTokens));
+    const Turn turn = RunTurn(*client_, TurnRequest(ledger.id, {7}, kMovedAnswerTokens));
     ASSERT_FALSE(turn.error) << turn.Describe();
     EXPECT_EQ(turn.final.usage().recomputed_tokens(), 0);
   }

@@ -29,8 +29,8 @@ namespace {
 using testing::Answer;
 
 constexpr char kTenant[] = "tenant";
-constexpr int kDefaultSeeds = 8;
-constexpr int kEvents = 40;
+constexpr int kRealModelSeeds = 8;
+constexpr int kRealModelEvents = 40;
 
 std::unique_ptr<Engine> MakeEngine(int threads, const EngineLimits& limits,
                                    const std::string& state_dir) {
@@ -43,9 +43,9 @@ std::unique_ptr<Engine> MakeEngine(int threads, const EngineLimits& limits,
   return engine.ok() ? *std::move(engine) : nullptr;
 }
 
-struct Tokens {
+struct TokenIds {
   std::vector<int32_t> ids;
-  bool operator==(const Tokens& other) const { return ids == other.ids; }
+  bool operator==(const TokenIds& other) const { return ids == other.ids; }
 };
 
 // One thread, no sessions but the one at hand, nothing kept from before.
@@ -59,7 +59,7 @@ class Alone {
   }
   Engine* engine() { return engine_.get(); }
   int32_t vocabulary() { return engine_->Models()[0].info.vocabulary; }
-  Answer Run(GenerateRequest request, const Tokens& before) {
+  Answer Run(GenerateRequest request, const TokenIds& before) {
     std::vector<int32_t> prompt = before.ids;
     const auto& more = std::get<std::vector<int32_t>>(request.prompt);
     prompt.insert(prompt.end(), more.begin(), more.end());
@@ -69,7 +69,7 @@ class Alone {
     return testing::RunTurn(engine_.get(), std::move(request));
   }
   // Of all tokens but the last.
-  std::vector<char> StateBytesAfter(const Tokens& history);
+  std::vector<char> StateBytesAfter(const TokenIds& history);
 
  private:
   std::unique_ptr<Engine> engine_;
@@ -87,7 +87,7 @@ absl::StatusOr<EncodedSnapshot> Export(Engine* engine, const std::string& sessio
   return done.get_future().get();
 }
 
-std::vector<char> Alone::StateBytesAfter(const Tokens& history) {
+std::vector<char> Alone::StateBytesAfter(const TokenIds& history) {
   GenerateRequest request = testing::Request(history.ids, 0);
   request.session_id = testing::CreateSession(engine_.get(), kTenant)->session_id;
   EXPECT_TRUE(testing::RunTurn(engine_.get(), request).status.ok());
@@ -105,8 +105,8 @@ Alone& TheAlone() {
 
 // A session as its tokens. All but the last are consumed: no stop is asked for here.
 struct Expected {
-  Tokens present;
-  std::map<std::string, Tokens> checkpoints;
+  TokenIds present;
+  std::map<std::string, TokenIds> checkpoints;
 };
 
 class RealWorld {
@@ -164,7 +164,7 @@ void RealWorld::Run() {
       {1, &RealWorld::Delete}, {3, &RealWorld::KeepHouse},     {2, &RealWorld::Restart},
   };
   Start();
-  for (int event = 0; event < kEvents && !::testing::Test::HasFailure(); ++event) {
+  for (int event = 0; event < kRealModelEvents && !::testing::Test::HasFailure(); ++event) {
     SCOPED_TRACE("event " + std::to_string(event));
     int drawn = dice_.Pick(1, 36);
     const Event* next = kAll;
@@ -215,8 +215,8 @@ void RealWorld::Finish(Turn* turn) {
   const Answer answer = testing::ReadAll(turn->stream.get());
   if (absl::IsCancelled(answer.status)) return;
   ASSERT_TRUE(answer.status.ok()) << answer.status;
-  static const Tokens nothing;
-  const Tokens& before = turn->session.empty() ? nothing : sessions_.at(turn->session).present;
+  static const TokenIds nothing;
+  const TokenIds& before = turn->session.empty() ? nothing : sessions_.at(turn->session).present;
   const Answer expected = TheAlone().Run(turn->request, before);
   ASSERT_TRUE(expected.status.ok()) << expected.status;
   const Answer::Choice& got = answer.choices.at(0);
@@ -249,7 +249,7 @@ void RealWorld::Fork() {
                                [&](const auto& entry) { return &entry.second == &parent; });
   const auto children = engine_->ForkSession(kTenant, of->first, options);
   ASSERT_TRUE(children.ok()) << children.status();
-  const Tokens present = parent.present;
+  const TokenIds present = parent.present;
   for (const SessionInfo& child : *children) sessions_[child.session_id].present = present;
 }
 
@@ -258,7 +258,7 @@ void RealWorld::Rewind() {
   Expected& session = sessions_.at(id);
   RewindTarget target;
   target.allow_recompute = true;
-  Tokens to;
+  TokenIds to;
   if (!session.checkpoints.empty() && dice_.Chance(50)) {
     target.checkpoint = session.checkpoints.begin()->first;
     to = session.checkpoints.begin()->second;
@@ -289,7 +289,7 @@ void RealWorld::ExportAndImport() {
   }
   const auto imported = engine_->ImportSession(kTenant, {}, bytes);
   ASSERT_TRUE(imported.ok()) << imported.status();
-  sessions_[imported->session_id].present = Tokens(sessions_.at(id).present);
+  sessions_[imported->session_id].present = TokenIds(sessions_.at(id).present);
 }
 
 void RealWorld::Delete() {
@@ -323,14 +323,14 @@ void RealWorld::Look() {
     }
     const auto snapshot = DecodeSnapshot(whole, limits);
     ASSERT_TRUE(snapshot.ok()) << snapshot.status();
-    Tokens history;
+    TokenIds history;
     for (const LoggedToken token : snapshot->session->history) {
       history.ids.push_back(token.token_id());
     }
     EXPECT_EQ(history, session.present);
     if (snapshot->state == nullptr) continue;
     // One more than it has consumed; which it is, does not matter.
-    Tokens consumed;
+    TokenIds consumed;
     consumed.ids.assign(history.ids.begin(), history.ids.begin() + snapshot->state_position);
     consumed.ids.push_back(0);
     EXPECT_EQ(BytesOf(snapshot->state), TheAlone().StateBytesAfter(consumed));
@@ -347,8 +347,8 @@ TEST_P(RealModelSimulationTest, EveryBitIsThatOfTheSessionAlone) {
 
 int RealSeeds() {
   const char* given = std::getenv("SSMD_SIM_REAL_SEEDS");
-  int seeds = kDefaultSeeds;
-  if (given != nullptr && !absl::SimpleAtoi(given, &seeds)) seeds = kDefaultSeeds;
+  int seeds = kRealModelSeeds;
+  if (given != nullptr && !absl::SimpleAtoi(given, &seeds)) seeds = kRealModelSeeds;
   return seeds;
 }
 

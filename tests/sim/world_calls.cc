@@ -18,7 +18,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-std::vector<int32_t> Tokens(Dice* dice, int count) {
+std::vector<int32_t> RandomTokens(Dice* dice, int count) {
   std::vector<int32_t> ids(static_cast<size_t>(count));
   for (int32_t& id : ids) id = dice->Pick(1, 26);
   return ids;
@@ -31,7 +31,7 @@ std::vector<int32_t> Tokens(Dice* dice, int count) {
 GenerateRequest World::RandomRequest() {
   const int prompt = dice_.Chance(15) ? 0 : dice_.Pick(1, dice_.Chance(15) ? 40 : 8);
   GenerateRequest request =
-      testing::Request(Tokens(&dice_, prompt), dice_.Pick(0, dice_.Chance(80) ? 10 : 30));
+      testing::Request(RandomTokens(&dice_, prompt), dice_.Pick(0, dice_.Chance(80) ? 10 : 30));
   request.tenant = dice_.One({"ann", "bob"});
   request.sampling.temperature = dice_.Chance(40) ? 0 : 1;
   request.sampling.seed = dice_.Next();
@@ -343,7 +343,7 @@ void World::CheckResult(const TurnResult& result, const TrueResult& expected) {
 // --- Scores ---
 
 void World::Score() {
-  const std::vector<int32_t> ids = Tokens(&dice_, dice_.Pick(2, 20));
+  const std::vector<int32_t> ids = RandomTokens(&dice_, dice_.Pick(2, 20));
   auto ticket = machine_->service.admission->Admit(1, 0, std::nullopt);
   if (!ticket.ok()) return;
   TurnHead head;

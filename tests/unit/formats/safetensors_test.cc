@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 using testing::SafetensorsFile;
 using testing::SafetensorsWithHeader;
 
-absl::StatusOr<std::vector<TensorInfo>> Parse(const std::string& file) {
+absl::StatusOr<std::vector<TensorInfo>> ParseTensors(const std::string& file) {
   return ParseSafetensors(reinterpret_cast<const std::byte*>(file.data()), file.size(), "m.st");
 }
 
@@ -26,7 +26,7 @@ TEST(Safetensors, FindsEveryTensorWithItsBytes) {
                                             {"b", {"BF16", {3}, "abcdef"}},
                                             {"empty", {"F32", {0, 7}, ""}},
                                             {"scalar", {"I64", {}, "12345678"}}});
-  const auto tensors = Parse(file);
+  const auto tensors = ParseTensors(file);
   ASSERT_TRUE(tensors.ok()) << tensors.status();
   std::map<std::string, TensorInfo> by_name;
   for (const TensorInfo& tensor : *tensors) by_name[tensor.name] = tensor;
@@ -40,9 +40,9 @@ TEST(Safetensors, FindsEveryTensorWithItsBytes) {
 }
 
 TEST(Safetensors, AdmitsMetadataPaddingAndNoTensors) {
-  EXPECT_TRUE(Parse(SafetensorsWithHeader("{}", "")).ok());
+  EXPECT_TRUE(ParseTensors(SafetensorsWithHeader("{}", "")).ok());
   EXPECT_TRUE(
-      Parse(SafetensorsWithHeader("{\"__metadata__\": {\"format\": \"pt\"}}    ", "")).ok());
+      ParseTensors(SafetensorsWithHeader("{\"__metadata__\": {\"format\": \"pt\"}}    ", "")).ok());
 }
 
 TEST(Safetensors, KnowsTheSizeOfEveryType) {
@@ -52,7 +52,7 @@ TEST(Safetensors, KnowsTheSizeOfEveryType) {
       {"U32", 4},  {"F32", 4}, {"I64", 8}, {"U64", 8},     {"F64", 8}};
   for (const auto& [name, size] : sizes) {
     const std::string file = SafetensorsFile({{"t", {name, {3}, std::string(3 * size, 'x')}}});
-    const auto tensors = Parse(file);
+    const auto tensors = ParseTensors(file);
     ASSERT_TRUE(tensors.ok()) << tensors.status();
     EXPECT_EQ(TensorTypeName(tensors->front().type), name);
     EXPECT_EQ(TensorTypeBytes(tensors->front().type), size);
@@ -68,7 +68,7 @@ struct BadFile {
 class SafetensorsRefuses : public ::testing::TestWithParam<BadFile> {};
 
 TEST_P(SafetensorsRefuses, NamingTheFileAndTheReason) {
-  const auto tensors = Parse(GetParam().file);
+  const auto tensors = ParseTensors(GetParam().file);
   ASSERT_EQ(tensors.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(tensors.status().message()), ::testing::StartsWith("m.st"));
   EXPECT_THAT(std::string(tensors.status().message()), HasSubstr(GetParam().error));
@@ -183,11 +183,11 @@ TEST(Safetensors, StaysWithinAFileDamagedAtAnyByte) {
   const std::string good = SafetensorsFile(
       {{"a", testing::F32Tensor({2, 2}, {1, 2, 3, 4})}, {"b", {"BF16", {3}, "abcdef"}}});
   for (size_t at = 0; at < good.size(); ++at) {
-    EXPECT_FALSE(Parse(good.substr(0, at)).ok()) << "cut at " << at;
+    EXPECT_FALSE(ParseTensors(good.substr(0, at)).ok()) << "cut at " << at;
     for (const int flip : {0x01, 0x10, 0x80, 0xFF}) {
       std::string bad = good;
       bad[at] = static_cast<char>(bad[at] ^ flip);
-      const auto tensors = Parse(bad);
+      const auto tensors = ParseTensors(bad);
       if (!tensors.ok()) continue;
       for (const TensorInfo& tensor : *tensors) {
         const auto* start = reinterpret_cast<const std::byte*>(bad.data());
@@ -200,7 +200,7 @@ TEST(Safetensors, StaysWithinAFileDamagedAtAnyByte) {
 
 TEST(Safetensors, CutsLongNamesInErrors) {
   const std::string name(10000, 'n');
-  const auto tensors = Parse(SafetensorsWithHeader("{\"" + name + "\": 1}", ""));
+  const auto tensors = ParseTensors(SafetensorsWithHeader("{\"" + name + "\": 1}", ""));
   EXPECT_LT(tensors.status().message().size(), 300u);
 }
 

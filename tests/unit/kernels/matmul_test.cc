@@ -7,12 +7,12 @@
 namespace ssmd::kernels {
 namespace {
 
-struct Shape {
+struct ProductShape {
   int64_t rows, outputs, inputs;
 };
 
 // Odd sizes; panels of every width; runs of the reduction cut before, at and after 512 and 1024.
-constexpr Shape kShapes[] = {
+constexpr ProductShape kShapes[] = {
     {1, 1, 1},      {1, 3, 15},   {2, 15, 3},    {3, 16, 17},   {4, 17, 63},   {5, 31, 64},
     {6, 32, 65},    {7, 33, 511}, {8, 47, 512},  {9, 48, 513},  {1, 63, 1023}, {12, 64, 1024},
     {13, 65, 1025}, {16, 80, 96}, {17, 129, 48}, {64, 200, 70}, {70, 96, 600}, {150, 17, 33},
@@ -21,7 +21,7 @@ constexpr Shape kShapes[] = {
 // What MatMul takes beside the shape, with strides wider than the rows.
 class Product {
  public:
-  Product(const Shape& shape, bool with_bias, bool with_add)
+  Product(const ProductShape& shape, bool with_bias, bool with_add)
       : shape_(shape),
         x_(RandomTensor(shape.rows * (shape.inputs + 3), 1)),
         weights_(RandomTensor(shape.outputs * shape.inputs, 2)),
@@ -56,7 +56,7 @@ class Product {
   }
 
  private:
-  Shape shape_;
+  ProductShape shape_;
   Tensor x_, weights_, bias_, add_;
   bool with_bias_, with_add_;
 };
@@ -65,7 +65,7 @@ using MatMulTest = KernelTest;
 
 TEST_P(MatMulTest, AgreesWithTheReferenceAndBitwiseWithScalar) {
   int variant = 0;
-  for (const Shape& shape : kShapes) {
+  for (const ProductShape& shape : kShapes) {
     SCOPED_TRACE(testing::Message()
                  << shape.rows << " rows, " << shape.outputs << "x" << shape.inputs);
     const Product product(shape, variant % 2 == 0, variant % 3 == 0);
@@ -79,7 +79,7 @@ TEST_P(MatMulTest, AgreesWithTheReferenceAndBitwiseWithScalar) {
 }
 
 TEST_P(MatMulTest, ARowDoesNotDependOnTheRowsAroundIt) {
-  const Shape shape{70, 145, 520};
+  const ProductShape shape{70, 145, 520};
   const Product product(shape, true, true);
   for (WeightFormat format : {WeightFormat::kF32, WeightFormat::kBf16}) {
     const PackedMatrix packed = product.PackFor(*cpu_, format);
@@ -95,7 +95,7 @@ TEST_P(MatMulTest, ARowDoesNotDependOnTheRowsAroundIt) {
 
 TEST_P(MatMulTest, ThreadsDoNotShow) {
   // Shares by panels, and (one panel and a half, many rows) by rows.
-  for (const Shape& shape : {Shape{3, 400, 700}, Shape{200, 90, 130}}) {
+  for (const ProductShape& shape : {ProductShape{3, 400, 700}, ProductShape{200, 90, 130}}) {
     const Product product(shape, true, false);
     const Tensor expected = product.Run(*cpu_, WeightFormat::kBf16);
     for (int threads = 1; threads <= 4; ++threads) {
@@ -106,7 +106,7 @@ TEST_P(MatMulTest, ThreadsDoNotShow) {
 }
 
 TEST_P(MatMulTest, AddsIntoItsOwnOutput) {
-  const Shape shape{5, 70, 600};
+  const ProductShape shape{5, 70, 600};
   const Tensor x = RandomTensor(shape.rows * shape.inputs, 1);
   const Tensor weights = RandomTensor(shape.outputs * shape.inputs, 2);
   const PackedMatrix packed =

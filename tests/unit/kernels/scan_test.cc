@@ -9,13 +9,13 @@
 namespace ssmd::kernels {
 namespace {
 
-struct Shape {
+struct ScanShape {
   int64_t channels, state_size, rows;
 };
 
 // A recurrence over fixed random inputs, with its own state slots. Tests change the inputs.
 struct Scan {
-  explicit Scan(const Shape& s)
+  explicit Scan(const ScanShape& s)
       : shape(s),
         x(RandomTensor(s.rows * (s.channels + 1), 1)),
         dt(RandomTensor(s.rows * (s.channels + 2), 2, -6, 1)),
@@ -70,7 +70,7 @@ struct Scan {
     return params;
   }
 
-  Shape shape;
+  ScanShape shape;
   Tensor x, dt, b, c, z, a, d;
   Slots slots;
 };

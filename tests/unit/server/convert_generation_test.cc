@@ -5,14 +5,13 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/base/errors.h"
 #include "server/convert.h"
+#include "tests/unit/server/expect_invalid.h"
 
 namespace ssmd::server {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::Pair;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -43,12 +42,6 @@ v1::GenerateRequest Valid() {
 void ExpectAccepted(const absl::Status& status, const std::string& what) {
   EXPECT_TRUE(status.ok()) << what << ": " << status;
 }
-void ExpectInvalid(const absl::Status& status, const std::string& words) {
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << words;
-  EXPECT_THAT(std::string(status.message()), HasSubstr(words));
-  EXPECT_EQ(ReasonOf(status), "INVALID_FIELD") << words;
-}
-
 TEST(Convert, AbsentFieldsAreTheDocumentedDefaults) {
   const auto request = FromProto(Valid(), RequestLimits());
   ASSERT_TRUE(request.ok());

@@ -5,22 +5,15 @@
 #include <functional>
 #include <limits>
 
-#include "engine/base/errors.h"
 #include "server/convert.h"
+#include "tests/unit/server/expect_invalid.h"
 
 namespace ssmd::server {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 
 constexpr int64_t kTenYears = 315360000;
-
-void ExpectInvalid(const absl::Status& status, const std::string& words) {
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << words;
-  EXPECT_THAT(std::string(status.message()), HasSubstr(words));
-  EXPECT_EQ(ReasonOf(status), "INVALID_FIELD") << words;
-}
 
 TEST(ConvertSession, CreateCarriesEverySource) {
   v1::CreateSessionRequest in;

@@ -42,15 +42,6 @@ struct ClientStream {
   std::unique_ptr<grpc::ClientReader<v1::GenerateResponse>> reader;
 };
 
-// A client whose flow-control window is small and does not grow, so that a test need not send
-// megabytes to fill it.
-grpc::ChannelArguments SmallWindow() {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 65535);
-  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-  return arguments;
-}
-
 TEST(StreamWriter, DeliversEventsInOrderAndThenTheStatus) {
   TestDaemon daemon;
   ClientStream client(daemon);

@@ -5,6 +5,7 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
 
@@ -18,6 +19,15 @@
 #include "tests/unit/server/fake_engine.h"
 
 namespace ssmd::server {
+
+// A client whose flow-control window is small and does not grow, so that a test need not send
+// megabytes to fill it.
+inline grpc::ChannelArguments SmallWindow() {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 65535);
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  return arguments;
+}
 
 class TestDaemon {
  public:

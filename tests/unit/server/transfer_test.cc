@@ -66,14 +66,6 @@ struct Import {
   std::unique_ptr<grpc::ClientWriter<v1::ImportSessionRequest>> writer;
 };
 
-// A client whose flow-control window is small and does not grow.
-grpc::ChannelArguments SmallWindow() {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 65535);
-  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-  return arguments;
-}
-
 // The one place for transfers is free again after some Ticks: whoever had it was broken off.
 bool TicksFreeAPlace(TestDaemon& daemon) {
   return Eventually([&] {

@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kBlock = History::kBlock;
 
 // Token i is 3i + 1, sampled where i is odd.
-TokenLog Tokens(int64_t begin, int64_t end) {
+TokenLog LogOf(int64_t begin, int64_t end) {
   TokenLog tokens;
   for (int64_t i = begin; i < end; ++i) tokens.emplace_back(static_cast<int32_t>(3 * i + 1), i % 2);
   return tokens;
@@ -21,7 +21,7 @@ TokenLog Tokens(int64_t begin, int64_t end) {
 
 History Make(int64_t size) {
   History history;
-  history.Append(Tokens(0, size));
+  history.Append(LogOf(0, size));
   return history;
 }
 
@@ -39,11 +39,11 @@ TEST(History, KeepsWhatWasAppendedInAnyPieces) {
     for (const int64_t size : kSizes) {
       History history;
       for (int64_t at = 0; at < size; at += piece) {
-        history.Append(Tokens(at, std::min(at + piece, size)));
+        history.Append(LogOf(at, std::min(at + piece, size)));
       }
       EXPECT_EQ(history.size(), size);
       EXPECT_EQ(history.empty(), size == 0);
-      EXPECT_TRUE(Equal(history.Range(0, size), Tokens(0, size))) << piece << " " << size;
+      EXPECT_TRUE(Equal(history.Range(0, size), LogOf(0, size))) << piece << " " << size;
       EXPECT_EQ(history.Hash(size), Make(size).Hash(size)) << piece << " " << size;
     }
   }
@@ -54,7 +54,7 @@ TEST(History, GivesAnyRange) {
   for (const int64_t begin : kSizes) {
     for (const int64_t end : kSizes) {
       if (begin > end || end > history.size()) continue;
-      EXPECT_TRUE(Equal(history.Range(begin, end), Tokens(begin, end))) << begin << " " << end;
+      EXPECT_TRUE(Equal(history.Range(begin, end), LogOf(begin, end))) << begin << " " << end;
     }
   }
 }
@@ -66,9 +66,9 @@ TEST(History, IsAfterTruncationAsIfItHadNeverBeenLonger) {
       History history = Make(from);
       history.Truncate(to);
       EXPECT_EQ(history.size(), to);
-      EXPECT_TRUE(Equal(history.Range(0, to), Tokens(0, to))) << from << " " << to;
+      EXPECT_TRUE(Equal(history.Range(0, to), LogOf(0, to))) << from << " " << to;
       EXPECT_EQ(history.Hash(to), Make(to).Hash(to)) << from << " " << to;
-      history.Append(Tokens(to, to + kBlock + 3));
+      history.Append(LogOf(to, to + kBlock + 3));
       EXPECT_EQ(history.Hash(to + kBlock + 3), Make(to + kBlock + 3).Hash(to + kBlock + 3));
     }
   }
@@ -78,10 +78,10 @@ TEST(History, IsACopyThatChangesAlone) {
   const History original = Make(2 * kBlock + 7);
   History copy = original;
   copy.Truncate(kBlock + 3);
-  copy.Append(Tokens(1000, 1010));
-  EXPECT_TRUE(Equal(original.Range(0, original.size()), Tokens(0, 2 * kBlock + 7)));
-  TokenLog expected = Tokens(0, kBlock + 3);
-  const TokenLog appended = Tokens(1000, 1010);
+  copy.Append(LogOf(1000, 1010));
+  EXPECT_TRUE(Equal(original.Range(0, original.size()), LogOf(0, 2 * kBlock + 7)));
+  TokenLog expected = LogOf(0, kBlock + 3);
+  const TokenLog appended = LogOf(1000, 1010);
   expected.insert(expected.end(), appended.begin(), appended.end());
   EXPECT_TRUE(Equal(copy.Range(0, copy.size()), expected));
 }
@@ -95,7 +95,7 @@ TEST(History, HashesIdsByBlockEachSeededWithTheOneBefore) {
   uint64_t expected = 0;
   for (int64_t at = 0; at < size; at += kBlock) {
     std::vector<int32_t> ids;
-    for (const LoggedToken token : Tokens(at, std::min(at + kBlock, size))) {
+    for (const LoggedToken token : LogOf(at, std::min(at + kBlock, size))) {
       ids.push_back(token.token_id());
     }
     expected = XXH3_64bits_withSeed(ids.data(), ids.size() * 4, expected);

@@ -24,17 +24,18 @@ using testing::MakeSnapshot;
 using testing::MakeState;
 using ::testing::Not;
 
-constexpr size_t kStateBytes = 64;
+constexpr size_t kSmallStateBytes = 64;
 
-SnapshotLimits Limits() {
+SnapshotLimits SmallLimits() {
   SnapshotLimits limits;
-  limits.state_bytes = kStateBytes;
+  limits.state_bytes = kSmallStateBytes;
   limits.history_tokens = 1000;
   limits.vocabulary = 300;
   return limits;
 }
 
-absl::StatusOr<Snapshot> Decode(const std::string& bytes, const SnapshotLimits& limits = Limits()) {
+absl::StatusOr<Snapshot> Decode(const std::string& bytes,
+                                const SnapshotLimits& limits = SmallLimits()) {
   return DecodeSnapshot(bytes, limits);
 }
 
@@ -52,7 +53,7 @@ class SnapshotRoundTripTest : public ::testing::TestWithParam<RoundTripCase> {};
 
 TEST_P(SnapshotRoundTripTest, ReadsBackWhatItWrote) {
   const auto& [name, history, pending, with_session] = GetParam();
-  const Snapshot written = MakeSnapshot(history, pending, with_session, kStateBytes);
+  const Snapshot written = MakeSnapshot(history, pending, with_session, kSmallStateBytes);
   const std::string bytes = Bytes(written);
   EXPECT_EQ(bytes.size(), EncodeSnapshot(written).size());
 
@@ -85,15 +86,15 @@ INSTANTIATE_TEST_SUITE_P(Cases, SnapshotRoundTripTest,
                          [](const auto& test) { return test.param.name; });
 
 TEST(Snapshot, AlignsTheStateThatItReads) {
-  const auto read = Decode(Bytes(MakeSnapshot(20, 1, true, kStateBytes)));
+  const auto read = Decode(Bytes(MakeSnapshot(20, 1, true, kSmallStateBytes)));
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(reinterpret_cast<uintptr_t>(read->state->data()) % 64, 0u);
 }
 
 TEST(Snapshot, HasAStateOfNoBytesForALayoutWithoutFields) {
-  Snapshot snapshot = MakeSnapshot(20, 1, true, kStateBytes);
+  Snapshot snapshot = MakeSnapshot(20, 1, true, kSmallStateBytes);
   snapshot.state = std::make_shared<const kernels::Buffer>();
-  SnapshotLimits limits = Limits();
+  SnapshotLimits limits = SmallLimits();
   limits.state_bytes = 0;
   const auto read = Decode(Bytes(snapshot), limits);
   ASSERT_EQ(read.status(), absl::OkStatus());
@@ -101,7 +102,7 @@ TEST(Snapshot, HasAStateOfNoBytesForALayoutWithoutFields) {
 }
 
 TEST(Snapshot, NoticesEveryFlippedByte) {
-  const std::string whole = Bytes(MakeSnapshot(20, 1, true, kStateBytes));
+  const std::string whole = Bytes(MakeSnapshot(20, 1, true, kSmallStateBytes));
   for (size_t at = 0; at < whole.size(); ++at) {
     std::string bytes = whole;
     bytes[at] = static_cast<char>(bytes[at] ^ 0x04);
@@ -113,7 +114,7 @@ TEST(Snapshot, NoticesEveryFlippedByte) {
 }
 
 TEST(Snapshot, NoticesWhereverItIsCutOff) {
-  const std::string whole = Bytes(MakeSnapshot(20, 1, true, kStateBytes));
+  const std::string whole = Bytes(MakeSnapshot(20, 1, true, kSmallStateBytes));
   for (size_t size = 0; size < whole.size(); ++size) {
     EXPECT_EQ(Decode(whole.substr(0, size)).status().code(), absl::StatusCode::kDataLoss) << size;
   }
@@ -121,9 +122,9 @@ TEST(Snapshot, NoticesWhereverItIsCutOff) {
 }
 
 TEST(Snapshot, NamesTheSectionThatWasChangedOrCutOff) {
-  const Snapshot snapshot = MakeSnapshot(20, 1, true, kStateBytes);
+  const Snapshot snapshot = MakeSnapshot(20, 1, true, kSmallStateBytes);
   const std::string whole = Bytes(snapshot);
-  const size_t state = whole.size() - kStateBytes;
+  const size_t state = whole.size() - kSmallStateBytes;
   const size_t history = state - 20 * 4;
   for (const auto& [at, section] :
        {std::pair(state, "STAT"), std::pair(history, "HIST"), std::pair(history - 1, "SESS")}) {
@@ -149,7 +150,7 @@ std::string WithTableDigest(std::string bytes) {
 }
 
 TEST(Snapshot, RefusesANewerVersion) {
-  std::string bytes = Bytes(MakeSnapshot(20, 1, true, kStateBytes));
+  std::string bytes = Bytes(MakeSnapshot(20, 1, true, kSmallStateBytes));
   bytes[8] = 2;
   const auto read = Decode(WithTableDigest(bytes));
   EXPECT_EQ(read.status().code(), absl::StatusCode::kInvalidArgument);
@@ -157,19 +158,19 @@ TEST(Snapshot, RefusesANewerVersion) {
 }
 
 TEST(Snapshot, RefusesSectionsThatItDoesNotKnow) {
-  std::string bytes = Bytes(MakeSnapshot(20, 1, true, kStateBytes));
+  std::string bytes = Bytes(MakeSnapshot(20, 1, true, kSmallStateBytes));
   bytes.replace(16, 4, "\x01\x02XX");
   EXPECT_EQ(Decode(WithTableDigest(bytes)).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(Snapshot, RefusesFlagsThatItDoesNotKnow) {
-  std::string bytes = Bytes(MakeSnapshot(20, 1, true, kStateBytes));
+  std::string bytes = Bytes(MakeSnapshot(20, 1, true, kSmallStateBytes));
   bytes[16 + 4] = 1;
   EXPECT_EQ(Decode(WithTableDigest(bytes)).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(Snapshot, RefusesATableThatLies) {
-  const std::string whole = Bytes(MakeSnapshot(20, 1, true, kStateBytes));
+  const std::string whole = Bytes(MakeSnapshot(20, 1, true, kSmallStateBytes));
   for (const uint64_t length : {uint64_t{0}, uint64_t{1} << 40, ~uint64_t{0}, ~uint64_t{0} - 100}) {
     std::string bytes = whole;
     std::memcpy(bytes.data() + 16 + 8, &length, sizeof(length));  // of the first section
@@ -183,7 +184,7 @@ TEST(Snapshot, RefusesATableThatLies) {
 }
 
 TEST(Snapshot, HoldsItsLimits) {
-  const std::string bytes = Bytes(MakeSnapshot(20, 1, true, kStateBytes));
+  const std::string bytes = Bytes(MakeSnapshot(20, 1, true, kSmallStateBytes));
   for (const auto& [change, message] :
        std::vector<std::pair<std::function<void(SnapshotLimits*)>, std::string>>{
            {[](SnapshotLimits* l) { l->state_bytes = 128; }, "state has 64 bytes"},
@@ -191,20 +192,20 @@ TEST(Snapshot, HoldsItsLimits) {
            {[](SnapshotLimits* l) { l->history_tokens = 19; }, "history has 20 tokens"},
            {[](SnapshotLimits* l) { l->history_tokens = -1; }, "history has 20 tokens"},
            {[](SnapshotLimits* l) { l->vocabulary = 19; }, "token 19 has the id 19"}}) {
-    SnapshotLimits limits = Limits();
+    SnapshotLimits limits = SmallLimits();
     change(&limits);
     const auto read = Decode(bytes, limits);
     EXPECT_EQ(read.status().code(), absl::StatusCode::kInvalidArgument) << message;
     EXPECT_THAT(Message(read), HasSubstr(message));
   }
-  SnapshotLimits limits = Limits();
+  SnapshotLimits limits = SmallLimits();
   limits.history_tokens = 20;
   limits.vocabulary = 20;
   EXPECT_EQ(Decode(bytes, limits).status(), absl::OkStatus());
 }
 
 TEST(Snapshot, RefusesTextsBeyondMeasure) {
-  Snapshot snapshot = MakeSnapshot(20, 1, true, kStateBytes);
+  Snapshot snapshot = MakeSnapshot(20, 1, true, kSmallStateBytes);
   snapshot.identity.layout = std::string(5 << 20, 'x');
   EXPECT_EQ(Decode(Bytes(snapshot)).status().code(), absl::StatusCode::kInvalidArgument);
 }
@@ -238,7 +239,7 @@ TEST(Snapshot, RefusesPositionsThatDoNotFitTogether) {
        }},
   };
   for (const auto& [name, change] : cases) {
-    Snapshot snapshot = MakeSnapshot(20, 1, true, kStateBytes);
+    Snapshot snapshot = MakeSnapshot(20, 1, true, kSmallStateBytes);
     change(&snapshot);
     EXPECT_EQ(Decode(Bytes(snapshot)).status().code(), absl::StatusCode::kDataLoss) << name;
   }
@@ -247,7 +248,7 @@ TEST(Snapshot, RefusesPositionsThatDoNotFitTogether) {
 // After a crash, or a rewind to where no state was held.
 TEST(Snapshot, AStateMayHaveConsumedLessThanTheSession) {
   for (const int64_t position : {0, 1, 11, 19}) {
-    Snapshot written = MakeSnapshot(20, 20 - position, true, kStateBytes);
+    Snapshot written = MakeSnapshot(20, 20 - position, true, kSmallStateBytes);
     written.session->pending_tokens = 1;
     const auto read = Decode(Bytes(written));
     ASSERT_TRUE(read.ok()) << read.status();
@@ -301,7 +302,7 @@ TEST(Snapshot, IsWhatTheReadmeSays) {
 }
 
 TEST(CheckIdentity, AcceptsTheSame) {
-  const ModelIdentity identity = MakeSnapshot(1, 0, false, kStateBytes).identity;
+  const ModelIdentity identity = MakeSnapshot(1, 0, false, kSmallStateBytes).identity;
   EXPECT_EQ(CheckIdentity(identity, identity, false), absl::OkStatus());
 }
 
