@@ -127,6 +127,7 @@ absl::Status ServingEngine::OpenSessions() {
     options.compact_bytes = state_dir_options_.compact_bytes;
     options.log.directory = state_dir_->log_path();
     SSMD_ASSIGN_OR_RETURN(const std::vector<std::string> stored, store_->List());
+    options.log.must_exist = !stored.empty();  // a log is there before the first state is
     SSMD_ASSIGN_OR_RETURN(log_, SessionLog::Open(options, sessions_.get(), NameStates(stored)));
     RecoveryRecord recovery;
     for (const auto& model : models_) recovery.sessions += sessions_->CountOf(model->name);

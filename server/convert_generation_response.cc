@@ -15,6 +15,8 @@ v1::FinishReason Convert(FinishReason finish_reason) {
       return v1::FINISH_REASON_STOP;
     case FinishReason::kLength:
       return v1::FINISH_REASON_LENGTH;
+    case FinishReason::kPartial:
+      return v1::FINISH_REASON_PARTIAL;
   }
   return v1::FINISH_REASON_UNSPECIFIED;
 }

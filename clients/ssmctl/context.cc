@@ -125,16 +125,25 @@ int Context::Fail(const client::Error& error) const {
 }
 
 int Context::FailUsage(const std::string& message) const {
+  FailHere("USAGE", message);
+  return kUsage;
+}
+
+int Context::FailFile(const std::string& message) const {
+  FailHere("FILE", message);
+  return kFailed;
+}
+
+void Context::FailHere(std::string_view code, const std::string& message) const {
   if (!json) {
     Write(stderr, "ssmctl: " + ForTerminal(LossyUtf8(message)) + "\n");
-    return kUsage;
+    return;
   }
   JsonWriter writer;
   writer.BeginObject().Key("error").BeginObject();
-  writer.Key("code").String("USAGE").Key("message").String(message);
+  writer.Key("code").String(code).Key("message").String(message);
   writer.EndObject().EndObject();
   Write(stderr, JsonForTerminal(writer.Take()) + "\n");
-  return kUsage;
 }
 
 void Note(const Context& context, std::string_view text) {

@@ -41,6 +41,11 @@ struct Context {
   // returns the exit status.
   int Fail(const client::Error& error) const;
   int FailUsage(const std::string& message) const;
+  // Of a file here, in which the server has no part.
+  int FailFile(const std::string& message) const;
+
+ private:
+  void FailHere(std::string_view code, const std::string& message) const;
 };
 
 // A remark for people, on standard error: hidden with --json.

@@ -8,10 +8,6 @@ namespace {
 
 constexpr size_t kChunkBytes = size_t{256} << 10;
 
-client::Error FileError(const std::string& problem) {
-  return {grpc::StatusCode::ABORTED, problem, "", std::nullopt};
-}
-
 }  // namespace
 
 int ExportSession(Context& context, const SessionOptions& options) {
@@ -21,7 +17,7 @@ int ExportSession(Context& context, const SessionOptions& options) {
   SnapshotWriter file(options.file);
   const auto client = context.Connect();
   if (client == nullptr) return context.exit_code;
-  if (auto problem = file.Open()) return context.Fail(FileError(*problem));
+  if (auto problem = file.Open()) return context.FailFile(*problem);
   v1::ExportSessionRequest request;
   request.set_session_id(options.id);
   request.set_checkpoint(options.checkpoint);
@@ -32,7 +28,7 @@ int ExportSession(Context& context, const SessionOptions& options) {
         return !problem.has_value();
       });
   if (!problem.has_value() && !error.has_value()) problem = file.Commit();
-  if (problem.has_value()) return context.Fail(FileError(*problem));
+  if (problem.has_value()) return context.FailFile(*problem);
   if (error.has_value()) return context.Fail(*error);
   if (context.json) {
     JsonWriter writer;
@@ -47,7 +43,7 @@ int ExportSession(Context& context, const SessionOptions& options) {
 
 int ImportSession(Context& context, const SessionOptions& options) {
   SnapshotReader file(options.file);
-  if (auto problem = file.Open()) return context.Fail(FileError(*problem));
+  if (auto problem = file.Open()) return context.FailFile(*problem);
   v1::ImportSessionRequest first;
   first.set_model(options.model);
   if (options.allow_inexact) first.set_allow_inexact(true);
@@ -56,12 +52,16 @@ int ImportSession(Context& context, const SessionOptions& options) {
   ApplyLifetime(options, first.mutable_lifetime());
   const auto client = context.Connect();
   if (client == nullptr) return context.exit_code;
+  std::optional<std::string> problem;
   const auto session =
       client->ImportSession(first, context.CallOptions(), [&]() -> client::Result<std::string> {
         std::string bytes;
-        if (auto problem = file.Read(kChunkBytes, &bytes)) return FileError(*problem);
+        problem = file.Read(kChunkBytes, &bytes);
+        if (problem.has_value())
+          return client::Error{grpc::StatusCode::CANCELLED, *problem, "", std::nullopt};
         return bytes;
       });
+  if (problem.has_value()) return context.FailFile(*problem);
   return session.ok() ? PrintSessionId(context, session.value()) : context.Fail(session.error());
 }
 

@@ -24,6 +24,7 @@ inline constexpr std::string_view kModelNotFound = "MODEL_NOT_FOUND";
 inline constexpr std::string_view kModelChanged = "MODEL_CHANGED";
 inline constexpr std::string_view kSessionNotFound = "SESSION_NOT_FOUND";
 inline constexpr std::string_view kPointNotHeld = "POINT_NOT_HELD";
+inline constexpr std::string_view kAnswerNotKept = "ANSWER_NOT_KEPT";
 inline constexpr std::string_view kTooManyWaiting = "TOO_MANY_WAITING";
 inline constexpr std::string_view kTooManyCheckpoints = "TOO_MANY_CHECKPOINTS";
 inline constexpr std::string_view kStateQuota = "STATE_QUOTA";

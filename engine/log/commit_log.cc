@@ -109,6 +109,13 @@ absl::Status FileCommitLog::Start(
   }
   SSMD_ASSIGN_OR_RETURN(const RecoveredLog recovered,
                         RecoverLog(files_, folder, options_.record_bytes_max, replay));
+  if (options_.must_exist && recovered.segment_bytes.empty()) {
+    return absl::DataLossError(
+        absl::StrCat(folder,
+                     ": there is no commit log, and states are stored that only their log "
+                     "tells the sessions of: restore it from a copy, or move the whole "
+                     "state directory away to start without the sessions in it"));
+  }
   SSMD_RETURN_IF_ERROR(OpenSegment(recovered));
   {
     MutexLock lock(&mutex_);

@@ -32,6 +32,7 @@ enum class Durability : uint8_t {
 
 struct CommitLogOptions {
   std::string directory;                      // made if absent; ours alone
+  bool must_exist = false;                    // DATA_LOSS where there is none
   int64_t segment_bytes = int64_t{64} << 20;  // a new segment past it
   int64_t record_bytes_max = int64_t{256} << 20;
   // Of appends that wait. Past it RESOURCE_EXHAUSTED, unless nothing else waits.

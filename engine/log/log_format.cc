@@ -56,7 +56,8 @@ std::string EncodeLogFileHeader(const LogFileHeader& header) {
 absl::StatusOr<LogFileHeader> DecodeLogFileHeader(std::string_view bytes) {
   const std::string_view magic = bytes.substr(0, kMagic.size());
   if (magic != kMagic.substr(0, magic.size())) {
-    return absl::InvalidArgumentError("is not a file of a commit log");
+    return absl::InvalidArgumentError(
+        "is not a file of a commit log; another may lie in its place: put back what was there");
   }
   if (bytes.size() < static_cast<size_t>(LogFileHeader::kBytes)) {
     return absl::DataLossError("is cut off in its header");

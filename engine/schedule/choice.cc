@@ -53,7 +53,7 @@ void Choice::EndAtStopString() {
 void Choice::EndEmpty() { End(FinishReason::kLength, "", 0, 1); }
 
 void Choice::CutTo(size_t tokens, Detokenizer before) {
-  End(FinishReason::kLength, "", tokens, 1);
+  End(FinishReason::kPartial, "", tokens, 1);
   retokenised_.clear();
   sent_ = tokens;
   sent_text_.clear();

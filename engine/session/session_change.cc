@@ -39,7 +39,7 @@ void Code(Coder& coder, Ref<Coder, Usage> usage) {
 
 template <typename Coder>
 void Code(Coder& coder, Ref<Coder, ChoiceResult> choice) {
-  coder.Choice(choice.reason, FinishReason::kLength);
+  coder.Choice(choice.reason, FinishReason::kPartial);
   coder.Text(choice.stop_reason);
   coder.Text(choice.text);
   coder.Ids(choice.token_ids);

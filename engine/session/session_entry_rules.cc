@@ -94,13 +94,22 @@ void TrimTurnEnds(SessionEntry* entry, const ChangeScope& scope) {
 
 void KeepResult(SessionEntry* entry, TurnResult result, const SessionLimits& limits) {
   if (FindResult(*entry, result.key.request_id) != nullptr) return;
+  auto& results = entry->results;
   entry->result_bytes += BytesOf(result);
-  entry->results.push_back(std::make_shared<const TurnResult>(std::move(result)));
-  while (entry->results.size() > 1 &&
-         (entry->results.size() > static_cast<size_t>(std::max(limits.results, 1)) ||
-          entry->result_bytes > limits.result_bytes)) {
-    entry->result_bytes -= BytesOf(*entry->results.front());
-    entry->results.pop_front();
+  results.push_back(std::make_shared<const TurnResult>(std::move(result)));
+  while (results.size() > static_cast<size_t>(std::max(limits.results, 1))) {
+    entry->result_bytes -= BytesOf(*results.front());
+    results.pop_front();
+  }
+  for (auto old = results.begin();
+       entry->result_bytes > limits.result_bytes && std::next(old) != results.end(); ++old) {
+    if (IsWithoutAnswer(**old)) continue;
+    entry->result_bytes -= BytesOf(**old);
+    TurnResult rest;
+    rest.key = (*old)->key;
+    rest.base_revision = (*old)->base_revision;
+    entry->result_bytes += BytesOf(rest);
+    *old = std::make_shared<const TurnResult>(std::move(rest));
   }
 }
 

@@ -50,6 +50,15 @@ absl::Status CheckRevision(const std::string& session_id, uint64_t revision,
       reason::kRevisionMismatch);
 }
 
+absl::Status AnswerNotKept(const std::string& request_id, uint64_t base_revision) {
+  return WithReason(absl::FailedPreconditionError(absl::StrFormat(
+                        "request \"%s\" was committed, on revision %d, and its answer is no longer "
+                        "kept: read the "
+                        "session; the server keeps more with --max-session-result-bytes",
+                        request_id, base_revision)),
+                    reason::kAnswerNotKept);
+}
+
 absl::Status PointNotHeld(std::string_view message) {
   return WithReason(absl::NotFoundError(View(message)), reason::kPointNotHeld);
 }

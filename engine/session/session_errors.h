@@ -23,6 +23,8 @@ absl::Status SessionDeletedMeanwhile(const std::string& session_id);
 // OK where none is expected.
 absl::Status CheckRevision(const std::string& session_id, uint64_t revision,
                            std::optional<uint64_t> expected);
+// FAILED_PRECONDITION: the request was applied, and its answer took more bytes than are kept.
+absl::Status AnswerNotKept(const std::string& request_id, uint64_t base_revision);
 // NOT_FOUND: a checkpoint, a turn end or a position that the session cannot go to.
 absl::Status PointNotHeld(std::string_view message);
 

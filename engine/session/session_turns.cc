@@ -36,6 +36,7 @@ absl::StatusOr<SessionTable::Retry> SessionTable::Impl::Known(const Row& row,
   const TurnResult* result = FindResult(*row.entry, key.request_id);
   if (result == nullptr) return NewRequest();
   SSMD_RETURN_IF_ERROR(CheckBody(result->key, key));
+  if (IsWithoutAnswer(*result)) return AnswerNotKept(key.request_id, result->base_revision);
   return *result;
 }
 

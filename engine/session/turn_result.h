@@ -10,7 +10,7 @@
 namespace ssmd {
 
 enum class StateSource : uint8_t { kFresh, kResident, kHost, kDisk, kRemote, kPrefix, kReplayed };
-enum class FinishReason : uint8_t { kStop, kLength };
+enum class FinishReason : uint8_t { kStop, kLength, kPartial };
 
 struct Usage {
   int64_t prompt_tokens = 0;      // reused + computed
@@ -42,9 +42,12 @@ struct TurnResult {
   uint64_t base_revision = 0;
   StateSource state_source = StateSource::kFresh;
   uint64_t seed = 0;
-  std::vector<ChoiceResult> choices;
+  std::vector<ChoiceResult> choices;  // empty: all that is left is that the turn was committed
   Usage usage;
 };
+
+// The answer took more bytes than are kept. A retry is refused, for it must not be applied again.
+inline bool IsWithoutAnswer(const TurnResult& result) { return result.choices.empty(); }
 
 }  // namespace ssmd
 

@@ -39,7 +39,7 @@ class PrefixTree::Impl {
   std::vector<int64_t> WantedPositions(const std::string& tenant, absl::Span<const int32_t> tokens,
                                        int64_t from) const;
   void Insert(const std::string& tenant, absl::Span<const int32_t> tokens, StateRef state);
-  bool EvictOne();
+  bool EvictOne() { return Evict(FirstToLose(Share())) || Evict(FirstToLose(0)); }
   PrefixFigures figures() const;
 
  private:
@@ -65,6 +65,7 @@ class PrefixTree::Impl {
   Tenant* FirstToLose(int64_t bytes_least);
   bool ForgetOne();
 
+  bool Evict(Tenant* loser);  // false where there is none
   void MakeRoom();
 
   const PrefixTreeOptions options_;
@@ -134,7 +135,9 @@ void PrefixTree::Impl::Insert(const std::string& tenant, absl::Span<const int32_
   now_ = options_.clock->Now();
   Tenant& known = tenants_.try_emplace(tenant, &clock_).first->second;
   known.last_use = now_;
-  known.prefixes.Insert(tokens, std::move(state));
+  PrefixNode* inserted = known.prefixes.Insert(tokens, std::move(state));
+  MakeRoom();
+  if (inserted != nullptr) known.prefixes.GiveRank(inserted);
   MakeRoom();
 }
 
@@ -172,9 +175,7 @@ PrefixTree::Impl::Tenant* PrefixTree::Impl::FirstToLose(int64_t bytes_least) {
   return first;
 }
 
-bool PrefixTree::Impl::EvictOne() {
-  Tenant* loser = FirstToLose(Share());
-  if (loser == nullptr) loser = FirstToLose(0);
+bool PrefixTree::Impl::Evict(Tenant* loser) {
   if (loser == nullptr) return false;
   loser->prefixes.EvictLowest();
   ++counts_.evictions;
@@ -197,11 +198,12 @@ bool PrefixTree::Impl::ForgetOne() {
 }
 
 void PrefixTree::Impl::MakeRoom() {
-  // It ends: every path ends in a state or in a memory.
+  // Every path ends in a state or in a memory. What is left over the limit holds a state that has
+  // no rank yet.
   for (Totals now = Sum(); now.bytes > options_.bytes_limit; now = Sum()) {
     const bool crowded = now.path_bytes > options_.bytes_limit / kPathsPart;
     if (crowded && ForgetOne()) continue;
-    if (!EvictOne()) ForgetOne();
+    if (!Evict(FirstToLose(Share())) && !ForgetOne()) return;
   }
 }
 

@@ -45,16 +45,17 @@ std::vector<int64_t> TenantPrefixes::HeldAlong(absl::Span<const int32_t> tokens,
   return held;
 }
 
-void TenantPrefixes::Insert(absl::Span<const int32_t> tokens, StateRef state) {
+PrefixNode* TenantPrefixes::Insert(absl::Span<const int32_t> tokens, StateRef state) {
   PrefixNode* node = shape_.Reach(tokens);
-  if (node->state == nullptr) {
+  const bool is_new = node->state == nullptr;
+  if (is_new) {
     node->state = std::move(state);
     node->was_held = true;
     state_bytes_ += BytesOfState(*node);
-    Place(node, clock_.reading, ++clock_.uses);
   }
   File(node);
   File(node->parent);
+  return is_new ? node : nullptr;
 }
 
 void TenantPrefixes::Place(PrefixNode* node, double clock, uint64_t use) {

@@ -57,8 +57,10 @@ class TenantPrefixes {
   // The same walk without a use: positions of the held states on the way, ascending, and how far a
   // path leads.
   std::vector<int64_t> HeldAlong(absl::Span<const int32_t> tokens, int64_t* common_tokens) const;
-  // Where one is held already, the old one stays.
-  void Insert(absl::Span<const int32_t> tokens, StateRef state);
+  // Where one is held already, the old one stays and null is returned. A new one cannot go before
+  // it is given a rank: first those make room that are there, and move the clock.
+  PrefixNode* Insert(absl::Span<const int32_t> tokens, StateRef state);
+  void GiveRank(PrefixNode* inserted) { Place(inserted, clock_.reading, ++clock_.uses); }
 
   // Of the state that goes first; none: holds no state. Weighs anew what is about to go.
   std::optional<Rank> Lowest();
@@ -69,7 +71,7 @@ class TenantPrefixes {
 
   bool empty() const { return shape_.empty(); }
   bool has_memories() const { return !memories_.empty(); }
-  int64_t states() const { return static_cast<int64_t>(held_.size()); }
+  int64_t states() const { return static_cast<int64_t>(held_.size()); }  // with a rank
   int64_t path_bytes() const { return shape_.bytes(); }
   int64_t bytes() const { return state_bytes_ + shape_.bytes(); }
 

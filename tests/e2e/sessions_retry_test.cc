@@ -65,10 +65,37 @@ TEST_F(SessionsRetryTest, ATurnThatWasLeftIsAnsweredAgainAsFarAsItWasKept) {
   const Turn again = RunTurn(*client_, request);
   ASSERT_FALSE(again.error) << again.Describe();
   EXPECT_TRUE(again.started.replayed());
+  EXPECT_EQ(again.only().finished.finish_reason(), v1::FINISH_REASON_PARTIAL);
   const Turn truth = RunTurn(*client_, GreedyRequest(request.text(), static_cast<int>(kept)));
   EXPECT_EQ(again.only().ids, truth.only().ids);
   EXPECT_EQ(again.only().text, truth.only().text);
   EXPECT_EQ(Get(id).revision(), 1U);
+}
+
+TEST_F(SessionsRetryTest, ARetryWhoseAnswerIsNoLongerKeptIsNotAppliedAgainAfterACrashEither) {
+  const TempDir dir;
+  const std::vector<std::string> flags = {"--state-dir", dir.File("state"),
+                                          "--max-session-result-bytes", "0"};
+  ASSERT_NO_FATAL_FAILURE(Start(flags));
+  const std::string id = Create();
+  v1::GenerateRequest request = TurnOn(id, "Once upon a time", 8);
+  for (const char* name : {"first", "second"}) {
+    request.set_request_id(name);
+    ASSERT_FALSE(RunTurn(*client_, request).error) << name;
+  }
+  request.set_request_id("first");
+  for (const bool restarted : {false, true}) {
+    if (restarted) {
+      daemon_->process().Signal(SIGKILL);
+      ASSERT_TRUE(daemon_->process().Wait(std::chrono::seconds(20)).has_value());
+      ASSERT_NO_FATAL_FAILURE(Start(flags));
+    }
+    const Turn again = RunTurn(*client_, request);
+    ASSERT_TRUE(again.error.has_value()) << again.Describe();
+    EXPECT_EQ(again.error->code, grpc::StatusCode::FAILED_PRECONDITION);
+    EXPECT_EQ(again.error->reason, "ANSWER_NOT_KEPT");
+    EXPECT_EQ(Get(id).revision(), 2U);
+  }
 }
 
 TEST_F(SessionsRetryTest, ARetryIsKnownAfterACrash) {

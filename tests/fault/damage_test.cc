@@ -280,6 +280,21 @@ TEST_F(DamageTest, ADamagedLogEndsTheStartAndIsLeftAsItIs) {
   GoOn(8);
 }
 
+// Without their log nobody knows whose the stored states are: they are not to be removed for that.
+TEST_F(DamageTest, StatesWithoutTheirLogEndTheStartAndAreLeftAsTheyAre) {
+  GoOn(0);
+  ASSERT_NO_FATAL_FAILURE(End());
+  fs::rename(folder() + "/log", dir_.File("log"));
+  const Finished refused = RunRefused();
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.errors, HasSubstr(folder() + "/log: there is no commit log"));
+  fs::remove_all(folder() + "/log");
+  fs::rename(dir_.File("log"), folder() + "/log");
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ExpectFoundAsKnown();
+  GoOn(1);
+}
+
 TEST_F(DamageTest, AFolderInUseIsRefusedAndOneThatAKillLeftIsNot) {
   GoOn(0);
   const Finished second = RunRefused();

@@ -186,6 +186,17 @@ TEST_F(CommitLogTest, EndsTheReplayAtItsError) {
   EXPECT_EQ(log.status(), absl::FailedPreconditionError("no such model"));
 }
 
+TEST_F(CommitLogTest, IsNotMadeAnewWhereItMustExist) {
+  options_.must_exist = true;
+  EXPECT_EQ(
+      CommitLog::Open(options_, [](std::string_view) { return absl::OkStatus(); }).status().code(),
+      absl::StatusCode::kDataLoss);
+  options_.must_exist = false;
+  Open();
+  options_.must_exist = true;
+  EXPECT_THAT(Reopened(), IsEmpty());
+}
+
 TEST_F(CommitLogTest, RefusesLimitsThatMakeNoSense) {
   for (const auto& change : std::vector<std::function<void(CommitLogOptions*)>>{
            [](CommitLogOptions* o) { o->record_bytes_max = 0; },

@@ -438,7 +438,8 @@ TEST_F(SmallResultsTest, ResultsAreBoundedInBytesButForTheNewest) {
     table().Apply(*table().ProposeCommit(&*lease, &commit, &result));
   };
   const auto kept = [&](const std::string& request) {
-    return std::holds_alternative<TurnResult>(*table().FindRequest("ann", id, {request, 1}));
+    const auto found = table().FindRequest("ann", id, {request, 1});
+    return found.ok() && std::holds_alternative<TurnResult>(*found);
   };
   commit_result("a", 800);
   commit_result("b", 800);
@@ -447,6 +448,14 @@ TEST_F(SmallResultsTest, ResultsAreBoundedInBytesButForTheNewest) {
   commit_result("c", 5000);
   EXPECT_FALSE(kept("b"));
   EXPECT_TRUE(kept("c"));
+
+  // It is not applied again for all that.
+  const absl::Status retry = table().FindRequest("ann", id, {"a", 1}).status();
+  EXPECT_EQ(retry.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ReasonOf(retry), reason::kAnswerNotKept);
+  EXPECT_THAT(std::string(retry.message()), HasSubstr("\"a\" was committed, on revision 0"));
+  EXPECT_EQ(table().FindRequest("ann", id, {"a", 2}).status().code(),
+            absl::StatusCode::kAlreadyExists);
 }
 
 // --- Limits ---

@@ -270,6 +270,17 @@ TEST_F(PrefixTreeTest, WhatNobodyUsesGoesInTheEndWhateverItIsWorth) {
   EXPECT_GT(rounds, 50) << "its worth counts, too";
 }
 
+TEST_F(PrefixTreeTest, WhatIsNewIsHeldHoweverLittleItSaves) {
+  PrefixTree tree(Options(30000, 1 << 20));
+  const auto hold = [&tree](int32_t first, int32_t length) {
+    tree.Insert("ann", Range(first, length), StateOf(Range(first, length)));
+    return tree.Lookup("ann", Range(first, length + 1)).position == length;
+  };
+  for (int32_t i = 1; i <= 30; ++i) EXPECT_TRUE(hold(i * 1000, 100)) << i;
+  ASSERT_GT(tree.figures().evictions, 0) << "the budget is full";
+  for (int32_t i = 1; i <= 30; ++i) EXPECT_TRUE(hold(i * 1000 + 500, 2)) << i;
+}
+
 TEST_F(PrefixTreeTest, DropsATenantWithItsLastPath) {
   PrefixTree tree(Options(6000, 4));
   for (int32_t i = 0; i < 2000; ++i) {
