@@ -6,11 +6,13 @@
 #include <random>
 #include <set>
 
+#include "tests/unit/state/prefix_fixture.h"
+
 namespace ssmd {
 namespace {
 
 using ::testing::ElementsAre;
-using Tokens = std::vector<int32_t>;
+using testing::Tokens;
 
 // The node at the end of `tokens`, or null.
 PrefixNode* Find(const PrefixShape& shape, const Tokens& tokens) {
