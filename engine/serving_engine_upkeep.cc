@@ -39,7 +39,7 @@ class Countdown {
         return absl::DeadlineExceededError("states were still being written");
       }
     }
-    return status_;
+    return std::exchange(status_, absl::OkStatus());  // nobody shares it
   }
 
  private:
