@@ -224,7 +224,7 @@ TEST_F(EarlyEndTest, AReaderThatStaysAwayIsEnded) {
 }
 
 TEST_F(EarlyEndTest, TerminatingUnderLoadLosesNoAcceptedStream) {
-  ASSERT_NO_FATAL_FAILURE(Start({"--drain-timeout", "60"}));
+  ASSERT_NO_FATAL_FAILURE(Start({"--drain-timeout", "600"}));
   constexpr int kStreams = 16;
   std::vector<Turn> turns(kStreams);
   std::vector<std::thread> threads;
