@@ -98,7 +98,7 @@ std::vector<LimitRow> SessionRows(SessionLimits* s, SessionLifetime* lifetime) {
       {"--max-session-results", kSessions, &s->results, Unit::kNone, 0, 1024,
        "Answers kept for retries by request_id, per session"},
       {"--max-session-result-bytes", kSessions, &s->result_bytes, Unit::kBytes, 0, kGi,
-       "Their size, per session"},
+       "Their size, per session; past it a retry of an old one is refused"},
       {"--session-ttl", kSessions, Milliseconds{&lifetime->ttl_ms}, Unit::kSeconds, 0, kTenYears,
        "How long a session lives that does not say; 0: no end"},
       {"--session-idle", kSessions, Milliseconds{&lifetime->idle_ms}, Unit::kSeconds, 0, kTenYears,

@@ -66,6 +66,7 @@ class FileCommitLog final : public CommitLog {
     int64_t bytes() const { return static_cast<int64_t>(record.size()) + LogFrame::kBytes; }
   };
 
+  absl::Status CheckExists() const;
   absl::Status OpenSegment(const RecoveredLog& recovered);
   absl::Status CheckRoom(const std::string& record) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Post(Job job);
@@ -104,18 +105,12 @@ class FileCommitLog final : public CommitLog {
 absl::Status FileCommitLog::Start(
     const std::function<absl::Status(std::string_view record)>& replay) {
   const std::string& folder = options_.directory;
+  if (options_.must_exist) SSMD_RETURN_IF_ERROR(CheckExists());
   if (absl::Status status = files_->MakeDirectory(folder); !status.ok()) {
     return Named(folder, status);
   }
   SSMD_ASSIGN_OR_RETURN(const RecoveredLog recovered,
                         RecoverLog(files_, folder, options_.record_bytes_max, replay));
-  if (options_.must_exist && recovered.segment_bytes.empty()) {
-    return absl::DataLossError(
-        absl::StrCat(folder,
-                     ": there is no commit log, and states are stored that only their log "
-                     "tells the sessions of: restore it from a copy, or move the whole "
-                     "state directory away to start without the sessions in it"));
-  }
   SSMD_RETURN_IF_ERROR(OpenSegment(recovered));
   {
     MutexLock lock(&mutex_);
@@ -127,6 +122,19 @@ absl::Status FileCommitLog::Start(
   }
   thread_ = std::thread([this] { Run(); });
   return absl::OkStatus();
+}
+
+absl::Status FileCommitLog::CheckExists() const {
+  const auto contents = ListLogFolder(files_, options_.directory);
+  if (!contents.ok() && !absl::IsNotFound(contents.status())) return contents.status();
+  if (contents.ok() && (contents->image != 0 || !contents->segments.empty())) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(
+      absl::StrCat(options_.directory,
+                   ": there is no commit log, and states are stored that only their log tells the "
+                   "sessions of: put it back, or move the whole state directory away to start "
+                   "without the sessions in it"));
 }
 
 absl::Status FileCommitLog::OpenSegment(const RecoveredLog& recovered) {

@@ -61,7 +61,8 @@ class PrefixTree::Impl {
   Totals Sum() const;
   // What a tenant in use may hold and lose nothing: the average of such tenants.
   int64_t Share() const;
-  // Whose state goes first of those that hold `bytes_least`, or are not in use; null: none has one.
+  // Whose state goes first of those that hold `bytes_least`, or are not in use. Null: none of them
+  // has one that has a rank.
   Tenant* FirstToLose(int64_t bytes_least);
   bool ForgetOne();
 

@@ -45,7 +45,7 @@ struct PrefixHit {
 struct PrefixTreeOptions {
   int64_t bytes_limit = 0;       // 0: holds nothing
   int64_t grid_tokens = 512;     // >= 1; states are wanted at its multiples
-  const Clock* clock = nullptr;  // outlives the tree
+  const Clock* clock = nullptr;  // never null where something is held; outlives the tree
 };
 
 struct PrefixFigures {

@@ -97,12 +97,10 @@ void TenantPrefixes::File(PrefixNode* node) {
   }
 }
 
-bool TenantPrefixes::Forget() {
-  if (memories_.empty()) return false;
+void TenantPrefixes::Forget() {
   PrefixNode* memory = memories_.begin()->second;
   memories_.erase(memories_.begin());
   File(shape_.Remove(memory));
-  return true;
 }
 
 }  // namespace ssmd

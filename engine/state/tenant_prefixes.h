@@ -66,8 +66,8 @@ class TenantPrefixes {
   std::optional<Rank> Lowest();
   // Gives that one up: Lowest() has just returned its rank.
   void EvictLowest();
-  // Takes out the oldest memory. False when there is none.
-  bool Forget();
+  // Takes out the oldest memory: there is one.
+  void Forget();
 
   bool empty() const { return shape_.empty(); }
   bool has_memories() const { return !memories_.empty(); }

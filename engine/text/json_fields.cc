@@ -6,7 +6,6 @@
 #include "engine/base/text_view.h"
 
 namespace ssmd {
-namespace {}  // namespace
 
 JsonField JsonField::Root(std::string_view file, JsonValue value) {
   return JsonField(absl::StrCat(View(file), ": "), true, value);

@@ -10,6 +10,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::MatchesRegex;
+using ::testing::StartsWith;
 
 class SessionsSsmctlTest : public SessionFixture {
  protected:
@@ -69,6 +70,13 @@ TEST_F(SessionsSsmctlTest, ASnapshotIsAFile) {
   const Finished absent = Run({"sessions", "export", "0123", dir.File("absent")});
   EXPECT_EQ(absent.status, 1);
   EXPECT_THAT(ReadFile(dir.File("absent")), IsEmpty());
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"sessions", "import", dir.File("none")},
+        std::vector<std::string>{"sessions", "export", id, dir.File("no/such/folder")}}) {
+    const Finished failed = Run(arguments);
+    EXPECT_EQ(failed.status, 1);
+    EXPECT_THAT(failed.errors, StartsWith("ssmctl: cannot "));
+  }
   dir.Write("cut", ReadFile(dir.File("s")).substr(0, 100));
   EXPECT_EQ(Run({"sessions", "import", dir.File("cut")}).status, 1);
 }

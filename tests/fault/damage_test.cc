@@ -284,11 +284,14 @@ TEST_F(DamageTest, ADamagedLogEndsTheStartAndIsLeftAsItIs) {
 TEST_F(DamageTest, StatesWithoutTheirLogEndTheStartAndAreLeftAsTheyAre) {
   GoOn(0);
   ASSERT_NO_FATAL_FAILURE(End());
+  const std::vector<fs::path> states = FilesUnder(folder() + "/states");
+  ASSERT_FALSE(states.empty());
   fs::rename(folder() + "/log", dir_.File("log"));
   const Finished refused = RunRefused();
   EXPECT_EQ(refused.status, 1);
   EXPECT_THAT(refused.errors, HasSubstr(folder() + "/log: there is no commit log"));
-  fs::remove_all(folder() + "/log");
+  EXPECT_EQ(FilesUnder(folder() + "/states"), states);
+  EXPECT_FALSE(fs::exists(folder() + "/log")) << "in the way of the one that is put back";
   fs::rename(dir_.File("log"), folder() + "/log");
   ASSERT_NO_FATAL_FAILURE(Start());
   ExpectFoundAsKnown();
