@@ -21,9 +21,9 @@ namespace ssmd::kernels {
 inline constexpr int kKernelRevision = 1;
 
 // Instruction sets of the CPU device. kScalar runs everywhere.
-enum class Isa : uint8_t { kScalar, kAvx2, kAvx512 };
+enum class Isa : uint8_t { kScalar, kAvx2, kAvx512, kAvx512Vnni };
 
-std::string_view IsaName(Isa isa);                   // "scalar", "avx2", "avx512"
+std::string_view IsaName(Isa isa);                   // "scalar", "avx2", "avx512", "avx512vnni"
 std::optional<Isa> ParseIsa(std::string_view name);  // inverse of IsaName
 std::vector<Isa> SupportedIsas();                    // what this CPU (and OS) can run, best last
 
@@ -47,8 +47,9 @@ class Device {
     Copy(device, host, bytes);
   }
 
-  // Packs a weight matrix, rounding to nearest even where `format` is narrower than the source.
-  // PackedMatrix::data is empty when memory ran out. Runs on all threads.
+  // Packs a weight matrix, rounding to nearest even where `format` is narrower than the source, and
+  // as quantise.h says where it is quantised. PackedMatrix::data is empty when memory ran out. Runs
+  // on all threads.
   virtual PackedMatrix Pack(const MatrixSource& source, WeightFormat format) = 0;
 
   virtual void Embed(const EmbedParams& params) = 0;

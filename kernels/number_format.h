@@ -44,6 +44,26 @@ inline float WidenF16(uint16_t f16) {
                        (mantissa << shift & 0x3FF) << 13);
 }
 
+// Rounds to nearest even, to infinity from 65520 on; a NaN stays a (quiet) NaN.
+inline uint16_t RoundToF16(float value) {
+  const uint32_t bits = BitsOfFloat(value);
+  const auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
+  const uint32_t magnitude = bits & 0x7FFFFFFF;
+  if (magnitude > 0x7F800000) return sign | 0x7E00;
+  if (magnitude >= 0x477FF000) return sign | 0x7C00;
+  if (magnitude >= 0x38800000) {
+    const uint32_t rebased = magnitude - (112u << 23);
+    return static_cast<uint16_t>(sign | (rebased + 0xFFF + (rebased >> 13 & 1)) >> 13);
+  }
+  if (magnitude < 0x33000000) return sign;  // below half of the smallest subnormal
+  // Subnormal: the significand in units of 2^−24, rounded by what is shifted out.
+  const uint32_t significand = (magnitude & 0x7FFFFF) | 0x800000;
+  const uint32_t shift = 126 - (magnitude >> 23);
+  const uint32_t half = 1u << (shift - 1);
+  const uint32_t odd = significand >> shift & 1;
+  return static_cast<uint16_t>(sign | (significand + half - 1 + odd) >> shift);
+}
+
 // Element i of a source, which need not be aligned, widened to f32.
 inline float SourceElement(const MatrixSource& source, int64_t i) {
   if (source.source == MatrixSource::Type::kF32) {

@@ -6,7 +6,8 @@
 //  - Row independence: a row's result depends on that row's inputs (and its segment's state) alone,
 //    bit for bit, whatever the other rows, their number, the thread count and the chunking are.
 //  - MatMul adds products in ascending k by fused multiply-add within runs of kReductionRun inputs,
-//    then adds the runs in ascending order, then bias, then `add`. One accumulator per output.
+//    then adds the runs in ascending order, then bias, then `add`. One accumulator per output. With
+//    quantised weights a product is that of a group of 32 inputs.
 //  - The recurrence steps token by token, so a prompt prefilled in any chunks gives the bits that
 //    feeding it one token at a time gives.
 //  - No exception, no libm call whose bits depend on the CPU, and (cpu/) no allocation, except for
@@ -25,6 +26,8 @@ namespace ssmd::kernels {
 
 // Length of the runs in which a dot product is accumulated (see above).
 inline constexpr int64_t kReductionRun = 512;
+// Groups of inputs below this count as zero where activations are rounded to int8 (MatMulParams).
+inline constexpr float kSmallestActivation = 0x1p-100f;
 // Channels in a block of the SSM state's layout (see SelectiveScanParams).
 inline constexpr int64_t kChannelBlock = 64;
 // Largest SSM state size and convolution width that kernels take.
@@ -60,6 +63,13 @@ struct RmsNormParams {
 
 // out[r][o] = Σ_k x[r][k] * w[o][k] (+ bias[o]) (+ add[r][o]). `add` may be `out` (a residual).
 // `out` must not overlap `x`.
+//
+// With weights in kQ8 or kQ4, each group of 32 inputs of a row is rounded to int8 as well, whatever
+// the number of rows is: with largest = max |x|,
+//   scale = largest / 127,  code = round(x · (127 / largest)), ties to even,
+// all zero where largest < kSmallestActivation, and NaN where one of them is not finite. A group's
+// product is the exact sum of code · code, times the weights' scale, times the row's (an fma into
+// the accumulator); in kQ4 followed by the fma of the weights' minimum with scale · Σ code.
 struct MatMulParams {
   const float* x = nullptr;  // (rows, w->inputs), stride x_stride
   int64_t x_stride = 0;

@@ -12,8 +12,10 @@
 
 namespace ssmd::kernels {
 
-// Number format in which a weight matrix is kept. Activations and states are always f32.
-enum class WeightFormat : uint8_t { kF32, kBf16 };
+// Number format in which a weight matrix is kept. States are always f32, and so are activations,
+// but for what MatMul (ops.h) does with them where weights are kQ8 or kQ4: group-wise quantised, 32
+// inputs of an output sharing a scale (quantise.h).
+enum class WeightFormat : uint8_t { kF32, kBf16, kQ8, kQ4 };
 
 // Memory on a device, 64-byte aligned, zeroed when allocated, freed on destruction. An empty Buffer
 // (data() == nullptr) is what an allocation that failed returns. The device must outlive it.

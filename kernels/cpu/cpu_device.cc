@@ -10,10 +10,13 @@
 #include "kernels/cpu/float_mode.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/pack.h"
+#include "kernels/cpu/pack_quantised.h"
+#include "kernels/cpu/quantised_layout.h"
 #include "kernels/cpu/sample.h"
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/device.h"
 #include "kernels/host_memory.h"
+#include "kernels/quantise.h"
 
 namespace ssmd::kernels {
 namespace cpu {
@@ -24,6 +27,8 @@ namespace {
 constexpr int64_t kSerialOps = 1 << 16;
 // An exponential in multiply-adds, for that comparison.
 constexpr int64_t kExpOps = 16;
+// Rounding an input to int8, likewise.
+constexpr int64_t kQuantiseOps = 8;
 // With fewer rows than this for each thread, row shares would waste the weights that they load.
 constexpr int64_t kRowsPerThread = 24;
 
@@ -49,9 +54,7 @@ class CpuDevice final : public Device {
   void Copy(std::byte* to, const std::byte* from, size_t bytes) override {
     std::memcpy(to, from, bytes);
   }
-  PackedMatrix Pack(const MatrixSource& source, WeightFormat format) override {
-    return PackPanels(source, format, pool_);
-  }
+  PackedMatrix Pack(const MatrixSource& source, WeightFormat format) override;
 
   void Embed(const EmbedParams& params) override;
   void RmsNorm(const RmsNormParams& params) override;
@@ -75,19 +78,38 @@ class CpuDevice final : public Device {
 
   bool SplitsRows(const MatMulParams& params) const;
   void MultiplyPanels(const MatMulParams& params, Range panels, Range rows) const;
+  void MatMulQuantised(const MatMulParams& params);
+  bool ReserveQuantised(int64_t inputs);
+  void QuantiseRows(const MatMulParams& params, Range rows, int64_t first_row);
+  void MultiplyQuantised(const MatMulParams& params, Range panels, Range rows) const;
   SampleScratch ScratchFor(int part, int64_t vocabulary);
 
   const Isa isa_;
   const KernelTable& kernels_;
   ThreadPool pool_;
   std::vector<Buffer> scratch_;  // of Sample, one a thread; grows to the largest vocabulary met
+  // Rows rounded to int8, for the widest quantised matrix there is: kMaxQuantisedRows of them.
+  Buffer quantised_codes_;
+  Buffer quantised_groups_;
 };
+
+PackedMatrix CpuDevice::Pack(const MatrixSource& source, WeightFormat format) {
+  if (!IsQuantised(format)) return PackPanels(source, format, pool_);
+  if (!ReserveQuantised(source.inputs)) return PackedMatrix();
+  return PackQuantised(source, format, pool_);
+}
 
 void CpuDevice::Embed(const EmbedParams& params) {
   const int64_t width = params.table->inputs;
   ForShares(params.rows, params.rows * width * 8, [&](Range rows) {
     for (int64_t r = rows.begin; r < rows.end; ++r) {
-      UnpackRow(*params.table, params.token_ids[r], params.out + r * width);
+      const PackedMatrix& table = *params.table;
+      float* out = params.out + r * width;
+      if (IsQuantised(table.format)) {
+        UnpackQuantisedRow(table, params.token_ids[r], out);
+      } else {
+        UnpackRow(table, params.token_ids[r], out);
+      }
     }
   });
 }
@@ -112,6 +134,18 @@ bool CpuDevice::SplitsRows(const MatMulParams& params) const {
   return uneven && params.rows >= kRowsPerThread * threads;
 }
 
+// `outputs` outputs from `first` on, of the rows from `row` on.
+ProductOutput OutputOf(const MatMulParams& params, int64_t first, int64_t outputs, int64_t row) {
+  ProductOutput to = {};
+  to.outputs = outputs;
+  to.bias = params.bias != nullptr ? params.bias + first : nullptr;
+  to.add = params.add != nullptr ? params.add + row * params.add_stride + first : nullptr;
+  to.add_stride = params.add_stride;
+  to.out = params.out + row * params.out_stride + first;
+  to.out_stride = params.out_stride;
+  return to;
+}
+
 void CpuDevice::MultiplyPanels(const MatMulParams& params, Range panels, Range rows) const {
   const PackedMatrix& w = *params.w;
   const bool bf16 = w.format == WeightFormat::kBf16;
@@ -126,17 +160,16 @@ void CpuDevice::MultiplyPanels(const MatMulParams& params, Range panels, Range r
     product.bf16 = bf16;
     product.inputs = w.inputs;
     product.width = PanelWidth(w.outputs, panel, w.format);
-    product.outputs = std::min(kPanelOutputs, w.outputs - first);
-    product.bias = params.bias != nullptr ? params.bias + first : nullptr;
-    product.add = params.add != nullptr ? params.add + first : nullptr;
-    product.add_stride = params.add_stride;
-    product.out = params.out + first;
-    product.out_stride = params.out_stride;
+    product.to = OutputOf(params, first, std::min(kPanelOutputs, w.outputs - first), 0);
     kernels_.multiply_panel(product);
   }
 }
 
 void CpuDevice::MatMul(const MatMulParams& params) {
+  if (IsQuantised(params.w->format)) {
+    MatMulQuantised(params);
+    return;
+  }
   const int64_t panels = PanelCount(params.w->outputs);
   const int64_t ops = params.rows * params.w->outputs * params.w->inputs;
   if (SplitsRows(params)) {
@@ -146,6 +179,69 @@ void CpuDevice::MatMul(const MatMulParams& params) {
   } else {
     ForShares(panels, ops, [&](Range share) {
       MultiplyPanels(params, share, Range{0, params.rows});
+    });
+  }
+}
+
+// Words and group scales that a row of `inputs` takes.
+int64_t CodeStride(int64_t inputs, int64_t words_per_quad) {
+  return GroupCount(inputs) * kGroupQuads * words_per_quad;
+}
+
+bool CpuDevice::ReserveQuantised(int64_t inputs) {
+  const auto reserve = [](Buffer& buffer, int64_t bytes) {
+    if (buffer.bytes() < static_cast<size_t>(bytes)) {
+      buffer = AllocateHost(static_cast<size_t>(bytes));
+    }
+    return static_cast<bool>(buffer);
+  };
+  const int64_t words = kMaxQuantisedRows * CodeStride(inputs, kernels_.q8_words_per_quad);
+  const int64_t groups = kMaxQuantisedRows * GroupCount(inputs);
+  return reserve(quantised_codes_, words * static_cast<int64_t>(sizeof(uint32_t))) &&
+         reserve(quantised_groups_, groups * static_cast<int64_t>(sizeof(GroupScale)));
+}
+
+void CpuDevice::QuantiseRows(const MatMulParams& params, Range rows, int64_t first_row) {
+  const PackedMatrix& w = *params.w;
+  const bool q4 = w.format == WeightFormat::kQ4;
+  const int64_t stride = CodeStride(w.inputs, q4 ? 1 : kernels_.q8_words_per_quad);
+  for (int64_t r = rows.begin; r < rows.end; ++r) {
+    kernels_.quantise_row({params.x + (first_row + r) * params.x_stride, w.inputs, q4,
+                           quantised_codes_.as<uint32_t>() + r * stride,
+                           quantised_groups_.as<GroupScale>() + r * GroupCount(w.inputs)});
+  }
+}
+
+void CpuDevice::MultiplyQuantised(const MatMulParams& params, Range panels, Range rows) const {
+  const PackedMatrix& w = *params.w;
+  const int64_t first = panels.begin * kTileOutputs;
+  const int64_t outputs = std::min(panels.end * kTileOutputs, w.outputs) - first;
+  QuantisedProduct product = {};
+  product.q4 = w.format == WeightFormat::kQ4;
+  product.codes = quantised_codes_.as<uint32_t>();
+  product.code_stride = CodeStride(w.inputs, product.q4 ? 1 : kernels_.q8_words_per_quad);
+  product.groups = quantised_groups_.as<GroupScale>();
+  product.group_stride = GroupCount(w.inputs);
+  product.rows = rows.end - rows.begin;
+  product.inputs = w.inputs;
+  product.panel_bytes = QuantisedPanelBytes(w.inputs, w.format);
+  product.weights = w.data.data() + panels.begin * product.panel_bytes;
+  product.to = OutputOf(params, first, outputs, rows.begin);
+  kernels_.multiply_quantised(product);
+}
+
+// Rows are rounded once for all panels, some at a time, so that they stay in the cache.
+void CpuDevice::MatMulQuantised(const MatMulParams& params) {
+  const PackedMatrix& w = *params.w;
+  const int64_t panels = QuantisedPanelCount(w.outputs);
+  const int64_t blocks = (params.rows + kMaxQuantisedRows - 1) / kMaxQuantisedRows;
+  for (int64_t i = 0; i < blocks; ++i) {
+    const Range rows = {params.rows * i / blocks, params.rows * (i + 1) / blocks};
+    const int64_t count = rows.end - rows.begin;
+    ForShares(count, count * w.inputs * kQuantiseOps,
+              [&](Range share) { QuantiseRows(params, share, rows.begin); });
+    ForShares(panels, count * w.outputs * w.inputs, [&](Range share) {
+      if (share.begin < share.end) MultiplyQuantised(params, share, rows);
     });
   }
 }

@@ -19,6 +19,16 @@ struct NormRow {
   float* out;
 };
 
+// Where a matrix product goes. Pointers are to the share's first output.
+struct ProductOutput {
+  int64_t outputs;    // that exist
+  const float* bias;  // or null
+  const float* add;   // or null
+  int64_t add_stride;
+  float* out;
+  int64_t out_stride;
+};
+
 // Rows [row_begin, row_end) of a matrix product against one panel of pack.h.
 struct PanelProduct {
   const float* x;
@@ -28,13 +38,39 @@ struct PanelProduct {
   const void* weights;  // the panel's
   bool bf16;
   int64_t inputs;
-  int64_t width;      // outputs of the panel, padding included
-  int64_t outputs;    // of these, outputs that exist
-  const float* bias;  // of the panel's first output, or null; `add` and `out` likewise
-  const float* add;
-  int64_t add_stride;
-  float* out;
-  int64_t out_stride;
+  int64_t width;  // outputs of the panel, padding included
+  ProductOutput to;
+};
+
+// What a group of a quantised row brings into a product beside its codes.
+struct GroupScale {
+  float scale;
+  float offset;   // scale · Σ code: what q4's minimum is multiplied by
+  int32_t start;  // −128 Σ code: where a sum of q8 starts
+};
+
+// One row of inputs, to be rounded to int8 for products with quantised weights (MatMulParams).
+struct RowToQuantise {
+  const float* x;
+  int64_t inputs;
+  bool q4;          // the weights' format; q8 otherwise
+  uint32_t* codes;  // result: for each quad of inputs one word, or KernelTable::q8_words_per_quad
+  GroupScale* groups;  // result
+};
+
+// Rows [0, rows) against panels of a quantised matrix (quantised_layout.h).
+inline constexpr int64_t kMaxQuantisedRows = 96;
+struct QuantisedProduct {
+  const uint32_t* codes;  // of the first row
+  int64_t code_stride;    // words a row
+  const GroupScale* groups;
+  int64_t group_stride;
+  int64_t rows;         // <= kMaxQuantisedRows
+  const void* weights;  // the first panel
+  bool q4;
+  int64_t inputs;
+  int64_t panel_bytes;
+  ProductOutput to;  // of all these panels
 };
 
 // Channels [channel_begin, channel_end) of a segment; channel_begin is a multiple of 16.
@@ -91,6 +127,8 @@ struct DrawRow {
 struct KernelTable {
   void (*rms_norm)(const NormRow& row);
   void (*multiply_panel)(const PanelProduct& product);
+  void (*quantise_row)(const RowToQuantise& row);
+  void (*multiply_quantised)(const QuantisedProduct& product);
   void (*conv_silu)(const ConvShare& share);
   void (*selective_scan)(const ScanShare& share);
 
@@ -105,11 +143,15 @@ struct KernelTable {
   // The tokens of the block of 16 at `first` whose score plus Gumbel number may exceed `to_beat`: a
   // bit each. Says yes to a few too many, never no to one that does.
   uint32_t (*may_beat)(const DrawRow& row, int64_t first, float to_beat);
+
+  // Words that quantise_row writes for a quad of inputs that meets q8 weights; for q4 it is one.
+  int64_t q8_words_per_quad;
 };
 
 extern const KernelTable kScalarKernels;
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512Kernels;
+extern const KernelTable kAvx512VnniKernels;
 
 }  // namespace ssmd::kernels::cpu
 

@@ -1,19 +1,12 @@
 // The kernels in AVX-512 F, BW, DQ and VL.
 #include "kernels/cpu/vec_avx512.h"
-// After the lanes that they are written over:
-#include "kernels/cpu/vec_math.h"
-// then the kernels.
-#include "kernels/cpu/conv_kernel.h"
-#include "kernels/cpu/matmul_kernel.h"
-#include "kernels/cpu/norm_kernel.h"
-#include "kernels/cpu/scan_kernel.h"
-#include "kernels/cpu/vocabulary_kernel.h"
+// After the lanes:
+#include "kernels/cpu/dot_avx512_madd.h"
+// then the kernels, which are written over both.
+#include "kernels/cpu/all_kernels.h"
 
 namespace ssmd::kernels::cpu {
 
-const KernelTable kAvx512Kernels = {
-    NormalizeRow, MultiplyPanel, ConvSiluShare,     ScanBlock, LargestIfFinite,
-    OffsetDivide, Exponentials,  SumOfExponentials, MayBeat,
-};
+const KernelTable kAvx512Kernels = kKernels;
 
 }  // namespace ssmd::kernels::cpu

@@ -14,12 +14,12 @@
 #include <cstdint>
 
 #include "kernels/cpu/kernel_table.h"
+#include "kernels/cpu/product_output.h"
 
 namespace ssmd::kernels::cpu {
 namespace {
 
-constexpr int64_t kRun = 512;  // kReductionRun of ops.h
-constexpr int kPanel = 64;     // kPanelOutputs of pack.h
+constexpr int kPanel = 64;  // kPanelOutputs of pack.h
 // Inputs of a block that several tiles share: 32 KB of f32 weights. Divides kRun.
 constexpr int64_t kSharedBlock = 128;
 // Rows whose accumulators wait together: 12 KB of them, beside the weights.
@@ -174,14 +174,6 @@ void AdvanceWidened(const PanelProduct& p, const WeightBlock<uint16_t>& weights,
   AdvanceBlock(p, WeightBlock<float>{wide, weights.begin, weights.end}, block);
 }
 
-// Bias, residual and the store of 16 outputs, `column` being the first in the panel.
-inline void Finish(const PanelProduct& p, int64_t row, int64_t column, F16 sum) {
-  const int64_t n = p.outputs - column;
-  if (p.bias != nullptr) sum = sum + LoadPartial(p.bias + column, n, 0);
-  if (p.add != nullptr) sum = sum + LoadPartial(p.add + row * p.add_stride + column, n, 0);
-  StorePartial(p.out + row * p.out_stride + column, sum, n);
-}
-
 template <typename Element>
 void MultiplyBlock(const PanelProduct& p, RowBlock& block) {
   for (int64_t r = 0; r < block.rows; ++r) {
@@ -202,8 +194,8 @@ void MultiplyBlock(const PanelProduct& p, RowBlock& block) {
     AdvanceBlock(p, weights, block);
   }
   for (int64_t r = 0; r < block.rows; ++r) {
-    for (int64_t c = 0; c < p.outputs; c += kLanes) {
-      Finish(p, block.row + r, c, Load(block.sums[r] + c));
+    for (int64_t c = 0; c < p.to.outputs; c += kLanes) {
+      Finish(p.to, block.row + r, c, Load(block.sums[r] + c));
     }
   }
 }

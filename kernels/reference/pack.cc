@@ -1,14 +1,40 @@
+#include <algorithm>
+
 #include "kernels/host_memory.h"
 #include "kernels/number_format.h"
+#include "kernels/quantise.h"
 #include "kernels/reference/ops.h"
 
 namespace ssmd::kernels::reference {
+namespace {
+
+// Groups of one output after another.
+void PackGroups(const MatrixSource& source, PackedMatrix& matrix) {
+  const int64_t groups = GroupCount(source.inputs);
+  matrix.data = AllocateHost(static_cast<size_t>(source.outputs * groups) * sizeof(QuantisedGroup));
+  if (!matrix.data) return;
+  for (int64_t i = 0; i < source.outputs * groups; ++i) {
+    const int64_t begin = i % groups * kGroupInputs;
+    const int64_t count = std::min(kGroupInputs, source.inputs - begin);
+    float weights[kGroupInputs] = {};
+    for (int64_t k = 0; k < count; ++k) {
+      weights[k] = SourceElement(source, i / groups * source.inputs + begin + k);
+    }
+    matrix.data.as<QuantisedGroup>()[i] = QuantiseGroup(weights, count, matrix.format);
+  }
+}
+
+}  // namespace
 
 PackedMatrix Pack(const MatrixSource& source, WeightFormat format) {
   PackedMatrix matrix;
   matrix.outputs = source.outputs;
   matrix.inputs = source.inputs;
   matrix.format = format;
+  if (IsQuantised(format)) {
+    PackGroups(source, matrix);
+    return matrix;
+  }
   const int64_t elements = source.outputs * source.inputs;
   const size_t element_bytes = format == WeightFormat::kBf16 ? 2 : 4;
   matrix.data = AllocateHost(static_cast<size_t>(elements) * element_bytes);
@@ -25,6 +51,11 @@ PackedMatrix Pack(const MatrixSource& source, WeightFormat format) {
 }
 
 double Weight(const PackedMatrix& matrix, int64_t output, int64_t input) {
+  if (IsQuantised(matrix.format)) {
+    const int64_t group = output * GroupCount(matrix.inputs) + input / kGroupInputs;
+    return DequantisedWeight(matrix.data.as<QuantisedGroup>()[group], input % kGroupInputs,
+                             matrix.format);
+  }
   const int64_t i = output * matrix.inputs + input;
   if (matrix.format == WeightFormat::kBf16) return WidenBf16(matrix.data.as<uint16_t>()[i]);
   return matrix.data.as<float>()[i];

@@ -31,7 +31,7 @@ constexpr bool kSanitized = false;
 #endif
 
 TEST(Isa, NamesAndParsingAreInverse) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni}) {
     EXPECT_EQ(ParseIsa(IsaName(isa)), isa);
   }
   for (const char* name : {"", "AVX2", "avx", "avx512 ", "neon"}) {

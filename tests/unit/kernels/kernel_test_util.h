@@ -52,6 +52,9 @@ class KernelTest : public testing::TestWithParam<DeviceCase> {
   INSTANTIATE_TEST_SUITE_P(Isas, fixture, testing::ValuesIn(::ssmd::kernels::DeviceCases()), \
                            ::ssmd::kernels::DeviceCaseName)
 
+inline constexpr WeightFormat kWeightFormats[] = {WeightFormat::kF32, WeightFormat::kBf16,
+                                                  WeightFormat::kQ8, WeightFormat::kQ4};
+
 using Tensor = std::vector<float>;
 
 inline Tensor RandomTensor(int64_t elements, uint32_t seed, float low = -1, float high = 1) {

@@ -13,9 +13,10 @@ struct ProductShape {
 
 // Odd sizes; panels of every width; runs of the reduction cut before, at and after 512 and 1024.
 constexpr ProductShape kShapes[] = {
-    {1, 1, 1},      {1, 3, 15},   {2, 15, 3},    {3, 16, 17},   {4, 17, 63},   {5, 31, 64},
-    {6, 32, 65},    {7, 33, 511}, {8, 47, 512},  {9, 48, 513},  {1, 63, 1023}, {12, 64, 1024},
-    {13, 65, 1025}, {16, 80, 96}, {17, 129, 48}, {64, 200, 70}, {70, 96, 600}, {150, 17, 33},
+    {1, 1, 1},     {1, 3, 15},     {2, 15, 3},     {3, 16, 17},   {4, 17, 63},
+    {5, 31, 64},   {6, 32, 65},    {7, 33, 511},   {8, 47, 512},  {9, 48, 513},
+    {1, 63, 1023}, {12, 64, 1024}, {13, 65, 1025}, {1, 40, 2100}, {16, 80, 96},
+    {17, 129, 48}, {64, 200, 70},  {70, 96, 600},  {150, 17, 33},
 };
 
 // What MatMul takes beside the shape, with strides wider than the rows.
@@ -70,7 +71,7 @@ TEST_P(MatMulTest, AgreesWithTheReferenceAndBitwiseWithScalar) {
                  << shape.rows << " rows, " << shape.outputs << "x" << shape.inputs);
     const Product product(shape, variant % 2 == 0, variant % 3 == 0);
     ++variant;
-    for (WeightFormat format : {WeightFormat::kF32, WeightFormat::kBf16}) {
+    for (WeightFormat format : kWeightFormats) {
       const Tensor out = product.Run(*cpu_, format);
       EXPECT_LT(RelativeError(out, product.Run(*reference_, format)), 2e-6);
       EXPECT_TRUE(SameBits(out, product.Run(*scalar_, format)));
@@ -81,7 +82,7 @@ TEST_P(MatMulTest, AgreesWithTheReferenceAndBitwiseWithScalar) {
 TEST_P(MatMulTest, ARowDoesNotDependOnTheRowsAroundIt) {
   const ProductShape shape{70, 145, 520};
   const Product product(shape, true, true);
-  for (WeightFormat format : {WeightFormat::kF32, WeightFormat::kBf16}) {
+  for (WeightFormat format : kWeightFormats) {
     const PackedMatrix packed = product.PackFor(*cpu_, format);
     const Tensor all = product.RunRows(*cpu_, packed, 0, shape.rows);
     const int64_t width = shape.outputs + 1;
@@ -97,10 +98,12 @@ TEST_P(MatMulTest, ThreadsDoNotShow) {
   // Shares by panels, and (one panel and a half, many rows) by rows.
   for (const ProductShape& shape : {ProductShape{3, 400, 700}, ProductShape{200, 90, 130}}) {
     const Product product(shape, true, false);
-    const Tensor expected = product.Run(*cpu_, WeightFormat::kBf16);
-    for (int threads = 1; threads <= 4; ++threads) {
-      const auto device = MakeCpuDevice({GetParam().isa, threads});
-      EXPECT_TRUE(SameBits(product.Run(*device, WeightFormat::kBf16), expected)) << threads;
+    for (WeightFormat format : {WeightFormat::kBf16, WeightFormat::kQ8, WeightFormat::kQ4}) {
+      const Tensor expected = product.Run(*cpu_, format);
+      for (int threads = 1; threads <= 4; ++threads) {
+        const auto device = MakeCpuDevice({GetParam().isa, threads});
+        EXPECT_TRUE(SameBits(product.Run(*device, format), expected)) << threads;
+      }
     }
   }
 }
@@ -146,14 +149,63 @@ TEST_P(MatMulTest, FollowsTheDocumentedOrder) {
   EXPECT_EQ(out, sum);
 }
 
-TEST_P(MatMulTest, ANanStaysInItsRow) {
-  Tensor x = RandomTensor(7 * 40, 1);
-  x[3 * 40 + 11] = NAN;
-  const Tensor weights = RandomTensor(33 * 40, 2);
-  const PackedMatrix packed = cpu_->Pack(SourceOf(weights, 33, 40), WeightFormat::kF32);
-  Tensor out(7 * 33);
-  cpu_->MatMul({x.data(), 40, 7, &packed, nullptr, nullptr, 0, out.data(), 33});
-  for (size_t i = 0; i < out.size(); ++i) EXPECT_EQ(std::isnan(out[i]), i / 33 == 3) << i;
+TEST_P(MatMulTest, WhatIsNotFiniteStaysInItsRow) {
+  for (WeightFormat format : kWeightFormats) {
+    for (const float bad : {NAN, INFINITY, -INFINITY}) {
+      for (const size_t column : {3, 11, 20, 39}) {
+        Tensor x = RandomTensor(7 * 40, 1);
+        x[3 * 40 + column] = bad;
+        const Tensor weights = RandomTensor(33 * 40, 2);
+        const PackedMatrix packed = cpu_->Pack(SourceOf(weights, 33, 40), format);
+        Tensor out(7 * 33);
+        cpu_->MatMul({x.data(), 40, 7, &packed, nullptr, nullptr, 0, out.data(), 33});
+        for (size_t i = 0; i < out.size(); ++i) {
+          EXPECT_EQ(std::isfinite(out[i]), i / 33 != 3) << i;
+        }
+      }
+    }
+  }
+}
+
+// The extremes of codes and inputs, where narrow sums would overflow.
+TEST_P(MatMulTest, LargestCodesAndInputsDoNotSaturate) {
+  constexpr int64_t kInputs = 96;
+  for (const float input : {1.0f, -1.0f}) {
+    for (const float weight : {1.0f, -1.0f}) {
+      const Tensor x(kInputs, input);
+      Tensor weights(20 * kInputs, weight);
+      for (size_t i = 0; i < weights.size(); i += 7) weights[i] = -weight / 2;
+      const PackedMatrix q8 = cpu_->Pack(SourceOf(weights, 20, kInputs), WeightFormat::kQ8);
+      const PackedMatrix q4 = cpu_->Pack(SourceOf(weights, 20, kInputs), WeightFormat::kQ4);
+      for (const PackedMatrix* packed : {&q8, &q4}) {
+        Tensor out(20);
+        cpu_->MatMul({x.data(), kInputs, 1, packed, nullptr, nullptr, 0, out.data(), 20});
+        for (int64_t o = 0; o < 20; ++o) {
+          double sum = 0;
+          for (int64_t k = 0; k < kInputs; ++k) {
+            sum += double{input} * weights[static_cast<size_t>(o * kInputs + k)];
+          }
+          EXPECT_NEAR(out[static_cast<size_t>(o)], sum, 0.2) << o;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(MatMulTest, TinyGroupsOfInputsCountAsZeroWhereTheyAreRounded) {
+  const Tensor weights = RandomTensor(64, 1);
+  for (WeightFormat format : {WeightFormat::kQ8, WeightFormat::kQ4}) {
+    const PackedMatrix packed = cpu_->Pack(SourceOf(weights, 1, 64), format);
+    Tensor out;
+    for (const float tiny : {0x1p-101f, 0.0f, 0x1p-99f}) {
+      Tensor x(64, tiny);
+      x[40] = 0x1p-90f;
+      out.push_back(0);
+      cpu_->MatMul({x.data(), 64, 1, &packed, nullptr, nullptr, 0, &out.back(), 1});
+    }
+    EXPECT_EQ(out[0], out[1]);
+    EXPECT_NE(out[0], out[2]);
+  }
 }
 
 INSTANTIATE_KERNEL_TEST(MatMulTest);

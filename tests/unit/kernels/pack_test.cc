@@ -20,19 +20,30 @@ Tensor EmbedAll(Device& device, const PackedMatrix& table) {
 }
 
 TEST_P(PackTest, EmbedReturnsEveryElement) {
-  for (WeightFormat format : {WeightFormat::kF32, WeightFormat::kBf16}) {
+  for (WeightFormat format : kWeightFormats) {
     for (int64_t outputs : {1, 15, 16, 17, 31, 33, 63, 64, 65, 130, 1000}) {
-      for (int64_t inputs : {1, 3, 65}) {
+      for (int64_t inputs : {1, 3, 65, 100}) {
         const Tensor weights = RandomTensor(outputs * inputs, 1);
         const PackedMatrix packed = cpu_->Pack(SourceOf(weights, outputs, inputs), format);
         ASSERT_TRUE(packed.data);
         const PackedMatrix plain = reference_->Pack(SourceOf(weights, outputs, inputs), format);
         EXPECT_TRUE(SameBits(EmbedAll(*cpu_, packed), EmbedAll(*reference_, plain)))
             << outputs << "x" << inputs;
-        EXPECT_EQ(plain.bytes(), weights.size() * (format == WeightFormat::kF32 ? 4 : 2));
       }
     }
   }
+}
+
+TEST_P(PackTest, BytesAreThoseOfTheFormat) {
+  const Tensor weights = RandomTensor(64 * 128, 1);
+  const size_t elements = weights.size();
+  const auto bytes = [&](WeightFormat format) {
+    return cpu_->Pack(SourceOf(weights, 64, 128), format).bytes();
+  };
+  EXPECT_EQ(bytes(WeightFormat::kF32), elements * 4);
+  EXPECT_EQ(bytes(WeightFormat::kBf16), elements * 2);
+  EXPECT_EQ(bytes(WeightFormat::kQ8), elements + elements / 32 * 2);
+  EXPECT_EQ(bytes(WeightFormat::kQ4), elements / 2 + elements / 32 * 4);
 }
 
 TEST_P(PackTest, SourcesNeedNotBeAligned) {
@@ -65,6 +76,24 @@ TEST(NumberFormat, Bf16RoundsToNearestEven) {
       {0xFFFFFFFF, 0xFFFF},
   };
   for (const auto& c : kCases) EXPECT_EQ(RoundToBf16(FloatFromBits(c.f32)), c.bf16) << c.f32;
+}
+
+TEST(NumberFormat, F16RoundsToNearestEven) {
+  for (uint32_t half = 0; half < 0x7C00; ++half) {
+    const auto even = static_cast<uint16_t>(half + (half & 1));
+    const float value = WidenF16(static_cast<uint16_t>(half));
+    // One step beyond the largest f16 stands where infinity is.
+    const float next = half == 0x7BFF ? 65536 : WidenF16(static_cast<uint16_t>(half + 1));
+    const float middle = (value + next) / 2;
+    EXPECT_EQ(RoundToF16(value), half);
+    EXPECT_EQ(RoundToF16(-value), half | 0x8000);
+    EXPECT_EQ(RoundToF16(middle), even) << half;
+    EXPECT_EQ(RoundToF16(std::nextafter(middle, 0.0f)), half);
+    EXPECT_EQ(RoundToF16(std::nextafter(middle, 1e9f)), half + 1);
+  }
+  EXPECT_EQ(RoundToF16(INFINITY), 0x7C00);
+  EXPECT_EQ(RoundToF16(-1e30f), 0xFC00);
+  EXPECT_TRUE(std::isnan(WidenF16(RoundToF16(NAN))));
 }
 
 TEST(NumberFormat, F16WidensExactly) {

@@ -1,0 +1,26 @@
+// All kernels over the lanes of the vec_*.h and dot_*.h included before, as a table. Internal
+// linkage.
+#ifndef SSMD_KERNELS_CPU_ALL_KERNELS_H_
+#define SSMD_KERNELS_CPU_ALL_KERNELS_H_
+
+#include "kernels/cpu/vec_math.h"
+// After the exponentials that they use:
+#include "kernels/cpu/conv_kernel.h"
+#include "kernels/cpu/matmul_kernel.h"
+#include "kernels/cpu/norm_kernel.h"
+#include "kernels/cpu/quantised_kernel.h"
+#include "kernels/cpu/scan_kernel.h"
+#include "kernels/cpu/vocabulary_kernel.h"
+
+namespace ssmd::kernels::cpu {
+namespace {
+
+constexpr KernelTable kKernels = {
+    NormalizeRow,    MultiplyPanel, QuantiseRow,  MultiplyQuantised, ConvSiluShare, ScanBlock,
+    LargestIfFinite, OffsetDivide,  Exponentials, SumOfExponentials, MayBeat,       kByteParts,
+};
+
+}  // namespace
+}  // namespace ssmd::kernels::cpu
+
+#endif  // SSMD_KERNELS_CPU_ALL_KERNELS_H_

@@ -1,0 +1,106 @@
+// Quantised groups: how far a weight may be from what is kept, and what is kept exactly.
+#include "kernels/quantise.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "kernels/number_format.h"
+#include "tests/unit/kernels/kernel_test_util.h"
+
+namespace ssmd::kernels {
+namespace {
+
+constexpr WeightFormat kFormats[] = {WeightFormat::kQ8, WeightFormat::kQ4};
+
+double LargestError(const Tensor& weights, const QuantisedGroup& group, WeightFormat format) {
+  double largest = 0;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const double kept = DequantisedWeight(group, static_cast<int64_t>(i), format);
+    largest = std::max(largest, std::abs(kept - double{weights[i]}));
+  }
+  return largest;
+}
+
+double SquaredError(const Tensor& weights, const QuantisedGroup& group, WeightFormat format) {
+  double sum = 0;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const double kept = DequantisedWeight(group, static_cast<int64_t>(i), format);
+    sum += (kept - double{weights[i]}) * (kept - double{weights[i]});
+  }
+  return sum;
+}
+
+TEST(Quantise, Q8IsWithinHalfAStep) {
+  for (uint32_t seed = 0; seed < 200; ++seed) {
+    const float scale = std::ldexp(1.0f, static_cast<int>(seed % 24) - 12);
+    const Tensor weights = RandomTensor(1 + seed % 32, seed, -scale, scale);
+    const QuantisedGroup group =
+        QuantiseGroup(weights.data(), static_cast<int64_t>(weights.size()), WeightFormat::kQ8);
+    const double step = WidenF16(group.scale);
+    EXPECT_LE(LargestError(weights, group, WeightFormat::kQ8), step * 0.500001) << seed;
+  }
+}
+
+// The search may clip what is far out, but must not do worse than the plain range would.
+TEST(Quantise, Q4IsAtLeastAsGoodAsItsPlainRange) {
+  for (uint32_t seed = 0; seed < 200; ++seed) {
+    Tensor weights = RandomTensor(32, seed);
+    if (seed % 4 == 0) weights[seed % 32] *= 6;
+    const auto [low, high] = std::minmax_element(weights.begin(), weights.end());
+    const double step = (double{*high} - *low) / 15;
+    double plain = 0;
+    for (const float w : weights) {
+      const double kept = *low + step * std::nearbyint((w - *low) / step);
+      plain += (kept - w) * (kept - w);
+    }
+    const QuantisedGroup group = QuantiseGroup(weights.data(), 32, WeightFormat::kQ4);
+    EXPECT_LE(SquaredError(weights, group, WeightFormat::kQ4), plain * 1.01) << seed;
+  }
+}
+
+TEST(Quantise, WhatAGroupCanSayIsKeptExactly) {
+  Tensor q8, q4;
+  for (int i = 0; i < 32; ++i) {
+    q8.push_back(0.25f * static_cast<float>(i * 8 - 127));  // −127 … 121, with 127 reached
+    q4.push_back(0.125f * static_cast<float>(i % 16) - 0.75f);
+  }
+  EXPECT_EQ(LargestError(q8, QuantiseGroup(q8.data(), 32, WeightFormat::kQ8), WeightFormat::kQ8),
+            0);
+  EXPECT_EQ(LargestError(q4, QuantiseGroup(q4.data(), 32, WeightFormat::kQ4), WeightFormat::kQ4),
+            0);
+}
+
+TEST(Quantise, ConstantAndZeroGroups) {
+  for (WeightFormat format : kFormats) {
+    for (const float value : {0.0f, 1.0f, -3.0f, 0x1p-30f}) {
+      const Tensor weights(32, value);
+      const QuantisedGroup group = QuantiseGroup(weights.data(), 32, format);
+      EXPECT_NEAR(DequantisedWeight(group, 31, format), value, std::abs(value) / 256 + 0x1p-30);
+    }
+  }
+}
+
+TEST(Quantise, TheLargestWeightsStayFinite) {
+  for (WeightFormat format : kFormats) {
+    Tensor weights(32, -kMaxQuantisedWeight);
+    for (size_t i = 0; i < weights.size(); i += 3) weights[i] = kMaxQuantisedWeight;
+    const QuantisedGroup group = QuantiseGroup(weights.data(), 32, format);
+    EXPECT_LT(LargestError(weights, group, format), kMaxQuantisedWeight * 0.01);
+  }
+}
+
+TEST(Quantise, InputsBeyondTheCountDoNotMatter) {
+  for (WeightFormat format : kFormats) {
+    Tensor weights = RandomTensor(32, 1);
+    const QuantisedGroup group = QuantiseGroup(weights.data(), 5, format);
+    std::fill(weights.begin() + 5, weights.end(), 1e4f);
+    const QuantisedGroup same = QuantiseGroup(weights.data(), 5, format);
+    EXPECT_TRUE(std::equal(group.codes, group.codes + kGroupInputs, same.codes));
+    EXPECT_EQ(group.scale, same.scale);
+    EXPECT_EQ(group.minimum, same.minimum);
+  }
+}
+
+}  // namespace
+}  // namespace ssmd::kernels
