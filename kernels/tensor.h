@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 namespace ssmd::kernels {
@@ -16,6 +18,9 @@ namespace ssmd::kernels {
 // but for what MatMul (ops.h) does with them where weights are kQ8 or kQ4: group-wise quantised, 32
 // inputs of an output sharing a scale (quantise.h).
 enum class WeightFormat : uint8_t { kF32, kBf16, kQ8, kQ4 };
+
+std::string_view WeightFormatName(WeightFormat format);                // "f32", "bf16", …
+std::optional<WeightFormat> ParseWeightFormat(std::string_view name);  // inverse of that
 
 // Memory on a device, 64-byte aligned, zeroed when allocated, freed on destruction. An empty Buffer
 // (data() == nullptr) is what an allocation that failed returns. The device must outlive it.

@@ -89,9 +89,10 @@ void AddModelFlags(CLI::App* app, RawOptions* raw) {
       ->group(kGroupModels)
       ->type_name("[NAME=]DIR")
       ->allow_extra_args(false);
-  app->add_option("--model-option", raw->model_options,
-                  "NAME.weights=f32|bf16: how the matrices of model NAME are kept. Default: bf16 "
-                  "where the files are, else f32. Repeatable")
+  app->add_option(
+         "--model-option", raw->model_options,
+         "NAME.weights=f32|bf16|q8|q4: how the matrices of model NAME are kept. q8 and q4 are "
+         "quantised while loading. Default: bf16 where the files are, else f32. Repeatable")
       ->group(kGroupModels)
       ->type_name("NAME.KEY=VALUE")
       ->allow_extra_args(false);
@@ -103,7 +104,8 @@ void AddComputeFlags(CLI::App* app, Options* options, RawOptions* raw) {
       ->type_name("NAME")
       ->capture_default_str();
   app->add_option("--isa", raw->isa,
-                  "Instruction set: auto, scalar, avx2, avx512. Pin it where replicas must agree "
+                  "Instruction set: auto, scalar, avx2, avx512, avx512vnni. Pin it where replicas "
+                  "must agree "
                   "to the last bit")
       ->group(kGroupCompute)
       ->type_name("NAME")
@@ -216,7 +218,7 @@ absl::Status ParseModelOption(const std::string& text, Options* options) {
   const size_t equals = text.find('=');
   const size_t dot = equals == std::string::npos ? equals : text.rfind('.', equals);
   if (dot == std::string::npos) {
-    return Invalid(absl::StrCat("--model-option ", text, ": expected NAME.weights=f32|bf16"));
+    return Invalid(absl::StrCat("--model-option ", text, ": expected NAME.weights=f32|bf16|q8|q4"));
   }
   const std::string name = text.substr(0, dot);
   const std::string key = text.substr(dot + 1, equals - dot - 1);
@@ -231,17 +233,9 @@ absl::Status ParseModelOption(const std::string& text, Options* options) {
   if (key != "weights") {
     return Invalid(absl::StrCat("--model-option ", text, ": the only option is weights"));
   }
-  if (value == "f32") {
-    model->weights = kernels::WeightFormat::kF32;
-  } else if (value == "bf16") {
-    model->weights = kernels::WeightFormat::kBf16;
-  } else if (value == "q8" || value == "q4") {
-    return Invalid(absl::StrCat("--model-option ", text, ": ", value,
-                                " is not available in this version; use f32 or bf16"));
-  } else {
-    return Invalid(absl::StrCat("--model-option ", text, ": weights must be f32 or bf16"));
-  }
-  return absl::OkStatus();
+  model->weights = kernels::ParseWeightFormat(value);
+  if (model->weights.has_value()) return absl::OkStatus();
+  return Invalid(absl::StrCat("--model-option ", text, ": weights must be f32, bf16, q8 or q4"));
 }
 
 absl::Status ParseCompute(const RawOptions& raw, Options* options) {
@@ -252,7 +246,8 @@ absl::Status ParseCompute(const RawOptions& raw, Options* options) {
   if (raw.isa == "auto") return absl::OkStatus();
   options->isa = kernels::ParseIsa(raw.isa);
   if (!options->isa.has_value()) {
-    return Invalid(absl::StrCat("--isa must be auto, scalar, avx2 or avx512, got ", raw.isa));
+    return Invalid(
+        absl::StrCat("--isa must be auto, scalar, avx2, avx512 or avx512vnni, got ", raw.isa));
   }
   std::vector<std::string> supported;
   for (const kernels::Isa isa : kernels::SupportedIsas()) {

@@ -66,17 +66,13 @@ absl::Status ReadGenerationConfig(const std::string& directory, ModelConfig* con
                                config);
 }
 
-std::string_view FormatName(kernels::WeightFormat format) {
-  return format == kernels::WeightFormat::kBf16 ? "bf16" : "f32";
-}
-
 std::string Fingerprint(const ModelConfig& config, const MixerFamily& family,
                         const TensorBinder& binder, const WeightLoader& loader) {
   Sha256Hasher hasher;
   hasher.AddField("ssmd model 1");
   hasher.AddField(config.Describe());
   hasher.AddField(family.Describe());
-  hasher.AddField(FormatName(loader.format()));
+  hasher.AddField(kernels::WeightFormatName(loader.format()));
   for (const TensorInfo* tensor : binder.bound()) {
     hasher.AddField(tensor->name);
     hasher.AddField(TensorTypeName(tensor->type));
@@ -91,7 +87,7 @@ ModelInfo MakeInfo(const ModelConfig& config, const MixerFamily& family, const T
                    const WeightLoader& loader) {
   ModelInfo info;
   info.architecture = config.architecture;
-  info.weights = std::string(FormatName(loader.format()));
+  info.weights = std::string(kernels::WeightFormatName(loader.format()));
   for (const TensorInfo* tensor : binder.bound()) info.parameters += tensor->elements;
   info.weight_bytes = loader.bytes_kept();
   info.layers = static_cast<int>(config.layers);

@@ -22,7 +22,7 @@ namespace ssmd {
 
 struct ModelInfo {
   std::string architecture;  // "mamba", "falcon_mamba"
-  std::string weights;       // "f32", "bf16": how matrices are kept
+  std::string weights;       // "f32", "bf16", "q8", "q4": how matrices are kept
   int64_t parameters = 0;
   int64_t weight_bytes = 0;  // as kept
   int layers = 0;

@@ -76,7 +76,7 @@ absl::Status ResidualModel::Prepare(const ModelLoadOptions& options, kernels::De
                                     WeightLoader* loader) {
   device_ = device;
   SSMD_RETURN_IF_ERROR(AllocateActivations(options));
-  SSMD_ASSIGN_OR_RETURN(embedding_, loader->Matrix(*embedding_tensor_));
+  SSMD_ASSIGN_OR_RETURN(embedding_, loader->Matrix(*embedding_tensor_, MatrixRole::kVocabulary));
   for (Layer& layer : layers_) {
     SSMD_ASSIGN_OR_RETURN(layer.norm, loader->Vector(*layer.norm_tensor));
     SSMD_RETURN_IF_ERROR(layer.mixer->Prepare(loader));
@@ -84,7 +84,7 @@ absl::Status ResidualModel::Prepare(const ModelLoadOptions& options, kernels::De
   }
   SSMD_ASSIGN_OR_RETURN(final_norm_, loader->Vector(*final_norm_tensor_));
   if (head_tensor_ != nullptr) {
-    SSMD_ASSIGN_OR_RETURN(own_head_, loader->Matrix(*head_tensor_));
+    SSMD_ASSIGN_OR_RETURN(own_head_, loader->Matrix(*head_tensor_, MatrixRole::kVocabulary));
   }
   head_ = head_tensor_ != nullptr ? &own_head_ : &embedding_;
   embedding_tensor_ = final_norm_tensor_ = head_tensor_ = nullptr;

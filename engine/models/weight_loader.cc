@@ -8,6 +8,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/formats/quoted.h"
 #include "kernels/number_format.h"
+#include "kernels/quantise.h"
 
 namespace ssmd {
 namespace {
@@ -19,6 +20,11 @@ constexpr uint32_t kF32Limit = 0x7F800000;
 constexpr uint32_t kF32AsBf16Limit = 0x7F7F8000;  // from here on, rounding gives infinity
 constexpr uint32_t kBf16Limit = 0x7F80;
 constexpr uint32_t kF16Limit = 0x7C00;
+// The same of a magnitude that is quantised: kMaxQuantisedWeight, 2^15, is the last.
+static_assert(kernels::kMaxQuantisedWeight == 32768);
+constexpr uint32_t kF32QuantisedLimit = 0x47000001;
+constexpr uint32_t kBf16QuantisedLimit = 0x4701;
+constexpr uint32_t kF16QuantisedLimit = 0x7801;
 
 // First of `count` elements whose bits, without the sign, reach `limit`; −1 when none does.
 template <typename Bits>
@@ -48,6 +54,24 @@ int64_t FirstNotFinite(TensorType type, bool kept_as_bf16, const std::byte* data
   }
 }
 
+int64_t FirstTooLargeToQuantise(const TensorInfo& tensor) {
+  switch (tensor.type) {
+    case TensorType::kF32:
+      return FirstBeyond<uint32_t>(tensor.data, tensor.elements, kF32QuantisedLimit);
+    case TensorType::kBf16:
+      return FirstBeyond<uint16_t>(tensor.data, tensor.elements, kBf16QuantisedLimit);
+    default:
+      return FirstBeyond<uint16_t>(tensor.data, tensor.elements, kF16QuantisedLimit);
+  }
+}
+
+absl::Status TooLarge(const std::string& name, int64_t index, kernels::WeightFormat format) {
+  return absl::InvalidArgumentError(absl::StrCat("weight ", Quoted(name), " is larger than ",
+                                                 kernels::kMaxQuantisedWeight, " at index ", index,
+                                                 ", which ", kernels::WeightFormatName(format),
+                                                 " cannot keep: load it as bf16 or f32"));
+}
+
 kernels::MatrixSource SourceOf(const TensorInfo& tensor, int64_t outputs, int64_t inputs) {
   using Type = kernels::MatrixSource::Type;
   const Type type = tensor.type == TensorType::kF32    ? Type::kF32
@@ -62,6 +86,11 @@ absl::Status NoMemory(const std::string& name, int64_t bytes) {
 }
 
 }  // namespace
+
+kernels::WeightFormat KeptFormat(kernels::WeightFormat asked, MatrixRole role) {
+  if (!kernels::IsQuantised(asked) || role == MatrixRole::kProjection) return asked;
+  return role == MatrixRole::kSelection ? kernels::WeightFormat::kBf16 : kernels::WeightFormat::kQ8;
+}
 
 WeightLoader::WeightLoader(kernels::Device* device, kernels::WeightFormat format,
                            int64_t bytes_total, Progress progress)
@@ -90,10 +119,16 @@ absl::Status WeightLoader::Examine(const TensorInfo& tensor, bool kept_as_bf16) 
   return absl::OkStatus();
 }
 
-absl::StatusOr<kernels::PackedMatrix> WeightLoader::Matrix(const TensorInfo& tensor) {
-  SSMD_RETURN_IF_ERROR(Examine(tensor, format_ == kernels::WeightFormat::kBf16));
+absl::StatusOr<kernels::PackedMatrix> WeightLoader::Matrix(const TensorInfo& tensor,
+                                                           MatrixRole role) {
+  const kernels::WeightFormat kept = KeptFormat(format_, role);
+  SSMD_RETURN_IF_ERROR(Examine(tensor, kept == kernels::WeightFormat::kBf16));
+  if (kernels::IsQuantised(kept)) {
+    const int64_t index = FirstTooLargeToQuantise(tensor);
+    if (index >= 0) return TooLarge(tensor.name, index, kept);
+  }
   kernels::PackedMatrix packed =
-      device_->Pack(SourceOf(tensor, tensor.shape[0], tensor.shape[1]), format_);
+      device_->Pack(SourceOf(tensor, tensor.shape[0], tensor.shape[1]), kept);
   if (!packed.data) return NoMemory(tensor.name, tensor.elements * 4);
   bytes_kept_ += static_cast<int64_t>(packed.bytes());
   return packed;

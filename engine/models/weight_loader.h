@@ -23,16 +23,26 @@
 
 namespace ssmd {
 
+// What a matrix is for, which decides how it is kept where matrices are quantised.
+enum class MatrixRole : uint8_t {
+  kProjection,  // in and out of a layer: as asked for
+  kSelection,   // makes Δ, B and C, which feed the recurrence: bf16, and activations stay f32
+  kVocabulary,  // embedding and head: not below q8
+};
+kernels::WeightFormat KeptFormat(kernels::WeightFormat asked, MatrixRole role);
+
 class WeightLoader {
  public:
   using Progress = std::function<void(int64_t bytes_done, int64_t bytes_total)>;
 
-  // `format` is how matrices are kept; everything else is kept as f32. `progress` may be null.
+  // `format` is how matrices are kept, but for what their role makes of it; everything else is kept
+  // as f32. `progress` may be null.
   WeightLoader(kernels::Device* device, kernels::WeightFormat format, int64_t bytes_total,
                Progress progress);
 
-  // A matrix (outputs, inputs), packed. REQUIRES: two dimensions.
-  absl::StatusOr<kernels::PackedMatrix> Matrix(const TensorInfo& tensor);
+  // A matrix (outputs, inputs), packed. INVALID_ARGUMENT where a weight is too large to be
+  // quantised. REQUIRES: two dimensions.
+  absl::StatusOr<kernels::PackedMatrix> Matrix(const TensorInfo& tensor, MatrixRole role);
 
   // All elements as f32, in host memory, for what is computed at load time.
   absl::StatusOr<std::vector<float>> Values(const TensorInfo& tensor);

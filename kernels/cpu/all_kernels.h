@@ -16,8 +16,9 @@ namespace ssmd::kernels::cpu {
 namespace {
 
 constexpr KernelTable kKernels = {
-    NormalizeRow,    MultiplyPanel, QuantiseRow,  MultiplyQuantised, ConvSiluShare, ScanBlock,
-    LargestIfFinite, OffsetDivide,  Exponentials, SumOfExponentials, MayBeat,       kByteParts,
+    NormalizeRow, MultiplyPanel,   QuantiseRow,  MultiplyQuantised, ConvSiluShare,
+    ScanBlock,    LargestIfFinite, OffsetDivide, Exponentials,      SumOfExponentials,
+    MayBeat,      kByteParts,      kDotRows,
 };
 
 }  // namespace

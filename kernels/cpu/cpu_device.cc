@@ -80,7 +80,9 @@ class CpuDevice final : public Device {
   void MultiplyPanels(const MatMulParams& params, Range panels, Range rows) const;
   void MatMulQuantised(const MatMulParams& params);
   bool ReserveQuantised(int64_t inputs);
-  void QuantiseRows(const MatMulParams& params, Range rows, int64_t first_row);
+  int64_t TileRows(int64_t rows) const;
+  // Of the rows of `block`, those of `share`, counted from the block's first.
+  void QuantiseRows(const MatMulParams& params, Range block, Range share);
   void MultiplyQuantised(const MatMulParams& params, Range panels, Range rows) const;
   SampleScratch ScratchFor(int part, int64_t vocabulary);
 
@@ -183,9 +185,10 @@ void CpuDevice::MatMul(const MatMulParams& params) {
   }
 }
 
-// Words and group scales that a row of `inputs` takes.
-int64_t CodeStride(int64_t inputs, int64_t words_per_quad) {
-  return GroupCount(inputs) * kGroupQuads * words_per_quad;
+// Words that the codes of a row take.
+int64_t CodeWords(const KernelTable& kernels, int64_t inputs, WeightFormat format) {
+  const int64_t parts = format == WeightFormat::kQ4 ? 1 : kernels.q8_words_per_quad;
+  return GroupCount(inputs) * kGroupQuads * parts;
 }
 
 bool CpuDevice::ReserveQuantised(int64_t inputs) {
@@ -195,20 +198,33 @@ bool CpuDevice::ReserveQuantised(int64_t inputs) {
     }
     return static_cast<bool>(buffer);
   };
-  const int64_t words = kMaxQuantisedRows * CodeStride(inputs, kernels_.q8_words_per_quad);
+  const int64_t words = kMaxQuantisedRows * CodeWords(kernels_, inputs, WeightFormat::kQ8);
   const int64_t groups = kMaxQuantisedRows * GroupCount(inputs);
   return reserve(quantised_codes_, words * static_cast<int64_t>(sizeof(uint32_t))) &&
          reserve(quantised_groups_, groups * static_cast<int64_t>(sizeof(GroupScale)));
 }
 
-void CpuDevice::QuantiseRows(const MatMulParams& params, Range rows, int64_t first_row) {
+// Rows of a tile, where `rows` are cut into tiles of nearly equal height.
+int64_t CpuDevice::TileRows(int64_t rows) const {
+  const int64_t tiles = (rows + kernels_.max_tile_rows - 1) / kernels_.max_tile_rows;
+  return (rows + tiles - 1) / tiles;
+}
+
+void CpuDevice::QuantiseRows(const MatMulParams& params, Range block, Range share) {
   const PackedMatrix& w = *params.w;
-  const bool q4 = w.format == WeightFormat::kQ4;
-  const int64_t stride = CodeStride(w.inputs, q4 ? 1 : kernels_.q8_words_per_quad);
-  for (int64_t r = rows.begin; r < rows.end; ++r) {
-    kernels_.quantise_row({params.x + (first_row + r) * params.x_stride, w.inputs, q4,
-                           quantised_codes_.as<uint32_t>() + r * stride,
-                           quantised_groups_.as<GroupScale>() + r * GroupCount(w.inputs)});
+  const int64_t words = CodeWords(kernels_, w.inputs, w.format);
+  const int64_t tile_rows = TileRows(block.end - block.begin);
+  RowToQuantise row = {};
+  row.inputs = w.inputs;
+  row.q4 = w.format == WeightFormat::kQ4;
+  row.stride = tile_rows;
+  for (int64_t r = share.begin; r < share.end; ++r) {
+    const int64_t tile_first = r / tile_rows * tile_rows;
+    row.x = params.x + (block.begin + r) * params.x_stride;
+    row.codes = quantised_codes_.as<uint32_t>() + tile_first * words + r % tile_rows;
+    row.groups =
+        quantised_groups_.as<GroupScale>() + tile_first * GroupCount(w.inputs) + r % tile_rows;
+    kernels_.quantise_row(row);
   }
 }
 
@@ -219,10 +235,9 @@ void CpuDevice::MultiplyQuantised(const MatMulParams& params, Range panels, Rang
   QuantisedProduct product = {};
   product.q4 = w.format == WeightFormat::kQ4;
   product.codes = quantised_codes_.as<uint32_t>();
-  product.code_stride = CodeStride(w.inputs, product.q4 ? 1 : kernels_.q8_words_per_quad);
   product.groups = quantised_groups_.as<GroupScale>();
-  product.group_stride = GroupCount(w.inputs);
   product.rows = rows.end - rows.begin;
+  product.tile_rows = TileRows(product.rows);
   product.inputs = w.inputs;
   product.panel_bytes = QuantisedPanelBytes(w.inputs, w.format);
   product.weights = w.data.data() + panels.begin * product.panel_bytes;
@@ -239,7 +254,7 @@ void CpuDevice::MatMulQuantised(const MatMulParams& params) {
     const Range rows = {params.rows * i / blocks, params.rows * (i + 1) / blocks};
     const int64_t count = rows.end - rows.begin;
     ForShares(count, count * w.inputs * kQuantiseOps,
-              [&](Range share) { QuantiseRows(params, share, rows.begin); });
+              [&](Range share) { QuantiseRows(params, rows, share); });
     ForShares(panels, count * w.outputs * w.inputs, [&](Range share) {
       if (share.begin < share.end) MultiplyQuantised(params, share, rows);
     });

@@ -50,10 +50,14 @@ struct GroupScale {
 };
 
 // One row of inputs, to be rounded to int8 for products with quantised weights (MatMulParams).
+//
+// Rows are kept in tiles of some rows each, whose words lie side by side, so that a product finds
+// those that it needs together in one cache line: [tile][word][row of the tile], and so the groups.
 struct RowToQuantise {
   const float* x;
   int64_t inputs;
   bool q4;          // the weights' format; q8 otherwise
+  int64_t stride;   // rows of a tile
   uint32_t* codes;  // result: for each quad of inputs one word, or KernelTable::q8_words_per_quad
   GroupScale* groups;  // result
 };
@@ -61,11 +65,10 @@ struct RowToQuantise {
 // Rows [0, rows) against panels of a quantised matrix (quantised_layout.h).
 inline constexpr int64_t kMaxQuantisedRows = 96;
 struct QuantisedProduct {
-  const uint32_t* codes;  // of the first row
-  int64_t code_stride;    // words a row
+  const uint32_t* codes;
   const GroupScale* groups;
-  int64_t group_stride;
   int64_t rows;         // <= kMaxQuantisedRows
+  int64_t tile_rows;    // of all tiles but the last, which may have fewer rows
   const void* weights;  // the first panel
   bool q4;
   int64_t inputs;
@@ -146,6 +149,7 @@ struct KernelTable {
 
   // Words that quantise_row writes for a quad of inputs that meets q8 weights; for q4 it is one.
   int64_t q8_words_per_quad;
+  int64_t max_tile_rows;  // of QuantisedProduct
 };
 
 extern const KernelTable kScalarKernels;

@@ -25,6 +25,8 @@ constexpr int64_t kRunBlocks = kRun / kBlockInputs;
 constexpr int kDotPrefetchRows = 2;
 constexpr int64_t kDotPrefetchBytes = 4096;
 
+inline int64_t GroupsOf(int64_t inputs) { return (inputs + kGroup - 1) / kGroup; }
+
 // The largest magnitude of a group, or a NaN where one is not finite.
 inline float LargestMagnitude(F16 low, F16 high) {
   const F16 zero = Broadcast(0);
@@ -65,64 +67,78 @@ inline GroupScale QuantiseGroupOfRow(const float* x, int64_t count, uint32_t (&w
 }
 
 void QuantiseRow(const RowToQuantise& row) {
+  const int parts = row.q4 ? 1 : kByteParts;
   uint32_t* out = row.codes;
-  for (int64_t begin = 0, group = 0; begin < row.inputs; begin += kGroup, ++group) {
+  GroupScale* group = row.groups;
+  for (int64_t begin = 0; begin < row.inputs; begin += kGroup) {
     uint32_t words[kGroup];
-    row.groups[group] = QuantiseGroupOfRow(row.x + begin, row.inputs - begin, words);
+    *group = QuantiseGroupOfRow(row.x + begin, row.inputs - begin, words);
+    group += row.stride;
     for (int i = 0; i < kGroup; i += 4) {
-      const uint32_t quad = (words[i] & 0xFF) | (words[i + 1] & 0xFF) << 8 |
-                            (words[i + 2] & 0xFF) << 16 | words[i + 3] << 24;
-      if (row.q4) {
-        *out++ = quad;
-      } else {
-        ArrangeBytes(quad, out);
-        out += kByteParts;
-      }
+      uint32_t quad[kByteParts] = {};
+      quad[0] = (words[i] & 0xFF) | (words[i + 1] & 0xFF) << 8 | (words[i + 2] & 0xFF) << 16 |
+                words[i + 3] << 24;
+      if (!row.q4) ArrangeBytes(quad[0], quad);
+      for (int part = 0; part < parts; ++part, out += row.stride) *out = quad[part];
     }
   }
 }
 
-// What differs between the formats, for rows × panels of one group. `codes` is the group's first
-// line, `words` the rows' inputs of it.
+// Rows of a tile against kPanels panels, at one group: what the formats fill in. Words and groups
+// of the tile's rows lie side by side, `stride` apart from one word or group to the next.
+struct TileGroup {
+  const uint32_t* words;
+  const GroupScale* groups;
+  int64_t stride;
+};
+// Sums of the run under way: in memory, as the integer sums take the registers.
+template <int kRows, int kPanels>
+struct RunSums {
+  alignas(64) float sum[kRows][kPanels][kLanes];
+};
+
 struct Q8 {
   static constexpr int64_t kBlockBytes = kQ8BlockBytes;
-  static constexpr int64_t kCodesAt = kScaleBytes;
-  static constexpr int kWordsPerGroup = kGroupQuads * kByteParts;
+  static constexpr int64_t kWordsPerGroup = kGroupQuads * kByteParts;
 
   template <int kPart, int kRows, int kPanels>
-  static inline void AddPart(const uint8_t* const (&codes)[kPanels],
-                             const uint32_t* const (&words)[kRows], I16 (&sums)[kRows][kPanels]) {
-#pragma GCC unroll 8
+  static inline void AddPart(const uint8_t* codes, int64_t panel_bytes, const TileGroup& tile,
+                             I16 (&sums)[kRows][kPanels]) {
+    const uint32_t* words = tile.words + kPart * tile.stride;
+#pragma GCC unroll 1
     for (int quad = 0; quad < kGroupQuads; ++quad) {
       Codes16 w[kPanels];
-      for (int p = 0; p < kPanels; ++p) w[p] = LoadBytes<kPart>(codes[p] + quad * kQuadBytes);
-#pragma GCC unroll 12
+#pragma GCC unroll 4
+      for (int p = 0; p < kPanels; ++p) w[p] = LoadBytes<kPart>(codes + p * panel_bytes);
+#pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
-        const uint32_t word = words[r][quad * kByteParts + kPart];
-        for (int p = 0; p < kPanels; ++p) AddByteProducts(w[p], word, sums[r][p]);
+#pragma GCC unroll 4
+        for (int p = 0; p < kPanels; ++p) AddByteProducts(w[p], words[r], sums[r][p]);
       }
+      words += kByteParts * tile.stride;
+      codes += kQuadBytes;
     }
   }
 
   template <int kHalf, int kRows, int kPanels>
-  static inline void AddGroup(const uint8_t* const (&blocks)[kPanels],
-                              const uint32_t* const (&words)[kRows],
-                              const GroupScale* const (&groups)[kRows],
-                              F16 (&run)[kRows][kPanels]) {
-    const uint8_t* codes[kPanels];
-    for (int p = 0; p < kPanels; ++p) {
-      codes[p] = blocks[p] + kCodesAt + kHalf * kGroupQuads * kQuadBytes;
-    }
+  static inline void AddGroup(const uint8_t* block, int64_t panel_bytes, const TileGroup& tile,
+                              RunSums<kRows, kPanels>& run) {
     I16 sums[kRows][kPanels];
+#pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
-      for (int p = 0; p < kPanels; ++p) sums[r][p] = BroadcastInt(groups[r]->start);
+#pragma GCC unroll 4
+      for (int p = 0; p < kPanels; ++p) sums[r][p] = BroadcastInt(tile.groups[r].start);
     }
-    AddPart<0>(codes, words, sums);
-    if constexpr (kByteParts == 2) AddPart<1>(codes, words, sums);
+    const uint8_t* codes = block + kScaleBytes + kHalf * kGroupQuads * kQuadBytes;
+    AddPart<0>(codes, panel_bytes, tile, sums);
+    if constexpr (kByteParts == 2) AddPart<1>(codes, panel_bytes, tile, sums);
+#pragma GCC unroll 4
     for (int p = 0; p < kPanels; ++p) {
-      const F16 scale = LoadHalves(blocks[p] + kHalf * kTileOutputs * 2);
+      const F16 scale = LoadHalves(block + p * panel_bytes + kHalf * kTileOutputs * 2);
+#pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
-        run[r][p] = Fma(ToFloat(sums[r][p]) * scale, Broadcast(groups[r]->scale), run[r][p]);
+        float* sum = run.sum[r][p];
+        Store(sum, Fma(ToFloat(sums[r][p]) * scale, Broadcast(tile.groups[r].scale), Load(sum)));
       }
     }
   }
@@ -130,107 +146,107 @@ struct Q8 {
 
 struct Q4 {
   static constexpr int64_t kBlockBytes = kQ4BlockBytes;
-  static constexpr int64_t kCodesAt = 2 * kScaleBytes;
-  static constexpr int kWordsPerGroup = kGroupQuads;
+  static constexpr int64_t kWordsPerGroup = kGroupQuads;
 
   template <int kHalf, int kRows, int kPanels>
-  static inline void AddGroup(const uint8_t* const (&blocks)[kPanels],
-                              const uint32_t* const (&words)[kRows],
-                              const GroupScale* const (&groups)[kRows],
-                              F16 (&run)[kRows][kPanels]) {
+  static inline void AddGroup(const uint8_t* block, int64_t panel_bytes, const TileGroup& tile,
+                              RunSums<kRows, kPanels>& run) {
     NibbleSum sums[kRows][kPanels];
+#pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
       for (int p = 0; p < kPanels; ++p) sums[r][p] = ZeroNibbleSum();
     }
-#pragma GCC unroll 8
+    const uint8_t* codes = block + 2 * kScaleBytes;
+    const uint32_t* words = tile.words;
+#pragma GCC unroll 1
     for (int quad = 0; quad < kGroupQuads; ++quad) {
       Codes16 w[kPanels];
-      for (int p = 0; p < kPanels; ++p) {
-        w[p] = LoadNibbles<kHalf>(blocks[p] + kCodesAt + quad * kQuadBytes);
-      }
-#pragma GCC unroll 12
+#pragma GCC unroll 4
+      for (int p = 0; p < kPanels; ++p) w[p] = LoadNibbles<kHalf>(codes + p * panel_bytes);
+#pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
-        for (int p = 0; p < kPanels; ++p) AddNibbleProducts(w[p], words[r][quad], sums[r][p]);
+#pragma GCC unroll 4
+        for (int p = 0; p < kPanels; ++p) AddNibbleProducts(w[p], words[r], sums[r][p]);
       }
+      words += tile.stride;
+      codes += kQuadBytes;
     }
+#pragma GCC unroll 4
     for (int p = 0; p < kPanels; ++p) {
-      const uint8_t* scales = blocks[p] + kHalf * kTileOutputs * 2;
+      const uint8_t* scales = block + p * panel_bytes + kHalf * kTileOutputs * 2;
       const F16 scale = LoadHalves(scales);
       const F16 minimum = LoadHalves(scales + kScaleBytes);
+#pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
-        run[r][p] =
-            Fma(ToFloat(WidenSum(sums[r][p])) * scale, Broadcast(groups[r]->scale), run[r][p]);
-        run[r][p] = Fma(minimum, Broadcast(groups[r]->offset), run[r][p]);
+        const GroupScale& group = tile.groups[r];
+        float* sum = run.sum[r][p];
+        const F16 next =
+            Fma(ToFloat(WidenSum(sums[r][p])) * scale, Broadcast(group.scale), Load(sum));
+        Store(sum, Fma(minimum, Broadcast(group.offset), next));
       }
     }
   }
 };
 
-// One run of inputs: groups [begin, end) of the rows from `first` on, added to what waits in
-// totals.
+// One run of inputs: groups [begin, end).
 struct Run {
   const uint8_t* blocks;  // of the first panel, at the run's first group
   int64_t begin;
   int64_t end;
 };
-// Accumulators of the runs before, of kMaxQuantisedRows rows and the panels of a tile.
+// Accumulators of the runs before, of all rows and the panels of a tile.
 struct Totals {
   alignas(64) float sum[kMaxQuantisedRows][kDotPanels][kLanes];
 };
 
+// Adds a run to the totals of the kRows rows of the tile that starts at row `first`.
 template <typename Format, int kRows, int kPanels>
-void AdvanceRun(const QuantisedProduct& p, const Run& run, int64_t first, Totals& totals) {
-  const uint8_t* blocks[kPanels];
-  for (int i = 0; i < kPanels; ++i) blocks[i] = run.blocks + i * p.panel_bytes;
-  const uint32_t* words[kRows];
-  const GroupScale* groups[kRows];
-  F16 sums[kRows][kPanels];
-  for (int r = 0; r < kRows; ++r) {
-    words[r] = p.codes + (first + r) * p.code_stride + run.begin * Format::kWordsPerGroup;
-    groups[r] = p.groups + (first + r) * p.group_stride + run.begin;
-    for (int i = 0; i < kPanels; ++i) sums[r][i] = Broadcast(0);
-  }
-  const auto next_group = [&] {
-    for (int r = 0; r < kRows; ++r) {
-      words[r] += Format::kWordsPerGroup;
-      ++groups[r];
-    }
+__attribute__((noinline)) void AdvanceTileByRun(const QuantisedProduct& p, const Run& run,
+                                                int64_t first, Totals& totals) {
+  const int64_t groups_before = GroupsOf(p.inputs) * first + run.begin * p.tile_rows;
+  TileGroup tile = {p.codes + groups_before * Format::kWordsPerGroup, p.groups + groups_before,
+                    p.tile_rows};
+  RunSums<kRows, kPanels> sums = {};
+  const auto next_group = [&tile] {
+    tile.words += Format::kWordsPerGroup * tile.stride;
+    tile.groups += tile.stride;
   };
+  const uint8_t* block = run.blocks;
   for (int64_t group = run.begin; group < run.end; group += kBlockGroups) {
     if constexpr (kRows <= kDotPrefetchRows) {
       for (int i = 0; i < kPanels; ++i) {
-        for (int64_t byte = 0; byte < Format::kBlockBytes; byte += 64) {
-          Prefetch(blocks[i] + kDotPrefetchBytes + byte);
-        }
+        const uint8_t* ahead = block + i * p.panel_bytes + kDotPrefetchBytes;
+        for (int64_t byte = 0; byte < Format::kBlockBytes; byte += 64) Prefetch(ahead + byte);
       }
     }
-    Format::template AddGroup<0>(blocks, words, groups, sums);
+    Format::template AddGroup<0>(block, p.panel_bytes, tile, sums);
     next_group();
     if (group + 1 < run.end) {
-      Format::template AddGroup<1>(blocks, words, groups, sums);
+      Format::template AddGroup<1>(block, p.panel_bytes, tile, sums);
       next_group();
     }
-    for (int i = 0; i < kPanels; ++i) blocks[i] += Format::kBlockBytes;
+    block += Format::kBlockBytes;
   }
   for (int r = 0; r < kRows; ++r) {
     for (int i = 0; i < kPanels; ++i) {
       float* total = totals.sum[first + r][i];
-      Store(total, Load(total) + sums[r][i]);
+      Store(total, Load(total) + Load(sums.sum[r][i]));
     }
   }
 }
 
-// AdvanceRun with `rows` as its constant.
+// AdvanceTileByRun with `rows` as its constant.
 template <typename Format, int kRows, int kPanels>
-void DispatchDotRows(const QuantisedProduct& p, const Run& run, int64_t first, int64_t rows,
-                     Totals& totals) {
+void DispatchTileRows(const QuantisedProduct& p, const Run& run, int64_t first, int64_t rows,
+                      Totals& totals) {
   if constexpr (kRows > 1) {
     if (rows < kRows) {
-      DispatchDotRows<Format, kRows - 1, kPanels>(p, run, first, rows, totals);
+      DispatchTileRows<Format, kRows - 1, kPanels>(p, run, first, rows, totals);
       return;
     }
   }
-  AdvanceRun<Format, kRows, kPanels>(p, run, first, totals);
+  AdvanceTileByRun<Format, kRows, kPanels>(p, run, first, totals);
 }
 
 // kPanels panels from `weights` on, whose first output is `output`.
@@ -240,16 +256,14 @@ void MultiplyPanels(const QuantisedProduct& p, const uint8_t* weights, int64_t o
   for (int64_t r = 0; r < p.rows; ++r) {
     for (int i = 0; i < kPanels; ++i) Store(totals.sum[r][i], Broadcast(0));
   }
-  const int64_t groups = (p.inputs + kGroup - 1) / kGroup;
-  const int64_t tiles = (p.rows + kDotRows - 1) / kDotRows;
+  const int64_t groups = GroupsOf(p.inputs);
   constexpr int64_t kRunGroups = kRunBlocks * kBlockGroups;
   Run run = {weights, 0, 0};
   for (; run.begin < groups; run.begin = run.end) {
     run.end = run.begin + kRunGroups < groups ? run.begin + kRunGroups : groups;
-    for (int64_t tile = 0; tile < tiles; ++tile) {
-      const int64_t first = p.rows * tile / tiles;
-      const int64_t rows = p.rows * (tile + 1) / tiles - first;
-      DispatchDotRows<Format, kDotRows, kPanels>(p, run, first, rows, totals);
+    for (int64_t first = 0; first < p.rows; first += p.tile_rows) {
+      const int64_t rows = p.rows - first < p.tile_rows ? p.rows - first : p.tile_rows;
+      DispatchTileRows<Format, kDotRows, kPanels>(p, run, first, rows, totals);
     }
     run.blocks += kRunBlocks * Format::kBlockBytes;
   }

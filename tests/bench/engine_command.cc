@@ -22,7 +22,7 @@ namespace {
 
 struct EngineFlags {
   std::vector<std::string> models;         // NAME=FOLDER
-  std::vector<std::string> model_options;  // NAME.weights=f32|bf16
+  std::vector<std::string> model_options;  // NAME.weights=f32|bf16|q8|q4
   std::vector<std::string> random;         // shapes
   std::string isa;
   int threads = 0;
@@ -63,19 +63,16 @@ absl::StatusOr<std::vector<ModelToMeasure>> ListModels(const EngineFlags& flags)
 }
 
 absl::Status ApplyOption(const std::string& option, std::vector<ModelToMeasure>* models) {
-  const std::map<std::string, kernels::WeightFormat> formats = {
-      {"f32", kernels::WeightFormat::kF32}, {"bf16", kernels::WeightFormat::kBf16}};
   for (ModelToMeasure& model : *models) {
     const std::string prefix = model.name + ".weights=";
     if (option.rfind(prefix, 0) != 0) continue;
-    const auto format = formats.find(option.substr(prefix.size()));
-    if (format == formats.end()) break;
-    model.weights = format->second;
+    model.weights = kernels::ParseWeightFormat(option.substr(prefix.size()));
+    if (!model.weights.has_value()) break;
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("--model-option must be NAME.weights=f32|bf16 of a model named before, got \"",
-                   option, "\""));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--model-option must be NAME.weights=f32|bf16|q8|q4 of a model named before, got \"", option,
+      "\""));
 }
 
 std::string RowJson(const std::string& name, const ModelInfo& info, const Roofline& roofline,
@@ -157,7 +154,7 @@ void AddEngineCommand(CLI::App& app, int* exit_code) {
       app.add_subcommand("engine", "Prefill and decode of a model, without network");
   command->add_option("--model", flags->models, "NAME=FOLDER of a checkpoint (repeatable)");
   command->add_option("--model-option", flags->model_options,
-                      "NAME.weights=f32|bf16 (repeatable; default: as the file has them)");
+                      "NAME.weights=f32|bf16|q8|q4 (repeatable; default: as the file has them)");
   command->add_option("--random", flags->random, "A shape, with random bf16 weights (repeatable)")
       ->check(CLI::IsMember(RandomShapes()));
   command->add_option("--isa", flags->isa, "Instruction set")

@@ -59,6 +59,11 @@ Answers RunTogether(client::Client& client) {
   return answers;
 }
 
+void ExpectTogetherAsSolo(Client& client, const Answers& solo) {
+  const Answers together = RunTogether(client);
+  for (size_t i = 0; i < solo.size(); ++i) EXPECT_EQ(together[i], solo[i]) << "stream " << i;
+}
+
 TEST(Concurrency, SixtyFourStreamsEachEqualTheirSoloRunWhateverThreadsAndBudget) {
   Answers solo;
   for (const int threads : {1, 2}) {
@@ -69,11 +74,22 @@ TEST(Concurrency, SixtyFourStreamsEachEqualTheirSoloRunWhateverThreadsAndBudget)
       ASSERT_NE(daemon, nullptr);
       const auto client = daemon->Connect();
       if (solo.empty()) solo = RunSolo(*client);
-      const Answers together = RunTogether(*client);
-      for (size_t i = 0; i < solo.size(); ++i) EXPECT_EQ(together[i], solo[i]) << "stream " << i;
+      ExpectTogetherAsSolo(*client, solo);
       const v1::ModelStats stats = StatsOf(*client);
       EXPECT_EQ(stats.slots_used(), stats.device_states()) << "states for others, and no more";
     }
+  }
+}
+
+TEST(Concurrency, SixtyFourStreamsEachEqualTheirSoloRunWithQuantisedWeights) {
+  for (const std::string weights : {"q8", "q4"}) {
+    SCOPED_TRACE(weights);
+    const auto daemon = Daemon::Start(
+        {"--state-slots", "72", "--model-option", absl::StrCat("tales.weights=", weights)});
+    ASSERT_NE(daemon, nullptr);
+    const auto client = daemon->Connect();
+    EXPECT_EQ(client->GetModel("tales")->weights(), weights);
+    ExpectTogetherAsSolo(*client, RunSolo(*client));
   }
 }
 
@@ -89,7 +105,7 @@ TEST(Concurrency, StreamsThatWaitForSlotsAreServedInTheEnd) {
 
 TEST(Concurrency, EveryInstructionSetRepeatsItself) {
   std::map<std::string, std::vector<int32_t>> by_profile;
-  for (const std::string isa : {"scalar", "avx2", "avx512", "auto"}) {
+  for (const std::string isa : {"scalar", "avx2", "avx512", "avx512vnni", "auto"}) {
     DaemonOptions options;
     options.flags = {"--isa", isa, "--model-option", "tales.weights=f32"};
     if (isa != "scalar" && isa != "auto") {

@@ -103,11 +103,16 @@ void ExpectSameBits(const LogitRows& a, const LogitRows& b) {
 }
 
 // "reference", or "cpu_" and an instruction set.
-std::vector<std::string> DeviceNames() {
-  std::vector<std::string> names = {"reference"};
+std::vector<std::string> CpuNames() {
+  std::vector<std::string> names;
   for (const kernels::Isa isa : kernels::SupportedIsas()) {
     names.push_back("cpu_" + std::string(kernels::IsaName(isa)));
   }
+  return names;
+}
+std::vector<std::string> DeviceNames() {
+  std::vector<std::string> names = CpuNames();
+  names.insert(names.begin(), "reference");
   return names;
 }
 
@@ -163,6 +168,8 @@ class Golden : public ::testing::TestWithParam<std::tuple<std::string, std::stri
   std::unique_ptr<StatePool> pool_;
 };
 
+using GoldenOnCpu = Golden;
+
 TEST_P(Golden, GivesTheLogProbabilitiesOfFloat64) {
   ASSERT_NO_FATAL_FAILURE(Load(kernels::WeightFormat::kF32));
   EXPECT_LT(Distance(Run(expected_.tokens, {length_}), expected_.logits), kTolerance);
@@ -181,6 +188,41 @@ TEST_P(Golden, KeepsWeightsAsBf16LikeTheReference) {
   device_ = Reset(MakeDevice("reference", 1));
   ASSERT_NO_FATAL_FAILURE(Load(kernels::WeightFormat::kBf16));
   EXPECT_LT(Distance(rows, Widen(Run(expected_.tokens, {length_}))), kTolerance);
+}
+
+// Both devices quantise alike; where their activations differ in the last bit, some are rounded to
+// another code.
+TEST_P(Golden, QuantisesLikeTheReferenceAndStaysNearTheOriginal) {
+  const struct {
+    kernels::WeightFormat format;
+    double from_reference, from_original;
+  } kFormats[] = {{kernels::WeightFormat::kQ8, 0.02, 0.2}, {kernels::WeightFormat::kQ4, 0.02, 2}};
+  for (const auto& c : kFormats) {
+    SCOPED_TRACE(kernels::WeightFormatName(c.format));
+    ASSERT_NO_FATAL_FAILURE(Load(c.format));
+    const LogitRows rows = Run(expected_.tokens, {length_});
+    const double moved = Distance(rows, expected_.logits);
+    EXPECT_LT(moved, c.from_original);
+    EXPECT_GT(moved, 1e-4) << "the weights were not quantised";
+    device_ = Reset(MakeDevice("reference", 1));
+    ASSERT_NO_FATAL_FAILURE(Load(c.format));
+    EXPECT_LT(Distance(rows, Widen(Run(expected_.tokens, {length_}))), c.from_reference);
+    device_ = Reset(MakeDevice(std::get<1>(GetParam()), 2));
+  }
+}
+
+// Not on the reference, which rounds its state at the end of a segment, and then activations to
+// other codes.
+TEST_P(GoldenOnCpu, QuantisedDependsOnNoSplitOfThePromptAndNoNumberOfThreads) {
+  for (const auto format : {kernels::WeightFormat::kQ8, kernels::WeightFormat::kQ4}) {
+    ASSERT_NO_FATAL_FAILURE(Load(format));
+    const LogitRows whole = Run(expected_.tokens, {length_});
+    ExpectSameBits(Run(expected_.tokens, {2, 1, 3, length_ - 6}), whole);
+    ExpectSameBits(Run(expected_.tokens, std::vector<int>(static_cast<size_t>(length_), 1)), whole);
+    device_ = Reset(MakeDevice(std::get<1>(GetParam()), 3));
+    ASSERT_NO_FATAL_FAILURE(Load(format));
+    ExpectSameBits(Run(expected_.tokens, {13, length_ - 13}), whole);
+  }
 }
 
 TEST_P(Golden, DependsOnNoSplitOfThePrompt) {
@@ -244,6 +286,13 @@ TEST_P(Golden, DependsOnNoNumberOfThreads) {
   ASSERT_NO_FATAL_FAILURE(Load(kernels::WeightFormat::kBf16));
   ExpectSame(Run(expected_.tokens, {length_}), two);
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    All, GoldenOnCpu,
+    ::testing::Combine(::testing::ValuesIn(std::vector<std::string>(std::begin(kCases),
+                                                                    std::end(kCases))),
+                       ::testing::ValuesIn(CpuNames())),
+    [](const auto& test) { return std::get<0>(test.param) + "_on_" + std::get<1>(test.param); });
 
 INSTANTIATE_TEST_SUITE_P(
     All, Golden,

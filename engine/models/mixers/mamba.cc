@@ -135,16 +135,16 @@ void MambaMixer::DeclareState(int layer, StateLayout* layout) {
 }
 
 absl::Status MambaMixer::Prepare(WeightLoader* loader) {
-  SSMD_ASSIGN_OR_RETURN(in_proj_, loader->Matrix(*tensors_.in_proj));
+  SSMD_ASSIGN_OR_RETURN(in_proj_, loader->Matrix(*tensors_.in_proj, MatrixRole::kProjection));
   SSMD_ASSIGN_OR_RETURN(in_proj_bias_, LoadBias(tensors_.in_proj_bias, loader));
   SSMD_ASSIGN_OR_RETURN(conv_, LoadConv(config_, *tensors_.conv, loader));
   SSMD_ASSIGN_OR_RETURN(conv_bias_, LoadBias(tensors_.conv_bias, loader));
-  SSMD_ASSIGN_OR_RETURN(x_proj_, loader->Matrix(*tensors_.x_proj));
-  SSMD_ASSIGN_OR_RETURN(dt_proj_, loader->Matrix(*tensors_.dt_proj));
+  SSMD_ASSIGN_OR_RETURN(x_proj_, loader->Matrix(*tensors_.x_proj, MatrixRole::kSelection));
+  SSMD_ASSIGN_OR_RETURN(dt_proj_, loader->Matrix(*tensors_.dt_proj, MatrixRole::kSelection));
   SSMD_ASSIGN_OR_RETURN(dt_proj_bias_, loader->Vector(*tensors_.dt_proj_bias));
   SSMD_ASSIGN_OR_RETURN(a_, LoadA(config_, *tensors_.a_log, loader));
   SSMD_ASSIGN_OR_RETURN(d_, loader->Vector(*tensors_.d));
-  SSMD_ASSIGN_OR_RETURN(out_proj_, loader->Matrix(*tensors_.out_proj));
+  SSMD_ASSIGN_OR_RETURN(out_proj_, loader->Matrix(*tensors_.out_proj, MatrixRole::kProjection));
   SSMD_ASSIGN_OR_RETURN(out_proj_bias_, LoadBias(tensors_.out_proj_bias, loader));
   tensors_ = MambaTensors();
   return absl::OkStatus();

@@ -8,11 +8,13 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "engine/models/language_model.h"
+#include "engine/models/weight_loader.h"
 #include "kernels/device.h"
 #include "tests/support/memory_device.h"
 #include "tests/support/temp_folder.h"
@@ -219,6 +221,53 @@ TEST_F(LoadTest, RefusesWeightsThatRoundingMakesInfinite) {
   EXPECT_THAT(std::string(loaded.status().message()), AllOf(HasSubstr(kInProj), HasSubstr(kNan)));
   SetValue(&tiny, kInProj, 5, 3.3e38f);
   EXPECT_TRUE(Load(tiny, options).ok());
+}
+
+TEST_F(LoadTest, RefusesWeightsTooLargeToQuantise) {
+  TinyModel tiny;
+  SetValue(&tiny, kInProj, 5, -32769.0f);
+  for (const auto format : {kernels::WeightFormat::kQ8, kernels::WeightFormat::kQ4}) {
+    ModelLoadOptions options;
+    options.weights = format;
+    const auto loaded = Load(tiny, options);
+    EXPECT_THAT(std::string(loaded.status().message()),
+                AllOf(HasSubstr(kInProj), HasSubstr("larger than 32768 at index 5"),
+                      HasSubstr("load it as bf16 or f32")));
+    TinyModel largest;
+    SetValue(&largest, kInProj, 5, 32768.0f);
+    EXPECT_TRUE(Load(largest, options).ok());
+    options.weights = kernels::WeightFormat::kBf16;
+    EXPECT_TRUE(Load(tiny, options).ok());
+  }
+}
+
+// What feeds the recurrence, and the vocabulary, is kept better than asked for.
+TEST(KeptFormat, DependsOnTheRoleWhereMatricesAreQuantised) {
+  using kernels::WeightFormat;
+  for (const WeightFormat asked : {WeightFormat::kF32, WeightFormat::kBf16}) {
+    for (const MatrixRole role :
+         {MatrixRole::kProjection, MatrixRole::kSelection, MatrixRole::kVocabulary}) {
+      EXPECT_EQ(KeptFormat(asked, role), asked);
+    }
+  }
+  for (const WeightFormat asked : {WeightFormat::kQ8, WeightFormat::kQ4}) {
+    EXPECT_EQ(KeptFormat(asked, MatrixRole::kProjection), asked);
+    EXPECT_EQ(KeptFormat(asked, MatrixRole::kSelection), WeightFormat::kBf16);
+    EXPECT_EQ(KeptFormat(asked, MatrixRole::kVocabulary), WeightFormat::kQ8);
+  }
+}
+
+TEST_F(LoadTest, EachFormatIsItsOwnModel) {
+  const TinyModel tiny;
+  std::set<std::string> fingerprints;
+  for (const char* name : {"f32", "bf16", "q8", "q4"}) {
+    ModelLoadOptions options;
+    options.weights = kernels::ParseWeightFormat(name);
+    const auto loaded = Load(tiny, options);
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    EXPECT_EQ((*loaded)->info().weights, name);
+    EXPECT_TRUE(fingerprints.insert((*loaded)->info().fingerprint).second) << name;
+  }
 }
 
 TEST_F(LoadTest, TakesEitherNameOfTheEmbedding) {

@@ -49,7 +49,7 @@ TEST(Options, DefaultsAreLoopbackAndDocumented) {
 TEST(Options, ModelsAreNamedOrTakeTheirFoldersName) {
   const Options options =
       ParseOk({"--model", "a=/x/y", "--model", "/models/big-one/", "--model", "relative/dir",
-               "--model-option", "a.weights=bf16", "--model-option", "dir.weights=f32"});
+               "--model-option", "a.weights=bf16", "--model-option", "dir.weights=q4"});
   ASSERT_EQ(options.models.size(), 3U);
   EXPECT_EQ(options.models[0].name, "a");
   EXPECT_EQ(options.models[0].directory, "/x/y");
@@ -58,7 +58,7 @@ TEST(Options, ModelsAreNamedOrTakeTheirFoldersName) {
   EXPECT_EQ(options.models[1].directory, "/models/big-one/");
   EXPECT_FALSE(options.models[1].weights.has_value());
   EXPECT_EQ(options.models[2].name, "dir");
-  EXPECT_EQ(options.models[2].weights, kernels::WeightFormat::kF32);
+  EXPECT_EQ(options.models[2].weights, kernels::WeightFormat::kQ4);
 }
 
 TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
@@ -72,13 +72,11 @@ TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
   ExpectRefused({"--model", "a=x", "--model-option", "b.weights=f32"}, "no --model is named b");
   ExpectRefused({"--model", "a=x", "--model-option", "a.weights"}, "expected NAME.weights");
   ExpectRefused({"--model", "a=x", "--model-option", "a.colour=red"}, "the only option is weights");
-  ExpectRefused({"--model", "a=x", "--model-option", "a.weights=q8"},
-                "q8 is not available in this version");
-  ExpectRefused({"--model", "a=x", "--model-option", "a.weights=q4"},
-                "q4 is not available in this version");
-  ExpectRefused({"--model", "a=x", "--model-option", "a.weights=f64"}, "must be f32 or bf16");
+  ExpectRefused({"--model", "a=x", "--model-option", "a.weights=f64"},
+                "must be f32, bf16, q8 or q4");
   ExpectRefused({"--model", "a=x", "--device", "cuda:0"}, "cuda:0 is not available");
-  ExpectRefused({"--model", "a=x", "--isa", "neon"}, "--isa must be auto, scalar, avx2 or avx512");
+  ExpectRefused({"--model", "a=x", "--isa", "neon"},
+                "--isa must be auto, scalar, avx2, avx512 or avx512vnni");
   ExpectRefused({"--model", "a=x", "--state-slots", "1"}, "--state-slots must be auto or in 2..");
   ExpectRefused({"--model", "a=x", "--state-slots", "many"}, "got many");
   ExpectRefused({"--model", "a=x", "--log-level", "loud"}, "--log-level must be");
