@@ -132,10 +132,11 @@ absl::StatusOr<EngineRow> MeasureEngine(const EngineRun& run, const Roofline& ro
   row.decode_tok_s = run.batch / step_s;
   row.gb_s = work.decode_bytes / step_s / 1e9;
   row.gflop_s = work.prefill_flops * row.prefill_tok_s / 1e9;
-  const double step_floor_s = std::max(work.decode_bytes / (roofline.read_gb_s * 1e9),
-                                       work.decode_flops / (roofline.fma_gflop_s * 1e9));
+  const double peak = roofline.peak_gop_s(model.info().weights) * 1e9;
+  const double step_floor_s =
+      std::max(work.decode_bytes / (roofline.read_gb_s * 1e9), work.decode_flops / peak);
   row.fraction_of_floor = step_floor_s / step_s;
-  row.prefill_fraction_of_floor = row.gflop_s / roofline.fma_gflop_s;
+  row.prefill_fraction_of_floor = row.gflop_s * 1e9 / peak;
   return row;
 }
 

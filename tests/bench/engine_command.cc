@@ -1,6 +1,5 @@
 // `ssmd-bench engine`.
 #include <cstdio>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>

@@ -66,6 +66,14 @@ double FmaGflopPerSecond(const RooflineOptions& options, int threads) {
   return flops * threads / seconds / 1e9;
 }
 
+double Int8GopPerSecond(const RooflineOptions& options, int threads) {
+  const double seconds = BestSeconds(threads, options.repeats, [&](int) {
+    sink += static_cast<uint64_t>(MultiplyAddInt(options.isa, kFmaIterations));
+  });
+  const auto ops = static_cast<double>(OpsPerIntIteration(options.isa) * kFmaIterations);
+  return ops * threads / seconds / 1e9;
+}
+
 int64_t DefaultMegabytes() {
   const int64_t last_cache = std::max(0L, sysconf(_SC_LEVEL3_CACHE_SIZE));
   return std::max(int64_t{1024}, 2 * (last_cache >> 20));
@@ -100,26 +108,31 @@ Roofline MeasureRoofline(const RooflineOptions& options) {
   }
   result.fma_gflop_s_1 = FmaGflopPerSecond(options, 1);
   result.fma_gflop_s = FmaGflopPerSecond(options, options.threads);
+  result.int8_gop_s_1 = Int8GopPerSecond(options, 1);
+  result.int8_gop_s = Int8GopPerSecond(options, options.threads);
   return result;
 }
 
 std::string ToJson(const Roofline& roofline) {
   return absl::StrFormat(
       R"({"cpu":%s,"cpus":%d,"threads":%d,"isa":"%s","buffer_mb":%d,"read_gb_s_1":%.2f,)"
-      R"("read_gb_s":%.2f,"fma_gflop_s_1":%.1f,"fma_gflop_s":%.1f})",
+      R"("read_gb_s":%.2f,"fma_gflop_s_1":%.1f,"fma_gflop_s":%.1f,"int8_gop_s_1":%.1f,)"
+      R"("int8_gop_s":%.1f})",
       JsonText(roofline.cpu), roofline.cpus, roofline.threads, std::string(IsaName(roofline.isa)),
       roofline.megabytes, roofline.read_gb_s_1, roofline.read_gb_s, roofline.fma_gflop_s_1,
-      roofline.fma_gflop_s);
+      roofline.fma_gflop_s, roofline.int8_gop_s_1, roofline.int8_gop_s);
 }
 
 std::string ToText(const Roofline& roofline) {
   return absl::StrFormat(
       "%s, %d CPUs, %s\n"
       "  read %6.1f GB/s on 1 thread, %6.1f on %d (buffer of %d MB)\n"
-      "  FMA  %6.0f GFLOP/s on 1 thread, %6.0f on %d\n",
+      "  FMA  %6.0f GFLOP/s on 1 thread, %6.0f on %d\n"
+      "  int8 %6.0f GOP/s on 1 thread, %6.0f on %d\n",
       roofline.cpu, roofline.cpus, std::string(IsaName(roofline.isa)), roofline.read_gb_s_1,
       roofline.read_gb_s, roofline.threads, roofline.megabytes, roofline.fma_gflop_s_1,
-      roofline.fma_gflop_s, roofline.threads);
+      roofline.fma_gflop_s, roofline.threads, roofline.int8_gop_s_1, roofline.int8_gop_s,
+      roofline.threads);
 }
 
 }  // namespace ssmd::bench

@@ -1,4 +1,4 @@
-// What the machine can do: the read bandwidth of memory and the peak of fused multiply-adds, which
+// What the machine can do: the read bandwidth of memory and the peaks of multiply-adds, which
 // are the floors that a model's step is held against.
 #ifndef SSMD_TESTS_BENCH_ROOFLINE_H_
 #define SSMD_TESTS_BENCH_ROOFLINE_H_
@@ -27,6 +27,14 @@ struct Roofline {
   double read_gb_s = 0;    // all `threads`
   double fma_gflop_s_1 = 0;
   double fma_gflop_s = 0;
+  double int8_gop_s_1 =
+      0;  // exact sums of products of 8-bit integers, a product and a sum being two
+  double int8_gop_s = 0;
+
+  // The peak that matrix products with weights kept as `weights` are held against.
+  double peak_gop_s(const std::string& weights) const {
+    return weights == "q8" || weights == "q4" ? int8_gop_s : fma_gflop_s;
+  }
 };
 
 // The processor's name, as the system has it.

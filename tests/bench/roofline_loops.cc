@@ -44,6 +44,17 @@ float MultiplyAddScalar(int64_t iterations) {
   return total;
 }
 
+int64_t MultiplyAddIntScalar(int64_t iterations) {
+  uint32_t sums[kChains];
+  for (int j = 0; j < kChains; ++j) sums[j] = static_cast<uint32_t>(j + 1);
+  for (int64_t i = 0; i < iterations; ++i) {
+    for (uint32_t& sum : sums) sum += sum * 3;
+  }
+  int64_t total = 0;
+  for (const uint32_t sum : sums) total += sum;
+  return total;
+}
+
 #if defined(__x86_64__)
 
 __attribute__((target("avx2"))) uint64_t ReadAvx2(const uint64_t* words, int64_t count) {
@@ -106,13 +117,61 @@ __attribute__((target("avx512f"))) float MultiplyAddAvx512(int64_t iterations) {
   return total;
 }
 
+// 16-bit multiply-adds, as 8-bit ones would saturate: what exact products of 8-bit numbers cost
+// here.
+__attribute__((target("avx2"))) int64_t MultiplyAddIntAvx2(int64_t iterations) {
+  const __m256i factor = _mm256_set1_epi16(3);
+  __m256i sums[kChains];
+  for (int j = 0; j < kChains; ++j) sums[j] = _mm256_set1_epi32(j + 1);
+  for (int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 12
+    for (int j = 0; j < kChains; ++j) {
+      sums[j] = _mm256_add_epi32(sums[j], _mm256_madd_epi16(sums[j], factor));
+    }
+  }
+  int64_t total = 0;
+  for (const __m256i& sum : sums) total += _mm256_cvtsi256_si32(sum);
+  return total;
+}
+
+__attribute__((target("avx512f,avx512bw"))) int64_t MultiplyAddIntAvx512(int64_t iterations) {
+  const __m512i factor = _mm512_set1_epi16(3);
+  __m512i sums[kChains];
+  for (int j = 0; j < kChains; ++j) sums[j] = _mm512_set1_epi32(j + 1);
+  for (int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 12
+    for (int j = 0; j < kChains; ++j) {
+      sums[j] = _mm512_add_epi32(sums[j], _mm512_madd_epi16(sums[j], factor));
+    }
+  }
+  int64_t total = 0;
+  for (const __m512i& sum : sums) total += _mm512_cvtsi512_si32(sum);
+  return total;
+}
+
+__attribute__((target("avx512f,avx512vnni"))) int64_t MultiplyAddIntVnni(int64_t iterations) {
+  const __m512i codes = _mm512_set1_epi8(5);
+  const __m512i inputs = _mm512_set1_epi8(-3);
+  __m512i sums[kChains];
+  for (int j = 0; j < kChains; ++j) sums[j] = _mm512_set1_epi32(j + 1);
+  for (int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 12
+    for (int j = 0; j < kChains; ++j) sums[j] = _mm512_dpbusd_epi32(sums[j], codes, inputs);
+  }
+  int64_t total = 0;
+  for (const __m512i& sum : sums) total += _mm512_cvtsi512_si32(sum);
+  return total;
+}
+
 #endif
+
+bool IsWide(Isa isa) { return isa == Isa::kAvx512 || isa == Isa::kAvx512Vnni; }
 
 }  // namespace
 
 uint64_t ReadAll(Isa isa, const uint64_t* words, int64_t count) {
 #if defined(__x86_64__)
-  if (isa == Isa::kAvx512) return ReadAvx512(words, count);
+  if (IsWide(isa)) return ReadAvx512(words, count);
   if (isa == Isa::kAvx2) return ReadAvx2(words, count);
 #else
   static_cast<void>(isa);
@@ -122,7 +181,7 @@ uint64_t ReadAll(Isa isa, const uint64_t* words, int64_t count) {
 
 float MultiplyAdd(Isa isa, int64_t iterations) {
 #if defined(__x86_64__)
-  if (isa == Isa::kAvx512) return MultiplyAddAvx512(iterations);
+  if (IsWide(isa)) return MultiplyAddAvx512(iterations);
   if (isa == Isa::kAvx2) return MultiplyAddAvx2(iterations);
 #else
   static_cast<void>(isa);
@@ -131,8 +190,23 @@ float MultiplyAdd(Isa isa, int64_t iterations) {
 }
 
 int64_t FlopsPerIteration(Isa isa) {
-  const int lanes = isa == Isa::kAvx512 ? 16 : isa == Isa::kAvx2 ? 8 : 4;
+  const int lanes = IsWide(isa) ? 16 : isa == Isa::kAvx2 ? 8 : 4;
   return int64_t{2} * kChains * lanes;
+}
+
+int64_t MultiplyAddInt(Isa isa, int64_t iterations) {
+#if defined(__x86_64__)
+  if (isa == Isa::kAvx512Vnni) return MultiplyAddIntVnni(iterations);
+  if (isa == Isa::kAvx512) return MultiplyAddIntAvx512(iterations);
+  if (isa == Isa::kAvx2) return MultiplyAddIntAvx2(iterations);
+#endif
+  return MultiplyAddIntScalar(iterations);
+}
+
+int64_t OpsPerIntIteration(Isa isa) {
+  if (isa == Isa::kAvx512Vnni) return int64_t{2} * kChains * 64;
+  const int products = isa == Isa::kAvx512 ? 32 : isa == Isa::kAvx2 ? 16 : 1;
+  return int64_t{2} * kChains * products;
 }
 
 }  // namespace ssmd::bench

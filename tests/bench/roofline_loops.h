@@ -1,4 +1,4 @@
-// The two loops that a roofline is made of, for the widest instructions that run here.
+// The three loops that a roofline is made of, for the widest instructions that run here.
 #ifndef SSMD_TESTS_BENCH_ROOFLINE_LOOPS_H_
 #define SSMD_TESTS_BENCH_ROOFLINE_LOOPS_H_
 
@@ -16,6 +16,10 @@ uint64_t ReadAll(kernels::Isa isa, const uint64_t* words, int64_t count);
 // value that depends on all. FlopsPerIteration() operations each, a multiply-add being two.
 float MultiplyAdd(kernels::Isa isa, int64_t iterations);
 int64_t FlopsPerIteration(kernels::Isa isa);
+
+// The same of exact sums of products of 8-bit integers. OpsPerIntIteration() operations each.
+int64_t MultiplyAddInt(kernels::Isa isa, int64_t iterations);
+int64_t OpsPerIntIteration(kernels::Isa isa);
 
 }  // namespace ssmd::bench
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "tests/support/daemon.h"
 #include "tests/support/turn.h"
@@ -59,7 +60,7 @@ Answers RunTogether(client::Client& client) {
   return answers;
 }
 
-void ExpectTogetherAsSolo(Client& client, const Answers& solo) {
+void ExpectTogetherAsSolo(client::Client& client, const Answers& solo) {
   const Answers together = RunTogether(client);
   for (size_t i = 0; i < solo.size(); ++i) EXPECT_EQ(together[i], solo[i]) << "stream " << i;
 }
