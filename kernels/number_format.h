@@ -6,8 +6,6 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/tensor.h"
-
 namespace ssmd::kernels {
 
 inline float FloatFromBits(uint32_t bits) {
@@ -62,18 +60,6 @@ inline uint16_t RoundToF16(float value) {
   const uint32_t half = 1u << (shift - 1);
   const uint32_t odd = significand >> shift & 1;
   return static_cast<uint16_t>(sign | (significand + half - 1 + odd) >> shift);
-}
-
-// Element i of a source, which need not be aligned, widened to f32.
-inline float SourceElement(const MatrixSource& source, int64_t i) {
-  if (source.source == MatrixSource::Type::kF32) {
-    float value;
-    std::memcpy(&value, source.data + i * 4, sizeof(value));
-    return value;
-  }
-  uint16_t half;
-  std::memcpy(&half, source.data + i * 2, sizeof(half));
-  return source.source == MatrixSource::Type::kBf16 ? WidenBf16(half) : WidenF16(half);
 }
 
 }  // namespace ssmd::kernels

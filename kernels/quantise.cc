@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
+#include "kernels/matrix_source.h"
 #include "kernels/number_format.h"
 
 namespace ssmd::kernels {
@@ -122,10 +124,51 @@ QuantisedGroup QuantiseQ4(const float* weights, int64_t count) {
   return group;
 }
 
+// Whether a block of the source is a group of the format, which can say all that it says.
+bool HoldsGroups(MatrixSource::Type type, WeightFormat format) {
+  return type == MatrixSource::Type::kQ4_0 ||
+         (type == MatrixSource::Type::kQ8_0 && format == WeightFormat::kQ8);
+}
+
+// Of a block whose codes are signed: −8..7 in Q4_0, −128..127 in Q8_0. Its scale may be negative.
+QuantisedGroup GroupOfBlock(const std::byte* block, MatrixSource::Type type, WeightFormat format) {
+  QuantisedGroup group = {};
+  std::memcpy(&group.scale, block, sizeof(group.scale));
+  const std::byte* codes = block + sizeof(group.scale);
+  const bool q4_0 = type == MatrixSource::Type::kQ4_0;
+  const int offset = format == WeightFormat::kQ4 ? 8 : kCodeOffset;
+  for (int i = 0; i < kGroupInputs; ++i) {
+    const auto byte = std::to_integer<uint8_t>(codes[q4_0 ? i % 16 : i]);
+    const int code = q4_0 ? (i < 16 ? byte & 0xF : byte >> 4) - 8 : static_cast<int8_t>(byte);
+    group.codes[i] = static_cast<uint8_t>(code + offset);
+  }
+  if (format == WeightFormat::kQ4) group.minimum = RoundToF16(-8 * WidenF16(group.scale));
+  return group;
+}
+
 }  // namespace
 
 QuantisedGroup QuantiseGroup(const float* weights, int64_t count, WeightFormat format) {
   return format == WeightFormat::kQ4 ? QuantiseQ4(weights, count) : QuantiseQ8(weights, count);
+}
+
+void QuantiseSourceRow(const MatrixSource& source, int64_t row, WeightFormat format, float* scratch,
+                       QuantisedGroup* groups) {
+  const int64_t count = GroupCount(source.inputs);
+  if (HoldsGroups(source.source, format)) {
+    const size_t bytes = BlockOf(source.source).bytes;
+    const std::byte* block = source.data + static_cast<size_t>(row * count) * bytes;
+    for (int64_t i = 0; i < count; ++i, block += bytes) {
+      groups[i] = GroupOfBlock(block, source.source, format);
+    }
+    return;
+  }
+  ReadSourceRow(source, row, scratch);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t begin = i * kGroupInputs;
+    groups[i] =
+        QuantiseGroup(scratch + begin, std::min(kGroupInputs, source.inputs - begin), format);
+  }
 }
 
 double DequantisedWeight(const QuantisedGroup& group, int64_t i, WeightFormat format) {

@@ -1,8 +1,8 @@
 // Group-wise quantised weights: 32 consecutive inputs of one output share a scale (and, with four
 // bits, a minimum), kept as f16.
 //
-//   q8: w ≈ scale · (code − 128), code in [0, 255]; scale = largest / 127, so 1..255 but for files
-//       that use −128
+//   q8: w ≈ scale · (code − 128), code in [0, 255]; scale = largest / 127, so 1..255 but for what
+//       files hold
 //   q4: w ≈ scale · code + minimum, code in [0, 15]; scale and minimum by least squares, the best
 //   of
 //       a few roundings (the search is that of llama.cpp's k-quants, by Kawrakow 2023)
@@ -43,6 +43,12 @@ struct QuantisedGroup {
 // are zero in q4 (activations are zero there). REQUIRES: |w| <= kMaxQuantisedWeight; `format` is
 // kQ8 or kQ4.
 QuantisedGroup QuantiseGroup(const float* weights, int64_t count, WeightFormat format);
+
+// All groups of row `row` of a source. Weights that are in such groups already (ggml's Q8_0 and
+// Q4_0) keep their codes and scales: nothing is lost. `scratch` has room for a row of floats.
+// REQUIRES: as QuantiseGroup, where the source is not in such groups.
+void QuantiseSourceRow(const MatrixSource& source, int64_t row, WeightFormat format, float* scratch,
+                       QuantisedGroup* groups);
 
 // The weight that a group keeps for input i, exact in double.
 double DequantisedWeight(const QuantisedGroup& group, int64_t i, WeightFormat format);

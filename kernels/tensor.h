@@ -61,10 +61,11 @@ class Buffer {
   void* context_ = nullptr;
 };
 
-// A weight matrix (outputs, inputs) as a checkpoint holds it: row-major, in host memory. Elements
-// are f32, f16 or bf16 by `source`. Need not be aligned (checkpoint files are mapped as they are).
+// A weight matrix (outputs, inputs) as a checkpoint holds it: row-major, in host memory, read by
+// matrix_source.h. Elements are plain numbers or blocks of quantised ones by `source`. Need not be
+// aligned (checkpoint files are mapped as they are).
 struct MatrixSource {
-  enum class Type : uint8_t { kF32, kF16, kBf16 };
+  enum class Type : uint8_t { kF32, kF16, kBf16, kQ8_0, kQ4_0, kQ4_K, kQ6_K };
   const std::byte* data = nullptr;
   Type source = Type::kF32;
   int64_t outputs = 0;

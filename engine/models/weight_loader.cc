@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
 #include "engine/formats/quoted.h"
-#include "kernels/number_format.h"
+#include "kernels/matrix_source.h"
 #include "kernels/quantise.h"
 
 namespace ssmd {
@@ -138,9 +138,7 @@ absl::StatusOr<std::vector<float>> WeightLoader::Values(const TensorInfo& tensor
   SSMD_RETURN_IF_ERROR(Examine(tensor, false));
   const kernels::MatrixSource source = SourceOf(tensor, 1, tensor.elements);
   std::vector<float> values(static_cast<size_t>(tensor.elements));
-  for (int64_t i = 0; i < tensor.elements; ++i) {
-    values[static_cast<size_t>(i)] = kernels::SourceElement(source, i);
-  }
+  kernels::ReadSourceRow(source, 0, values.data());
   return values;
 }
 

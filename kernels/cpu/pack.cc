@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/host_memory.h"
+#include "kernels/matrix_source.h"
 #include "kernels/number_format.h"
 
 namespace ssmd::kernels::cpu {
@@ -22,20 +23,21 @@ int64_t ColumnIndex(int64_t column, WeightFormat format) {
   return column / 32 * 32 + column % 16 * 2 + column % 32 / 16;
 }
 
-void PackPanel(const MatrixSource& source, int64_t panel, PackedMatrix& matrix) {
+// `row` has room for a row of the source.
+void PackPanel(const MatrixSource& source, int64_t panel, float* row, PackedMatrix& matrix) {
   const int64_t first = panel * kPanelOutputs;
   const int64_t last = std::min(first + kPanelOutputs, source.outputs);
   const int64_t width = PanelWidth(source.outputs, panel, matrix.format);
   const int64_t base = first * source.inputs;
   for (int64_t output = first; output < last; ++output) {
     const int64_t column = base + ColumnIndex(output - first, matrix.format);
+    ReadSourceRow(source, output, row);
     for (int64_t input = 0; input < source.inputs; ++input) {
-      const float value = SourceElement(source, output * source.inputs + input);
       const int64_t index = column + input * width;
       if (matrix.format == WeightFormat::kBf16) {
-        matrix.data.as<uint16_t>()[index] = RoundToBf16(value);
+        matrix.data.as<uint16_t>()[index] = RoundToBf16(row[input]);
       } else {
-        matrix.data.as<float>()[index] = value;
+        matrix.data.as<float>()[index] = row[input];
       }
     }
   }
@@ -63,12 +65,16 @@ PackedMatrix PackPanels(const MatrixSource& source, WeightFormat format, ThreadP
   matrix.format = format;
   const size_t element_bytes = format == WeightFormat::kBf16 ? 2 : 4;
   const size_t padded = static_cast<size_t>(PaddedOutputs(source.outputs, format));
-  matrix.data = AllocateHost(padded * static_cast<size_t>(source.inputs) * element_bytes);
+  const auto inputs = static_cast<size_t>(source.inputs);
+  const Buffer rows = AllocateHost(static_cast<size_t>(pool.threads()) * inputs * sizeof(float));
+  if (!rows) return matrix;
+  matrix.data = AllocateHost(padded * inputs * element_bytes);
   if (!matrix.data) return matrix;
   pool.Run([&](int part) {
+    float* row = rows.as<float>() + static_cast<size_t>(part) * inputs;
     const Range panels = ShareOf(PanelCount(source.outputs), part, pool.threads());
     for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
-      PackPanel(source, panel, matrix);
+      PackPanel(source, panel, row, matrix);
     }
   });
   return matrix;

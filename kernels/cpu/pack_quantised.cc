@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <vector>
 
 #include "kernels/cpu/quantised_layout.h"
 #include "kernels/host_memory.h"
@@ -64,21 +63,22 @@ QuantisedGroup LoadGroup(const Place& place) {
   return group;
 }
 
-void PackQuantisedPanel(const MatrixSource& source, int64_t panel, PackedMatrix& matrix) {
+// Room for a row of the source, and for its groups.
+struct RowScratch {
+  float* row;
+  QuantisedGroup* groups;
+};
+
+void PackQuantisedPanel(const MatrixSource& source, int64_t panel, const RowScratch& scratch,
+                        PackedMatrix& matrix) {
   const WeightFormat format = matrix.format;
   std::byte* bytes = matrix.data.data() + panel * QuantisedPanelBytes(source.inputs, format);
   const int64_t first = panel * kTileOutputs;
   const int64_t outputs = std::min(kTileOutputs, source.outputs - first);
-  std::vector<float> row(static_cast<size_t>(source.inputs));
   for (int64_t output = 0; output < outputs; ++output) {
-    for (int64_t k = 0; k < source.inputs; ++k) {
-      row[static_cast<size_t>(k)] = SourceElement(source, (first + output) * source.inputs + k);
-    }
+    QuantiseSourceRow(source, first + output, format, scratch.row, scratch.groups);
     for (int64_t group = 0; group < GroupCount(source.inputs); ++group) {
-      const int64_t begin = group * kGroupInputs;
-      const int64_t count = std::min(kGroupInputs, source.inputs - begin);
-      StoreGroup(QuantiseGroup(row.data() + begin, count, format),
-                 PlaceOf(bytes, output, group, format));
+      StoreGroup(scratch.groups[group], PlaceOf(bytes, output, group, format));
     }
   }
 }
@@ -97,13 +97,22 @@ PackedMatrix PackQuantised(const MatrixSource& source, WeightFormat format, Thre
   matrix.inputs = source.inputs;
   matrix.format = format;
   const int64_t panels = QuantisedPanelCount(source.outputs);
-  matrix.data =
-      AllocateHost(static_cast<size_t>(panels * QuantisedPanelBytes(source.inputs, format)));
+  const size_t bytes = static_cast<size_t>(panels * QuantisedPanelBytes(source.inputs, format));
+  const auto threads = static_cast<size_t>(pool.threads());
+  const auto row_floats = static_cast<size_t>(source.inputs);
+  const auto row_groups = static_cast<size_t>(GroupCount(source.inputs));
+  const Buffer rows = AllocateHost(threads * row_floats * sizeof(float));
+  const Buffer groups = AllocateHost(threads * row_groups * sizeof(QuantisedGroup));
+  if (rows && groups) matrix.data = AllocateHost(bytes);
   if (!matrix.data) return matrix;
   pool.Run([&](int part) {
+    const auto thread = static_cast<size_t>(part);
+    const RowScratch scratch = {rows.as<float>() + thread * row_floats,
+                                groups.as<QuantisedGroup>() + thread * row_groups};
     const Range share = ShareOf(panels, part, pool.threads());
-    for (int64_t panel = share.begin; panel < share.end; ++panel)
-      PackQuantisedPanel(source, panel, matrix);
+    for (int64_t panel = share.begin; panel < share.end; ++panel) {
+      PackQuantisedPanel(source, panel, scratch, matrix);
+    }
   });
   return matrix;
 }

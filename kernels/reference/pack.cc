@@ -1,6 +1,7 @@
-#include <algorithm>
+#include <vector>
 
 #include "kernels/host_memory.h"
+#include "kernels/matrix_source.h"
 #include "kernels/number_format.h"
 #include "kernels/quantise.h"
 #include "kernels/reference/ops.h"
@@ -13,14 +14,10 @@ void PackGroups(const MatrixSource& source, PackedMatrix& matrix) {
   const int64_t groups = GroupCount(source.inputs);
   matrix.data = AllocateHost(static_cast<size_t>(source.outputs * groups) * sizeof(QuantisedGroup));
   if (!matrix.data) return;
-  for (int64_t i = 0; i < source.outputs * groups; ++i) {
-    const int64_t begin = i % groups * kGroupInputs;
-    const int64_t count = std::min(kGroupInputs, source.inputs - begin);
-    float weights[kGroupInputs] = {};
-    for (int64_t k = 0; k < count; ++k) {
-      weights[k] = SourceElement(source, i / groups * source.inputs + begin + k);
-    }
-    matrix.data.as<QuantisedGroup>()[i] = QuantiseGroup(weights, count, matrix.format);
+  std::vector<float> row(static_cast<size_t>(source.inputs));
+  for (int64_t output = 0; output < source.outputs; ++output) {
+    QuantiseSourceRow(source, output, matrix.format, row.data(),
+                      matrix.data.as<QuantisedGroup>() + output * groups);
   }
 }
 
@@ -38,13 +35,18 @@ PackedMatrix Pack(const MatrixSource& source, WeightFormat format) {
   const int64_t elements = source.outputs * source.inputs;
   const size_t element_bytes = format == WeightFormat::kBf16 ? 2 : 4;
   matrix.data = AllocateHost(static_cast<size_t>(elements) * element_bytes);
+  std::vector<float> row(static_cast<size_t>(source.inputs));
   if (!matrix.data) return matrix;
-  for (int64_t i = 0; i < elements; ++i) {
-    const float value = SourceElement(source, i);
-    if (format == WeightFormat::kBf16) {
-      matrix.data.as<uint16_t>()[i] = RoundToBf16(value);
-    } else {
-      matrix.data.as<float>()[i] = value;
+  for (int64_t output = 0; output < source.outputs; ++output) {
+    ReadSourceRow(source, output, row.data());
+    for (int64_t input = 0; input < source.inputs; ++input) {
+      const int64_t i = output * source.inputs + input;
+      const float value = row[static_cast<size_t>(input)];
+      if (format == WeightFormat::kBf16) {
+        matrix.data.as<uint16_t>()[i] = RoundToBf16(value);
+      } else {
+        matrix.data.as<float>()[i] = value;
+      }
     }
   }
   return matrix;

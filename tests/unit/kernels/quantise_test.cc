@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "kernels/matrix_source.h"
 #include "kernels/number_format.h"
 #include "tests/unit/kernels/kernel_test_util.h"
 
@@ -69,6 +70,49 @@ TEST(Quantise, WhatAGroupCanSayIsKeptExactly) {
             0);
   EXPECT_EQ(LargestError(q4, QuantiseGroup(q4.data(), 32, WeightFormat::kQ4), WeightFormat::kQ4),
             0);
+}
+
+// Rows of two blocks, with a code that no quantiser of ours gives (−128), and a negative scale.
+TEST(Quantise, BlocksOfFilesKeepTheirWeights) {
+  const struct {
+    MatrixSource::Type type;
+    size_t code_bytes;
+    WeightFormat format;
+  } kCases[] = {{MatrixSource::Type::kQ8_0, 32, WeightFormat::kQ8},
+                {MatrixSource::Type::kQ4_0, 16, WeightFormat::kQ8},
+                {MatrixSource::Type::kQ4_0, 16, WeightFormat::kQ4}};
+  for (const auto& c : kCases) {
+    std::vector<std::byte> blocks;
+    for (const uint16_t scale : {uint16_t{0x2E66}, uint16_t{0xB001}, uint16_t{0}, uint16_t{1}}) {
+      blocks.push_back(static_cast<std::byte>(scale & 0xFF));
+      blocks.push_back(static_cast<std::byte>(scale >> 8));
+      for (size_t i = 0; i < c.code_bytes; ++i) {
+        blocks.push_back(static_cast<std::byte>(128 + 37 * i * blocks.size()));
+      }
+    }
+    const MatrixSource source = {blocks.data(), c.type, 2, 64};
+    for (int64_t row = 0; row < 2; ++row) {
+      Tensor weights(64), scratch(64);
+      ReadSourceRow(source, row, weights.data());
+      QuantisedGroup groups[2];
+      QuantiseSourceRow(source, row, c.format, scratch.data(), groups);
+      for (int64_t i = 0; i < 64; ++i) {
+        EXPECT_EQ(DequantisedWeight(groups[i / 32], i % 32, c.format),
+                  weights[static_cast<size_t>(i)]);
+      }
+    }
+  }
+}
+
+TEST(Quantise, OtherSourcesAreReadByRow) {
+  const Tensor weights = RandomTensor(3 * 70, 4);
+  const MatrixSource source = SourceOf(weights, 3, 70);
+  Tensor scratch(70);
+  QuantisedGroup groups[3];
+  QuantiseSourceRow(source, 2, WeightFormat::kQ8, scratch.data(), groups);
+  const QuantisedGroup last = QuantiseGroup(weights.data() + 2 * 70 + 64, 6, WeightFormat::kQ8);
+  EXPECT_TRUE(std::equal(last.codes, last.codes + kGroupInputs, groups[2].codes));
+  EXPECT_EQ(last.scale, groups[2].scale);
 }
 
 TEST(Quantise, ConstantAndZeroGroups) {
