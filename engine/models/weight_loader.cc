@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
+#include "engine/base/text_view.h"
 #include "engine/formats/quoted.h"
 #include "kernels/matrix_source.h"
 #include "kernels/quantise.h"
@@ -66,10 +67,10 @@ int64_t FirstTooLargeToQuantise(const TensorInfo& tensor) {
 }
 
 absl::Status TooLarge(const std::string& name, int64_t index, kernels::WeightFormat format) {
-  return absl::InvalidArgumentError(absl::StrCat("weight ", Quoted(name), " is larger than ",
-                                                 kernels::kMaxQuantisedWeight, " at index ", index,
-                                                 ", which ", kernels::WeightFormatName(format),
-                                                 " cannot keep: load it as bf16 or f32"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("weight ", Quoted(name), " is larger than ", kernels::kMaxQuantisedWeight,
+                   " at index ", index, ", which ", View(kernels::WeightFormatName(format)),
+                   " cannot keep: load it as bf16 or f32"));
 }
 
 kernels::MatrixSource SourceOf(const TensorInfo& tensor, int64_t outputs, int64_t inputs) {
