@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -11,12 +12,24 @@
 #include "engine/base/status_macros.h"
 #include "engine/formats/json.h"
 #include "engine/formats/quoted.h"
+#include "engine/formats/safetensors.h"
+#include "engine/formats/torch_zip.h"
 
 namespace ssmd {
 namespace {
 
-constexpr char kSingleFile[] = "model.safetensors";
-constexpr char kIndexFile[] = "model.safetensors.index.json";
+// How the tensors may be kept, in the order of preference.
+struct Format {
+  const char* file;
+  const char* index;      // where there are several files
+  const char* extension;  // of those
+  absl::StatusOr<std::vector<TensorInfo>> (*parse)(const std::byte* data, size_t size,
+                                                   std::string_view source);
+};
+constexpr Format kFormats[] = {
+    {"model.safetensors", "model.safetensors.index.json", ".safetensors", ParseSafetensors},
+    {"pytorch_model.bin", "pytorch_model.bin.index.json", ".bin", ParseTorchZip},
+};
 constexpr size_t kMaxFileNameBytes = 255;
 
 struct Tensors {
@@ -24,15 +37,16 @@ struct Tensors {
   std::vector<TensorInfo> tensors;
 };
 
-absl::Status IndexError(absl::string_view reason) {
-  return absl::InvalidArgumentError(absl::StrCat(kIndexFile, ": ", reason));
+absl::Status IndexError(const Format& format, absl::string_view reason) {
+  return absl::InvalidArgumentError(absl::StrCat(format.index, ": ", reason));
 }
 
 // Maps one file and appends its tensors.
-absl::Status AddFile(const std::string& directory, const std::string& name, Tensors* all) {
+absl::Status AddFile(const Format& format, const std::string& directory, const std::string& name,
+                     Tensors* all) {
   SSMD_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(absl::StrCat(directory, "/", name)));
   SSMD_ASSIGN_OR_RETURN(std::vector<TensorInfo> tensors,
-                        ParseSafetensors(file.data(), file.size(), name));
+                        format.parse(file.data(), file.size(), name));
   all->files.push_back(std::move(file));
   all->tensors.insert(all->tensors.end(), std::make_move_iterator(tensors.begin()),
                       std::make_move_iterator(tensors.end()));
@@ -47,16 +61,17 @@ bool IsPlainFileName(std::string_view name) {
 // Tensor name → shard, as the index has it. The views point into the document.
 using WeightMap = std::map<std::string_view, std::string_view>;
 
-absl::StatusOr<WeightMap> ReadWeightMap(JsonValue root) {
+absl::StatusOr<WeightMap> ReadWeightMap(const Format& format, JsonValue root) {
   const auto entries = root.Find("weight_map");
-  if (!entries || !entries->is_object()) return IndexError("has no weight_map object");
+  if (!entries || !entries->is_object()) return IndexError(format, "has no weight_map object");
   WeightMap map;
   for (const auto& [tensor, value] : entries->members()) {
     const auto shard = value.AsString();
     if (!shard || !IsPlainFileName(*shard) ||
-        !absl::EndsWith(std::string(*shard), ".safetensors")) {
-      return IndexError(absl::StrCat("tensor ", Quoted(tensor), " is mapped to ", value.Describe(),
-                                     ", which is not the plain name of a .safetensors file"));
+        !absl::EndsWith(std::string(*shard), format.extension)) {
+      return IndexError(
+          format, absl::StrCat("tensor ", Quoted(tensor), " is mapped to ", value.Describe(),
+                               ", which is not the plain name of a ", format.extension, " file"));
     }
     map.emplace(tensor, *shard);
   }
@@ -64,73 +79,89 @@ absl::StatusOr<WeightMap> ReadWeightMap(JsonValue root) {
 }
 
 // Every tensor of one shard must be mapped to it. Counting then shows whether one is missing.
-absl::Status CheckShard(const WeightMap& map, const TensorInfo* first, const TensorInfo* last,
-                        std::string_view shard) {
+absl::Status CheckShard(const Format& format, const WeightMap& map, const TensorInfo* first,
+                        const TensorInfo* last, std::string_view shard) {
   for (const TensorInfo* tensor = first; tensor != last; ++tensor) {
     const auto entry = map.find(tensor->name);
     if (entry == map.end()) {
-      return IndexError(
-          absl::StrCat("does not list tensor ", Quoted(tensor->name), " of ", Quoted(shard)));
+      return IndexError(format, absl::StrCat("does not list tensor ", Quoted(tensor->name), " of ",
+                                             Quoted(shard)));
     }
     if (entry->second != shard) {
-      return IndexError(absl::StrCat("maps tensor ", Quoted(tensor->name), " to ",
-                                     Quoted(entry->second), ", but ", Quoted(shard), " holds it"));
+      return IndexError(
+          format, absl::StrCat("maps tensor ", Quoted(tensor->name), " to ", Quoted(entry->second),
+                               ", but ", Quoted(shard), " holds it"));
     }
   }
   return absl::OkStatus();
 }
 
-absl::Status CheckNoneMissing(const WeightMap& map, const std::vector<TensorInfo>& tensors) {
+absl::Status CheckNoneMissing(const Format& format, const WeightMap& map,
+                              const std::vector<TensorInfo>& tensors) {
   if (map.size() == tensors.size()) return absl::OkStatus();
   std::set<std::string_view> found;
   for (const TensorInfo& tensor : tensors) found.insert(tensor.name);
   for (const auto& [name, shard] : map) {
     if (found.count(name) == 0) {
-      return IndexError(
-          absl::StrCat("maps tensor ", Quoted(name), " to ", Quoted(shard), ", which lacks it"));
+      return IndexError(format, absl::StrCat("maps tensor ", Quoted(name), " to ", Quoted(shard),
+                                             ", which lacks it"));
     }
   }
   return absl::OkStatus();
 }
 
-absl::Status AddShards(const std::string& directory, Tensors* all) {
+absl::Status AddShards(const Format& format, const std::string& directory, Tensors* all) {
   JsonLimits limits;
   limits.bytes = size_t{32} << 20;
   limits.depth = 8;
-  SSMD_ASSIGN_OR_RETURN(const JsonDocument index,
-                        JsonDocument::ParseFile(absl::StrCat(directory, "/", kIndexFile), limits));
-  SSMD_ASSIGN_OR_RETURN(const WeightMap map, ReadWeightMap(index.root()));
+  SSMD_ASSIGN_OR_RETURN(
+      const JsonDocument index,
+      JsonDocument::ParseFile(absl::StrCat(directory, "/", format.index), limits));
+  SSMD_ASSIGN_OR_RETURN(const WeightMap map, ReadWeightMap(format, index.root()));
   std::set<std::string_view> shards;
   for (const auto& [tensor, shard] : map) shards.insert(shard);
   if (shards.size() > kMaxShards) {
-    return IndexError(absl::StrCat("names more than ", kMaxShards, " files"));
+    return IndexError(format, absl::StrCat("names more than ", kMaxShards, " files"));
   }
   for (const std::string_view shard : shards) {
     const size_t before = all->tensors.size();
-    SSMD_RETURN_IF_ERROR(AddFile(directory, std::string(shard), all));
+    SSMD_RETURN_IF_ERROR(AddFile(format, directory, std::string(shard), all));
     const TensorInfo* first = all->tensors.data();
-    SSMD_RETURN_IF_ERROR(CheckShard(map, first + before, first + all->tensors.size(), shard));
+    SSMD_RETURN_IF_ERROR(
+        CheckShard(format, map, first + before, first + all->tensors.size(), shard));
   }
-  return CheckNoneMissing(map, all->tensors);
+  return CheckNoneMissing(format, map, all->tensors);
+}
+
+// Absent where the folder has neither the format's file nor its index.
+absl::StatusOr<std::optional<Tensors>> ReadFormat(const Format& format,
+                                                  const std::string& directory) {
+  Tensors all;
+  absl::Status status = AddFile(format, directory, format.file, &all);
+  if (absl::IsNotFound(status)) {
+    status = AddShards(format, directory, &all);
+    if (absl::IsNotFound(status) && all.files.empty() &&
+        absl::StartsWith(status.message(), format.index)) {
+      return std::nullopt;
+    }
+  }
+  SSMD_RETURN_IF_ERROR(status);
+  return all;
 }
 
 }  // namespace
 
 absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& directory) {
-  Tensors all;
-  absl::Status status = AddFile(directory, kSingleFile, &all);
-  if (absl::IsNotFound(status)) {
-    status = AddShards(directory, &all);
-    if (absl::IsNotFound(status) && all.files.empty() &&
-        absl::StartsWith(status.message(), kIndexFile)) {
-      return absl::NotFoundError(
-          absl::StrCat("the folder holds neither ", kSingleFile, " nor ", kIndexFile));
-    }
+  for (const Format& format : kFormats) {
+    SSMD_ASSIGN_OR_RETURN(std::optional<Tensors> all, ReadFormat(format, directory));
+    if (!all) continue;
+    std::sort(all->tensors.begin(), all->tensors.end(),
+              [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
+    return Checkpoint(std::move(all->files), std::move(all->tensors));
   }
-  SSMD_RETURN_IF_ERROR(status);
-  std::sort(all.tensors.begin(), all.tensors.end(),
-            [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
-  return Checkpoint(std::move(all.files), std::move(all.tensors));
+  return absl::NotFoundError(absl::StrCat("the folder holds neither ", kFormats[0].file, " nor ",
+                                          kFormats[1].file, ", nor the index of either (",
+                                          kFormats[0].index, ", ", kFormats[1].index, ")"));
 }
 
 const TensorInfo* Checkpoint::Find(std::string_view name) const {

@@ -1,5 +1,5 @@
 // The tensors of a model folder: model.safetensors, or the shards that model.safetensors.index.json
-// names.
+// names, or else the same of torch: pytorch_model.bin, pytorch_model.bin.index.json.
 //
 // Shards are plain file names within the folder, and the index must agree with them: each tensor in
 // exactly the shard it is mapped to, none twice, none unlisted. The files stay mapped, and must not
@@ -21,7 +21,7 @@ inline constexpr size_t kMaxShards = 1024;
 
 class Checkpoint {
  public:
-  // NOT_FOUND where the folder holds neither file; INVALID_ARGUMENT where a file is not what it
+  // NOT_FOUND where the folder holds none of the four; INVALID_ARGUMENT where a file is not what it
   // should be, naming the file.
   static absl::StatusOr<Checkpoint> Open(const std::string& directory);
 
