@@ -14,6 +14,7 @@ refuses may run any program when it is loaded otherwise; ask its author for safe
 
 import argparse
 import pathlib
+import pickle
 import sys
 
 import safetensors.torch
@@ -22,7 +23,11 @@ import torch
 
 def read_tensors(path, key):
     """name → tensor, each in memory of its own: safetensors holds no shared or strided ones."""
-    contents = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        sys.exit(f"{path}: torch refuses to load it as plain weights, and loading it otherwise may "
+                 "run any program: ask its author for safetensors")
     if key is not None:
         if not isinstance(contents, dict) or key not in contents:
             sys.exit(f"{path}: has no {key!r}")

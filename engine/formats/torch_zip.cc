@@ -15,6 +15,8 @@ namespace ssmd {
 namespace {
 
 constexpr std::string_view kPickleName = "data.pkl";
+// torch reads more than we do.
+constexpr char kAdvice[] = " (deploy/convert_checkpoint.py may convert it to safetensors)";
 
 // Entries by their names within the archive's one folder.
 using Entries = std::map<std::string_view, std::string_view>;
@@ -31,7 +33,7 @@ class TorchZipReader {
   }
   // Of a file that torch may be able to read.
   absl::Status Unsupported(const std::string& reason) const {
-    return Error(absl::StrCat(reason, " (deploy/convert_checkpoint.py makes safetensors of it)"));
+    return Error(absl::StrCat(reason, kAdvice));
   }
 
   absl::Status FindEntries(std::string_view file);
@@ -55,9 +57,7 @@ absl::StatusOr<std::vector<TensorInfo>> TorchZipReader::Read(std::string_view fi
       ReadStateDict(pickle->second, absl::StrCat(View(source_), ": ", View(kPickleName)));
   if (!state_dict.ok()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(state_dict.status().message(),
-                     "; nothing in a pickle is executed (deploy/convert_checkpoint.py makes "
-                     "safetensors of it)"));
+        absl::StrCat(state_dict.status().message(), "; nothing in a pickle is executed", kAdvice));
   }
   std::vector<TensorInfo> tensors;
   tensors.reserve(state_dict->size());

@@ -63,7 +63,7 @@ class LanguageModel {
   virtual const float* Logits(int first, int count) = 0;
 };
 
-// Reads a checkpoint folder (config.json + safetensors, single or sharded). INVALID_ARGUMENT names
+// Reads a checkpoint folder (config.json and what Checkpoint::Open finds). INVALID_ARGUMENT names
 // the file and everything that is missing, surplus, mis-shaped, mis-typed or not finite; NOT_FOUND
 // where a file is absent; RESOURCE_EXHAUSTED where memory is.
 absl::StatusOr<std::unique_ptr<LanguageModel>> LoadLanguageModel(const std::string& directory,

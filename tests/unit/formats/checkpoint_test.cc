@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "tests/support/safetensors_writer.h"
 #include "tests/support/temp_folder.h"
+#include "tests/support/torch_zip_writer.h"
 
 namespace ssmd {
 namespace {
@@ -20,6 +21,7 @@ using ::testing::HasSubstr;
 using testing::SafetensorsFile;
 
 constexpr char kIndex[] = "model.safetensors.index.json";
+constexpr char kTorchIndex[] = "pytorch_model.bin.index.json";
 
 class CheckpointTest : public ::testing::Test {
  protected:
@@ -118,6 +120,37 @@ TEST_F(CheckpointTest, BoundsTheNumberOfShards) {
   }
   WriteIndex(map + "}");
   EXPECT_THAT(OpenError(), HasSubstr("more than 1024 files"));
+}
+
+TEST_F(CheckpointTest, OpensTheFileOfTorchWhereThereIsNoOther) {
+  folder_.Write("pytorch_model.bin", testing::TorchFile({{"b", {1, 2}}, {"a", {3}}}));
+  const auto opened = Checkpoint::Open(folder_.path());
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  ASSERT_EQ(opened->tensors().size(), 2u);
+  EXPECT_EQ(opened->tensors()[0].name, "a");
+  float value = 0;
+  std::memcpy(&value, opened->Find("a")->data, sizeof(value));
+  EXPECT_EQ(value, 3);
+
+  WriteShards();
+  WriteIndex(R"({"a": "s1.safetensors", "b": "s2.safetensors", "c": "s1.safetensors"})");
+  const auto preferred = Checkpoint::Open(folder_.path());
+  ASSERT_TRUE(preferred.ok()) << preferred.status();
+  EXPECT_EQ(preferred->tensors().size(), 3u);
+}
+
+TEST_F(CheckpointTest, OpensShardsOfTorchThroughTheirIndex) {
+  folder_.Write("s1.bin", testing::TorchFile({{"a", {1}}}));
+  folder_.Write("s2.bin", testing::TorchFile({{"b", {2}}}));
+  folder_.Write(kTorchIndex, R"({"weight_map": {"a": "s1.bin", "b": "s2.bin"}})");
+  const auto opened = Checkpoint::Open(folder_.path());
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  EXPECT_EQ(opened->tensors().size(), 2u);
+
+  folder_.Write(kTorchIndex, R"({"weight_map": {"a": "s1.bin", "b": "s1.bin"}})");
+  EXPECT_THAT(OpenError(), HasSubstr("maps tensor \"b\" to \"s1.bin\", which lacks it"));
+  folder_.Write(kTorchIndex, R"({"weight_map": {"a": "s1.safetensors"}})");
+  EXPECT_THAT(OpenError(), HasSubstr("not the plain name of a .bin file"));
 }
 
 TEST_F(CheckpointTest, RefusesAFolderInPlaceOfAFile) {
