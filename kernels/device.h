@@ -57,6 +57,8 @@ class Device {
   virtual void MatMul(const MatMulParams& params) = 0;
   virtual void ConvSilu(const ConvSiluParams& params) = 0;
   virtual void SelectiveScan(const SelectiveScanParams& params) = 0;
+  virtual void SsdScan(const SsdScanParams& params) = 0;
+  virtual void GatedRmsNorm(const GatedRmsNormParams& params) = 0;
   virtual void Sample(const SampleParams& params) = 0;
   virtual void Logprobs(const LogprobParams& params) = 0;
 };

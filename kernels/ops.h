@@ -19,6 +19,7 @@
 #define SSMD_KERNELS_OPS_H_
 
 #include <cstdint>
+#include <limits>
 
 #include "kernels/tensor.h"
 
@@ -36,6 +37,12 @@ inline constexpr int64_t kMaxConvWidth = 64;
 
 inline constexpr int64_t PaddedChannels(int64_t channels) {
   return (channels + kChannelBlock - 1) / kChannelBlock * kChannelBlock;
+}
+
+// Channels in a vector of every implementation, to whose multiples SsdScan's state is padded.
+inline constexpr int64_t kVectorLanes = 16;
+inline constexpr int64_t PaddedLanes(int64_t channels) {
+  return (channels + kVectorLanes - 1) / kVectorLanes * kVectorLanes;
 }
 
 // out[r] = row token_ids[r] of `table`, widened to f32.
@@ -130,6 +137,66 @@ struct SelectiveScanParams {
   StateField state;          // f32
   float* y = nullptr;        // (rows, channels); may be x
   int64_t y_stride = 0;
+};
+
+// The Mamba-2 recurrence (SSD; Dao & Gu 2024, arXiv:2405.21060): a matrix state per head with one
+// decay for all of it.
+//   Δ = clamp(softplus(dt[t][h] + dt_bias[h]), dt_min, dt_max)
+//   S[h][n][p] = e^{Δ·a[h]} S[h][n][p] + (Δ·x[t][h][p]) · B[t][g][n]
+//   y[t][h][p] = Σ_n C[t][g][n] S[h][n][p] + d[h][p]·x[t][h][p]
+// where heads share B and C in groups: g = h / (heads / groups). The clamp holds for every token,
+// prompt or not. The decay and the sum over n are applied as SelectiveScan does.
+// REQUIRES: a <= 0; 0 <= dt_min <= dt_max, which may be infinite; groups divides heads. `y` may be
+// `x`; no other operands overlap.
+// State is laid out [heads][N][PaddedLanes(head_dim)], a head's channels contiguous; padding stays
+// zero.
+struct SsdScanParams {
+  const Segment* segments = nullptr;  // host
+  int64_t segment_count = 0;
+  int64_t heads = 0;
+  int64_t head_dim = 0;  // P: channels of a head
+  int64_t groups = 1;
+  int64_t state_size = 0;    // N, 1..kMaxStateSize
+  const float* x = nullptr;  // (rows, heads · head_dim), after convolution and SiLU
+  int64_t x_stride = 0;
+  const float* dt = nullptr;  // (rows, heads), before bias and softplus; null: Δ is 1
+  int64_t dt_stride = 0;
+  const float* b = nullptr;  // (rows, groups · N)
+  int64_t b_stride = 0;
+  const float* c = nullptr;  // (rows, groups · N)
+  int64_t c_stride = 0;
+  const float* dt_bias = nullptr;  // (heads), or null
+  float dt_min = 0;
+  float dt_max = std::numeric_limits<float>::infinity();
+  const float* a = nullptr;  // (heads): −exp(A_log)
+  const float* d = nullptr;  // (heads · head_dim), or null
+  StateField state;          // f32
+  float* y = nullptr;        // (rows, heads · head_dim); may be x
+  int64_t y_stride = 0;
+};
+
+// Where a gated norm multiplies by silu(gate).
+enum class GateOrder : uint8_t {
+  kGateFirst,  // v = x·silu(gate);  out = v / sqrt(mean(v²) + eps) · weight
+  kNormFirst,  // out = x / sqrt(mean(x²) + eps) · weight · silu(gate)
+  kGateOnly,   // out = x·silu(gate)
+};
+
+// RMS norm with a gate, in groups: each mean is over cols / groups neighbouring columns, summed as
+// RmsNorm sums a row. `out` may be `x`.
+struct GatedRmsNormParams {
+  const float* x = nullptr;  // (rows, cols), stride x_stride
+  int64_t x_stride = 0;
+  const float* gate = nullptr;  // (rows, cols), before SiLU
+  int64_t gate_stride = 0;
+  const float* weight = nullptr;  // (cols), or null for a weightless norm
+  GateOrder order = GateOrder::kGateFirst;
+  float eps = 0;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  int64_t groups = 1;    // divides cols
+  float* out = nullptr;  // (rows, cols), stride out_stride
+  int64_t out_stride = 0;
 };
 
 // A change to one token's logit before sampling: first the repetition penalty where `repeated`

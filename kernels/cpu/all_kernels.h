@@ -6,19 +6,21 @@
 #include "kernels/cpu/vec_math.h"
 // After the exponentials that they use:
 #include "kernels/cpu/conv_kernel.h"
+#include "kernels/cpu/gated_norm_kernel.h"
 #include "kernels/cpu/matmul_kernel.h"
 #include "kernels/cpu/norm_kernel.h"
 #include "kernels/cpu/quantised_kernel.h"
 #include "kernels/cpu/scan_kernel.h"
+#include "kernels/cpu/ssd_kernel.h"
 #include "kernels/cpu/vocabulary_kernel.h"
 
 namespace ssmd::kernels::cpu {
 namespace {
 
 constexpr KernelTable kKernels = {
-    NormalizeRow, MultiplyPanel,   QuantiseRow,  MultiplyQuantised, ConvSiluShare,
-    ScanBlock,    LargestIfFinite, OffsetDivide, Exponentials,      SumOfExponentials,
-    MayBeat,      kByteParts,      kDotRows,
+    NormalizeRow, MultiplyPanel,     QuantiseRow,    MultiplyQuantised, ConvSiluShare,
+    ScanBlock,    SsdScanShare,      NormalizeGated, LargestIfFinite,   OffsetDivide,
+    Exponentials, SumOfExponentials, MayBeat,        kByteParts,        kDotRows,
 };
 
 }  // namespace

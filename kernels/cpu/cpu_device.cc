@@ -13,6 +13,7 @@
 #include "kernels/cpu/pack_quantised.h"
 #include "kernels/cpu/quantised_layout.h"
 #include "kernels/cpu/sample.h"
+#include "kernels/cpu/ssd.h"
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/device.h"
 #include "kernels/host_memory.h"
@@ -61,6 +62,8 @@ class CpuDevice final : public Device {
   void MatMul(const MatMulParams& params) override;
   void ConvSilu(const ConvSiluParams& params) override;
   void SelectiveScan(const SelectiveScanParams& params) override;
+  void SsdScan(const SsdScanParams& params) override;
+  void GatedRmsNorm(const GatedRmsNormParams& params) override;
   void Sample(const SampleParams& params) override;
   void Logprobs(const LogprobParams& params) override;
 
@@ -341,6 +344,18 @@ void CpuDevice::SelectiveScan(const SelectiveScanParams& params) {
       }
     }
   });
+}
+
+void CpuDevice::SsdScan(const SsdScanParams& params) {
+  const int64_t tokens = TokensOf(params.segments, params.segment_count);
+  const int64_t ops = tokens * params.heads * params.head_dim * params.state_size * 3;
+  ForShares(SsdShareCount(params), ops,
+            [&](Range shares) { RunSsdShares(kernels_, params, shares); });
+}
+
+void CpuDevice::GatedRmsNorm(const GatedRmsNormParams& params) {
+  ForShares(params.rows * params.groups, params.rows * params.cols * 2 * kExpOps,
+            [&](Range shares) { RunGatedNormShares(kernels_, params, shares); });
 }
 
 SampleScratch CpuDevice::ScratchFor(int part, int64_t vocabulary) {

@@ -118,6 +118,44 @@ struct ScanShare {
   int64_t y_stride;
 };
 
+// Channels of one head of a segment, from a multiple of 16 on. Pointers are to the first of them in
+// the segment's first row; b and c are of the head's group.
+struct SsdShare {
+  int64_t length;
+  int64_t channels;  // of the share that exist, >= 1
+  int64_t state_size;
+  int64_t state_row;  // floats from one state index to the next
+  const float* x;
+  int64_t x_stride;
+  const float* dt;  // of the head, or null
+  int64_t dt_stride;
+  const float* b;
+  int64_t b_stride;
+  const float* c;
+  int64_t c_stride;
+  float dt_bias;
+  float dt_min;
+  float dt_max;
+  float a;
+  const float* d;  // or null
+  const float* state_from;
+  float* state_to;
+  float* y;
+  int64_t y_stride;
+};
+
+// One group of one row of a gated norm.
+struct GatedNormGroup {
+  const float* x;
+  const float* gate;
+  const float* weight;  // or null
+  bool gate_first;
+  bool normalise;  // false: gate only
+  float eps;
+  int64_t cols;
+  float* out;
+};
+
 // Draws of one row; `scores` of tokens that are out of the draw are −infinity.
 struct DrawRow {
   const float* scores;  // (vocabulary), <= 0, the largest 0
@@ -134,6 +172,8 @@ struct KernelTable {
   void (*multiply_quantised)(const QuantisedProduct& product);
   void (*conv_silu)(const ConvShare& share);
   void (*selective_scan)(const ScanShare& share);
+  void (*ssd_scan)(const SsdShare& share);
+  void (*gated_norm)(const GatedNormGroup& group);
 
   // The largest of n values, or a NaN when one of them is not finite.
   float (*largest_if_finite)(const float* values, int64_t n);

@@ -19,10 +19,13 @@ void RmsNorm(const RmsNormParams& params);
 void MatMul(const MatMulParams& params);
 void ConvSilu(const ConvSiluParams& params);
 void SelectiveScan(const SelectiveScanParams& params);
+void SsdScan(const SsdScanParams& params);
+void GatedRmsNorm(const GatedRmsNormParams& params);
 void Sample(const SampleParams& params);
 void Logprobs(const LogprobParams& params);
 
 double Silu(double x);
+double Softplus(double x);
 
 }  // namespace ssmd::kernels::reference
 

@@ -29,6 +29,8 @@ class ReferenceDevice final : public Device {
   void SelectiveScan(const SelectiveScanParams& params) override {
     reference::SelectiveScan(params);
   }
+  void SsdScan(const SsdScanParams& params) override { reference::SsdScan(params); }
+  void GatedRmsNorm(const GatedRmsNormParams& params) override { reference::GatedRmsNorm(params); }
   void Sample(const SampleParams& params) override { reference::Sample(params); }
   void Logprobs(const LogprobParams& params) override { reference::Logprobs(params); }
 };

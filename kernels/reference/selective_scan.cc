@@ -13,8 +13,6 @@ int64_t StateIndex(const SelectiveScanParams& params, int64_t channel, int64_t n
          channel % kChannelBlock;
 }
 
-double Softplus(double x) { return x > 20 ? x : std::log1p(std::exp(x)); }
-
 void ScanChannel(const SelectiveScanParams& params, const Segment& segment, int64_t channel,
                  std::vector<double>& h) {
   const float* source = params.state.at(segment.src_slot);
@@ -40,6 +38,8 @@ void ScanChannel(const SelectiveScanParams& params, const Segment& segment, int6
 }
 
 }  // namespace
+
+double Softplus(double x) { return x > 20 ? x : std::log1p(std::exp(x)); }
 
 void SelectiveScan(const SelectiveScanParams& params) {
   std::vector<double> h(static_cast<size_t>(params.state_size));

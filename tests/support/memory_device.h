@@ -41,6 +41,8 @@ class MemoryDevice : public kernels::Device {
   void MatMul(const kernels::MatMulParams&) override { std::abort(); }
   void ConvSilu(const kernels::ConvSiluParams&) override { std::abort(); }
   void SelectiveScan(const kernels::SelectiveScanParams&) override { std::abort(); }
+  void SsdScan(const kernels::SsdScanParams&) override { std::abort(); }
+  void GatedRmsNorm(const kernels::GatedRmsNormParams&) override { std::abort(); }
   void Sample(const kernels::SampleParams&) override { std::abort(); }
   void Logprobs(const kernels::LogprobParams&) override { std::abort(); }
 

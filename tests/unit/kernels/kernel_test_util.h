@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -65,6 +66,8 @@ inline Tensor RandomTensor(int64_t elements, uint32_t seed, float low = -1, floa
   }
   return tensor;
 }
+
+inline void Fill(Tensor& tensor, float value) { std::fill(tensor.begin(), tensor.end(), value); }
 
 inline MatrixSource SourceOf(const Tensor& weights, int64_t outputs, int64_t inputs) {
   return {reinterpret_cast<const std::byte*>(weights.data()), MatrixSource::Type::kF32, outputs,

@@ -75,8 +75,6 @@ struct Scan {
   Slots slots;
 };
 
-void Fill(Tensor& tensor, float value) { std::fill(tensor.begin(), tensor.end(), value); }
-
 using ScanTest = KernelTest;
 
 TEST_P(ScanTest, AgreesWithTheReferenceAndBitwiseWithScalar) {
