@@ -9,6 +9,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "engine/base/status_macros.h"
 #include "engine/formats/json.h"
 #include "engine/formats/quoted.h"
@@ -21,13 +22,14 @@ namespace {
 // How the tensors may be kept, in the order of preference.
 struct Format {
   const char* file;
-  const char* index;      // where there are several files
+  const char* index;      // where there are several files, or null
   const char* extension;  // of those
   absl::StatusOr<std::vector<TensorInfo>> (*parse)(const std::byte* data, size_t size,
                                                    std::string_view source);
 };
 constexpr Format kFormats[] = {
     {"model.safetensors", "model.safetensors.index.json", ".safetensors", ParseSafetensors},
+    {"consolidated.safetensors", nullptr, ".safetensors", ParseSafetensors},
     {"pytorch_model.bin", "pytorch_model.bin.index.json", ".bin", ParseTorchZip},
 };
 constexpr size_t kMaxFileNameBytes = 255;
@@ -139,6 +141,7 @@ absl::StatusOr<std::optional<Tensors>> ReadFormat(const Format& format,
   Tensors all;
   absl::Status status = AddFile(format, directory, format.file, &all);
   if (absl::IsNotFound(status)) {
+    if (format.index == nullptr) return std::nullopt;
     status = AddShards(format, directory, &all);
     if (absl::IsNotFound(status) && all.files.empty() &&
         absl::StartsWith(status.message(), format.index)) {
@@ -159,9 +162,13 @@ absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& directory) {
               [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
     return Checkpoint(std::move(all->files), std::move(all->tensors));
   }
-  return absl::NotFoundError(absl::StrCat("the folder holds neither ", kFormats[0].file, " nor ",
-                                          kFormats[1].file, ", nor the index of either (",
-                                          kFormats[0].index, ", ", kFormats[1].index, ")"));
+  std::vector<const char*> wanted;
+  for (const Format& format : kFormats) {
+    wanted.push_back(format.file);
+    if (format.index != nullptr) wanted.push_back(format.index);
+  }
+  return absl::NotFoundError(
+      absl::StrCat("the folder holds none of these: ", absl::StrJoin(wanted, ", ")));
 }
 
 const TensorInfo* Checkpoint::Find(std::string_view name) const {

@@ -1,5 +1,6 @@
 // The tensors of a model folder: model.safetensors, or the shards that model.safetensors.index.json
-// names, or else the same of torch: pytorch_model.bin, pytorch_model.bin.index.json.
+// names, or Mistral's consolidated.safetensors, or else those of torch: pytorch_model.bin,
+// pytorch_model.bin.index.json.
 //
 // Shards are plain file names within the folder, and the index must agree with them: each tensor in
 // exactly the shard it is mapped to, none twice, none unlisted. The files stay mapped, and must not
@@ -21,8 +22,8 @@ inline constexpr size_t kMaxShards = 1024;
 
 class Checkpoint {
  public:
-  // NOT_FOUND where the folder holds none of the four; INVALID_ARGUMENT where a file is not what it
-  // should be, naming the file.
+  // NOT_FOUND where the folder holds none of these files; INVALID_ARGUMENT where a file is not what
+  // it should be, naming the file.
   static absl::StatusOr<Checkpoint> Open(const std::string& directory);
 
   const std::vector<TensorInfo>& tensors() const { return tensors_; }  // ascending by name

@@ -25,6 +25,7 @@ constexpr int kMaxRows = 1 << 20;
 constexpr int64_t kMaxConfigBytes = 1 << 20;
 
 constexpr char kConfigFile[] = "config.json";
+constexpr char kMistralFile[] = "params.json";
 constexpr char kGenerationFile[] = "generation_config.json";
 
 absl::Status CheckOptions(const ModelLoadOptions& options) {
@@ -56,6 +57,21 @@ absl::StatusOr<JsonDocument> ReadConfig(const std::string& directory, const char
                         JsonDocument::ParseFile(absl::StrCat(directory, "/", file), limits));
   if (document.root().is_object()) return document;
   return absl::InvalidArgumentError(absl::StrCat(file, ": is not a JSON object"));
+}
+
+struct NamedDocument {
+  const char* file;
+  JsonDocument document;
+};
+
+// config.json, or Mistral's params.json where there is none.
+absl::StatusOr<NamedDocument> ReadModelConfig(const std::string& directory) {
+  absl::StatusOr<JsonDocument> config = ReadConfig(directory, kConfigFile);
+  if (config.ok()) return NamedDocument{kConfigFile, *std::move(config)};
+  if (!absl::IsNotFound(config.status())) return config.status();
+  absl::StatusOr<JsonDocument> params = ReadConfig(directory, kMistralFile);
+  if (params.ok()) return NamedDocument{kMistralFile, *std::move(params)};
+  return absl::IsNotFound(params.status()) ? config.status() : params.status();
 }
 
 absl::Status ReadGenerationConfig(const std::string& directory, ModelConfig* config) {
@@ -105,8 +121,8 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& directory
                                                     kernels::Device* device) {
   SSMD_RETURN_IF_ERROR(CheckOptions(options));
   SSMD_RETURN_IF_ERROR(CheckIsFolder(directory));
-  SSMD_ASSIGN_OR_RETURN(const JsonDocument document, ReadConfig(directory, kConfigFile));
-  const ConfigObject root(document.root(), absl::StrCat(kConfigFile, ": "));
+  SSMD_ASSIGN_OR_RETURN(const NamedDocument named, ReadModelConfig(directory));
+  const ConfigObject root(named.document.root(), absl::StrCat(named.file, ": "));
   SSMD_ASSIGN_OR_RETURN(ModelConfig config, ParseModelConfig(root));
   SSMD_ASSIGN_OR_RETURN(std::unique_ptr<MixerFamily> family, MakeMixerFamily(config, root));
   SSMD_RETURN_IF_ERROR(ReadGenerationConfig(directory, &config));

@@ -21,7 +21,7 @@
 namespace ssmd {
 
 struct ModelInfo {
-  std::string architecture;  // "mamba", "falcon_mamba"
+  std::string architecture;  // "mamba", "falcon_mamba", "mamba2"
   std::string weights;       // "f32", "bf16", "q8", "q4": how matrices are kept
   int64_t parameters = 0;
   int64_t weight_bytes = 0;  // as kept
@@ -63,7 +63,8 @@ class LanguageModel {
   virtual const float* Logits(int first, int count) = 0;
 };
 
-// Reads a checkpoint folder (config.json and what Checkpoint::Open finds). INVALID_ARGUMENT names
+// Reads a checkpoint folder (config.json, or Mistral's params.json where there is none, and what
+// Checkpoint::Open finds). INVALID_ARGUMENT names
 // the file and everything that is missing, surplus, mis-shaped, mis-typed or not finite; NOT_FOUND
 // where a file is absent; RESOURCE_EXHAUSTED where memory is.
 absl::StatusOr<std::unique_ptr<LanguageModel>> LoadLanguageModel(const std::string& directory,

@@ -84,25 +84,49 @@ absl::Status RefuseAttentionAndMlp(const ConfigObject& root) {
   return absl::OkStatus();
 }
 
+// In the words of the original files, which pad the vocabulary and do not name the epsilon.
+absl::Status ReadVocabularyAndHead(const ConfigObject& root, ModelConfig* config) {
+  SSMD_ASSIGN_OR_RETURN(const int64_t vocabulary, root.Int("vocab_size", 1, kMaxVocabulary));
+  SSMD_ASSIGN_OR_RETURN(const int64_t multiple,
+                        root.IntOr("pad_vocab_size_multiple", 8, 1, kMaxVocabulary));
+  config->vocabulary = (vocabulary + multiple - 1) / multiple * multiple;
+  config->norm_eps = kDefaultNormEps;
+  SSMD_ASSIGN_OR_RETURN(config->tied_head, root.Bool("tie_embeddings"));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ModelConfig> ParseOriginal(const ConfigObject& root) {
   ModelConfig config;
   config.spelling = ConfigSpelling::kOriginal;
   SSMD_ASSIGN_OR_RETURN(const ConfigObject ssm, root.Object("ssm_cfg"));
   SSMD_ASSIGN_OR_RETURN(const std::string layer, ssm.StringOr("layer", "Mamba1"));
-  if (layer != "Mamba1") {
-    return ssm.Error("layer", absl::StrCat("must be \"Mamba1\", got ", Quoted(layer)));
+  if (layer != "Mamba1" && layer != "Mamba2") {
+    return ssm.Error("layer",
+                     absl::StrCat("must be \"Mamba1\" or \"Mamba2\", got ", Quoted(layer)));
   }
-  config.architecture = "mamba";
+  config.architecture = layer == "Mamba1" ? "mamba" : "mamba2";
   SSMD_RETURN_IF_ERROR(RefuseAttentionAndMlp(root));
   SSMD_ASSIGN_OR_RETURN(config.d_model, root.Int("d_model", 1, kMaxModelWidth));
   SSMD_ASSIGN_OR_RETURN(config.layers, root.Int("n_layer", 1, kMaxLayers));
-  SSMD_ASSIGN_OR_RETURN(const int64_t vocabulary, root.Int("vocab_size", 1, kMaxVocabulary));
-  SSMD_ASSIGN_OR_RETURN(const int64_t multiple,
-                        root.IntOr("pad_vocab_size_multiple", 8, 1, kMaxVocabulary));
-  config.vocabulary = (vocabulary + multiple - 1) / multiple * multiple;
-  config.norm_eps = kDefaultNormEps;  // these files do not name it
-  SSMD_ASSIGN_OR_RETURN(config.tied_head, root.Bool("tie_embeddings"));
+  SSMD_RETURN_IF_ERROR(ReadVocabularyAndHead(root, &config));
   SSMD_RETURN_IF_ERROR(ReadTokenIds(root, &config));
+  return config;
+}
+
+// Mistral's model is the original one under other names; its mixer is always Mamba-2.
+absl::StatusOr<ModelConfig> ParseMistral(const ConfigObject& root) {
+  ModelConfig config;
+  config.spelling = ConfigSpelling::kMistral;
+  SSMD_ASSIGN_OR_RETURN(const std::string type, root.StringOr("model_type", "transformer"));
+  if (type != "mamba") {
+    return root.Error("model_type", absl::StrCat("must be \"mamba\" in a file of this spelling "
+                                                 "(with dim), got ",
+                                                 Quoted(type)));
+  }
+  config.architecture = "mamba2";
+  SSMD_ASSIGN_OR_RETURN(config.d_model, root.Int("dim", 1, kMaxModelWidth));
+  SSMD_ASSIGN_OR_RETURN(config.layers, root.Int("n_layers", 1, kMaxLayers));
+  SSMD_RETURN_IF_ERROR(ReadVocabularyAndHead(root, &config));
   return config;
 }
 
@@ -117,6 +141,7 @@ absl::StatusOr<ModelConfig> ParseModelConfig(const ConfigObject& root) {
   SSMD_RETURN_IF_ERROR(
       RequireTrueOrAbsent(root, "rms_norm", "is false: LayerNorm models are not supported"));
   SSMD_RETURN_IF_ERROR(root.Bool("residual_in_fp32").status());  // it always is, here
+  if (root.Has("dim") && !root.Has("hidden_size")) return ParseMistral(root);
   if (root.Has("model_type")) return ParseHuggingFace(root);
   if (root.Has("d_model")) return ParseOriginal(root);
   return root.Error("model_type", "is missing, and so is d_model of the original Mamba files");

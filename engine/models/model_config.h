@@ -1,5 +1,6 @@
-// What config.json says about a model, apart from its mixer: read in both spellings, Hugging Face's
-// (model_type, hidden_size, …) and that of the original state-spaces files (d_model, n_layer, …).
+// What config.json says about a model, apart from its mixer: read in three spellings, Hugging
+// Face's (model_type, hidden_size, …), that of the original state-spaces files (d_model, n_layer,
+// …) and that of Mistral's params.json (dim, n_layers, …), which Codestral Mamba has.
 #ifndef SSMD_ENGINE_MODELS_MODEL_CONFIG_H_
 #define SSMD_ENGINE_MODELS_MODEL_CONFIG_H_
 
@@ -20,10 +21,10 @@ inline constexpr int64_t kMaxInnerWidth = int64_t{1} << 18;
 inline constexpr int64_t kMaxLayers = 1024;
 inline constexpr int64_t kMaxVocabulary = int64_t{1} << 24;
 
-enum class ConfigSpelling : uint8_t { kHuggingFace, kOriginal };
+enum class ConfigSpelling : uint8_t { kHuggingFace, kOriginal, kMistral };
 
 struct ModelConfig {
-  std::string architecture;  // key into the registry: "mamba", "falcon_mamba"
+  std::string architecture;  // key into the registry: "mamba", "falcon_mamba", "mamba2"
   ConfigSpelling spelling = ConfigSpelling::kHuggingFace;
   int64_t d_model = 0;
   int64_t layers = 0;
@@ -38,8 +39,8 @@ struct ModelConfig {
   std::string Describe() const;
 };
 
-// `root` is the object of config.json. INVALID_ARGUMENT names the member that is missing, out of
-// range or asks for something that is not supported.
+// `root` is the object of config.json (or params.json). INVALID_ARGUMENT names the member that is
+// missing, out of range or asks for something that is not supported.
 absl::StatusOr<ModelConfig> ParseModelConfig(const ConfigObject& root);
 
 // Reads eos_token_id of generation_config.json, which wins over config.json's, into `config`.

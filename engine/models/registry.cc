@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "engine/formats/quoted.h"
 #include "engine/models/mixers/mamba.h"
+#include "engine/models/mixers/mamba2.h"
 
 namespace ssmd {
 namespace {
@@ -19,6 +20,7 @@ struct Architecture {
 constexpr Architecture kArchitectures[] = {
     {"mamba", ParseMamba},
     {"falcon_mamba", ParseFalconMamba},
+    {"mamba2", ParseMamba2},
 };
 
 }  // namespace

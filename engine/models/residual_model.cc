@@ -10,8 +10,6 @@
 namespace ssmd {
 namespace {
 
-constexpr char kHead[] = "lm_head.weight";
-
 absl::Status Allocate(kernels::Device* device, int64_t rows, int64_t floats_per_row,
                       kernels::Buffer* buffer) {
   const auto bytes = static_cast<size_t>(rows * floats_per_row) * sizeof(float);
@@ -23,12 +21,18 @@ absl::Status Allocate(kernels::Device* device, int64_t rows, int64_t floats_per_
 
 // Hugging Face writes backbone.embeddings, the original files backbone.embedding; conversions mix
 // them, so the checkpoint decides.
-std::string EmbeddingName(ConfigSpelling spelling, const TensorBinder& binder) {
-  const std::string plural = "backbone.embeddings.weight";
-  const std::string singular = "backbone.embedding.weight";
+std::string EmbeddingName(ConfigSpelling spelling, const std::string& prefix,
+                          const TensorBinder& binder) {
+  const std::string plural = prefix + "backbone.embeddings.weight";
+  const std::string singular = prefix + "backbone.embedding.weight";
   if (spelling == ConfigSpelling::kHuggingFace)
     return binder.Has(plural) || !binder.Has(singular) ? plural : singular;
   return binder.Has(singular) || !binder.Has(plural) ? singular : plural;
+}
+
+// Mistral's files wrap the whole model once more.
+std::string NamePrefix(const TensorBinder& binder) {
+  return binder.Has("model.backbone.norm_f.weight") ? "model." : "";
 }
 
 bool SameTensor(const TensorInfo& a, const TensorInfo& b) {
@@ -40,33 +44,34 @@ bool SameTensor(const TensorInfo& a, const TensorInfo& b) {
 ResidualModel::ResidualModel(const ModelConfig& config, std::unique_ptr<MixerFamily> family,
                              TensorBinder* binder)
     : config_(config), family_(std::move(family)) {
-  embedding_tensor_ = binder->RequireMatrix(EmbeddingName(config_.spelling, *binder),
+  const std::string root = NamePrefix(*binder);
+  embedding_tensor_ = binder->RequireMatrix(EmbeddingName(config_.spelling, root, *binder),
                                             config_.vocabulary, config_.d_model);
   for (int64_t i = 0; i < config_.layers; ++i) {
-    const std::string prefix = absl::StrCat("backbone.layers.", i, ".");
+    const std::string prefix = absl::StrCat(root, "backbone.layers.", i, ".");
     Layer layer;
     layer.norm_tensor = binder->Require(prefix + "norm.weight", {config_.d_model});
     layer.mixer = family_->Bind(prefix + "mixer.", binder);
     layer.mixer->DeclareState(static_cast<int>(i), &layout_);
     layers_.push_back(std::move(layer));
   }
-  final_norm_tensor_ = binder->Require("backbone.norm_f.weight", {config_.d_model});
-  BindHead(binder);
+  final_norm_tensor_ = binder->Require(root + "backbone.norm_f.weight", {config_.d_model});
+  BindHead(root + "lm_head.weight", binder);
 }
 
 // A configuration that does not say whether the head is tied leaves it to the tensors. Some files
 // hold the tied matrix twice.
-void ResidualModel::BindHead(TensorBinder* binder) {
-  if (!config_.tied_head.value_or(!binder->Has(kHead))) {
-    head_tensor_ = binder->RequireMatrix(kHead, config_.vocabulary, config_.d_model);
+void ResidualModel::BindHead(const std::string& name, TensorBinder* binder) {
+  if (!config_.tied_head.value_or(!binder->Has(name))) {
+    head_tensor_ = binder->RequireMatrix(name, config_.vocabulary, config_.d_model);
     return;
   }
-  const TensorInfo* copy = binder->Find(kHead);
+  const TensorInfo* copy = binder->Find(name);
   if (copy == nullptr) return;
-  binder->Ignore(kHead);
+  binder->Ignore(name);
   if (embedding_tensor_ != nullptr && !SameTensor(*copy, *embedding_tensor_)) {
     binder->AddProblem(
-        kHead,
+        name,
         "differs from the embedding that config.json ties it to; if this head is the "
         "right one, set tie_word_embeddings (tie_embeddings) to false there");
   }

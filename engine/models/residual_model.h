@@ -7,6 +7,7 @@
 #define SSMD_ENGINE_MODELS_RESIDUAL_MODEL_H_
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -47,7 +48,7 @@ class ResidualModel final : public LanguageModel {
     std::unique_ptr<Mixer> mixer;
   };
 
-  void BindHead(TensorBinder* binder);
+  void BindHead(const std::string& name, TensorBinder* binder);
   absl::Status AllocateActivations(const ModelLoadOptions& options);
   void Normalise(const kernels::Buffer& weight, const int32_t* row_index, int64_t rows);
 

@@ -1,5 +1,6 @@
-// Tiny checkpoints that Hugging Face transformers made and evaluated in float64 (tests/reference/),
-// loaded and run on every device: the whole path from files to logits.
+// Tiny checkpoints that Hugging Face transformers made and evaluated in float64 (tests/reference/
+// says which two are evaluated by our own recurrence), loaded and run on every device: the whole
+// path from files to logits.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -27,9 +28,15 @@ using testing::LogitRows;
 using testing::RunInSegments;
 namespace fs = std::filesystem;
 
-constexpr const char* kCases[] = {
-    "mamba_odd",     "mamba_biases",   "mamba_minimal", "mamba_bf16", "mamba_f16",
-    "mamba_sharded", "mamba_original", "falcon",        "falcon_odd", "falcon_bf16_sharded"};
+constexpr const char* kCases[] = {"mamba_odd",        "mamba_biases",
+                                  "mamba_minimal",    "mamba_bf16",
+                                  "mamba_f16",        "mamba_sharded",
+                                  "mamba_original",   "falcon",
+                                  "falcon_odd",       "falcon_bf16_sharded",
+                                  "mamba2_odd",       "mamba2_minimal",
+                                  "mamba2_biases",    "mamba2_groups_bf16_sharded",
+                                  "mamba2_original",  "mamba2_norm_first",
+                                  "mamba2_gate_only", "mamba2_mistral_bf16"};
 
 // Of a log-probability, in f32 activations against float64: about 10 times what was measured for
 // most cases, 3 times for the worst. The logits reach 30.
@@ -331,13 +338,19 @@ TEST_P(GoldenData, NoticesAChangedConfiguration) {
   fs::remove_all(folder);
 }
 
-INSTANTIATE_TEST_SUITE_P(Parts, GoldenData,
-                         ::testing::Values(std::tuple("falcon", "\"falcon_mamba\"", "\"mamba\""),
-                                           std::tuple("falcon_odd", "\"mixer_rms_eps\": 0.3",
-                                                      "\"mixer_rms_eps\": 1e-6"),
-                                           std::tuple("mamba_odd", "\"layer_norm_epsilon\": 0.02",
-                                                      "\"layer_norm_epsilon\": 1e-5")),
-                         [](const auto& test) { return std::get<0>(test.param); });
+INSTANTIATE_TEST_SUITE_P(
+    Parts, GoldenData,
+    ::testing::Values(
+        std::tuple("falcon", "\"falcon_mamba\"", "\"mamba\""),
+        std::tuple("falcon_odd", "\"mixer_rms_eps\": 0.3", "\"mixer_rms_eps\": 1e-6"),
+        std::tuple("mamba_odd", "\"layer_norm_epsilon\": 0.02", "\"layer_norm_epsilon\": 1e-5"),
+        std::tuple("mamba2_odd", "    0.1,", "    0.0,"),
+        std::tuple("mamba2_odd", "    0.5", "    9.5"),
+        std::tuple("mamba2_odd", "\"layer_norm_epsilon\": 0.02", "\"layer_norm_epsilon\": 1e-5"),
+        std::tuple("mamba2_norm_first", "\"norm_before_gate\": true",
+                   "\"norm_before_gate\": false"),
+        std::tuple("mamba2_norm_first", "0.05", "0.0")),
+    [](const auto& test) { return std::get<0>(test.param) + "_" + std::to_string(test.index); });
 
 }  // namespace
 }  // namespace ssmd

@@ -71,12 +71,13 @@ def write_safetensors(path, tensors):
 
 
 def read_checkpoint(directory):
-    """(config, name → array) of a folder, single or sharded."""
+    """(config, name → array) of a folder, single or sharded, in Hugging Face's files or Mistral's."""
     directory = pathlib.Path(directory)
-    config = json.loads((directory / "config.json").read_text())
-    single = directory / "model.safetensors"
-    if single.exists():
-        return config, read_safetensors(single)
+    configs = (directory / "config.json", directory / "params.json")
+    config = json.loads(next(path for path in configs if path.exists()).read_text())
+    for single in (directory / "model.safetensors", directory / "consolidated.safetensors"):
+        if single.exists():
+            return config, read_safetensors(single)
     index = json.loads((directory / "model.safetensors.index.json").read_text())
     tensors = {}
     for shard in sorted(set(index["weight_map"].values())):

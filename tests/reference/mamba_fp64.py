@@ -1,6 +1,6 @@
-"""Mamba-1 and Falcon-Mamba as the plain recurrence, one token at a time, in float64 numpy.
+"""Mamba models as the plain recurrence, one token at a time, in float64 numpy.
 
-The oracle of the golden data and of check_scores.py: it shares no code with ssmd or with Hugging
+Layers of Mamba-1 and Falcon-Mamba are here, those of Mamba-2 in mamba2_fp64.py. The oracle of the golden data and of check_scores.py: it shares no code with ssmd or with Hugging
 Face transformers. Shapes and names: Gu & Dao 2023 (arXiv:2312.00752), algorithm 2.
 
     mamba_fp64.py FOLDER --tokens 1,2,3     prints {"logprobs": [...]} of tokens 2 and 3
@@ -12,20 +12,8 @@ import json
 import numpy as np
 
 import checkpoint_io
-
-
-def _silu(x):
-    # Written so that neither branch overflows.
-    return np.where(x >= 0, x / (1 + np.exp(-np.abs(x))), x * np.exp(-np.abs(x)) / (1 + np.exp(-np.abs(x))))
-
-
-def _softplus(x):
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
-
-
-def _rms_norm(x, weight, eps):
-    normed = x / np.sqrt(np.mean(x * x) + eps)
-    return normed if weight is None else normed * weight
+import mamba2_fp64
+from fp64_math import rms_norm, silu, softplus
 
 
 class Layer:
@@ -44,42 +32,47 @@ class Layer:
 
     def step(self, residual):
         w = self.w
-        x, z = np.split(self._project("in_proj", _rms_norm(residual, self.norm, self.norm_eps)), 2)
+        x, z = np.split(self._project("in_proj", rms_norm(residual, self.norm, self.norm_eps)), 2)
         self.window = np.concatenate([self.window[:, 1:], x[:, None]], axis=1)
-        x = _silu(np.sum(self.window * w["conv1d.weight"][:, 0, :], axis=1) + w.get("conv1d.bias", 0))
+        x = silu(np.sum(self.window * w["conv1d.weight"][:, 0, :], axis=1) + w.get("conv1d.bias", 0))
         dt, b, c = np.split(w["x_proj.weight"] @ x, [self.rank, self.rank + self.state_size])
         if self.mixer_eps is not None:
-            dt, b, c = (_rms_norm(v, None, self.mixer_eps) for v in (dt, b, c))
-        delta = _softplus(self._project("dt_proj", dt))[:, None]
+            dt, b, c = (rms_norm(v, None, self.mixer_eps) for v in (dt, b, c))
+        delta = softplus(self._project("dt_proj", dt))[:, None]
         self.h = np.exp(delta * self.a) * self.h + delta * x[:, None] * b[None, :]
-        y = (self.h @ c + w["D"] * x) * _silu(z)
+        y = (self.h @ c + w["D"] * x) * silu(z)
         return residual + self._project("out_proj", y)
 
     def _project(self, name, x):
         return self.w[name + ".weight"] @ x + self.w.get(name + ".bias", 0)
 
 
+def _layer(config, tensors, prefix):
+    if mamba2_fp64.is_mamba2(config):
+        return mamba2_fp64.Mamba2Layer(tensors, prefix, mamba2_fp64.Settings(config))
+    falcon = config.get("model_type") == "falcon_mamba"
+    mixer_eps = config.get("mixer_rms_eps", 1e-6) if falcon else None
+    return Layer(tensors, prefix, config.get("layer_norm_epsilon", 1e-5), mixer_eps)
+
+
 class Model:
     def __init__(self, config, tensors):
-        layers = config.get("num_hidden_layers", config.get("n_layer"))
-        norm_eps = config.get("layer_norm_epsilon", 1e-5)
-        falcon = config.get("model_type") == "falcon_mamba"
-        mixer_eps = config.get("mixer_rms_eps", 1e-6) if falcon else None
-        self.norm_eps = norm_eps
+        # Mistral's files wrap the model once more.
+        tensors = {name.removeprefix("model."): t for name, t in tensors.items()}
+        layers = next(config[key] for key in ("num_hidden_layers", "n_layer", "n_layers") if key in config)
+        self.norm_eps = config.get("layer_norm_epsilon", 1e-5)
         names = ("backbone.embeddings.weight", "backbone.embedding.weight")
         self.embedding = next(tensors[name] for name in names if name in tensors)
         self.norm_f = tensors["backbone.norm_f.weight"]
         self.head = tensors.get("lm_head.weight", self.embedding)
-        self.layers = [
-            Layer(tensors, f"backbone.layers.{i}.", norm_eps, mixer_eps) for i in range(layers)
-        ]
+        self.layers = [_layer(config, tensors, f"backbone.layers.{i}.") for i in range(layers)]
 
     def step(self, token):
         """Logits after one more token."""
         x = self.embedding[token]
         for layer in self.layers:
             x = layer.step(x)
-        return self.head @ _rms_norm(x, self.norm_f, self.norm_eps)
+        return self.head @ rms_norm(x, self.norm_f, self.norm_eps)
 
 
 def logits(directory, tokens):

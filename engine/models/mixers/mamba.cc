@@ -1,9 +1,9 @@
 #include "engine/models/mixers/mamba.h"
 
-#include <cmath>
 #include <utility>
 
 #include "engine/base/status_macros.h"
+#include "engine/models/mixers/layer_tensors.h"
 #include "engine/models/mixers/mamba_config.h"
 
 namespace ssmd {
@@ -18,7 +18,7 @@ struct MambaTensors {
   const TensorInfo* x_proj = nullptr;         // (dt_rank + 2 state, d_inner): dt, B, C
   const TensorInfo* dt_proj = nullptr;        // (d_inner, dt_rank)
   const TensorInfo* dt_proj_bias = nullptr;   // (d_inner)
-  const TensorInfo* a_log = nullptr;          // (d_inner, state)
+  DecayTensor decay;                          // (d_inner, state)
   const TensorInfo* d = nullptr;              // (d_inner)
   const TensorInfo* out_proj = nullptr;       // (d_model, d_inner)
   const TensorInfo* out_proj_bias = nullptr;  // (d_model)
@@ -43,52 +43,29 @@ MambaTensors BindTensors(const MambaConfig& config, const std::string& prefix,
   t.x_proj = matrix("x_proj.weight", config.dt_rank + 2 * config.state_size, inner);
   t.dt_proj = matrix("dt_proj.weight", inner, config.dt_rank);
   t.dt_proj_bias = require("dt_proj.bias", {inner});
-  t.a_log = require("A_log", {inner, config.state_size});
+  t.decay = BindDecay(prefix, {inner, config.state_size}, binder);
   t.d = require("D", {inner});
   t.out_proj = matrix("out_proj.weight", config.d_model, inner);
   if (bias) t.out_proj_bias = require("out_proj.bias", {config.d_model});
   return t;
 }
 
-// −exp(A_log) as (channel blocks, state, channels of a block): the order of the SSM state. The
+// The decay rates as (channel blocks, state, channels of a block): the order of the SSM state. The
 // padding of the last block stays zero.
-absl::StatusOr<kernels::Buffer> LoadA(const MambaConfig& config, const TensorInfo& a_log,
+absl::StatusOr<kernels::Buffer> LoadA(const MambaConfig& config, const DecayTensor& decay,
                                       WeightLoader* loader) {
-  SSMD_ASSIGN_OR_RETURN(const std::vector<float> logs, loader->Values(a_log));
+  SSMD_ASSIGN_OR_RETURN(const std::vector<float> rates, LoadDecay(decay, loader));
   constexpr int64_t kBlock = kernels::kChannelBlock;
   std::vector<float> a(
       static_cast<size_t>(kernels::PaddedChannels(config.d_inner) * config.state_size));
   for (int64_t c = 0; c < config.d_inner; ++c) {
     for (int64_t n = 0; n < config.state_size; ++n) {
-      const int64_t index = c * config.state_size + n;
-      const auto value =
-          static_cast<float>(-std::exp(static_cast<double>(logs[static_cast<size_t>(index)])));
-      if (!std::isfinite(value)) return WeightLoader::NotFinite("exp of " + a_log.name, index);
       const int64_t block = c / kBlock;
-      a[static_cast<size_t>((block * config.state_size + n) * kBlock + c % kBlock)] = value;
+      a[static_cast<size_t>((block * config.state_size + n) * kBlock + c % kBlock)] =
+          rates[static_cast<size_t>(c * config.state_size + n)];
     }
   }
-  return loader->Upload(a, a_log.name);
-}
-
-// (channels, 1, width) of the checkpoint to the (width, channels) of the kernels.
-absl::StatusOr<kernels::Buffer> LoadConv(const MambaConfig& config, const TensorInfo& conv,
-                                         WeightLoader* loader) {
-  SSMD_ASSIGN_OR_RETURN(const std::vector<float> values, loader->Values(conv));
-  std::vector<float> taps(values.size());
-  for (int64_t c = 0; c < config.d_inner; ++c) {
-    for (int64_t w = 0; w < config.conv_width; ++w) {
-      taps[static_cast<size_t>(w * config.d_inner + c)] =
-          values[static_cast<size_t>(c * config.conv_width + w)];
-    }
-  }
-  return loader->Upload(taps, conv.name);
-}
-
-// An empty buffer, whose data is null, where the layer has no such bias.
-absl::StatusOr<kernels::Buffer> LoadBias(const TensorInfo* bias, WeightLoader* loader) {
-  if (bias == nullptr) return kernels::Buffer();
-  return loader->Vector(*bias);
+  return loader->Upload(a, decay.tensor->name);
 }
 
 class MambaMixer final : public Mixer {
@@ -136,16 +113,16 @@ void MambaMixer::DeclareState(int layer, StateLayout* layout) {
 
 absl::Status MambaMixer::Prepare(WeightLoader* loader) {
   SSMD_ASSIGN_OR_RETURN(in_proj_, loader->Matrix(*tensors_.in_proj, MatrixRole::kProjection));
-  SSMD_ASSIGN_OR_RETURN(in_proj_bias_, LoadBias(tensors_.in_proj_bias, loader));
-  SSMD_ASSIGN_OR_RETURN(conv_, LoadConv(config_, *tensors_.conv, loader));
-  SSMD_ASSIGN_OR_RETURN(conv_bias_, LoadBias(tensors_.conv_bias, loader));
+  SSMD_ASSIGN_OR_RETURN(in_proj_bias_, LoadOptional(tensors_.in_proj_bias, loader));
+  SSMD_ASSIGN_OR_RETURN(conv_, LoadConvTaps(*tensors_.conv, loader));
+  SSMD_ASSIGN_OR_RETURN(conv_bias_, LoadOptional(tensors_.conv_bias, loader));
   SSMD_ASSIGN_OR_RETURN(x_proj_, loader->Matrix(*tensors_.x_proj, MatrixRole::kSelection));
   SSMD_ASSIGN_OR_RETURN(dt_proj_, loader->Matrix(*tensors_.dt_proj, MatrixRole::kSelection));
   SSMD_ASSIGN_OR_RETURN(dt_proj_bias_, loader->Vector(*tensors_.dt_proj_bias));
-  SSMD_ASSIGN_OR_RETURN(a_, LoadA(config_, *tensors_.a_log, loader));
+  SSMD_ASSIGN_OR_RETURN(a_, LoadA(config_, tensors_.decay, loader));
   SSMD_ASSIGN_OR_RETURN(d_, loader->Vector(*tensors_.d));
   SSMD_ASSIGN_OR_RETURN(out_proj_, loader->Matrix(*tensors_.out_proj, MatrixRole::kProjection));
-  SSMD_ASSIGN_OR_RETURN(out_proj_bias_, LoadBias(tensors_.out_proj_bias, loader));
+  SSMD_ASSIGN_OR_RETURN(out_proj_bias_, LoadOptional(tensors_.out_proj_bias, loader));
   tensors_ = MambaTensors();
   return absl::OkStatus();
 }

@@ -1,13 +1,10 @@
 #include "engine/models/mixers/mamba_config.h"
 
-#include <algorithm>
-#include <cmath>
 #include <string_view>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "engine/base/status_macros.h"
-#include "engine/formats/quoted.h"
+#include "engine/models/mixers/ssm_config.h"
 #include "kernels/ops.h"
 
 namespace ssmd {
@@ -15,8 +12,6 @@ namespace {
 
 constexpr int64_t kDefaultStateSize = 16;
 constexpr int64_t kDefaultConvWidth = 4;
-constexpr double kDefaultExpand = 2;
-constexpr double kMaxExpand = 64;
 constexpr double kDefaultMixerNormEps = 1e-6;
 
 // The two spellings of one thing.
@@ -27,35 +22,11 @@ constexpr Keys kHuggingFaceKeys = {"state_size", "conv_kernel", "time_step_rank"
                                    "use_conv_bias"};
 constexpr Keys kOriginalKeys = {"d_state", "d_conv", "dt_rank", "bias", "conv_bias"};
 
-// What else the original ssm_cfg may hold: it matters only when a model is made, not when it runs.
-constexpr std::string_view kIgnoredOriginalKeys[] = {
-    "layer", "expand", "dt_min", "dt_max", "dt_init", "dt_scale", "dt_init_floor", "use_fast_path"};
-
-absl::Status RefuseUnknown(const ConfigObject& root) {
-  const auto ssm = root.Find("ssm_cfg");
-  if (!ssm) return absl::OkStatus();
-  for (const auto& [key, value] : ssm->members()) {
-    const Keys& k = kOriginalKeys;
-    const bool known =
-        key == k.state_size || key == k.conv_width || key == k.dt_rank || key == k.bias ||
-        key == k.conv_bias ||
-        std::count(std::begin(kIgnoredOriginalKeys), std::end(kIgnoredOriginalKeys), key) > 0;
-    if (!known) return root.Error("ssm_cfg", absl::StrCat("has the unknown member ", Quoted(key)));
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<int64_t> InnerWidth(const ModelConfig& config, const ConfigObject& root,
-                                   const ConfigObject& ssm) {
-  if (config.spelling == ConfigSpelling::kHuggingFace && root.Has("intermediate_size")) {
-    return root.Int("intermediate_size", 1, kMaxInnerWidth);
-  }
-  SSMD_ASSIGN_OR_RETURN(const double expand, ssm.NumberOr("expand", kDefaultExpand, 0, kMaxExpand));
-  const auto width = static_cast<int64_t>(expand * static_cast<double>(config.d_model));
-  if (width >= 1 && width <= kMaxInnerWidth) return width;
-  return ssm.Error("expand", absl::StrCat("gives an inner width of ", width,
-                                          ", which is not in [1, ", kMaxInnerWidth, "]"));
-}
+// All that the original ssm_cfg may hold. The last ones matter only when a model is made, not when
+// it runs.
+constexpr std::string_view kMambaMembers[] = {
+    "d_state", "d_conv", "dt_rank", "bias",     "conv_bias",     "layer",        "expand",
+    "dt_min",  "dt_max", "dt_init", "dt_scale", "dt_init_floor", "use_fast_path"};
 
 absl::StatusOr<int64_t> DtRank(const ModelConfig& config, const ConfigObject& ssm,
                                std::string_view key) {
@@ -70,14 +41,10 @@ absl::StatusOr<MambaConfig> ParseMambaConfig(const ModelConfig& config, const Co
                                              bool falcon) {
   const bool original = config.spelling == ConfigSpelling::kOriginal;
   const Keys& keys = original ? kOriginalKeys : kHuggingFaceKeys;
-  ConfigObject ssm = root;
-  if (original) {
-    SSMD_RETURN_IF_ERROR(RefuseUnknown(root));
-    SSMD_ASSIGN_OR_RETURN(ssm, root.Object("ssm_cfg"));
-  }
+  SSMD_ASSIGN_OR_RETURN(const ConfigObject ssm, MixerMembers(config, root, kMambaMembers));
   MambaConfig mamba;
   mamba.d_model = config.d_model;
-  SSMD_ASSIGN_OR_RETURN(mamba.d_inner, InnerWidth(config, root, ssm));
+  SSMD_ASSIGN_OR_RETURN(mamba.d_inner, InnerWidth(config, ssm));
   SSMD_ASSIGN_OR_RETURN(mamba.state_size,
                         ssm.IntOr(keys.state_size, kDefaultStateSize, 1, kernels::kMaxStateSize));
   SSMD_ASSIGN_OR_RETURN(mamba.conv_width,

@@ -66,6 +66,17 @@ TEST_F(CheckpointTest, OpensShardsThroughTheirIndex) {
   EXPECT_EQ(value, 3);
 }
 
+TEST_F(CheckpointTest, OpensMistralsFileWhereThereIsNoOther) {
+  folder_.Write("consolidated.safetensors", SafetensorsFile({{"a", F32Tensor({1}, {3})}}));
+  const auto alone = Checkpoint::Open(folder_.path());
+  ASSERT_TRUE(alone.ok()) << alone.status();
+  EXPECT_NE(alone->Find("a"), nullptr);
+  folder_.Write("model.safetensors", SafetensorsFile({{"b", F32Tensor({1}, {3})}}));
+  const auto beside = Checkpoint::Open(folder_.path());
+  ASSERT_TRUE(beside.ok()) << beside.status();
+  EXPECT_EQ(beside->Find("a"), nullptr);
+}
+
 TEST_F(CheckpointTest, SaysWhatAFolderLacks) {
   EXPECT_THAT(OpenError(absl::StatusCode::kNotFound), HasSubstr("neither model.safetensors nor"));
   WriteShards();

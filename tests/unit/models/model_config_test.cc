@@ -3,15 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <map>
 #include <string>
-#include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "engine/base/status_macros.h"
 #include "engine/models/mixers/mamba_config.h"
 #include "engine/models/registry.h"
+#include "tests/unit/models/config_members.h"
 
 namespace ssmd {
 namespace {
@@ -19,8 +16,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-using Members = std::map<std::string, std::string>;  // key → JSON; empty: leave the member out
+using testing::Members;
+using testing::ToJson;
 
 Members HuggingFace(const Members& changes) {
   Members members = {{"model_type", "\"mamba\""}, {"hidden_size", "40"}, {"num_hidden_layers", "3"},
@@ -33,17 +30,6 @@ Members Original(const Members& changes) {
   Members members = {{"d_model", "40"}, {"n_layer", "3"}, {"vocab_size", "100"}};
   for (const auto& [key, value] : changes) members[key] = value;
   return members;
-}
-
-JsonDocument ToJson(const Members& members) {
-  std::vector<std::string> parts;
-  for (const auto& [key, value] : members) {
-    if (!value.empty()) parts.push_back(absl::StrCat("\"", key, "\": ", value));
-  }
-  JsonLimits limits;
-  limits.allow_non_finite = true;
-  return *JsonDocument::Parse(absl::StrCat("{", absl::StrJoin(parts, ", "), "}"), "config.json",
-                              limits);
 }
 
 struct Parsed {
@@ -227,7 +213,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         BadConfig{"Nothing", {}, "model_type is missing"},
         BadConfig{"UnknownType", HuggingFace({{"model_type", "\"llama\""}}),
-                  "\"llama\" is not supported; these are: mamba, falcon_mamba"},
+                  "\"llama\" is not supported; these are: mamba, falcon_mamba, mamba2"},
         BadConfig{"TypeNotAString", HuggingFace({{"model_type", "7"}}),
                   "model_type must be a string"},
         BadConfig{"NoWidth", HuggingFace({{"hidden_size", ""}}), "hidden_size is missing"},
@@ -270,8 +256,8 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     OriginalSpelling, ModelConfigRefuses,
     ::testing::Values(
-        BadConfig{"Mamba2", Original({{"ssm_cfg", R"({"layer": "Mamba2"})"}}),
-                  "ssm_cfg.layer must be \"Mamba1\", got \"Mamba2\""},
+        BadConfig{"Mamba3", Original({{"ssm_cfg", R"({"layer": "Mamba3"})"}}),
+                  "ssm_cfg.layer must be \"Mamba1\" or \"Mamba2\", got \"Mamba3\""},
         BadConfig{"Mlp", Original({{"d_intermediate", "64"}}), "MLP layers"},
         BadConfig{"Attention", Original({{"attn_layer_idx", "[3]"}}), "attention layers"},
         BadConfig{"AttentionNotAList", Original({{"attn_layer_idx", "3"}}), "attention layers"},

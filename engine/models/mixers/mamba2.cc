@@ -1,0 +1,241 @@
+#include "engine/models/mixers/mamba2.h"
+
+#include <utility>
+
+#include "engine/base/status_macros.h"
+#include "engine/models/mixers/layer_tensors.h"
+#include "engine/models/mixers/mamba2_config.h"
+
+namespace ssmd {
+namespace {
+
+// The tensors of one layer in the checkpoint; null where the layer has none.
+struct Mamba2Tensors {
+  const TensorInfo* in_proj = nullptr;        // (projection, d_model): z, x, B, C, dt
+  const TensorInfo* in_proj_bias = nullptr;   // (projection)
+  const TensorInfo* conv = nullptr;           // (conv_channels, 1, conv_width): over x, B, C
+  const TensorInfo* conv_bias = nullptr;      // (conv_channels)
+  const TensorInfo* dt_bias = nullptr;        // (heads)
+  DecayTensor decay;                          // (heads)
+  const TensorInfo* d = nullptr;              // (heads), or (d_inner)
+  const TensorInfo* norm = nullptr;           // (d_inner)
+  const TensorInfo* out_proj = nullptr;       // (d_model, d_inner)
+  const TensorInfo* out_proj_bias = nullptr;  // (d_model)
+};
+
+Mamba2Tensors BindTensors(const Mamba2Config& config, const std::string& prefix,
+                          TensorBinder* binder) {
+  const int64_t inner = config.d_inner();
+  const auto require = [&](const char* name, const std::vector<int64_t>& shape) {
+    return binder->Require(prefix + name, shape);
+  };
+  const auto matrix = [&](const char* name, int64_t outputs, int64_t inputs) {
+    return binder->RequireMatrix(prefix + name, outputs, inputs);
+  };
+  const bool bias = config.bias.value_or(binder->AnyEndsWith(".in_proj.bias"));
+  const bool conv_bias = config.conv_bias.value_or(binder->AnyEndsWith(".conv1d.bias"));
+  Mamba2Tensors t;
+  t.in_proj = matrix("in_proj.weight", config.projection(), config.d_model);
+  if (bias) t.in_proj_bias = require("in_proj.bias", {config.projection()});
+  t.conv = require("conv1d.weight", {config.conv_channels(), 1, config.conv_width});
+  if (conv_bias) t.conv_bias = require("conv1d.bias", {config.conv_channels()});
+  t.dt_bias = require("dt_bias", {config.heads});
+  t.decay = BindDecay(prefix, {config.heads}, binder);
+  t.d = require("D", {config.d_per_channel ? inner : config.heads});
+  if (config.gate_order != kernels::GateOrder::kGateOnly) {
+    t.norm = require("norm.weight", {inner});
+  }
+  t.out_proj = matrix("out_proj.weight", config.d_model, inner);
+  if (bias) t.out_proj_bias = require("out_proj.bias", {config.d_model});
+  return t;
+}
+
+absl::StatusOr<kernels::Buffer> LoadRates(const DecayTensor& decay, WeightLoader* loader) {
+  SSMD_ASSIGN_OR_RETURN(const std::vector<float> rates, LoadDecay(decay, loader));
+  return loader->Upload(rates, decay.tensor->name);
+}
+
+// D of every channel: that of its head where the checkpoint has one a head.
+absl::StatusOr<kernels::Buffer> LoadD(const Mamba2Config& config, const TensorInfo& d,
+                                      WeightLoader* loader) {
+  SSMD_ASSIGN_OR_RETURN(const std::vector<float> values, loader->Values(d));
+  if (config.d_per_channel) return loader->Upload(values, d.name);
+  std::vector<float> channels;
+  channels.reserve(static_cast<size_t>(config.d_inner()));
+  for (const float value : values) {
+    channels.insert(channels.end(), static_cast<size_t>(config.head_dim), value);
+  }
+  return loader->Upload(channels, d.name);
+}
+
+class Mamba2Mixer final : public Mixer {
+ public:
+  Mamba2Mixer(const Mamba2Config& config, Mamba2Tensors tensors)
+      : config_(config), tensors_(tensors) {}
+
+  void DeclareState(int layer, StateLayout* layout) override;
+  absl::Status Prepare(WeightLoader* loader) override;
+  void Forward(const MixerStep& step) const override;
+
+ private:
+  // Activations of a step, in the scratch memory.
+  struct Scratch {
+    float* projected;  // (rows, projection): z, x, B, C, dt
+    float* xbc;        // (rows, conv_channels): x, B, C after convolution; then y in x's place
+  };
+
+  void Convolve(const MixerStep& step, const Scratch& s) const;
+  void Scan(const MixerStep& step, const Scratch& s) const;
+  void Normalise(const MixerStep& step, const Scratch& s) const;
+  void Project(const MixerStep& step, const Scratch& s) const;
+
+  const Mamba2Config& config_;
+  Mamba2Tensors tensors_;  // until Prepare has read them
+  size_t ring_offset_ = 0;
+  size_t ssm_offset_ = 0;
+
+  kernels::PackedMatrix in_proj_, out_proj_;
+  kernels::Buffer in_proj_bias_, conv_, conv_bias_, dt_bias_, a_, d_, norm_, out_proj_bias_;
+};
+
+void Mamba2Mixer::DeclareState(int layer, StateLayout* layout) {
+  ring_offset_ = layout->Add(layer, "conv", StateKind::kConvRing,
+                             {config_.conv_width - 1, config_.conv_channels()});
+  ssm_offset_ =
+      layout->Add(layer, "ssm", StateKind::kSsm,
+                  {config_.heads, config_.state_size, kernels::PaddedLanes(config_.head_dim)});
+}
+
+absl::Status Mamba2Mixer::Prepare(WeightLoader* loader) {
+  SSMD_ASSIGN_OR_RETURN(in_proj_, loader->Matrix(*tensors_.in_proj, MatrixRole::kProjection));
+  SSMD_ASSIGN_OR_RETURN(in_proj_bias_, LoadOptional(tensors_.in_proj_bias, loader));
+  SSMD_ASSIGN_OR_RETURN(conv_, LoadConvTaps(*tensors_.conv, loader));
+  SSMD_ASSIGN_OR_RETURN(conv_bias_, LoadOptional(tensors_.conv_bias, loader));
+  SSMD_ASSIGN_OR_RETURN(dt_bias_, loader->Vector(*tensors_.dt_bias));
+  SSMD_ASSIGN_OR_RETURN(a_, LoadRates(tensors_.decay, loader));
+  SSMD_ASSIGN_OR_RETURN(d_, LoadD(config_, *tensors_.d, loader));
+  SSMD_ASSIGN_OR_RETURN(norm_, LoadOptional(tensors_.norm, loader));
+  SSMD_ASSIGN_OR_RETURN(out_proj_, loader->Matrix(*tensors_.out_proj, MatrixRole::kProjection));
+  SSMD_ASSIGN_OR_RETURN(out_proj_bias_, LoadOptional(tensors_.out_proj_bias, loader));
+  tensors_ = Mamba2Tensors();
+  return absl::OkStatus();
+}
+
+void Mamba2Mixer::Forward(const MixerStep& step) const {
+  Scratch s;
+  s.projected = step.scratch;
+  s.xbc = s.projected + step.rows * config_.projection();
+
+  kernels::MatMulParams in;
+  in.x = step.x;
+  in.x_stride = config_.d_model;
+  in.rows = step.rows;
+  in.w = &in_proj_;
+  in.bias = in_proj_bias_.as<float>();
+  in.out = s.projected;
+  in.out_stride = config_.projection();
+  step.device->MatMul(in);
+
+  Convolve(step, s);
+  Scan(step, s);
+  Normalise(step, s);
+  Project(step, s);
+}
+
+void Mamba2Mixer::Convolve(const MixerStep& step, const Scratch& s) const {
+  kernels::ConvSiluParams conv;
+  conv.segments = step.segments;
+  conv.segment_count = step.segment_count;
+  conv.channels = config_.conv_channels();
+  conv.width = config_.conv_width;
+  conv.x = s.projected + config_.d_inner();
+  conv.x_stride = config_.projection();
+  conv.weight = conv_.as<float>();
+  conv.bias = conv_bias_.as<float>();
+  conv.ring = step.pool->field(ring_offset_);
+  conv.out = s.xbc;
+  conv.out_stride = config_.conv_channels();
+  step.device->ConvSilu(conv);
+}
+
+void Mamba2Mixer::Scan(const MixerStep& step, const Scratch& s) const {
+  kernels::SsdScanParams scan;
+  scan.segments = step.segments;
+  scan.segment_count = step.segment_count;
+  scan.heads = config_.heads;
+  scan.head_dim = config_.head_dim;
+  scan.groups = config_.groups;
+  scan.state_size = config_.state_size;
+  scan.x = s.xbc;
+  scan.dt = s.projected + config_.d_inner() + config_.conv_channels();
+  scan.dt_stride = config_.projection();
+  scan.b = s.xbc + config_.d_inner();
+  scan.c = scan.b + config_.groups * config_.state_size;
+  scan.x_stride = scan.b_stride = scan.c_stride = config_.conv_channels();
+  scan.dt_bias = dt_bias_.as<float>();
+  scan.dt_min = static_cast<float>(config_.dt_min);
+  scan.dt_max = static_cast<float>(config_.dt_max);
+  scan.a = a_.as<float>();
+  scan.d = d_.as<float>();
+  scan.state = step.pool->field(ssm_offset_);
+  scan.y = s.xbc;
+  scan.y_stride = config_.conv_channels();
+  step.device->SsdScan(scan);
+}
+
+void Mamba2Mixer::Normalise(const MixerStep& step, const Scratch& s) const {
+  kernels::GatedRmsNormParams norm;
+  norm.x = s.xbc;
+  norm.x_stride = config_.conv_channels();
+  norm.gate = s.projected;
+  norm.gate_stride = config_.projection();
+  norm.weight = norm_.as<float>();
+  norm.order = config_.gate_order;
+  norm.eps = static_cast<float>(config_.norm_eps);
+  norm.rows = step.rows;
+  norm.cols = config_.d_inner();
+  norm.groups = config_.groups;
+  norm.out = s.xbc;
+  norm.out_stride = config_.conv_channels();
+  step.device->GatedRmsNorm(norm);
+}
+
+void Mamba2Mixer::Project(const MixerStep& step, const Scratch& s) const {
+  kernels::MatMulParams out;
+  out.x = s.xbc;
+  out.x_stride = config_.conv_channels();
+  out.rows = step.rows;
+  out.w = &out_proj_;
+  out.bias = out_proj_bias_.as<float>();
+  out.add = step.residual;
+  out.add_stride = config_.d_model;
+  out.out = step.residual;
+  out.out_stride = config_.d_model;
+  step.device->MatMul(out);
+}
+
+class Mamba2Family final : public MixerFamily {
+ public:
+  explicit Mamba2Family(const Mamba2Config& config) : config_(config) {}
+
+  std::string Describe() const override { return config_.Describe(); }
+  int64_t scratch_floats_per_row() const override {
+    return config_.projection() + config_.conv_channels();
+  }
+  std::unique_ptr<Mixer> Bind(const std::string& prefix, TensorBinder* binder) const override {
+    return std::make_unique<Mamba2Mixer>(config_, BindTensors(config_, prefix, binder));
+  }
+
+ private:
+  const Mamba2Config config_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MixerFamily>> ParseMamba2(const ModelConfig& config,
+                                                         const ConfigObject& root) {
+  SSMD_ASSIGN_OR_RETURN(const Mamba2Config mamba, ParseMamba2Config(config, root));
+  return std::make_unique<Mamba2Family>(mamba);
+}
+
+}  // namespace ssmd
