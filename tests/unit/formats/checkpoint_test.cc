@@ -78,7 +78,7 @@ TEST_F(CheckpointTest, OpensMistralsFileWhereThereIsNoOther) {
 }
 
 TEST_F(CheckpointTest, SaysWhatAFolderLacks) {
-  EXPECT_THAT(OpenError(absl::StatusCode::kNotFound), HasSubstr("neither model.safetensors nor"));
+  EXPECT_THAT(OpenError(absl::StatusCode::kNotFound), HasSubstr("none of these: model.safetensors, "));
   WriteShards();
   WriteIndex(R"({"a": "s1.safetensors", "b": "s3.safetensors", "c": "s1.safetensors"})");
   EXPECT_THAT(OpenError(absl::StatusCode::kNotFound), HasSubstr("s3.safetensors"));
