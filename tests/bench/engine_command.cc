@@ -27,7 +27,7 @@ struct EngineFlags {
   int threads = 0;
   int64_t megabytes = 0;
   std::vector<int> batches = {1, 16};
-  int prompt = 512;
+  std::vector<int> prompts = {512};
   int generate = 64;
   bool json = false;
 };
@@ -104,11 +104,13 @@ absl::Status MeasureModel(const EngineFlags& flags, const ModelToMeasure& to_mea
   options.weights = to_measure.weights;
   SSMD_ASSIGN_OR_RETURN(std::unique_ptr<LanguageModel> model,
                         LoadLanguageModel(to_measure.folder, options, &device));
-  for (const int batch : flags.batches) {
-    const EngineRun run = {batch, flags.prompt, flags.generate};
-    SSMD_ASSIGN_OR_RETURN(const EngineRow row, MeasureEngine(run, roofline, device, *model));
-    rows->push_back(flags.json ? RowJson(to_measure.name, model->info(), roofline, row)
-                               : RowText(to_measure.name, model->info(), row));
+  for (const int prompt : flags.prompts) {
+    for (const int batch : flags.batches) {
+      const EngineRun run = {batch, prompt, flags.generate};
+      SSMD_ASSIGN_OR_RETURN(const EngineRow row, MeasureEngine(run, roofline, device, *model));
+      rows->push_back(flags.json ? RowJson(to_measure.name, model->info(), roofline, row)
+                                 : RowText(to_measure.name, model->info(), row));
+    }
   }
   return absl::OkStatus();
 }
@@ -167,7 +169,8 @@ void AddEngineCommand(CLI::App& app, int* exit_code) {
   command->add_option("--batch", flags->batches, "Streams, a row for each number")
       ->delimiter(',')
       ->check(CLI::Range(1, 4096));
-  command->add_option("--prompt", flags->prompt, "Tokens of each stream's prompt")
+  command->add_option("--prompt", flags->prompts, "Tokens of each stream's prompt, a row for each")
+      ->delimiter(',')
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   command->add_option("--generate", flags->generate, "Tokens to generate for each stream")
