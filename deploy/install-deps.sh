@@ -19,15 +19,19 @@ build_packages=(
 # For the checks of `tests/run.sh --all`: fuzzers, thread-safety analysis, format, lint.
 lint_packages=(clang clang-format clang-tidy libclang-rt-14-dev)
 
+# For tests/arm.sh: 64-bit Arm, compiled and run on another machine.
+arm_packages=(cmake g++-aarch64-linux-gnu googletest ninja-build qemu-user)
+
 usage() {
   cat <<'USAGE'
-usage: deploy/install-deps.sh [--runtime | --test | --all] [--list]
+usage: deploy/install-deps.sh [--runtime | --test | --all | --arm] [--list]
 
   (nothing)   what building and running ssmd takes
   --runtime   only the shared libraries that a built ssmd needs
   --test      and a Prometheus to test against, unpacked into build/tools: its package is not
               installed, because that would start a service
   --all       and clang, clang-format, clang-tidy and libFuzzer, for tests/run.sh --all
+  --arm       only what tests/arm.sh takes: a cross compiler for 64-bit Arm and an emulator
   --list      print the package names and do nothing
 USAGE
 }
@@ -42,6 +46,7 @@ for argument in "$@"; do
     --runtime) packages=("${runtime_packages[@]}") ;;
     --test) with_prometheus=true ;;
     --all) packages+=("${lint_packages[@]}") with_prometheus=true ;;
+    --arm) packages=("${arm_packages[@]}") ;;
     --list) list_only=true ;;
     --help | -h) usage && exit 0 ;;
     *) usage >&2 && exit 2 ;;

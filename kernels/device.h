@@ -21,9 +21,9 @@ namespace ssmd::kernels {
 inline constexpr int kKernelRevision = 1;
 
 // Instruction sets of the CPU device. kScalar runs everywhere.
-enum class Isa : uint8_t { kScalar, kAvx2, kAvx512, kAvx512Vnni };
+enum class Isa : uint8_t { kScalar, kAvx2, kAvx512, kAvx512Vnni, kNeon };
 
-std::string_view IsaName(Isa isa);                   // "scalar", "avx2", "avx512", "avx512vnni"
+std::string_view IsaName(Isa isa);                   // "scalar", "avx2", "avx512", "avx512vnni", "neon"
 std::optional<Isa> ParseIsa(std::string_view name);  // inverse of IsaName
 std::vector<Isa> SupportedIsas();                    // what this CPU (and OS) can run, best last
 

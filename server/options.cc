@@ -104,9 +104,8 @@ void AddComputeFlags(CLI::App* app, Options* options, RawOptions* raw) {
       ->type_name("NAME")
       ->capture_default_str();
   app->add_option("--isa", raw->isa,
-                  "Instruction set: auto, scalar, avx2, avx512, avx512vnni. Pin it where replicas "
-                  "must agree "
-                  "to the last bit")
+                  "Instruction set: auto, scalar, avx2, avx512, avx512vnni, neon. Pin it where "
+                  "replicas must agree to the last bit")
       ->group(kGroupCompute)
       ->type_name("NAME")
       ->capture_default_str();
@@ -247,7 +246,7 @@ absl::Status ParseCompute(const RawOptions& raw, Options* options) {
   options->isa = kernels::ParseIsa(raw.isa);
   if (!options->isa.has_value()) {
     return Invalid(
-        absl::StrCat("--isa must be auto, scalar, avx2, avx512 or avx512vnni, got ", raw.isa));
+        absl::StrCat("--isa must be auto, scalar, avx2, avx512, avx512vnni or neon, got ", raw.isa));
   }
   std::vector<std::string> supported;
   for (const kernels::Isa isa : kernels::SupportedIsas()) {

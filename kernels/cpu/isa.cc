@@ -18,6 +18,8 @@ std::vector<Isa> SupportedIsas() {
   }
   isas.push_back(Isa::kAvx512);
   if (__builtin_cpu_supports("avx512vnni")) isas.push_back(Isa::kAvx512Vnni);
+#elif defined(__aarch64__)
+  isas.push_back(Isa::kNeon);  // which every such CPU has
 #endif
   return isas;
 }
@@ -29,6 +31,8 @@ const KernelTable& KernelsFor(Isa isa) {
   if (isa == Isa::kAvx512Vnni) return kAvx512VnniKernels;
   if (isa == Isa::kAvx512) return kAvx512Kernels;
   if (isa == Isa::kAvx2) return kAvx2Kernels;
+#elif defined(__aarch64__)
+  if (isa == Isa::kNeon) return kNeonKernels;
 #else
   static_cast<void>(isa);
 #endif

@@ -161,7 +161,7 @@ struct Q4 {
     const uint32_t* words = tile.words;
 #pragma GCC unroll 1
     for (int quad = 0; quad < kGroupQuads; ++quad) {
-      Codes16 w[kPanels];
+      decltype(LoadNibbles<kHalf>(codes)) w[kPanels];
 #pragma GCC unroll 4
       for (int p = 0; p < kPanels; ++p) w[p] = LoadNibbles<kHalf>(codes + p * panel_bytes);
 #pragma GCC unroll 16

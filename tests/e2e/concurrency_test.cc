@@ -106,7 +106,7 @@ TEST(Concurrency, StreamsThatWaitForSlotsAreServedInTheEnd) {
 
 TEST(Concurrency, EveryInstructionSetRepeatsItself) {
   std::map<std::string, std::vector<int32_t>> by_profile;
-  for (const std::string isa : {"scalar", "avx2", "avx512", "avx512vnni", "auto"}) {
+  for (const std::string isa : {"scalar", "avx2", "avx512", "avx512vnni", "neon", "auto"}) {
     DaemonOptions options;
     options.flags = {"--isa", isa, "--model-option", "tales.weights=f32"};
     if (isa != "scalar" && isa != "auto") {

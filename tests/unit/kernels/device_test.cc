@@ -31,10 +31,10 @@ constexpr bool kSanitized = false;
 #endif
 
 TEST(Isa, NamesAndParsingAreInverse) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni}) {
+  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni, Isa::kNeon}) {
     EXPECT_EQ(ParseIsa(IsaName(isa)), isa);
   }
-  for (const char* name : {"", "AVX2", "avx", "avx512 ", "neon"}) {
+  for (const char* name : {"", "AVX2", "avx", "avx512 ", "neon2"}) {
     EXPECT_EQ(ParseIsa(name), std::nullopt) << name;
   }
 }
@@ -86,10 +86,20 @@ TEST(Device, CopyAndZero) {
   }
 }
 
+#if defined(__x86_64__) || defined(__aarch64__)
+uint64_t FloatMode() {
 #if defined(__x86_64__)
+  return _mm_getcsr() & ~0x3Fu;  // without the sticky flags
+#else
+  uint64_t mode;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+  return mode;
+#endif
+}
+
 TEST(CpuDevice, LeavesTheCallersFloatingPointModeAlone) {
   const auto device = MakeCpuDevice({std::nullopt, 2});
-  const unsigned mode = _mm_getcsr() & ~0x3Fu;  // without the sticky flags
+  const uint64_t mode = FloatMode();
   const Tensor x(4096, 1e-30f);
   Tensor out(4096);
   RmsNormParams params;
@@ -99,7 +109,7 @@ TEST(CpuDevice, LeavesTheCallersFloatingPointModeAlone) {
   params.eps = 1e-5f;
   params.out = out.data();
   device->RmsNorm(params);
-  EXPECT_EQ(_mm_getcsr() & ~0x3Fu, mode);
+  EXPECT_EQ(FloatMode(), mode);
 }
 #endif
 

@@ -75,8 +75,8 @@ TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
   ExpectRefused({"--model", "a=x", "--model-option", "a.weights=f64"},
                 "must be f32, bf16, q8 or q4");
   ExpectRefused({"--model", "a=x", "--device", "cuda:0"}, "cuda:0 is not available");
-  ExpectRefused({"--model", "a=x", "--isa", "neon"},
-                "--isa must be auto, scalar, avx2, avx512 or avx512vnni");
+  ExpectRefused({"--model", "a=x", "--isa", "sse2"},
+                "--isa must be auto, scalar, avx2, avx512, avx512vnni or neon");
   ExpectRefused({"--model", "a=x", "--state-slots", "1"}, "--state-slots must be auto or in 2..");
   ExpectRefused({"--model", "a=x", "--state-slots", "many"}, "got many");
   ExpectRefused({"--model", "a=x", "--log-level", "loud"}, "--log-level must be");
@@ -91,7 +91,7 @@ TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
 TEST(Options, AnIsaMustBeOneThatThisCpuHas) {
   EXPECT_EQ(ParseOk({"--model", "a=x", "--isa", "scalar"}).isa, kernels::Isa::kScalar);
   const std::vector<kernels::Isa> supported = kernels::SupportedIsas();
-  for (const kernels::Isa isa : {kernels::Isa::kAvx2, kernels::Isa::kAvx512}) {
+  for (const kernels::Isa isa : {kernels::Isa::kAvx2, kernels::Isa::kAvx512, kernels::Isa::kNeon}) {
     const std::string name(kernels::IsaName(isa));
     if (std::find(supported.begin(), supported.end(), isa) != supported.end()) {
       EXPECT_EQ(ParseOk({"--model", "a=x", "--isa", name.c_str()}).isa, isa);
