@@ -17,12 +17,17 @@ namespace {
 struct NamedShape {
   const char* name;
   int d_model, layers, vocabulary;
+  bool mamba2;
 };
-constexpr NamedShape kShapes[] = {{"tiny", 64, 2, 256},
-                                  {"mamba-130m", 768, 24, 50280},
-                                  {"mamba-370m", 1024, 48, 50280},
-                                  {"mamba-790m", 1536, 48, 50280},
-                                  {"mamba-1.4b", 2048, 48, 50280}};
+constexpr NamedShape kShapes[] = {{"tiny", 64, 2, 256, false},
+                                  {"mamba-130m", 768, 24, 50280, false},
+                                  {"mamba-370m", 1024, 48, 50280, false},
+                                  {"mamba-790m", 1536, 48, 50280, false},
+                                  {"mamba-1.4b", 2048, 48, 50280, false},
+                                  {"mamba2-130m", 768, 24, 50288, true},
+                                  {"mamba2-370m", 1024, 48, 50288, true},
+                                  {"mamba2-780m", 1536, 48, 50288, true},
+                                  {"mamba2-1.3b", 2048, 48, 50288, true}};
 
 test::MambaShape ShapeOf(const std::string& name) {
   test::MambaShape shape;
@@ -31,8 +36,9 @@ test::MambaShape ShapeOf(const std::string& name) {
     shape.d_model = known.d_model;
     shape.layers = known.layers;
     shape.vocabulary = known.vocabulary;
+    shape.head_dim = known.mamba2 ? 64 : 0;
   }
-  shape.state = 16;
+  shape.state = shape.head_dim > 0 ? 128 : 16;
   shape.conv = 4;
   shape.expand = 2;
   shape.dt_rank = (shape.d_model + 15) / 16;

@@ -10,7 +10,8 @@
 
 namespace ssmd::bench {
 
-// "tiny" (for trying the program out), "mamba-130m", "mamba-370m", "mamba-790m", "mamba-1.4b".
+// "tiny" (for trying the program out), "mamba-130m", "mamba-370m", "mamba-790m", "mamba-1.4b", and
+// "mamba2-130m" to "mamba2-1.3b".
 std::vector<std::string> RandomShapes();
 
 // A temporary folder with config.json and a bf16 model.safetensors, removed at the end of its life.

@@ -76,6 +76,20 @@ TEST(ModelFolder, OddShapesServeAndABatchEqualsSoloRuns) {
        .dt_rank = 2},
       {.d_model = 33, .layers = 2, .vocabulary = 101, .state = 17, .conv = 5, .dt_rank = 9},
       {.d_model = 24, .layers = 2, .vocabulary = 50, .state = 16, .falcon = true},
+      {.d_model = 1,
+       .layers = 1,
+       .vocabulary = 2,
+       .state = 1,
+       .conv = 1,
+       .expand = 1,
+       .head_dim = 1},
+      {.d_model = 35,
+       .vocabulary = 50,
+       .state = 17,
+       .conv = 5,
+       .expand = 3,
+       .head_dim = 7,
+       .groups = 5},
   };
   const TempDir dir;
   for (size_t i = 0; i < std::size(shapes); ++i) {

@@ -36,12 +36,10 @@ class Builder {
   std::vector<Tensor> tensors_;
 };
 
-void AddLayer(const MambaShape& shape, const std::string& prefix, Builder* builder) {
+void AddMamba(const MambaShape& shape, const std::string& mixer, Builder* builder) {
   const int inner = shape.d_inner();
   const float in_scale = 1 / std::sqrt(static_cast<float>(shape.d_model));
   const float inner_scale = 1 / std::sqrt(static_cast<float>(inner));
-  const std::string mixer = prefix + "mixer.";
-  builder->Uniform(prefix + "norm.weight", {shape.d_model}, 0.5, 1.5);
   builder->Uniform(mixer + "in_proj.weight", {2 * inner, shape.d_model}, -2 * in_scale,
                    2 * in_scale);
   builder->Uniform(mixer + "conv1d.weight", {inner, 1, shape.conv}, -0.6f, 0.6f);
@@ -55,6 +53,31 @@ void AddLayer(const MambaShape& shape, const std::string& prefix, Builder* build
   builder->Uniform(mixer + "D", {inner}, 0.5, 1.5);
   builder->Uniform(mixer + "out_proj.weight", {shape.d_model, inner}, -2 * inner_scale,
                    2 * inner_scale);
+}
+
+void AddMamba2(const MambaShape& shape, const std::string& mixer, Builder* builder) {
+  const int inner = shape.d_inner();
+  const float in_scale = 2 / std::sqrt(static_cast<float>(shape.d_model));
+  const float out_scale = 2 / std::sqrt(static_cast<float>(inner));
+  builder->Uniform(mixer + "in_proj.weight",
+                   {inner + shape.conv_channels() + shape.heads(), shape.d_model}, -in_scale,
+                   in_scale);
+  builder->Uniform(mixer + "conv1d.weight", {shape.conv_channels(), 1, shape.conv}, -0.6f, 0.6f);
+  builder->Uniform(mixer + "conv1d.bias", {shape.conv_channels()}, -0.1f, 0.1f);
+  builder->Uniform(mixer + "dt_bias", {shape.heads()}, -4, -1);
+  builder->Uniform(mixer + "A_log", {shape.heads()}, 0, 2.7f);
+  builder->Uniform(mixer + "D", {shape.heads()}, 0.5, 1.5);
+  builder->Uniform(mixer + "norm.weight", {inner}, 0.5, 1.5);
+  builder->Uniform(mixer + "out_proj.weight", {shape.d_model, inner}, -out_scale, out_scale);
+}
+
+void AddLayer(const MambaShape& shape, const std::string& prefix, Builder* builder) {
+  builder->Uniform(prefix + "norm.weight", {shape.d_model}, 0.5, 1.5);
+  if (shape.head_dim > 0) {
+    AddMamba2(shape, prefix + "mixer.", builder);
+  } else {
+    AddMamba(shape, prefix + "mixer.", builder);
+  }
 }
 
 }  // namespace
@@ -73,14 +96,21 @@ std::vector<Tensor> RandomMamba(const MambaShape& shape, uint32_t seed) {
 }
 
 std::string MambaConfig(const MambaShape& shape) {
+  const std::string mixer =
+      shape.head_dim > 0
+          ? absl::StrFormat(R"("num_heads": %d, "head_dim": %d, "n_groups": %d)", shape.heads(),
+                            shape.head_dim, shape.groups)
+          : absl::StrFormat(R"("time_step_rank": %d, "mixer_rms_eps": 1e-06)", shape.dt_rank);
   return absl::StrFormat(
       R"({"model_type": "%s", "hidden_size": %d, "num_hidden_layers": %d, "vocab_size": %d,
- "state_size": %d, "conv_kernel": %d, "expand": %d, "intermediate_size": %d, "time_step_rank": %d,
+ "state_size": %d, "conv_kernel": %d, "expand": %d, "intermediate_size": %d, %s,
  "layer_norm_epsilon": 1e-05, "use_bias": false, "use_conv_bias": true, "hidden_act": "silu",
- "residual_in_fp32": true, "tie_word_embeddings": %s, "mixer_rms_eps": 1e-06})",
-      shape.falcon ? "falcon_mamba" : "mamba", shape.d_model, shape.layers, shape.vocabulary,
-      shape.state, shape.conv, shape.expand, shape.d_inner(), shape.dt_rank,
-      shape.falcon ? "false" : "true");
+ "residual_in_fp32": true, "tie_word_embeddings": %s})",
+      shape.head_dim > 0 ? "mamba2"
+      : shape.falcon     ? "falcon_mamba"
+                         : "mamba",
+      shape.d_model, shape.layers, shape.vocabulary, shape.state, shape.conv, shape.expand,
+      shape.d_inner(), mixer, shape.falcon ? "false" : "true");
 }
 
 std::string Safetensors(const std::vector<Tensor>& tensors) {

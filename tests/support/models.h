@@ -1,5 +1,5 @@
-// Small checkpoints that a test writes itself: Mamba of any shape with random weights, or with
-// something wrong.
+// Small checkpoints that a test writes itself: Mamba or Mamba-2 of any shape with random weights, or
+// with something wrong.
 #ifndef SSMD_TESTS_SUPPORT_MODELS_H_
 #define SSMD_TESTS_SUPPORT_MODELS_H_
 
@@ -18,7 +18,11 @@ struct MambaShape {
   int expand = 2;
   int dt_rank = 3;
   bool falcon = false;  // falcon_mamba: with the weightless norms, and an untied head
+  int head_dim = 0;     // above 0: Mamba-2, without a dt_rank
+  int groups = 1;       // of Mamba-2
   int d_inner() const { return d_model * expand; }
+  int heads() const { return d_inner() / head_dim; }
+  int conv_channels() const { return d_inner() + 2 * groups * state; }
 };
 
 struct Tensor {
