@@ -23,7 +23,7 @@ inline constexpr int kKernelRevision = 1;
 // Instruction sets of the CPU device. kScalar runs everywhere.
 enum class Isa : uint8_t { kScalar, kAvx2, kAvx512, kAvx512Vnni, kNeon };
 
-std::string_view IsaName(Isa isa);                   // "scalar", "avx2", "avx512", "avx512vnni", "neon"
+std::string_view IsaName(Isa isa);  // "scalar", "avx2", "avx512", "avx512vnni", "neon"
 std::optional<Isa> ParseIsa(std::string_view name);  // inverse of IsaName
 std::vector<Isa> SupportedIsas();                    // what this CPU (and OS) can run, best last
 
@@ -51,6 +51,16 @@ class Device {
   // as quantise.h says where it is quantised. PackedMatrix::data is empty when memory ran out. Runs
   // on all threads.
   virtual PackedMatrix Pack(const MatrixSource& source, WeightFormat format) = 0;
+
+  // Names the order in which Pack keeps matrices, and how it rounds: raised whenever either
+  // changes.
+  virtual std::string layout() const = 0;
+  // Bytes that Pack makes of such a matrix; 0 where the sizes are below 1 or overflow.
+  virtual size_t PackedSize(int64_t outputs, int64_t inputs, WeightFormat format) const = 0;
+  // The matrix whose bytes these are. `data` is empty when memory ran out. REQUIRES: packed.bytes
+  // is PackedSize(…); the bytes come from a device with this layout() (others give wrong numbers,
+  // and nothing worse).
+  virtual PackedMatrix Restore(const PackedBytes& packed) = 0;
 
   virtual void Embed(const EmbedParams& params) = 0;
   virtual void RmsNorm(const RmsNormParams& params) = 0;

@@ -33,4 +33,14 @@ Buffer AllocateHost(size_t bytes) {
   return Buffer(static_cast<std::byte*>(data), bytes, FreeHost, nullptr);
 }
 
+PackedMatrix CopyPacked(const PackedBytes& packed) {
+  PackedMatrix matrix;
+  matrix.outputs = packed.outputs;
+  matrix.inputs = packed.inputs;
+  matrix.format = packed.format;
+  matrix.data = AllocateHost(packed.bytes);
+  if (matrix.data) std::memcpy(matrix.data.data(), packed.data, packed.bytes);
+  return matrix;
+}
+
 }  // namespace ssmd::kernels

@@ -10,6 +10,9 @@ namespace ssmd::kernels {
 // Empty when there is not enough memory. bytes > 0.
 Buffer AllocateHost(size_t bytes);
 
+// A matrix with its bytes copied to host memory.
+PackedMatrix CopyPacked(const PackedBytes& packed);
+
 }  // namespace ssmd::kernels
 
 #endif  // SSMD_KERNELS_HOST_MEMORY_H_

@@ -19,6 +19,9 @@ namespace ssmd::kernels {
 // inputs of an output sharing a scale (quantise.h).
 enum class WeightFormat : uint8_t { kF32, kBf16, kQ8, kQ4 };
 
+// Sides of a matrix beyond which none is packed: no product of sizes overflows below it.
+inline constexpr int64_t kMaxMatrixSide = int64_t{1} << 28;
+
 std::string_view WeightFormatName(WeightFormat format);                // "f32", "bf16", …
 std::optional<WeightFormat> ParseWeightFormat(std::string_view name);  // inverse of that
 
@@ -82,6 +85,16 @@ struct PackedMatrix {
 
   // Bytes that a full pass over the matrix reads: the unit of bandwidth figures.
   size_t bytes() const { return data.bytes(); }
+};
+
+// The bytes of a packed matrix, in host memory that is not the device's: kept in a file, say. Only
+// a device with the same Device::layout() can make a matrix of them.
+struct PackedBytes {
+  int64_t outputs = 0;
+  int64_t inputs = 0;
+  WeightFormat format = WeightFormat::kF32;
+  const std::byte* data = nullptr;
+  size_t bytes = 0;
 };
 
 // Consecutive tokens of one session within a step. A decoding session is a segment of length 1, a

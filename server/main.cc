@@ -3,8 +3,10 @@
 
 #include <cstdio>
 #include <deque>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "engine/engine.h"
@@ -23,6 +25,14 @@ int Fail(const absl::Status& status) {
   return 1;
 }
 
+// Of a model that is a folder or a file.
+std::string FolderOf(const std::string& model) {
+  std::error_code error;
+  if (std::filesystem::is_directory(model, error)) return model;
+  const std::string folder = std::filesystem::path(model).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
+
 absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Observer* observer) {
   const SteadyClock clock;
   const bool terminal = isatty(STDERR_FILENO) == 1;
@@ -36,6 +46,8 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Obser
     spec.name = model.name;
     spec.directory = model.directory;
     spec.load.weights = model.weights;
+    spec.load.cache_dir =
+        options.cache_dir == kCacheBeside ? FolderOf(model.directory) : options.cache_dir;
     spec.load.max_rows = options.engine.token_budget;
     LoadProgress& line = progress.emplace_back(model.name, terminal, &clock);
     spec.load.progress = [&line](int64_t done, int64_t total) { line.Update(done, total); };

@@ -82,7 +82,7 @@ class WrappingFormatter : public CLI::Formatter {
   static constexpr size_t kTextColumns = 60;
 };
 
-void AddModelFlags(CLI::App* app, RawOptions* raw) {
+void AddModelFlags(CLI::App* app, Options* options, RawOptions* raw) {
   app->add_option("--model", raw->models,
                   "A model to serve: NAME=DIR, or DIR, which is named like its folder. DIR holds "
                   "config.json, *.safetensors and, for text, tokenizer.json. Repeatable")
@@ -96,6 +96,13 @@ void AddModelFlags(CLI::App* app, RawOptions* raw) {
       ->group(kGroupModels)
       ->type_name("NAME.KEY=VALUE")
       ->allow_extra_args(false);
+  app->add_option(
+         "--cache-dir", options->cache_dir,
+         "A folder where weights that were quantised are kept, so that the next start only "
+         "reads them; 'beside' means that of each model. Default: they are quantised at "
+         "each start")
+      ->group(kGroupModels)
+      ->type_name("DIR|beside");
 }
 
 void AddComputeFlags(CLI::App* app, Options* options, RawOptions* raw) {
@@ -245,8 +252,8 @@ absl::Status ParseCompute(const RawOptions& raw, Options* options) {
   if (raw.isa == "auto") return absl::OkStatus();
   options->isa = kernels::ParseIsa(raw.isa);
   if (!options->isa.has_value()) {
-    return Invalid(
-        absl::StrCat("--isa must be auto, scalar, avx2, avx512, avx512vnni or neon, got ", raw.isa));
+    return Invalid(absl::StrCat(
+        "--isa must be auto, scalar, avx2, avx512, avx512vnni or neon, got ", raw.isa));
   }
   std::vector<std::string> supported;
   for (const kernels::Isa isa : kernels::SupportedIsas()) {
@@ -343,7 +350,7 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
   app.set_config("--config", "", "Read options from FILE: name = value, names without dashes")
       ->type_name("FILE");
   app.allow_config_extras(CLI::config_extras_mode::error);
-  AddModelFlags(&app, &raw);
+  AddModelFlags(&app, &options, &raw);
   AddComputeFlags(&app, &options, &raw);
   AddStateDirFlag(&app, &options);
   AddListenFlags(&app, &options, &raw);

@@ -15,6 +15,9 @@
 
 namespace ssmd::server {
 
+// The --cache-dir that means the folder of each model.
+inline constexpr char kCacheBeside[] = "beside";
+
 struct ModelArgument {
   std::string name;
   std::string directory;
@@ -40,6 +43,8 @@ struct Options {
   TlsFiles tls;
   bool insecure = false;
   EngineLimits engine;
+  // Where quantised weights are kept for the next start: a folder, or kCacheBeside. Empty: nowhere.
+  std::string cache_dir;
   StateDirOptions state_dir;
   RequestLimits request;
   ServerLimits server;

@@ -171,6 +171,12 @@ absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& directory) {
       absl::StrCat("the folder holds none of these: ", absl::StrJoin(wanted, ", ")));
 }
 
+std::string Checkpoint::identity() const {
+  std::string lines;
+  for (const MappedFile& file : files_) absl::StrAppend(&lines, file.identity(), "\n");
+  return lines;
+}
+
 const TensorInfo* Checkpoint::Find(std::string_view name) const {
   const auto at = std::lower_bound(
       tensors_.begin(), tensors_.end(), name,

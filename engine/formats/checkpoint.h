@@ -28,6 +28,8 @@ class Checkpoint {
 
   const std::vector<TensorInfo>& tensors() const { return tensors_; }  // ascending by name
   const TensorInfo* Find(std::string_view name) const;                 // null when absent
+  // MappedFile::identity of its files, a line each.
+  std::string identity() const;
 
  private:
   Checkpoint(std::vector<MappedFile> files, std::vector<TensorInfo> tensors)

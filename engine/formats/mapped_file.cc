@@ -45,16 +45,21 @@ absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path, uint64_t ma
     return absl::InvalidArgumentError(
         absl::StrCat(name, ": holds ", size, " bytes, more than the ", max_bytes, " allowed"));
   }
-  if (size == 0) return MappedFile(std::move(name), nullptr, 0);
+  const int64_t changed_ns = int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+  if (size == 0) return MappedFile(std::move(name), nullptr, 0, changed_ns);
   void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (data == MAP_FAILED) {
     return absl::ErrnoToStatus(errno, absl::StrCat(name, ": cannot be mapped"));
   }
-  return MappedFile(std::move(name), static_cast<const std::byte*>(data), size);
+  return MappedFile(std::move(name), static_cast<const std::byte*>(data), size, changed_ns);
 }
 
-MappedFile::MappedFile(std::string name, const std::byte* data, size_t size)
-    : name_(std::move(name)), data_(data), size_(size) {}
+MappedFile::MappedFile(std::string name, const std::byte* data, size_t size, int64_t changed_ns)
+    : name_(std::move(name)), data_(data), size_(size), changed_ns_(changed_ns) {}
+
+std::string MappedFile::identity() const {
+  return absl::StrCat(name_, " ", size_, " ", changed_ns_);
+}
 
 MappedFile::MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
 
@@ -62,6 +67,7 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(name_, other.name_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(changed_ns_, other.changed_ns_);
   return *this;
 }
 

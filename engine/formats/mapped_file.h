@@ -30,13 +30,16 @@ class MappedFile {
   const std::byte* data() const { return data_; }
   size_t size() const { return size_; }
   const std::string& name() const { return name_; }
+  // Name, size and time of the last change: what tells, without reading it, that it is the same.
+  std::string identity() const;
 
  private:
-  MappedFile(std::string name, const std::byte* data, size_t size);
+  MappedFile(std::string name, const std::byte* data, size_t size, int64_t changed_ns);
 
   std::string name_;
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
+  int64_t changed_ns_ = 0;  // since 1970
 };
 
 }  // namespace ssmd

@@ -16,6 +16,7 @@
 #include "engine/models/registry.h"
 #include "engine/models/residual_model.h"
 #include "engine/models/tensor_binder.h"
+#include "engine/models/weight_cache.h"
 #include "engine/models/weight_loader.h"
 
 namespace ssmd {
@@ -137,7 +138,11 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& directory
   int64_t bytes = 0;
   for (const TensorInfo* tensor : binder.bound()) bytes += static_cast<int64_t>(tensor->bytes);
   WeightLoader loader(device, format, bytes, options.progress);
+  const WeightCacheKey key = {config.Describe() + model->family().Describe(), checkpoint.identity(),
+                              format};
+  WeightCache cache(options.cache_dir, directory, key, *device, &loader);
   SSMD_RETURN_IF_ERROR(model->Prepare(options, device, &loader));
+  if (const auto problem = cache.Finish()) config.warnings.push_back(*problem);
   model->set_info(MakeInfo(config, model->family(), binder, loader));
   return model;
 }

@@ -37,7 +37,10 @@ struct ModelInfo {
 
 struct ModelLoadOptions {
   std::optional<kernels::WeightFormat>
-      weights;              // absent: bf16 where the file's matrices are, else f32
+      weights;  // absent: bf16 where the file's matrices are, else f32
+  // Where matrices that were quantised are kept, so that the next load only reads them: a folder.
+  // Empty: nowhere. What cannot be kept is a warning (ModelInfo::warnings).
+  std::string cache_dir;
   int max_rows = 512;       // most rows of a Batch (the token budget); activations are sized for it
   int max_logit_rows = 64;  // most rows of one Logits call
   // Called now and then while loading, on the loading thread.

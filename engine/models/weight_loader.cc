@@ -113,26 +113,61 @@ absl::Status WeightLoader::Examine(const TensorInfo& tensor, bool kept_as_bf16) 
     if (bad >= 0) return NotFinite(tensor.name, static_cast<int64_t>(done / element_bytes) + bad);
     hasher.Add(chunk, bytes);
     done += bytes;
-    bytes_done_ += static_cast<int64_t>(bytes);
-    if (progress_) progress_(bytes_done_, bytes_total_);
+    ReportProgress(bytes);
   }
   digests_[tensor.name] = hasher.Finish();
   return absl::OkStatus();
 }
 
+void WeightLoader::UseCache(const PackedCache* cache, PackedCacheWriter* writer) {
+  cache_ = cache;
+  writer_ = writer;
+}
+
 absl::StatusOr<kernels::PackedMatrix> WeightLoader::Matrix(const TensorInfo& tensor,
                                                            MatrixRole role) {
   const kernels::WeightFormat kept = KeptFormat(format_, role);
-  SSMD_RETURN_IF_ERROR(Examine(tensor, kept == kernels::WeightFormat::kBf16));
-  if (kernels::IsQuantised(kept)) {
+  SSMD_ASSIGN_OR_RETURN(std::optional<kernels::PackedMatrix> matrix, FromCache(tensor, kept));
+  if (!matrix) {
+    SSMD_ASSIGN_OR_RETURN(matrix, Pack(tensor, kept));
+  }
+  bytes_kept_ += static_cast<int64_t>(matrix->bytes());
+  return *std::move(matrix);
+}
+
+absl::StatusOr<std::optional<kernels::PackedMatrix>> WeightLoader::FromCache(
+    const TensorInfo& tensor, kernels::WeightFormat format) {
+  const CachedMatrix* cached = cache_ != nullptr ? cache_->Find(tensor.name) : nullptr;
+  if (cached == nullptr || cached->packed.format != format ||
+      cached->packed.outputs != tensor.shape[0] || cached->packed.inputs != tensor.shape[1]) {
+    return std::nullopt;
+  }
+  kernels::PackedMatrix matrix = device_->Restore(cached->packed);
+  if (!matrix.data) return NoMemory(tensor.name, static_cast<int64_t>(cached->packed.bytes));
+  digests_[tensor.name] = cached->source;
+  ReportProgress(tensor.bytes);
+  return matrix;
+}
+
+absl::StatusOr<kernels::PackedMatrix> WeightLoader::Pack(const TensorInfo& tensor,
+                                                         kernels::WeightFormat format) {
+  SSMD_RETURN_IF_ERROR(Examine(tensor, format == kernels::WeightFormat::kBf16));
+  if (kernels::IsQuantised(format)) {
     const int64_t index = FirstTooLargeToQuantise(tensor);
-    if (index >= 0) return TooLarge(tensor.name, index, kept);
+    if (index >= 0) return TooLarge(tensor.name, index, format);
   }
   kernels::PackedMatrix packed =
-      device_->Pack(SourceOf(tensor, tensor.shape[0], tensor.shape[1]), kept);
+      device_->Pack(SourceOf(tensor, tensor.shape[0], tensor.shape[1]), format);
   if (!packed.data) return NoMemory(tensor.name, tensor.elements * 4);
-  bytes_kept_ += static_cast<int64_t>(packed.bytes());
+  if (writer_ != nullptr && writing_.ok()) {
+    writing_ = writer_->Add(tensor.name, digests_.at(tensor.name), packed);
+  }
   return packed;
+}
+
+void WeightLoader::ReportProgress(size_t bytes) {
+  bytes_done_ += static_cast<int64_t>(bytes);
+  if (progress_) progress_(bytes_done_, bytes_total_);
 }
 
 absl::StatusOr<std::vector<float>> WeightLoader::Values(const TensorInfo& tensor) {

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "absl/status/statusor.h"
 #include "engine/formats/safetensors.h"
 #include "engine/models/fingerprint.h"
+#include "engine/models/packed_cache.h"
 #include "kernels/device.h"
 
 namespace ssmd {
@@ -53,6 +55,12 @@ class WeightLoader {
   // `values` on the device; `name` is for errors.
   absl::StatusOr<kernels::Buffer> Upload(const std::vector<float>& values, const std::string& name);
 
+  // Takes matrices from `cache` where it has them, and adds those that are packed to `writer`.
+  // Either may be null; both outlive the loader's use.
+  void UseCache(const PackedCache* cache, PackedCacheWriter* writer);
+  // The first error of `writer`, after which nothing more was added.
+  const absl::Status& writing() const { return writing_; }
+
   // Checks that an element derived from a weight is finite: INVALID_ARGUMENT otherwise.
   static absl::Status NotFinite(const std::string& name, int64_t index);
 
@@ -62,6 +70,13 @@ class WeightLoader {
   const std::map<std::string, Sha256>& digests() const { return digests_; }
 
  private:
+  // The matrix out of the cache; absent where that has none of this name, sizes and format.
+  absl::StatusOr<std::optional<kernels::PackedMatrix>> FromCache(const TensorInfo& tensor,
+                                                                 kernels::WeightFormat format);
+  absl::StatusOr<kernels::PackedMatrix> Pack(const TensorInfo& tensor,
+                                             kernels::WeightFormat format);
+  void ReportProgress(size_t bytes);
+
   // Checks and digests a tensor's bytes.
   absl::Status Examine(const TensorInfo& tensor, bool kept_as_bf16);
 
@@ -72,6 +87,9 @@ class WeightLoader {
   int64_t bytes_done_ = 0;
   int64_t bytes_kept_ = 0;
   std::map<std::string, Sha256> digests_;
+  const PackedCache* cache_ = nullptr;
+  PackedCacheWriter* writer_ = nullptr;
+  absl::Status writing_;
 };
 
 }  // namespace ssmd

@@ -56,6 +56,9 @@ class CpuDevice final : public Device {
     std::memcpy(to, from, bytes);
   }
   PackedMatrix Pack(const MatrixSource& source, WeightFormat format) override;
+  std::string layout() const override { return "cpu 1"; }
+  size_t PackedSize(int64_t outputs, int64_t inputs, WeightFormat format) const override;
+  PackedMatrix Restore(const PackedBytes& packed) override;
 
   void Embed(const EmbedParams& params) override;
   void RmsNorm(const RmsNormParams& params) override;
@@ -102,6 +105,17 @@ PackedMatrix CpuDevice::Pack(const MatrixSource& source, WeightFormat format) {
   if (!IsQuantised(format)) return PackPanels(source, format, pool_);
   if (!ReserveQuantised(source.inputs)) return PackedMatrix();
   return PackQuantised(source, format, pool_);
+}
+
+size_t CpuDevice::PackedSize(int64_t outputs, int64_t inputs, WeightFormat format) const {
+  if (outputs < 1 || inputs < 1 || outputs > kMaxMatrixSide || inputs > kMaxMatrixSide) return 0;
+  if (!IsQuantised(format)) return PanelsSize(outputs, inputs, format);
+  return static_cast<size_t>(QuantisedPanelCount(outputs) * QuantisedPanelBytes(inputs, format));
+}
+
+PackedMatrix CpuDevice::Restore(const PackedBytes& packed) {
+  if (IsQuantised(packed.format) && !ReserveQuantised(packed.inputs)) return PackedMatrix();
+  return CopyPacked(packed);
 }
 
 void CpuDevice::Embed(const EmbedParams& params) {

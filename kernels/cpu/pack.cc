@@ -58,17 +58,20 @@ int64_t PackedIndex(const PackedMatrix& matrix, int64_t output, int64_t input) {
          ColumnIndex(output % kPanelOutputs, matrix.format);
 }
 
+size_t PanelsSize(int64_t outputs, int64_t inputs, WeightFormat format) {
+  const int64_t element_bytes = format == WeightFormat::kBf16 ? 2 : 4;
+  return static_cast<size_t>(PaddedOutputs(outputs, format) * inputs * element_bytes);
+}
+
 PackedMatrix PackPanels(const MatrixSource& source, WeightFormat format, ThreadPool& pool) {
   PackedMatrix matrix;
   matrix.outputs = source.outputs;
   matrix.inputs = source.inputs;
   matrix.format = format;
-  const size_t element_bytes = format == WeightFormat::kBf16 ? 2 : 4;
-  const size_t padded = static_cast<size_t>(PaddedOutputs(source.outputs, format));
   const auto inputs = static_cast<size_t>(source.inputs);
   const Buffer rows = AllocateHost(static_cast<size_t>(pool.threads()) * inputs * sizeof(float));
   if (!rows) return matrix;
-  matrix.data = AllocateHost(padded * inputs * element_bytes);
+  matrix.data = AllocateHost(PanelsSize(source.outputs, source.inputs, format));
   if (!matrix.data) return matrix;
   pool.Run([&](int part) {
     float* row = rows.as<float>() + static_cast<size_t>(part) * inputs;

@@ -25,6 +25,8 @@ int64_t PanelWidth(int64_t outputs, int64_t panel, WeightFormat format);
 // Index of element (output, input) in PackedMatrix::data, in units of the format's elements.
 int64_t PackedIndex(const PackedMatrix& matrix, int64_t output, int64_t input);
 
+// Bytes of a matrix that is not quantised.
+size_t PanelsSize(int64_t outputs, int64_t inputs, WeightFormat format);
 PackedMatrix PackPanels(const MatrixSource& source, WeightFormat format, ThreadPool& pool);
 
 // out[k] = element (output, k), for all inputs.

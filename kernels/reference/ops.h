@@ -11,6 +11,8 @@ namespace ssmd::kernels::reference {
 
 // Row-major, as in the source, in the kept format.
 PackedMatrix Pack(const MatrixSource& source, WeightFormat format);
+// Bytes of such a matrix; 0 for sizes that no matrix has.
+size_t PackedSize(int64_t outputs, int64_t inputs, WeightFormat format);
 // Element (output, input) of a matrix made by Pack.
 double Weight(const PackedMatrix& matrix, int64_t output, int64_t input);
 

@@ -12,8 +12,6 @@ namespace {
 // Groups of one output after another.
 void PackGroups(const MatrixSource& source, PackedMatrix& matrix) {
   const int64_t groups = GroupCount(source.inputs);
-  matrix.data = AllocateHost(static_cast<size_t>(source.outputs * groups) * sizeof(QuantisedGroup));
-  if (!matrix.data) return;
   std::vector<float> row(static_cast<size_t>(source.inputs));
   for (int64_t output = 0; output < source.outputs; ++output) {
     QuantiseSourceRow(source, output, matrix.format, row.data(),
@@ -23,20 +21,27 @@ void PackGroups(const MatrixSource& source, PackedMatrix& matrix) {
 
 }  // namespace
 
+size_t PackedSize(int64_t outputs, int64_t inputs, WeightFormat format) {
+  if (outputs < 1 || inputs < 1 || outputs > kMaxMatrixSide || inputs > kMaxMatrixSide) return 0;
+  const auto rows = static_cast<size_t>(outputs);
+  if (IsQuantised(format)) {
+    return rows * static_cast<size_t>(GroupCount(inputs)) * sizeof(QuantisedGroup);
+  }
+  return rows * static_cast<size_t>(inputs) * (format == WeightFormat::kBf16 ? 2 : 4);
+}
+
 PackedMatrix Pack(const MatrixSource& source, WeightFormat format) {
   PackedMatrix matrix;
   matrix.outputs = source.outputs;
   matrix.inputs = source.inputs;
   matrix.format = format;
+  matrix.data = AllocateHost(PackedSize(source.outputs, source.inputs, format));
+  if (!matrix.data) return matrix;
   if (IsQuantised(format)) {
     PackGroups(source, matrix);
     return matrix;
   }
-  const int64_t elements = source.outputs * source.inputs;
-  const size_t element_bytes = format == WeightFormat::kBf16 ? 2 : 4;
-  matrix.data = AllocateHost(static_cast<size_t>(elements) * element_bytes);
   std::vector<float> row(static_cast<size_t>(source.inputs));
-  if (!matrix.data) return matrix;
   for (int64_t output = 0; output < source.outputs; ++output) {
     ReadSourceRow(source, output, row.data());
     for (int64_t input = 0; input < source.inputs; ++input) {

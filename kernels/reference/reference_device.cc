@@ -22,6 +22,12 @@ class ReferenceDevice final : public Device {
     return reference::Pack(source, format);
   }
 
+  std::string layout() const override { return "reference 1"; }
+  size_t PackedSize(int64_t outputs, int64_t inputs, WeightFormat format) const override {
+    return reference::PackedSize(outputs, inputs, format);
+  }
+  PackedMatrix Restore(const PackedBytes& packed) override { return CopyPacked(packed); }
+
   void Embed(const EmbedParams& params) override { reference::Embed(params); }
   void RmsNorm(const RmsNormParams& params) override { reference::RmsNorm(params); }
   void MatMul(const MatMulParams& params) override { reference::MatMul(params); }

@@ -36,6 +36,11 @@ class MemoryDevice : public kernels::Device {
   kernels::PackedMatrix Pack(const kernels::MatrixSource&, kernels::WeightFormat) override {
     return kernels::PackedMatrix();
   }
+  std::string layout() const override { return "none"; }
+  size_t PackedSize(int64_t, int64_t, kernels::WeightFormat) const override { return 0; }
+  kernels::PackedMatrix Restore(const kernels::PackedBytes&) override {
+    return kernels::PackedMatrix();
+  }
   void Embed(const kernels::EmbedParams&) override { std::abort(); }
   void RmsNorm(const kernels::RmsNormParams&) override { std::abort(); }
   void MatMul(const kernels::MatMulParams&) override { std::abort(); }

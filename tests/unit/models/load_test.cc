@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <limits>
 #include <memory>
 #include <set>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -268,6 +270,77 @@ TEST_F(LoadTest, EachFormatIsItsOwnModel) {
     EXPECT_EQ((*loaded)->info().weights, name);
     EXPECT_TRUE(fingerprints.insert((*loaded)->info().fingerprint).second) << name;
   }
+}
+
+class WeightCacheTest : public LoadTest {
+ protected:
+  WeightCacheTest() {
+    options_.weights = kernels::WeightFormat::kQ8;
+    options_.cache_dir = cache_.File("weights");
+  }
+  std::vector<std::string> CacheFiles() const {
+    std::vector<std::string> files;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(options_.cache_dir, error)) {
+      files.push_back(entry.path().string());
+    }
+    return files;
+  }
+
+  const testing::TempFolder cache_;
+  ModelLoadOptions options_;
+};
+
+TEST_F(WeightCacheTest, TheSecondLoadIsTheFirstOneAgain) {
+  const TinyModel tiny;
+  const auto first = Load(tiny, options_);
+  ASSERT_TRUE(first.ok()) << first.status();
+  ASSERT_EQ(CacheFiles().size(), 1u);
+  const auto written = std::filesystem::last_write_time(CacheFiles()[0]);
+  // Loaded as it lies there: writing the model again would make it another one.
+  const auto second = LoadLanguageModel(folder_.path(), options_, device_.get());
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(LogitsOf(**second), LogitsOf(**first));
+  EXPECT_EQ((*second)->info().fingerprint, (*first)->info().fingerprint);
+  EXPECT_EQ((*second)->info().weight_bytes, (*first)->info().weight_bytes);
+  EXPECT_TRUE((*second)->info().warnings.empty());
+  EXPECT_EQ(CacheFiles().size(), 1u);
+  EXPECT_EQ(std::filesystem::last_write_time(CacheFiles()[0]), written);
+}
+
+TEST_F(WeightCacheTest, OtherWeightsFormatsAndDamagedFilesAreMadeAgain) {
+  TinyModel tiny;
+  ASSERT_TRUE(Load(tiny, options_).ok());
+  SetValue(&tiny, kInProj, 0, 3.0f);
+  const auto changed = Load(tiny, options_);
+  ASSERT_TRUE(changed.ok());
+  EXPECT_EQ(CacheFiles().size(), 2u);
+  options_.weights = kernels::WeightFormat::kQ4;
+  ASSERT_TRUE(LoadLanguageModel(folder_.path(), options_, device_.get()).ok());
+  EXPECT_EQ(CacheFiles().size(), 3u);
+  options_.weights = kernels::WeightFormat::kQ8;
+  for (const std::string& file : CacheFiles()) std::filesystem::resize_file(file, 100);
+  const auto again = LoadLanguageModel(folder_.path(), options_, device_.get());
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(LogitsOf(**again), LogitsOf(**changed));
+  EXPECT_TRUE((*again)->info().warnings.empty());
+  int whole = 0;
+  for (const std::string& file : CacheFiles()) whole += std::filesystem::file_size(file) > 100;
+  EXPECT_EQ(whole, 1);
+}
+
+TEST_F(WeightCacheTest, WhatCannotBeKeptIsAWarning) {
+  options_.cache_dir = cache_.Write("file", "not a folder") + "/x";
+  const auto loaded = Load(TinyModel(), options_);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  ASSERT_EQ((*loaded)->info().warnings.size(), 1u);
+  EXPECT_THAT((*loaded)->info().warnings[0], HasSubstr("quantised weights cannot be kept as "));
+}
+
+TEST_F(WeightCacheTest, NothingIsKeptOfWeightsThatAreNotQuantised) {
+  options_.weights = kernels::WeightFormat::kBf16;
+  ASSERT_TRUE(Load(TinyModel(), options_).ok());
+  EXPECT_TRUE(CacheFiles().empty());
 }
 
 TEST_F(LoadTest, TakesEitherNameOfTheEmbedding) {

@@ -1,0 +1,133 @@
+// Packed weights in a file: what is read is what was written, and a file that is not whole, not
+// ours or for another model is refused by name.
+#include "engine/models/packed_cache.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <vector>
+
+#include "tests/support/temp_folder.h"
+
+namespace ssmd {
+namespace {
+
+using kernels::WeightFormat;
+using ::testing::HasSubstr;
+
+class PackedCacheTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    for (int i = 0; i < 20 * 70; ++i) weights_.push_back(static_cast<float>(i % 97) - 40);
+    source_ = {reinterpret_cast<const std::byte*>(weights_.data()),
+               kernels::MatrixSource::Type::kF32, 20, 70};
+    digest_[5] = 77;
+  }
+
+  void Write() {
+    auto writer = PackedCacheWriter::Create(&files_, path_, "the key");
+    ASSERT_TRUE(writer.ok()) << writer.status();
+    for (const WeightFormat format : {WeightFormat::kBf16, WeightFormat::kQ8, WeightFormat::kQ4}) {
+      const kernels::PackedMatrix matrix = device_->Pack(source_, format);
+      const std::string name(kernels::WeightFormatName(format));
+      ASSERT_TRUE((*writer)->Add(name, digest_, matrix).ok());
+    }
+    ASSERT_TRUE((*writer)->Finish().ok());
+  }
+
+  absl::StatusOr<PackedCache> Open(const std::string& key = "the key") {
+    return PackedCache::Open(path_, key, *device_);
+  }
+
+  std::string Bytes() {
+    std::ifstream file(path_, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+  }
+  void Overwrite(const std::string& bytes) {
+    std::ofstream(path_, std::ios::binary | std::ios::trunc) << bytes;
+  }
+
+  testing::TempFolder folder_;
+  const std::string path_ = folder_.path() + "/cache";
+  PosixFileSystem files_;
+  std::unique_ptr<kernels::Device> device_ = kernels::MakeCpuDevice({std::nullopt, 1});
+  std::vector<float> weights_;
+  kernels::MatrixSource source_;
+  Sha256 digest_ = {};
+};
+
+TEST_F(PackedCacheTest, GivesBackWhatWasAdded) {
+  ASSERT_NO_FATAL_FAILURE(Write());
+  const auto cache = Open();
+  ASSERT_TRUE(cache.ok()) << cache.status();
+  EXPECT_EQ(cache->Find("f32"), nullptr);
+  for (const WeightFormat format : {WeightFormat::kBf16, WeightFormat::kQ8, WeightFormat::kQ4}) {
+    const CachedMatrix* cached = cache->Find(std::string(kernels::WeightFormatName(format)));
+    ASSERT_NE(cached, nullptr);
+    EXPECT_EQ(cached->source, digest_);
+    const kernels::PackedMatrix matrix = device_->Restore(cached->packed);
+    const kernels::PackedMatrix original = device_->Pack(source_, format);
+    ASSERT_EQ(matrix.bytes(), original.bytes());
+    EXPECT_EQ(matrix.outputs, 20);
+    EXPECT_EQ(matrix.inputs, 70);
+    EXPECT_EQ(std::memcmp(matrix.data.data(), original.data.data(), matrix.bytes()), 0);
+    std::vector<float> x(70, 0.5f), first(20), second(20);
+    device_->MatMul({x.data(), 70, 1, &original, nullptr, nullptr, 0, first.data(), 20});
+    device_->MatMul({x.data(), 70, 1, &matrix, nullptr, nullptr, 0, second.data(), 20});
+    EXPECT_EQ(first, second);
+  }
+}
+
+TEST_F(PackedCacheTest, IsNotFoundOrOfAnotherKey) {
+  EXPECT_EQ(Open().status().code(), absl::StatusCode::kNotFound);
+  ASSERT_NO_FATAL_FAILURE(Write());
+  EXPECT_EQ(Open("the kez").status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(Open().ok());
+}
+
+TEST_F(PackedCacheTest, EveryCutAndEveryChangedByteIsSeen) {
+  ASSERT_NO_FATAL_FAILURE(Write());
+  const std::string whole = Bytes();
+  for (size_t bytes = 0; bytes < whole.size(); bytes += bytes < 100 ? 1 : 61) {
+    Overwrite(whole.substr(0, bytes));
+    EXPECT_EQ(Open().status().code(), absl::StatusCode::kDataLoss) << bytes;
+  }
+  int unseen = 0;
+  for (size_t at = 0; at < whole.size(); at += 13) {
+    std::string changed = whole;
+    changed[at] = static_cast<char>(changed[at] ^ 0x10);
+    Overwrite(changed);
+    if (Open().ok()) ++unseen;
+  }
+  // Only the few bytes between matrices mean nothing.
+  EXPECT_LT(unseen, 15);
+  Overwrite(whole + "x");
+  EXPECT_EQ(Open().status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(PackedCacheTest, AMatrixOfAnotherSizeIsRefused) {
+  auto writer = PackedCacheWriter::Create(&files_, path_, "the key");
+  ASSERT_TRUE(writer.ok());
+  kernels::PackedMatrix matrix = device_->Pack(source_, WeightFormat::kQ8);
+  matrix.inputs = 7000;
+  ASSERT_TRUE((*writer)->Add("m", digest_, matrix).ok());
+  ASSERT_TRUE((*writer)->Finish().ok());
+  const auto cache = Open();
+  EXPECT_EQ(cache.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(cache.status().message()), HasSubstr("another size than its shape says"));
+}
+
+TEST_F(PackedCacheTest, WhatIsNotFinishedLeavesNothing) {
+  {
+    auto writer = PackedCacheWriter::Create(&files_, path_, "the key");
+    ASSERT_TRUE(writer.ok());
+    ASSERT_TRUE((*writer)->Add("m", digest_, device_->Pack(source_, WeightFormat::kQ8)).ok());
+  }
+  EXPECT_TRUE(files_.List(folder_.path())->empty());
+}
+
+}  // namespace
+}  // namespace ssmd
