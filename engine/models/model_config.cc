@@ -127,6 +127,7 @@ absl::StatusOr<ModelConfig> ParseMistral(const ConfigObject& root) {
   SSMD_ASSIGN_OR_RETURN(config.d_model, root.Int("dim", 1, kMaxModelWidth));
   SSMD_ASSIGN_OR_RETURN(config.layers, root.Int("n_layers", 1, kMaxLayers));
   SSMD_RETURN_IF_ERROR(ReadVocabularyAndHead(root, &config));
+  SSMD_RETURN_IF_ERROR(ReadTokenIds(root, &config));
   return config;
 }
 

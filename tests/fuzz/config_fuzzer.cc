@@ -26,6 +26,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto family = ssmd::MakeMixerFamily(*config, root);
   if (!family.ok()) return 0;
   const int64_t scratch = (*family)->scratch_floats_per_row();
-  if (scratch < 1 || scratch > 5 * ssmd::kMaxInnerWidth) std::abort();
+  if (scratch < 1 || scratch > 8 * ssmd::kMaxInnerWidth) std::abort();
   return 0;
 }

@@ -77,11 +77,17 @@ absl::Status ReadStepLimit(const ConfigObject& members, std::string_view key, Ma
       key, absl::StrCat("must be [low, high] with 0 <= low <= high, got ", limit->Describe()));
 }
 
+// After the heads and the state size are known. `key` is the groups'.
 absl::Status CheckGroups(const ConfigObject& members, std::string_view key,
                          const Mamba2Config& mamba) {
-  if (mamba.heads % mamba.groups == 0) return absl::OkStatus();
+  if (mamba.heads % mamba.groups != 0) {
+    return members.Error(key, absl::StrCat("must divide the number of heads, ", mamba.heads,
+                                           ", got ", mamba.groups));
+  }
+  const int64_t width = mamba.groups * mamba.state_size;
+  if (width <= kMaxInnerWidth) return absl::OkStatus();
   return members.Error(
-      key, absl::StrCat("must divide the number of heads, ", mamba.heads, ", got ", mamba.groups));
+      key, absl::StrCat("times the state size is ", width, ", more than ", kMaxInnerWidth));
 }
 
 absl::Status ReadHuggingFace(const ModelConfig& config, const ConfigObject& root,
@@ -95,8 +101,8 @@ absl::Status ReadHuggingFace(const ModelConfig& config, const ConfigObject& root
                                    ", but intermediate_size or expand gives a width of ", inner));
   }
   SSMD_ASSIGN_OR_RETURN(mamba->groups, root.Int("n_groups", 1, kMaxInnerWidth));
-  SSMD_RETURN_IF_ERROR(CheckGroups(root, "n_groups", *mamba));
   SSMD_ASSIGN_OR_RETURN(mamba->state_size, root.Int("state_size", 1, kernels::kMaxStateSize));
+  SSMD_RETURN_IF_ERROR(CheckGroups(root, "n_groups", *mamba));
   SSMD_ASSIGN_OR_RETURN(mamba->conv_width, root.Int("conv_kernel", 1, kernels::kMaxConvWidth));
   SSMD_ASSIGN_OR_RETURN(mamba->bias, root.Bool("use_bias"));
   SSMD_ASSIGN_OR_RETURN(mamba->conv_bias, root.Bool("use_conv_bias"));
@@ -133,9 +139,9 @@ absl::Status ReadOriginal(const ModelConfig& config, const ConfigObject& members
                           Mamba2Config* mamba) {
   SSMD_RETURN_IF_ERROR(ReadOriginalHeads(config, members, mamba));
   SSMD_ASSIGN_OR_RETURN(mamba->groups, members.IntOr("ngroups", 1, 1, kMaxInnerWidth));
-  SSMD_RETURN_IF_ERROR(CheckGroups(members, "ngroups", *mamba));
   SSMD_ASSIGN_OR_RETURN(mamba->state_size,
                         members.IntOr("d_state", kMamba2StateSize, 1, kernels::kMaxStateSize));
+  SSMD_RETURN_IF_ERROR(CheckGroups(members, "ngroups", *mamba));
   SSMD_ASSIGN_OR_RETURN(mamba->conv_width,
                         members.IntOr("d_conv", kMamba2ConvWidth, 1, kernels::kMaxConvWidth));
   SSMD_ASSIGN_OR_RETURN(mamba->gate_order, OriginalGateOrder(members));
