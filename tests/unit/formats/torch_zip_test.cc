@@ -38,6 +38,7 @@ std::vector<float> Floats(const TensorInfo& tensor) {
 std::string OverOneStorage(const std::vector<std::pair<std::string, TorchTensor>>& tensors,
                            const std::vector<ZipEntryToWrite>& more = {}) {
   std::vector<std::pair<std::string, std::string>> items;
+  items.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors) items.emplace_back(name, PickledTensorCall(tensor));
   std::vector<ZipEntryToWrite> entries = {
       {"m/data.pkl", PickledStateDict(items), {}, {}},
@@ -155,9 +156,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadTorchFile{"Empty", "", "too short"},
         BadTorchFile{"Text", "no checkpoint at all, but some text", "does not end like a zip"},
         BadTorchFile{"LegacyPickle",
-                     std::string("\x80\x2\x8a\nl\xfc\x9c"
-                                 "F\xf9 j\xa8P\x19.",
-                                 16),
+                     "\x80\x2\x8a\nl\xfc\x9c"
+                     "F\xf9 j\xa8P\x19.",
                      "before version 1.6 (deploy/convert_checkpoint.py"},
         BadTorchFile{"NoEntries", MakeZip({}).bytes, "no data.pkl"},
         BadTorchFile{"NoPickle", MakeZip({{"m/data/0", "1234", {}, {}}}).bytes, "no data.pkl"},

@@ -32,6 +32,7 @@ ZipFile TwoEntries(bool zip64 = true) {
 
 std::vector<std::string> Names(const std::vector<ZipEntry>& entries) {
   std::vector<std::string> names;
+  names.reserve(entries.size());
   for (const ZipEntry& entry : entries) names.emplace_back(entry.name);
   return names;
 }
@@ -52,7 +53,7 @@ TEST(ZipDirectory, FindsEveryEntryWithItsBytes) {
   EXPECT_TRUE(ReadZipDirectory(MakeZip({}).bytes, "m.zip").ok());
 }
 
-std::string Zip64Sizes(std::vector<uint64_t> values) {
+std::string Zip64Sizes(const std::vector<uint64_t>& values) {
   std::string out;
   PutLittleEndian<uint16_t>(&out, 1);
   PutLittleEndian<uint16_t>(&out, static_cast<uint16_t>(8 * values.size()));
