@@ -28,14 +28,14 @@ absl::Status CheckModelNames(const std::vector<ModelSpec>& specs) {
 
 // Errors of a model's files name the file; which model's it is, is said here.
 absl::Status OfModel(const ModelSpec& spec, const absl::Status& status) {
-  return absl::Status(status.code(), absl::StrFormat("model %s (%s): %s", spec.name, spec.directory,
+  return absl::Status(status.code(), absl::StrFormat("model %s (%s): %s", spec.name, spec.path,
                                                      std::string(status.message())));
 }
 
 absl::Status CheckFits(const Tokenizer& tokenizer, int vocabulary) {
   if (tokenizer.size() <= vocabulary) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrFormat(
-      "tokenizer.json: token ids go up to %d, but the model's vocabulary is %d: the two do not "
+      "the tokenizer's token ids go up to %d, but the model's vocabulary is %d: the two do not "
       "belong together",
       tokenizer.size() - 1, vocabulary));
 }
@@ -45,8 +45,8 @@ absl::StatusOr<LoadedModel> Load(const ModelSpec& spec, int token_budget, kernel
   loaded.name = spec.name;
   ModelLoadOptions options = spec.load;
   options.max_rows = token_budget;
-  SSMD_ASSIGN_OR_RETURN(loaded.model, LoadLanguageModel(spec.directory, options, device));
-  auto tokenizer = LoadTokenizer(spec.directory);
+  SSMD_ASSIGN_OR_RETURN(loaded.model, LoadLanguageModel(spec.path, options, device));
+  auto tokenizer = LoadTokenizer(spec.path);
   if (tokenizer.ok()) {
     loaded.tokenizer = *std::move(tokenizer);
     SSMD_RETURN_IF_ERROR(CheckFits(*loaded.tokenizer, loaded.model->info().vocabulary));

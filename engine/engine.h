@@ -65,7 +65,7 @@ struct StateDirOptions {
 
 struct ModelSpec {
   std::string name;
-  std::string directory;
+  std::string path;  // a folder or a GGUF file
   ModelLoadOptions load;
 };
 

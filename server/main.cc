@@ -44,10 +44,10 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Obser
   for (const ModelArgument& model : options.models) {
     ModelSpec spec;
     spec.name = model.name;
-    spec.directory = model.directory;
+    spec.path = model.path;
     spec.load.weights = model.weights;
     spec.load.cache_dir =
-        options.cache_dir == kCacheBeside ? FolderOf(model.directory) : options.cache_dir;
+        options.cache_dir == kCacheBeside ? FolderOf(model.path) : options.cache_dir;
     spec.load.max_rows = options.engine.token_budget;
     LoadProgress& line = progress.emplace_back(model.name, terminal, &clock);
     spec.load.progress = [&line](int64_t done, int64_t total) { line.Update(done, total); };

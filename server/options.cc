@@ -2,7 +2,6 @@
 #include "server/options.h"
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <map>
 #include <set>
 #include <sstream>
@@ -84,15 +83,17 @@ class WrappingFormatter : public CLI::Formatter {
 
 void AddModelFlags(CLI::App* app, Options* options, RawOptions* raw) {
   app->add_option("--model", raw->models,
-                  "A model to serve: NAME=DIR, or DIR, which is named like its folder. DIR holds "
-                  "config.json, *.safetensors and, for text, tokenizer.json. Repeatable")
+                  "A model to serve: NAME=PATH, or PATH, which names it. PATH is a folder with "
+                  "config.json, *.safetensors and, for text, tokenizer.json, or one .gguf file. "
+                  "Repeatable")
       ->group(kGroupModels)
-      ->type_name("[NAME=]DIR")
+      ->type_name("[NAME=]PATH")
       ->allow_extra_args(false);
   app->add_option(
          "--model-option", raw->model_options,
          "NAME.weights=f32|bf16|q8|q4: how the matrices of model NAME are kept. q8 and q4 are "
-         "quantised while loading. Default: bf16 where the files are, else f32. Repeatable")
+         "quantised while loading. Default: as the files are, f32 where they are mixed or f16. "
+         "Repeatable")
       ->group(kGroupModels)
       ->type_name("NAME.KEY=VALUE")
       ->allow_extra_args(false);
@@ -189,25 +190,25 @@ absl::StatusOr<ModelArgument> ParseModel(const std::string& text) {
   // A folder may have an equals sign in its name, but not before any slash.
   if (equals != std::string::npos && equals < text.find('/')) {
     model.name = text.substr(0, equals);
-    model.directory = text.substr(equals + 1);
+    model.path = text.substr(equals + 1);
   } else {
-    model.directory = text;
-    std::filesystem::path path = std::filesystem::path(text).lexically_normal();
-    if (!path.has_filename()) path = path.parent_path();  // "dir/"
-    model.name = path.filename().string();
+    model.path = text;
+    model.name = ModelNameOf(text);
   }
-  if (model.directory.empty()) return Invalid(absl::StrCat("--model ", text, ": no folder given"));
+  if (model.path.empty()) {
+    return Invalid(absl::StrCat("--model ", text, ": no folder or file given"));
+  }
   if (!IsModelName(model.name) || model.name == "." || model.name == "..") {
     return Invalid(absl::StrCat("--model ", text,
                                 ": a model's name has 1 to 128 characters of A-Z a-z 0-9 . _ -; "
-                                "give one with --model NAME=DIR"));
+                                "give one with --model NAME=PATH"));
   }
   return model;
 }
 
 absl::Status ParseModels(const RawOptions& raw, Options* options) {
   if (raw.models.empty()) {
-    return Invalid("no model to serve: give --model NAME=DIR (see --help)");
+    return Invalid("no model to serve: give --model NAME=PATH (see --help)");
   }
   std::set<std::string> names;
   for (const std::string& text : raw.models) {

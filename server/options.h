@@ -20,7 +20,7 @@ inline constexpr char kCacheBeside[] = "beside";
 
 struct ModelArgument {
   std::string name;
-  std::string directory;
+  std::string path;  // a folder or a GGUF file
   std::optional<kernels::WeightFormat> weights;
 };
 

@@ -35,7 +35,7 @@ std::string ExplainUnreachable(const client::Error& error, const client::Connect
   const std::string& server = connect.server;
   if (Contains(error.message, "Connection refused")) {
     return "nothing listens at " + server +
-           " (connection refused). Start the daemon with\n  ssmd --model NAME=FOLDER "
+           " (connection refused). Start the daemon with\n  ssmd --model NAME=PATH "
            "--grpc-listen " +
            server + "\nor name another with --server HOST:PORT.";
   }

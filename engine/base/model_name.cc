@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <filesystem>
 #include <string>
 
 #include "absl/strings/ascii.h"
@@ -12,6 +13,7 @@ namespace ssmd {
 namespace {
 
 constexpr size_t kNameBytesMax = 128;
+constexpr char kGgufExtension[] = ".gguf";
 
 }  // namespace
 
@@ -20,6 +22,12 @@ bool IsModelName(std::string_view name) {
          std::all_of(name.begin(), name.end(), [](unsigned char c) {
            return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
          });
+}
+
+std::string ModelNameOf(std::string_view path) {
+  std::filesystem::path normal = std::filesystem::path(path).lexically_normal();
+  if (!normal.has_filename()) normal = normal.parent_path();  // "dir/"
+  return (normal.extension() == kGgufExtension ? normal.stem() : normal.filename()).string();
 }
 
 absl::Status NoSuchModel(std::string_view name) {

@@ -2,6 +2,7 @@
 #ifndef SSMD_ENGINE_BASE_MODEL_NAME_H_
 #define SSMD_ENGINE_BASE_MODEL_NAME_H_
 
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -10,6 +11,10 @@ namespace ssmd {
 
 // 1 to 128 characters of A-Z a-z 0-9 . _ -: fit for a label, a log line and an error message.
 bool IsModelName(std::string_view name);
+
+// What a model is called whose name nobody gave: the last component of its path, without ".gguf".
+// It need not be a model's name.
+std::string ModelNameOf(std::string_view path);
 
 // NOT_FOUND. Repeats the name that a caller asked for only where it could be one.
 absl::Status NoSuchModel(std::string_view name);

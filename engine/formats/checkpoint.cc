@@ -11,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/base/status_macros.h"
+#include "engine/formats/gguf.h"
+#include "engine/formats/gguf_names.h"
 #include "engine/formats/json.h"
 #include "engine/formats/quoted.h"
 #include "engine/formats/safetensors.h"
@@ -154,13 +156,30 @@ absl::StatusOr<std::optional<Tensors>> ReadFormat(const Format& format,
 
 }  // namespace
 
-absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& directory) {
+Checkpoint::Checkpoint(std::vector<MappedFile> files, std::vector<TensorInfo> tensors)
+    : files_(std::move(files)), tensors_(std::move(tensors)) {
+  std::sort(tensors_.begin(), tensors_.end(),
+            [](const TensorInfo& a, const TensorInfo& b) { return a.key() < b.key(); });
+}
+
+absl::StatusOr<Checkpoint> Checkpoint::OpenGguf(const std::string& path) {
+  std::vector<MappedFile> files;
+  SSMD_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
+  SSMD_ASSIGN_OR_RETURN(const Gguf gguf, Gguf::Parse(file.data(), file.size(), file.name()));
+  files.push_back(std::move(file));
+  SSMD_ASSIGN_OR_RETURN(const std::string_view architecture, gguf.Architecture());
+  std::vector<TensorInfo> tensors = gguf.tensors();
+  for (TensorInfo& tensor : tensors) TakeModelName(architecture, &tensor);
+  Checkpoint checkpoint(std::move(files), std::move(tensors));
+  checkpoint.gguf_architecture_ = std::string(architecture);
+  return checkpoint;
+}
+
+absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& path) {
+  if (IsRegularFile(path)) return OpenGguf(path);
   for (const Format& format : kFormats) {
-    SSMD_ASSIGN_OR_RETURN(std::optional<Tensors> all, ReadFormat(format, directory));
-    if (!all) continue;
-    std::sort(all->tensors.begin(), all->tensors.end(),
-              [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
-    return Checkpoint(std::move(all->files), std::move(all->tensors));
+    SSMD_ASSIGN_OR_RETURN(std::optional<Tensors> all, ReadFormat(format, path));
+    if (all) return Checkpoint(std::move(all->files), std::move(all->tensors));
   }
   std::vector<const char*> wanted;
   for (const Format& format : kFormats) {
@@ -177,11 +196,16 @@ std::string Checkpoint::identity() const {
   return lines;
 }
 
-const TensorInfo* Checkpoint::Find(std::string_view name) const {
+const TensorInfo* Checkpoint::Find(std::string_view key) const {
   const auto at = std::lower_bound(
-      tensors_.begin(), tensors_.end(), name,
-      [](const TensorInfo& tensor, std::string_view wanted) { return tensor.name < wanted; });
-  return at != tensors_.end() && at->name == name ? &*at : nullptr;
+      tensors_.begin(), tensors_.end(), key,
+      [](const TensorInfo& tensor, std::string_view wanted) { return tensor.key() < wanted; });
+  return at != tensors_.end() && at->key() == key ? &*at : nullptr;
+}
+
+std::string Checkpoint::NameInFile(std::string_view key) const {
+  if (gguf_architecture_.empty()) return std::string(key);
+  return GgufNameOf(gguf_architecture_, key);
 }
 
 }  // namespace ssmd

@@ -1,6 +1,7 @@
-// The tensors of a model folder: model.safetensors, or the shards that model.safetensors.index.json
-// names, or Mistral's consolidated.safetensors, or else those of torch: pytorch_model.bin,
-// pytorch_model.bin.index.json.
+// The tensors of a model: of a folder, model.safetensors or the shards that
+// model.safetensors.index.json names, or Mistral's consolidated.safetensors, or else those of torch
+// (pytorch_model.bin, pytorch_model.bin.index.json); or those of one GGUF file, under the names
+// that models ask for.
 //
 // Shards are plain file names within the folder, and the index must agree with them: each tensor in
 // exactly the shard it is mapped to, none twice, none unlisted. The files stay mapped, and must not
@@ -14,7 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "engine/formats/mapped_file.h"
-#include "engine/formats/safetensors.h"
+#include "engine/formats/tensor_info.h"
 
 namespace ssmd {
 
@@ -22,21 +23,24 @@ inline constexpr size_t kMaxShards = 1024;
 
 class Checkpoint {
  public:
-  // NOT_FOUND where the folder holds none of these files; INVALID_ARGUMENT where a file is not what
-  // it should be, naming the file.
-  static absl::StatusOr<Checkpoint> Open(const std::string& directory);
+  // A folder, or a regular file, which must be GGUF. NOT_FOUND where the folder holds none of
+  // these; INVALID_ARGUMENT where a file is not what it should be, naming the file.
+  static absl::StatusOr<Checkpoint> Open(const std::string& path);
 
-  const std::vector<TensorInfo>& tensors() const { return tensors_; }  // ascending by name
-  const TensorInfo* Find(std::string_view name) const;                 // null when absent
+  const std::vector<TensorInfo>& tensors() const { return tensors_; }  // ascending by key()
+  const TensorInfo* Find(std::string_view key) const;                  // null when absent
+  // What the file calls, or would call, the tensor that models ask for by `key`.
+  std::string NameInFile(std::string_view key) const;
   // MappedFile::identity of its files, a line each.
   std::string identity() const;
 
  private:
-  Checkpoint(std::vector<MappedFile> files, std::vector<TensorInfo> tensors)
-      : files_(std::move(files)), tensors_(std::move(tensors)) {}
+  Checkpoint(std::vector<MappedFile> files, std::vector<TensorInfo> tensors);
+  static absl::StatusOr<Checkpoint> OpenGguf(const std::string& path);
 
   std::vector<MappedFile> files_;  // what the tensors point into
   std::vector<TensorInfo> tensors_;
+  std::string gguf_architecture_;  // empty where the files are not GGUF
 };
 
 }  // namespace ssmd

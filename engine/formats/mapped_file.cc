@@ -28,6 +28,11 @@ absl::Status OpenError(const std::string& name, int error) {
 
 }  // namespace
 
+bool IsRegularFile(const std::string& path) {
+  struct stat info = {};
+  return stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+
 absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path, uint64_t max_bytes) {
   std::string name = LastComponent(path);
   // O_NONBLOCK: opening a pipe without a writer must not wait.

@@ -15,6 +15,9 @@
 
 namespace ssmd {
 
+// True where `path` is a regular file, links followed.
+bool IsRegularFile(const std::string& path);
+
 class MappedFile {
  public:
   // NOT_FOUND where there is no file; INVALID_ARGUMENT where it is not a regular file or holds more

@@ -1,7 +1,6 @@
 #include "engine/formats/safetensors.h"
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -19,31 +18,14 @@ namespace {
 constexpr size_t kLengthBytes = 8;
 constexpr size_t kMaxHeaderValues = size_t{1} << 22;
 
-struct TypeRow {
-  TensorType type;
-  std::string_view name;
-  size_t bytes;
-};
-constexpr std::array<TypeRow, 15> kTypes = {{
-    {TensorType::kBool, "BOOL", 1},
-    {TensorType::kU8, "U8", 1},
-    {TensorType::kI8, "I8", 1},
-    {TensorType::kF8E4M3, "F8_E4M3", 1},
-    {TensorType::kF8E5M2, "F8_E5M2", 1},
-    {TensorType::kI16, "I16", 2},
-    {TensorType::kU16, "U16", 2},
-    {TensorType::kF16, "F16", 2},
-    {TensorType::kBf16, "BF16", 2},
-    {TensorType::kI32, "I32", 4},
-    {TensorType::kU32, "U32", 4},
-    {TensorType::kF32, "F32", 4},
-    {TensorType::kI64, "I64", 8},
-    {TensorType::kU64, "U64", 8},
-    {TensorType::kF64, "F64", 8},
-}};
-
-// kTypes is in the order of the enumeration.
-const TypeRow& RowOf(TensorType type) { return kTypes[static_cast<size_t>(type)]; }
+// The types of this format are the plain ones, which the enumeration has first.
+std::optional<TensorType> TypeNamed(std::optional<std::string_view> name) {
+  for (uint8_t i = 0; i <= static_cast<uint8_t>(TensorType::kF64); ++i) {
+    const auto type = static_cast<TensorType>(i);
+    if (name == TensorTypeName(type)) return type;
+  }
+  return std::nullopt;
+}
 
 // Where the tensor's bytes lie, counted from the start of the data section.
 struct Extent {
@@ -113,20 +95,16 @@ absl::Status HeaderReader::ReadTensor(std::string_view name, JsonValue entry) {
   }
   TensorInfo tensor;
   tensor.name = std::string(name);
-  const auto type_name = type_value->AsString();
-  const auto row = std::find_if(kTypes.begin(), kTypes.end(),
-                                [&](const TypeRow& r) { return type_name == r.name; });
-  if (row == kTypes.end()) {
-    return Error(name, absl::StrCat("unknown dtype ", type_value->Describe()));
-  }
-  tensor.type = row->type;
+  const auto type = TypeNamed(type_value->AsString());
+  if (!type) return Error(name, absl::StrCat("unknown dtype ", type_value->Describe()));
+  tensor.type = *type;
   SSMD_RETURN_IF_ERROR(ReadShape(*shape, &tensor));
   Extent extent;
   SSMD_RETURN_IF_ERROR(ReadExtent(*offsets, name, &extent));
 
   uint64_t bytes = 0;
-  const bool overflows =
-      __builtin_mul_overflow(static_cast<uint64_t>(tensor.elements), row->bytes, &bytes);
+  const bool overflows = __builtin_mul_overflow(static_cast<uint64_t>(tensor.elements),
+                                                TensorTypeBytes(tensor.type), &bytes);
   if (overflows || bytes != extent.end - extent.begin) {
     return Error(name, absl::StrCat("shape ", DescribeShape(tensor.shape), " of ",
                                     type_value->Describe(), " does not take the ",
@@ -201,13 +179,6 @@ absl::Status HeaderReader::CheckCover() {
 }
 
 }  // namespace
-
-std::string_view TensorTypeName(TensorType type) { return RowOf(type).name; }
-size_t TensorTypeBytes(TensorType type) { return RowOf(type).bytes; }
-
-std::string DescribeShape(const std::vector<int64_t>& shape) {
-  return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
-}
 
 absl::StatusOr<std::vector<TensorInfo>> ParseSafetensors(const std::byte* data, size_t size,
                                                          std::string_view source) {

@@ -10,50 +10,16 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "engine/formats/mapped_file.h"
+#include "engine/formats/tensor_info.h"
 
 namespace ssmd {
 
 inline constexpr size_t kMaxSafetensorsHeaderBytes = 100'000'000;
 inline constexpr size_t kMaxTensorDimensions = 8;
-
-enum class TensorType : uint8_t {
-  kBool,
-  kU8,
-  kI8,
-  kF8E4M3,
-  kF8E5M2,
-  kI16,
-  kU16,
-  kF16,
-  kBf16,
-  kI32,
-  kU32,
-  kF32,
-  kI64,
-  kU64,
-  kF64,
-};
-std::string_view TensorTypeName(TensorType type);  // as in a header: "BF16"
-size_t TensorTypeBytes(TensorType type);
-
-// One tensor of a mapped file. `data` need not be aligned for its type.
-struct TensorInfo {
-  std::string name;
-  TensorType type = TensorType::kF32;
-  std::vector<int64_t> shape;
-  int64_t elements = 0;
-  const std::byte* data = nullptr;
-  size_t bytes = 0;
-};
-
-// "[768, 1, 4]"
-std::string DescribeShape(const std::vector<int64_t>& shape);
 
 // Reads the header of a whole file in memory; the tensors point into it. In no particular order.
 // `source` (a file's name) opens every error.

@@ -21,6 +21,20 @@ absl::StatusOr<int64_t> ConfigObject::CheckInt(std::string_view key, JsonValue v
                                  value.Describe(), written_as_float ? " as a float" : ""));
 }
 
+absl::StatusOr<double> ConfigObject::CheckNumber(std::string_view key, JsonValue value, double min,
+                                                 double max) const {
+  const std::optional<double> number = value.AsDouble();
+  if (number && *number >= min && *number <= max) return *number;
+  return Error(key,
+               absl::StrCat("must be a number in [", min, ", ", max, "], got ", value.Describe()));
+}
+
+absl::StatusOr<double> ConfigObject::Number(std::string_view key, double min, double max) const {
+  const auto value = Find(key);
+  if (!value) return Error(key, "is missing");
+  return CheckNumber(key, *value, min, max);
+}
+
 absl::StatusOr<int64_t> ConfigObject::Int(std::string_view key, int64_t min, int64_t max) const {
   const auto value = Find(key);
   if (!value) return Error(key, "is missing");
@@ -38,10 +52,7 @@ absl::StatusOr<double> ConfigObject::NumberOr(std::string_view key, double fallb
                                               double max) const {
   const auto value = Find(key);
   if (!value) return fallback;
-  const std::optional<double> number = value->AsDouble();
-  if (number && *number >= min && *number <= max) return *number;
-  return Error(key,
-               absl::StrCat("must be a number in [", min, ", ", max, "], got ", value->Describe()));
+  return CheckNumber(key, *value, min, max);
 }
 
 absl::StatusOr<std::optional<bool>> ConfigObject::Bool(std::string_view key) const {

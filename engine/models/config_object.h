@@ -31,6 +31,7 @@ class ConfigObject {
   absl::StatusOr<int64_t> Int(std::string_view key, int64_t min, int64_t max) const;
   absl::StatusOr<int64_t> IntOr(std::string_view key, int64_t fallback, int64_t min,
                                 int64_t max) const;
+  absl::StatusOr<double> Number(std::string_view key, double min, double max) const;
   absl::StatusOr<double> NumberOr(std::string_view key, double fallback, double min,
                                   double max) const;
   absl::StatusOr<std::optional<bool>> Bool(std::string_view key) const;
@@ -45,6 +46,8 @@ class ConfigObject {
  private:
   absl::StatusOr<int64_t> CheckInt(std::string_view key, JsonValue value, int64_t min,
                                    int64_t max) const;
+  absl::StatusOr<double> CheckNumber(std::string_view key, JsonValue value, double min,
+                                     double max) const;
 
   std::optional<JsonValue> object_;
   std::string prefix_;

@@ -1,17 +1,23 @@
-// Loading: folder → configuration → tensors matched by name and shape → weights on the device.
+// Loading: folder or GGUF file → configuration → tensors matched by name and shape → weights on the
+// device.
 #include "engine/models/language_model.h"
 
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <map>
 #include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
 #include "engine/formats/checkpoint.h"
+#include "engine/formats/gguf.h"
 #include "engine/formats/json.h"
+#include "engine/formats/mapped_file.h"
 #include "engine/formats/quoted.h"
 #include "engine/models/config_object.h"
+#include "engine/models/gguf_metadata.h"
 #include "engine/models/model_config.h"
 #include "engine/models/registry.h"
 #include "engine/models/residual_model.h"
@@ -28,6 +34,7 @@ constexpr int64_t kMaxConfigBytes = 1 << 20;
 constexpr char kConfigFile[] = "config.json";
 constexpr char kMistralFile[] = "params.json";
 constexpr char kGenerationFile[] = "generation_config.json";
+constexpr char kGgufEmbedding[] = "token_embd.weight";
 
 absl::Status CheckOptions(const ModelLoadOptions& options) {
   for (const int rows : {options.max_rows, options.max_logit_rows}) {
@@ -39,15 +46,16 @@ absl::Status CheckOptions(const ModelLoadOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status CheckIsFolder(const std::string& directory) {
+absl::Status CheckIsFolder(const std::string& path) {
   struct stat info = {};
-  if (stat(directory.c_str(), &info) != 0) {
-    return absl::NotFoundError(
-        absl::StrCat("model folder ", Quoted(directory), " cannot be opened"));
+  if (stat(path.c_str(), &info) != 0) {
+    return absl::NotFoundError(absl::StrCat("model ", Quoted(path), " cannot be opened"));
   }
   if (S_ISDIR(info.st_mode)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      Quoted(directory), " is not a folder; a model is a folder with config.json and safetensors"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(Quoted(path),
+                   " is neither a folder nor a file; a model is a folder with config.json and "
+                   "safetensors, or a GGUF file"));
 }
 
 absl::StatusOr<JsonDocument> ReadConfig(const std::string& directory, const char* file) {
@@ -81,6 +89,66 @@ absl::Status ReadGenerationConfig(const std::string& directory, ModelConfig* con
   SSMD_RETURN_IF_ERROR(document.status());
   return ParseGenerationConfig(ConfigObject(document->root(), absl::StrCat(kGenerationFile, ": ")),
                                config);
+}
+
+// What the files say of a model, its tensors apart.
+struct Description {
+  ModelConfig config;
+  std::unique_ptr<MixerFamily> family;
+};
+
+absl::StatusOr<Description> DescribeFolder(const std::string& directory) {
+  SSMD_RETURN_IF_ERROR(CheckIsFolder(directory));
+  SSMD_ASSIGN_OR_RETURN(const NamedDocument named, ReadModelConfig(directory));
+  const ConfigObject root(named.document.root(), absl::StrCat(named.file, ": "));
+  Description description;
+  SSMD_ASSIGN_OR_RETURN(description.config, ParseModelConfig(root));
+  SSMD_ASSIGN_OR_RETURN(description.family, MakeMixerFamily(description.config, root));
+  SSMD_RETURN_IF_ERROR(ReadGenerationConfig(directory, &description.config));
+  return description;
+}
+
+absl::StatusOr<Description> DescribeGguf(const std::string& path) {
+  SSMD_ASSIGN_OR_RETURN(const Gguf gguf, Gguf::Open(path));
+  SSMD_RETURN_IF_ERROR(gguf.Architecture().status());
+  const TensorInfo* embedding = gguf.FindTensor(kGgufEmbedding);
+  if (embedding == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        gguf.source(), ": has no tensor ", Quoted(kGgufEmbedding), ": a file without weights?"));
+  }
+  if (embedding->shape[0] > kMaxVocabulary) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(gguf.source(), ": tensor ", Quoted(kGgufEmbedding), " has ",
+                     embedding->shape[0], " rows, more than the ", kMaxVocabulary, " allowed"));
+  }
+  SSMD_ASSIGN_OR_RETURN(const JsonDocument document, ReadGgufMetadata(gguf));
+  const ConfigObject root(document.root(), absl::StrCat(gguf.source(), ": "));
+  Description description;
+  SSMD_ASSIGN_OR_RETURN(description.config, ParseGgufConfig(root, embedding->shape[0]));
+  SSMD_ASSIGN_OR_RETURN(description.family, MakeMixerFamily(description.config, root));
+  return description;
+}
+
+// How matrices are kept where nobody says so: bf16 where all are; quantised where most of a file
+// is, in four bits where that is its most frequent type; else f32.
+kernels::WeightFormat FormatOfFile(const TensorBinder& binder) {
+  const std::map<TensorType, int64_t>& elements = binder.matrix_elements();
+  const auto most =
+      std::max_element(elements.begin(), elements.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most == elements.end()) return kernels::WeightFormat::kF32;
+  switch (most->first) {
+    case TensorType::kQ4_0:
+    case TensorType::kQ4_K:
+      return kernels::WeightFormat::kQ4;
+    case TensorType::kQ8_0:
+    case TensorType::kQ6_K:
+      return kernels::WeightFormat::kQ8;
+    case TensorType::kBf16:
+      return elements.size() == 1 ? kernels::WeightFormat::kBf16 : kernels::WeightFormat::kF32;
+    default:
+      return kernels::WeightFormat::kF32;
+  }
 }
 
 std::string Fingerprint(const ModelConfig& config, const MixerFamily& family,
@@ -117,30 +185,26 @@ ModelInfo MakeInfo(const ModelConfig& config, const MixerFamily& family, const T
   return info;
 }
 
-absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& directory,
+absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path,
                                                     const ModelLoadOptions& options,
                                                     kernels::Device* device) {
   SSMD_RETURN_IF_ERROR(CheckOptions(options));
-  SSMD_RETURN_IF_ERROR(CheckIsFolder(directory));
-  SSMD_ASSIGN_OR_RETURN(const NamedDocument named, ReadModelConfig(directory));
-  const ConfigObject root(named.document.root(), absl::StrCat(named.file, ": "));
-  SSMD_ASSIGN_OR_RETURN(ModelConfig config, ParseModelConfig(root));
-  SSMD_ASSIGN_OR_RETURN(std::unique_ptr<MixerFamily> family, MakeMixerFamily(config, root));
-  SSMD_RETURN_IF_ERROR(ReadGenerationConfig(directory, &config));
+  SSMD_ASSIGN_OR_RETURN(Description description,
+                        IsRegularFile(path) ? DescribeGguf(path) : DescribeFolder(path));
+  ModelConfig& config = description.config;
 
-  SSMD_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(directory));
+  SSMD_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(path));
   TensorBinder binder(&checkpoint);
-  auto model = std::make_unique<ResidualModel>(config, std::move(family), &binder);
+  auto model = std::make_unique<ResidualModel>(config, std::move(description.family), &binder);
   SSMD_RETURN_IF_ERROR(binder.Finish());
 
-  const kernels::WeightFormat format = options.weights.value_or(
-      binder.all_matrices_bf16() ? kernels::WeightFormat::kBf16 : kernels::WeightFormat::kF32);
+  const kernels::WeightFormat format = options.weights.value_or(FormatOfFile(binder));
   int64_t bytes = 0;
   for (const TensorInfo* tensor : binder.bound()) bytes += static_cast<int64_t>(tensor->bytes);
   WeightLoader loader(device, format, bytes, options.progress);
   const WeightCacheKey key = {config.Describe() + model->family().Describe(), checkpoint.identity(),
                               format};
-  WeightCache cache(options.cache_dir, directory, key, *device, &loader);
+  WeightCache cache(options.cache_dir, path, key, *device, &loader);
   SSMD_RETURN_IF_ERROR(model->Prepare(options, device, &loader));
   if (const auto problem = cache.Finish()) config.warnings.push_back(*problem);
   model->set_info(MakeInfo(config, model->family(), binder, loader));
@@ -149,11 +213,11 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& directory
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<LanguageModel>> LoadLanguageModel(const std::string& directory,
+absl::StatusOr<std::unique_ptr<LanguageModel>> LoadLanguageModel(const std::string& path,
                                                                  const ModelLoadOptions& options,
                                                                  kernels::Device* device) {
   try {
-    return Load(directory, options, device);
+    return Load(path, options, device);
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("no memory to load the model");
   }

@@ -36,8 +36,7 @@ struct ModelInfo {
 };
 
 struct ModelLoadOptions {
-  std::optional<kernels::WeightFormat>
-      weights;  // absent: bf16 where the file's matrices are, else f32
+  std::optional<kernels::WeightFormat> weights;  // absent: as the file has them (FormatOfFile)
   // Where matrices that were quantised are kept, so that the next load only reads them: a folder.
   // Empty: nowhere. What cannot be kept is a warning (ModelInfo::warnings).
   std::string cache_dir;
@@ -67,10 +66,10 @@ class LanguageModel {
 };
 
 // Reads a checkpoint folder (config.json, or Mistral's params.json where there is none, and what
-// Checkpoint::Open finds). INVALID_ARGUMENT names
-// the file and everything that is missing, surplus, mis-shaped, mis-typed or not finite; NOT_FOUND
-// where a file is absent; RESOURCE_EXHAUSTED where memory is.
-absl::StatusOr<std::unique_ptr<LanguageModel>> LoadLanguageModel(const std::string& directory,
+// Checkpoint::Open finds) or a GGUF file. INVALID_ARGUMENT names the file and everything that is
+// missing, surplus, mis-shaped, mis-typed or not finite; NOT_FOUND where a file is absent;
+// RESOURCE_EXHAUSTED where memory is.
+absl::StatusOr<std::unique_ptr<LanguageModel>> LoadLanguageModel(const std::string& path,
                                                                  const ModelLoadOptions& options,
                                                                  kernels::Device* device);
 

@@ -131,7 +131,34 @@ absl::StatusOr<ModelConfig> ParseMistral(const ConfigObject& root) {
   return config;
 }
 
+// The architecture "mamba" is Falcon-Mamba where the metadata ask for its norms.
+absl::StatusOr<std::string> GgufArchitecture(const ConfigObject& root, const std::string& name) {
+  if (name != "mamba") return name;
+  SSMD_ASSIGN_OR_RETURN(const std::optional<bool> norms, root.Bool("mamba.ssm.dt_b_c_rms"));
+  return norms.value_or(false) ? "falcon_mamba" : name;
+}
+
 }  // namespace
+
+absl::StatusOr<ModelConfig> ParseGgufConfig(const ConfigObject& root, int64_t vocabulary) {
+  ModelConfig config;
+  config.spelling = ConfigSpelling::kGguf;
+  SSMD_ASSIGN_OR_RETURN(const std::string name, root.StringOr("general.architecture", ""));
+  SSMD_ASSIGN_OR_RETURN(config.architecture, GgufArchitecture(root, name));
+  if (name != "mamba" && name != "mamba2") return config;  // the registry refuses it by name
+  SSMD_ASSIGN_OR_RETURN(config.d_model, root.Int(name + ".embedding_length", 1, kMaxModelWidth));
+  SSMD_ASSIGN_OR_RETURN(config.layers, root.Int(name + ".block_count", 1, kMaxLayers));
+  config.vocabulary = vocabulary;
+  SSMD_ASSIGN_OR_RETURN(config.norm_eps,
+                        root.Number(name + ".attention.layer_norm_rms_epsilon", 0, kMaxNormEps));
+  std::vector<int32_t> bos;
+  SSMD_RETURN_IF_ERROR(AppendTokenIds(root, "tokenizer.ggml.bos_token_id", &config, &bos));
+  if (!bos.empty()) config.bos_token_id = bos.front();
+  for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"}) {
+    SSMD_RETURN_IF_ERROR(AppendTokenIds(root, key, &config, &config.eos_token_ids));
+  }
+  return config;
+}
 
 std::string ModelConfig::Describe() const {
   return absl::StrFormat("%s d_model=%d layers=%d vocabulary=%d norm_eps=%.9g", architecture,

@@ -1,6 +1,7 @@
 // What config.json says about a model, apart from its mixer: read in three spellings, Hugging
 // Face's (model_type, hidden_size, …), that of the original state-spaces files (d_model, n_layer,
 // …) and that of Mistral's params.json (dim, n_layers, …), which Codestral Mamba has.
+// The metadata of a GGUF file is a fourth (general.architecture, mamba.embedding_length, …).
 #ifndef SSMD_ENGINE_MODELS_MODEL_CONFIG_H_
 #define SSMD_ENGINE_MODELS_MODEL_CONFIG_H_
 
@@ -21,7 +22,7 @@ inline constexpr int64_t kMaxInnerWidth = int64_t{1} << 18;
 inline constexpr int64_t kMaxLayers = 1024;
 inline constexpr int64_t kMaxVocabulary = int64_t{1} << 24;
 
-enum class ConfigSpelling : uint8_t { kHuggingFace, kOriginal, kMistral };
+enum class ConfigSpelling : uint8_t { kHuggingFace, kOriginal, kMistral, kGguf };
 
 struct ModelConfig {
   std::string architecture;  // key into the registry: "mamba", "falcon_mamba", "mamba2"
@@ -42,6 +43,10 @@ struct ModelConfig {
 // `root` is the object of config.json (or params.json). INVALID_ARGUMENT names the member that is
 // missing, out of range or asks for something that is not supported.
 absl::StatusOr<ModelConfig> ParseModelConfig(const ConfigObject& root);
+
+// `root` is the metadata of a GGUF file (ReadGgufMetadata), which does not say how large the
+// vocabulary is: its embedding has a row for each of `vocabulary` tokens.
+absl::StatusOr<ModelConfig> ParseGgufConfig(const ConfigObject& root, int64_t vocabulary);
 
 // Reads eos_token_id of generation_config.json, which wins over config.json's, into `config`.
 absl::Status ParseGenerationConfig(const ConfigObject& root, ModelConfig* config);

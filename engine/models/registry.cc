@@ -32,7 +32,8 @@ absl::StatusOr<std::unique_ptr<MixerFamily>> MakeMixerFamily(const ModelConfig& 
     if (config.architecture == architecture.name) return architecture.parse(config, root);
     known.push_back(architecture.name);
   }
-  return root.Error("model_type",
+  const bool gguf = config.spelling == ConfigSpelling::kGguf;
+  return root.Error(gguf ? "general.architecture" : "model_type",
                     absl::StrCat(Quoted(config.architecture),
                                  " is not supported; these are: ", absl::StrJoin(known, ", ")));
 }

@@ -10,14 +10,15 @@ namespace ssmd {
 namespace {
 
 bool IsWeightType(TensorType type) {
-  return type == TensorType::kF32 || type == TensorType::kF16 || type == TensorType::kBf16;
+  return type == TensorType::kF32 || type == TensorType::kF16 || type == TensorType::kBf16 ||
+         TensorTypeBlock(type) > 1;
 }
 
 }  // namespace
 
 bool TensorBinder::AnyEndsWith(std::string_view suffix) const {
   return std::any_of(checkpoint_->tensors().begin(), checkpoint_->tensors().end(),
-                     [&](const TensorInfo& tensor) { return tensor.name.ends_with(suffix); });
+                     [&](const TensorInfo& tensor) { return tensor.key().ends_with(suffix); });
 }
 
 const TensorInfo* TensorBinder::Require(const std::string& name,
@@ -46,25 +47,27 @@ const TensorInfo* TensorBinder::Require(const std::string& name,
 const TensorInfo* TensorBinder::RequireMatrix(const std::string& name, int64_t outputs,
                                               int64_t inputs) {
   const TensorInfo* tensor = Require(name, {outputs, inputs});
-  if (tensor != nullptr && tensor->type != TensorType::kBf16) all_matrices_bf16_ = false;
+  if (tensor != nullptr) matrix_elements_[tensor->type] += tensor->elements;
   return tensor;
 }
 
 void TensorBinder::AddProblem(const std::string& name, std::string_view reason) {
-  problems_.push_back(absl::StrCat(Quoted(name), " ", std::string(reason)));
+  problems_.push_back(
+      absl::StrCat(Quoted(checkpoint_->NameInFile(name)), " ", std::string(reason)));
 }
 
 absl::Status TensorBinder::Finish() {
   for (const TensorInfo& tensor : checkpoint_->tensors()) {
-    if (!wanted_.contains(tensor.name)) {
-      AddProblem(tensor.name, absl::StrCat("is surplus (shape ", DescribeShape(tensor.shape), ")"));
+    if (!wanted_.contains(tensor.key())) {
+      AddProblem(tensor.key(),
+                 absl::StrCat("is surplus (shape ", DescribeShape(tensor.shape), ")"));
     }
   }
   if (problems_.empty()) return absl::OkStatus();
   const size_t shown = std::min(problems_.size(), kMaxReportedTensors);
   const size_t hidden = problems_.size() - shown;
   return absl::InvalidArgumentError(absl::StrCat(
-      "the checkpoint does not fit config.json in ", problems_.size(),
+      "the checkpoint does not fit its configuration in ", problems_.size(),
       problems_.size() == 1 ? " tensor: " : " tensors: ",
       absl::StrJoin(problems_.begin(), problems_.begin() + static_cast<ptrdiff_t>(shown), "; "),
       hidden > 0 ? absl::StrCat("; and ", hidden, " more") : ""));

@@ -8,6 +8,7 @@
 #define SSMD_ENGINE_MODELS_TENSOR_BINDER_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,7 +32,8 @@ class TensorBinder {
   // True where some tensor's name ends so. What one layer has, all must have.
   bool AnyEndsWith(std::string_view suffix) const;
 
-  // The tensor, of f32, f16 or bf16. Null after a mismatch was noted; Finish() will then fail.
+  // The tensor, of a type that weights have: f32, f16, bf16 or quantised blocks. Null after a
+  // mismatch was noted; Finish() will then fail.
   const TensorInfo* Require(const std::string& name, const std::vector<int64_t>& shape);
 
   // The same for a weight matrix (outputs, inputs): one that is packed, and whose type decides in
@@ -48,14 +50,15 @@ class TensorBinder {
   absl::Status Finish();
 
   const std::vector<const TensorInfo*>& bound() const { return bound_; }
-  bool all_matrices_bf16() const { return all_matrices_bf16_; }
+  // Elements of the matrices, by the type in which the file has them.
+  const std::map<TensorType, int64_t>& matrix_elements() const { return matrix_elements_; }
 
  private:
   const Checkpoint* checkpoint_;
   std::vector<const TensorInfo*> bound_;  // in the order of the calls
   absl::flat_hash_set<std::string> wanted_;
   std::vector<std::string> problems_;
-  bool all_matrices_bf16_ = true;
+  std::map<TensorType, int64_t> matrix_elements_;
 };
 
 }  // namespace ssmd

@@ -1,6 +1,7 @@
 #include "engine/models/weight_loader.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "engine/base/text_view.h"
 #include "engine/formats/quoted.h"
 #include "kernels/matrix_source.h"
+#include "kernels/number_format.h"
 #include "kernels/quantise.h"
 
 namespace ssmd {
@@ -44,15 +46,78 @@ int64_t FirstBeyond(const std::byte* data, int64_t count, uint32_t limit) {
   return first;
 }
 
+// First of `count` blocks that has a factor which is not finite; −1 when none does. Finite ones
+// give values far within the range of bf16.
+int64_t FirstBadBlock(const kernels::SourceBlock& block, const std::byte* data, int64_t count) {
+  for (int64_t i = 0; i < count; ++i, data += block.bytes) {
+    for (int factor = 0; factor < block.factors; ++factor) {
+      if (FirstBeyond<uint16_t>(data + block.factor_offsets[factor], 1, kF16Limit) >= 0) return i;
+    }
+  }
+  return -1;
+}
+
+// TensorBinder admits no other types.
+kernels::MatrixSource::Type SourceType(TensorType type) {
+  using Type = kernels::MatrixSource::Type;
+  switch (type) {
+    case TensorType::kF32:
+      return Type::kF32;
+    case TensorType::kBf16:
+      return Type::kBf16;
+    case TensorType::kQ8_0:
+      return Type::kQ8_0;
+    case TensorType::kQ4_0:
+      return Type::kQ4_0;
+    case TensorType::kQ4_K:
+      return Type::kQ4_K;
+    case TensorType::kQ6_K:
+      return Type::kQ6_K;
+    default:
+      return Type::kF16;
+  }
+}
+
+// Of `count` blocks, which are single elements where the type is plain.
 int64_t FirstNotFinite(TensorType type, bool kept_as_bf16, const std::byte* data, int64_t count) {
   switch (type) {
     case TensorType::kF32:
       return FirstBeyond<uint32_t>(data, count, kept_as_bf16 ? kF32AsBf16Limit : kF32Limit);
     case TensorType::kBf16:
       return FirstBeyond<uint16_t>(data, count, kBf16Limit);
-    default:  // TensorBinder admits no type beside these and f16
+    case TensorType::kF16:
       return FirstBeyond<uint16_t>(data, count, kF16Limit);
+    default:
+      return FirstBadBlock(kernels::BlockOf(SourceType(type)), data, count);
   }
+}
+
+// The largest weight that a block with a factor of 1 can hold, both factors taken together.
+float LargestOfBlock(TensorType type) {
+  switch (type) {
+    case TensorType::kQ8_0:
+      return 128;
+    case TensorType::kQ4_0:
+      return 8;
+    case TensorType::kQ4_K:
+      return 63 * 15 + 63;
+    default:  // kQ6_K
+      return 128 * 32;
+  }
+}
+
+int64_t FirstBlockTooLarge(const TensorInfo& tensor) {
+  const kernels::SourceBlock& block = kernels::BlockOf(SourceType(tensor.type));
+  const float limit = kernels::kMaxQuantisedWeight / LargestOfBlock(tensor.type);
+  const std::byte* data = tensor.data;
+  for (int64_t i = 0; i < tensor.elements; i += block.inputs, data += block.bytes) {
+    for (int factor = 0; factor < block.factors; ++factor) {
+      uint16_t half = 0;
+      std::memcpy(&half, data + block.factor_offsets[factor], sizeof(half));
+      if (std::fabs(kernels::WidenF16(half)) > limit) return i;
+    }
+  }
+  return -1;
 }
 
 int64_t FirstTooLargeToQuantise(const TensorInfo& tensor) {
@@ -61,8 +126,10 @@ int64_t FirstTooLargeToQuantise(const TensorInfo& tensor) {
       return FirstBeyond<uint32_t>(tensor.data, tensor.elements, kF32QuantisedLimit);
     case TensorType::kBf16:
       return FirstBeyond<uint16_t>(tensor.data, tensor.elements, kBf16QuantisedLimit);
-    default:
+    case TensorType::kF16:
       return FirstBeyond<uint16_t>(tensor.data, tensor.elements, kF16QuantisedLimit);
+    default:
+      return FirstBlockTooLarge(tensor);
   }
 }
 
@@ -74,11 +141,7 @@ absl::Status TooLarge(const std::string& name, int64_t index, kernels::WeightFor
 }
 
 kernels::MatrixSource SourceOf(const TensorInfo& tensor, int64_t outputs, int64_t inputs) {
-  using Type = kernels::MatrixSource::Type;
-  const Type type = tensor.type == TensorType::kF32    ? Type::kF32
-                    : tensor.type == TensorType::kBf16 ? Type::kBf16
-                                                       : Type::kF16;
-  return {tensor.data, type, outputs, inputs};
+  return {tensor.data, SourceType(tensor.type), outputs, inputs};
 }
 
 absl::Status NoMemory(const std::string& name, int64_t bytes) {
@@ -103,14 +166,18 @@ absl::Status WeightLoader::NotFinite(const std::string& name, int64_t index) {
 }
 
 absl::Status WeightLoader::Examine(const TensorInfo& tensor, bool kept_as_bf16) {
-  const size_t element_bytes = TensorTypeBytes(tensor.type);
+  const size_t block_bytes = TensorTypeBytes(tensor.type);
+  const size_t chunk_bytes = kChunkBytes / block_bytes * block_bytes;
   Sha256Hasher hasher;
   for (size_t done = 0; done < tensor.bytes;) {
-    const size_t bytes = std::min(kChunkBytes, tensor.bytes - done);
+    const size_t bytes = std::min(chunk_bytes, tensor.bytes - done);
     const std::byte* chunk = tensor.data + done;
-    const int64_t bad = FirstNotFinite(tensor.type, kept_as_bf16, chunk,
-                                       static_cast<int64_t>(bytes / element_bytes));
-    if (bad >= 0) return NotFinite(tensor.name, static_cast<int64_t>(done / element_bytes) + bad);
+    const int64_t bad =
+        FirstNotFinite(tensor.type, kept_as_bf16, chunk, static_cast<int64_t>(bytes / block_bytes));
+    if (bad >= 0) {
+      const int64_t block = static_cast<int64_t>(done / block_bytes) + bad;
+      return NotFinite(tensor.name, block * TensorTypeBlock(tensor.type));
+    }
     hasher.Add(chunk, bytes);
     done += bytes;
     ReportProgress(bytes);

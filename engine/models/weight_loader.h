@@ -18,7 +18,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/formats/safetensors.h"
+#include "engine/formats/tensor_info.h"
 #include "engine/models/fingerprint.h"
 #include "engine/models/packed_cache.h"
 #include "kernels/device.h"

@@ -5,8 +5,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
+#include "engine/formats/gguf.h"
 #include "engine/formats/json.h"
+#include "engine/formats/mapped_file.h"
 #include "engine/text/byte_level_bpe.h"
+#include "engine/text/gguf_tokenizer.h"
 #include "engine/text/json_fields.h"
 #include "engine/text/tokenizer.h"
 #include "engine/text/tokenizer_json.h"
@@ -59,9 +62,20 @@ absl::Status ApplyConfig(const JsonField& root, ByteLevelBpeParts* parts) {
   return absl::OkStatus();
 }
 
-}  // namespace
+// What is wrong with the parts together is the fault of `place`.
+absl::StatusOr<std::unique_ptr<Tokenizer>> Make(ByteLevelBpeParts parts, absl::string_view place) {
+  auto made = MakeByteLevelBpe(std::move(parts));
+  if (made.ok()) return made;
+  return absl::InvalidArgumentError(absl::StrCat(place, ": ", made.status().message()));
+}
 
-absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& directory) {
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadFromGguf(const std::string& path) {
+  SSMD_ASSIGN_OR_RETURN(const Gguf gguf, Gguf::Open(path));
+  SSMD_ASSIGN_OR_RETURN(ByteLevelBpeParts parts, ReadGgufTokenizer(gguf));
+  return Make(std::move(parts), absl::StrCat(gguf.source(), ": tokenizer.ggml.tokens"));
+}
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadFromFolder(const std::string& directory) {
   SSMD_ASSIGN_OR_RETURN(
       const JsonDocument tokenizer,
       JsonDocument::ParseFile(absl::StrCat(directory, "/", kTokenizerFile), kTokenizerJsonLimits));
@@ -74,10 +88,13 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& dire
   } else if (!absl::IsNotFound(config.status())) {
     return config.status();
   }
-  auto made = MakeByteLevelBpe(std::move(parts));
-  if (made.ok()) return made;
-  return absl::InvalidArgumentError(
-      absl::StrCat(kTokenizerFile, ": added_tokens: ", made.status().message()));
+  return Make(std::move(parts), absl::StrCat(kTokenizerFile, ": added_tokens"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& path) {
+  return IsRegularFile(path) ? LoadFromGguf(path) : LoadFromFolder(path);
 }
 
 }  // namespace ssmd

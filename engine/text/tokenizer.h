@@ -43,10 +43,10 @@ class Tokenizer {
   virtual std::optional<int32_t> bos_to_add() const = 0;
 };
 
-// Reads `directory`/tokenizer.json (byte-level BPE as Hugging Face writes it) and, where present,
-// tokenizer_config.json. NOT_FOUND when there is no tokenizer.json; INVALID_ARGUMENT names the
-// field that is malformed or not supported.
-absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& directory);
+// Of a folder, reads tokenizer.json (byte-level BPE as Hugging Face writes it) and, where present,
+// tokenizer_config.json; of a GGUF file, the tokenizer inside. NOT_FOUND when there is none;
+// INVALID_ARGUMENT names the field that is malformed or not supported.
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& path);
 
 }  // namespace ssmd
 

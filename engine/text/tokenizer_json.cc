@@ -4,21 +4,17 @@
 #include <optional>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "engine/base/status_macros.h"
 #include "engine/base/text_view.h"
 #include "engine/text/byte_alphabet.h"
+#include "engine/text/merge_table.h"
 
 namespace ssmd {
 namespace {
-
-// Views into the document.
-using TokenIds = absl::flat_hash_map<absl::string_view, int32_t>;
 
 absl::StatusOr<int32_t> ReadId(const JsonField& field) {
   const auto id = field.value().AsInt();
@@ -62,8 +58,7 @@ absl::StatusOr<TokenIds> ReadVocabulary(const JsonField& field, ByteLevelBpePart
 // ["a b", …] or [["a", "b"], …].
 absl::StatusOr<std::pair<absl::string_view, absl::string_view>> ReadPair(const JsonField& field) {
   if (const auto text = field.value().AsString()) {
-    const std::vector<absl::string_view> sides = absl::StrSplit(View(*text), ' ');
-    if (sides.size() == 2) return std::make_pair(sides[0], sides[1]);
+    if (const auto sides = CutMerge(*text)) return *sides;
   } else if (const JsonArray sides = field.value().elements(); sides.size() == 2) {
     const auto left = sides[0].AsString();
     const auto right = sides[1].AsString();
@@ -79,18 +74,12 @@ absl::Status ReadMerges(const JsonField& field, const TokenIds& ids, ByteLevelBp
     const auto line = elements[i].AsString();
     if (line.has_value() && absl::StartsWith(View(*line), "#version")) continue;
     SSMD_ASSIGN_OR_RETURN(const auto pair, ReadPair(field.Element(i)));
-    const std::string both = absl::StrCat(pair.first, pair.second);
-    std::array<int32_t, 3> tokens{};
-    size_t at = 0;
-    for (const absl::string_view text : {pair.first, pair.second, absl::string_view(both)}) {
-      const auto found = ids.find(text);
-      if (found == ids.end()) {
-        return field.Element(i).Error(
-            absl::StrCat("\"", text, "\" is not a token of the vocabulary"));
-      }
-      tokens[at++] = found->second;
+    const auto merge = FindMerge(ids, pair.first, pair.second);
+    if (!merge.ok()) {
+      const absl::string_view reason = merge.status().message();
+      return field.Element(i).Error({reason.data(), reason.size()});
     }
-    parts->merges.push_back({tokens[0], tokens[1], tokens[2]});
+    parts->merges.push_back(*merge);
   }
   return absl::OkStatus();
 }

@@ -20,7 +20,7 @@ namespace ssmd::bench {
 namespace {
 
 struct EngineFlags {
-  std::vector<std::string> models;         // NAME=FOLDER
+  std::vector<std::string> models;         // NAME=PATH
   std::vector<std::string> model_options;  // NAME.weights=f32|bf16|q8|q4
   std::vector<std::string> random;         // shapes
   std::string isa;
@@ -34,7 +34,7 @@ struct EngineFlags {
 
 struct ModelToMeasure {
   std::string name;
-  std::string folder;
+  std::string path;
   std::unique_ptr<RandomCheckpoint> random;  // owns the folder, where it is one
   std::optional<kernels::WeightFormat> weights;
 };
@@ -45,7 +45,7 @@ absl::StatusOr<std::vector<ModelToMeasure>> ListModels(const EngineFlags& flags)
     const size_t equals = flag.find('=');
     if (equals == 0 || equals == std::string::npos) {
       return absl::InvalidArgumentError(
-          absl::StrCat("--model must be NAME=FOLDER, got \"", flag, "\""));
+          absl::StrCat("--model must be NAME=PATH, got \"", flag, "\""));
     }
     models.push_back({flag.substr(0, equals), flag.substr(equals + 1), nullptr, std::nullopt});
   }
@@ -56,7 +56,7 @@ absl::StatusOr<std::vector<ModelToMeasure>> ListModels(const EngineFlags& flags)
     models.push_back({shape, folder, std::move(checkpoint), std::nullopt});
   }
   if (models.empty()) {
-    return absl::InvalidArgumentError("name a model: --model=NAME=FOLDER or --random=SHAPE");
+    return absl::InvalidArgumentError("name a model: --model=NAME=PATH or --random=SHAPE");
   }
   return models;
 }
@@ -103,7 +103,7 @@ absl::Status MeasureModel(const EngineFlags& flags, const ModelToMeasure& to_mea
   ModelLoadOptions options;
   options.weights = to_measure.weights;
   SSMD_ASSIGN_OR_RETURN(std::unique_ptr<LanguageModel> model,
-                        LoadLanguageModel(to_measure.folder, options, &device));
+                        LoadLanguageModel(to_measure.path, options, &device));
   for (const int prompt : flags.prompts) {
     for (const int batch : flags.batches) {
       const EngineRun run = {batch, prompt, flags.generate};
@@ -153,7 +153,8 @@ void AddEngineCommand(CLI::App& app, int* exit_code) {
   auto flags = std::make_shared<EngineFlags>();  // lives as long as the callback
   CLI::App* command =
       app.add_subcommand("engine", "Prefill and decode of a model, without network");
-  command->add_option("--model", flags->models, "NAME=FOLDER of a checkpoint (repeatable)");
+  command->add_option("--model", flags->models,
+                      "NAME=PATH of a checkpoint folder or a GGUF file (repeatable)");
   command->add_option("--model-option", flags->model_options,
                       "NAME.weights=f32|bf16|q8|q4 (repeatable; default: as the file has them)");
   command->add_option("--random", flags->random, "A shape, with random bf16 weights (repeatable)")

@@ -28,7 +28,7 @@ std::string BinaryBesideThis() {
 
 void AddServerFlags(CLI::App* command, ServerFlags* flags) {
   const std::string group = "The daemon";
-  command->add_option("--model", flags->model, "NAME=FOLDER to serve (default: the bundled model)")
+  command->add_option("--model", flags->model, "NAME=PATH to serve (default: the bundled model)")
       ->group(group);
   command->add_option("--random", flags->random, "Or a shape, with random bf16 weights")
       ->check(CLI::IsMember(RandomShapes()))

@@ -22,7 +22,7 @@ struct ServerFlags {
   std::string address;  // of a daemon that runs; empty: start one
   std::string http;     // where its metrics are
   std::string binary;   // to start; empty: the ssmd beside this program
-  std::string model;    // NAME=FOLDER to serve; empty: the bundled one
+  std::string model;    // NAME=PATH to serve; empty: the bundled one
   std::string random;   // or a shape, with random weights
   int threads = 0;      // of the engine; 0: one a CPU
 };

@@ -5,9 +5,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -15,17 +12,24 @@
 #include <string>
 #include <vector>
 
-#include "engine/formats/mapped_file.h"
-#include "engine/formats/safetensors.h"
 #include "engine/models/language_model.h"
 #include "kernels/device.h"
+#include "tests/golden/golden_files.h"
 #include "tests/support/test_model.h"
 
 namespace ssmd {
 namespace {
 
+using testing::CpuNames;
+using testing::DeviceNames;
+using testing::Distance;
+using testing::Expected;
+using testing::ExpectSameBits;
+using testing::kTolerance;
 using testing::LogitRows;
+using testing::MakeDevice;
 using testing::RunInSegments;
+using testing::Widen;
 namespace fs = std::filesystem;
 
 constexpr const char* kCases[] = {"mamba_odd",        "mamba_biases",
@@ -38,97 +42,10 @@ constexpr const char* kCases[] = {"mamba_odd",        "mamba_biases",
                                   "mamba2_original",  "mamba2_norm_first",
                                   "mamba2_gate_only", "mamba2_mistral_bf16"};
 
-// Of a log-probability, in f32 activations against float64: about 10 times what was measured for
-// most cases, 3 times for the worst. The logits reach 30.
-constexpr double kTolerance = 3e-4;
-
 fs::path Folder(const std::string& name) { return fs::path(SSMD_GOLDEN_DATA) / name; }
 
-struct Expected {
-  std::vector<int32_t> tokens;
-  std::vector<std::vector<double>> logits;
-};
-
-Expected ReadExpected(const std::string& name) {
-  const auto file = MappedFile::Open(Folder(name) / "expected.safetensors");
-  EXPECT_TRUE(file.ok()) << file.status();
-  const auto tensors = ParseSafetensors(file->data(), file->size(), "expected");
-  EXPECT_TRUE(tensors.ok()) << tensors.status();
-  Expected expected;
-  for (const TensorInfo& tensor : *tensors) {
-    const auto rows = static_cast<size_t>(tensor.shape[0]);
-    if (tensor.name == "tokens") {
-      expected.tokens.resize(rows);
-      std::memcpy(expected.tokens.data(), tensor.data, tensor.bytes);
-      continue;
-    }
-    expected.logits.assign(rows, std::vector<double>(static_cast<size_t>(tensor.shape[1])));
-    for (size_t row = 0; row < rows; ++row) {
-      const size_t row_bytes = tensor.bytes / rows;
-      std::memcpy(expected.logits[row].data(), tensor.data + row * row_bytes, row_bytes);
-    }
-  }
-  return expected;
-}
-
-template <typename Row>
-std::vector<double> LogSoftmax(const Row& logits) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const double logit : logits) sum += std::exp(logit - largest);
-  std::vector<double> result;
-  result.reserve(logits.size());
-  for (const double logit : logits) result.push_back(logit - largest - std::log(sum));
-  return result;
-}
-
-// Largest difference of any log-probability.
-double Distance(const LogitRows& actual, const std::vector<std::vector<double>>& expected) {
-  EXPECT_EQ(actual.size(), expected.size());
-  double largest = 0;
-  for (size_t row = 0; row < expected.size(); ++row) {
-    EXPECT_EQ(actual[row].size(), expected[row].size());
-    const std::vector<double> a = LogSoftmax(actual[row]);
-    const std::vector<double> e = LogSoftmax(expected[row]);
-    for (size_t i = 0; i < e.size(); ++i) largest = std::max(largest, std::fabs(a[i] - e[i]));
-  }
-  return largest;
-}
-
-std::vector<std::vector<double>> Widen(const LogitRows& rows) {
-  std::vector<std::vector<double>> wide;
-  for (const std::vector<float>& row : rows) wide.emplace_back(row.begin(), row.end());
-  return wide;
-}
-
-void ExpectSameBits(const LogitRows& a, const LogitRows& b) {
-  ASSERT_EQ(a.size(), b.size());
-  for (size_t row = 0; row < a.size(); ++row) {
-    ASSERT_EQ(std::memcmp(a[row].data(), b[row].data(), a[row].size() * sizeof(float)), 0)
-        << "row " << row;
-  }
-}
-
-// "reference", or "cpu_" and an instruction set.
-std::vector<std::string> CpuNames() {
-  std::vector<std::string> names;
-  for (const kernels::Isa isa : kernels::SupportedIsas()) {
-    names.push_back("cpu_" + std::string(kernels::IsaName(isa)));
-  }
-  return names;
-}
-std::vector<std::string> DeviceNames() {
-  std::vector<std::string> names = CpuNames();
-  names.insert(names.begin(), "reference");
-  return names;
-}
-
-std::unique_ptr<kernels::Device> MakeDevice(const std::string& name, int threads) {
-  if (name == "reference") return kernels::MakeReferenceDevice();
-  kernels::CpuOptions options;
-  options.isa = kernels::ParseIsa(name.substr(4));
-  options.threads = threads;
-  return kernels::MakeCpuDevice(options);
+Expected ReadExpectedOf(const std::string& name) {
+  return testing::ReadExpected(Folder(name) / "expected.safetensors");
 }
 
 class Golden : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {
@@ -168,7 +85,7 @@ class Golden : public ::testing::TestWithParam<std::tuple<std::string, std::stri
     return RunInSegments(*model_, *pool_, tokens, lengths);
   }
 
-  const Expected expected_ = ReadExpected(std::get<0>(GetParam()));
+  const Expected expected_ = ReadExpectedOf(std::get<0>(GetParam()));
   const int length_ = static_cast<int>(expected_.tokens.size());
   std::unique_ptr<kernels::Device> device_;
   std::unique_ptr<LanguageModel> model_;
@@ -331,7 +248,7 @@ TEST_P(GoldenData, NoticesAChangedConfiguration) {
   const auto model = LoadLanguageModel(folder, ModelLoadOptions(), device.get());
   ASSERT_TRUE(model.ok()) << model.status();
   const auto pool = StatePool::Create(device.get(), (*model)->state_layout(), 1);
-  const Expected expected = ReadExpected(name);
+  const Expected expected = ReadExpectedOf(name);
   const LogitRows rows =
       RunInSegments(**model, **pool, expected.tokens, {static_cast<int>(expected.tokens.size())});
   EXPECT_GT(Distance(rows, expected.logits), 0.05);

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/base/status_macros.h"
+#include "engine/models/mixers/gguf_ssm.h"
 #include "engine/models/mixers/ssm_config.h"
 #include "kernels/ops.h"
 
@@ -35,10 +36,26 @@ absl::StatusOr<int64_t> DtRank(const ModelConfig& config, const ConfigObject& ss
   return ssm.Int(key, 1, kMaxModelWidth);
 }
 
+// GGUF has no bias flags, and does not name the epsilon of Falcon-Mamba's norms. llama.cpp takes
+// that of the layers' norms; here it is the one that the model was trained with.
+absl::StatusOr<MambaConfig> ParseGguf(const ModelConfig& config, const ConfigObject& root,
+                                      bool falcon) {
+  SSMD_ASSIGN_OR_RETURN(const GgufSsmSizes sizes, ReadGgufSsmSizes("mamba", root));
+  MambaConfig mamba;
+  mamba.d_model = config.d_model;
+  mamba.d_inner = sizes.d_inner;
+  mamba.state_size = sizes.state_size;
+  mamba.conv_width = sizes.conv_width;
+  mamba.dt_rank = sizes.dt_rank;
+  if (falcon) mamba.dt_bc_norm_eps = kDefaultMixerNormEps;
+  return mamba;
+}
+
 }  // namespace
 
 absl::StatusOr<MambaConfig> ParseMambaConfig(const ModelConfig& config, const ConfigObject& root,
                                              bool falcon) {
+  if (config.spelling == ConfigSpelling::kGguf) return ParseGguf(config, root, falcon);
   const bool original = config.spelling == ConfigSpelling::kOriginal;
   const Keys& keys = original ? kOriginalKeys : kHuggingFaceKeys;
   SSMD_ASSIGN_OR_RETURN(const ConfigObject ssm, MixerMembers(config, root, kMambaMembers));

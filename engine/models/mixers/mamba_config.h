@@ -1,4 +1,4 @@
-// The sizes of Mamba-1 layers, read from config.json in either spelling.
+// The sizes of Mamba-1 layers, read from a configuration in any spelling.
 #ifndef SSMD_ENGINE_MODELS_MIXERS_MAMBA_CONFIG_H_
 #define SSMD_ENGINE_MODELS_MIXERS_MAMBA_CONFIG_H_
 

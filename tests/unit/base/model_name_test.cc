@@ -25,6 +25,24 @@ TEST(ModelName, HasOneToAHundredAndTwentyEightPlainCharacters) {
   }
 }
 
+TEST(ModelName, ComesFromThePathsLastPartWithoutTheExtension) {
+  const struct {
+    const char* path;
+    const char* name;
+  } kCases[] = {
+      {"/models/big-one", "big-one"},
+      {"/models/big-one/", "big-one"},
+      {"relative", "relative"},
+      {"/x/mamba-130m-q8_0.gguf", "mamba-130m-q8_0"},
+      {"mamba.gguf", "mamba"},
+      {"v1.0/", "v1.0"},
+      {"mamba-1.4b", "mamba-1.4b"},
+      {"x.gguf.part", "x.gguf.part"},
+      {"a/..", "."},
+  };
+  for (const auto& c : kCases) EXPECT_EQ(ModelNameOf(c.path), c.name) << c.path;
+}
+
 TEST(ModelName, IsRepeatedInTheErrorOnlyWhereItCouldBeOne) {
   const absl::Status named = NoSuchModel("tales-3m");
   EXPECT_EQ(named.code(), absl::StatusCode::kNotFound);

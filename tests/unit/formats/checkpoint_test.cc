@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/gguf_writer.h"
 #include "tests/support/safetensors_writer.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/torch_zip_writer.h"
@@ -78,7 +79,8 @@ TEST_F(CheckpointTest, OpensMistralsFileWhereThereIsNoOther) {
 }
 
 TEST_F(CheckpointTest, SaysWhatAFolderLacks) {
-  EXPECT_THAT(OpenError(absl::StatusCode::kNotFound), HasSubstr("none of these: model.safetensors, "));
+  EXPECT_THAT(OpenError(absl::StatusCode::kNotFound),
+              HasSubstr("none of these: model.safetensors, "));
   WriteShards();
   WriteIndex(R"({"a": "s1.safetensors", "b": "s3.safetensors", "c": "s1.safetensors"})");
   EXPECT_THAT(OpenError(absl::StatusCode::kNotFound), HasSubstr("s3.safetensors"));
@@ -162,6 +164,33 @@ TEST_F(CheckpointTest, OpensShardsOfTorchThroughTheirIndex) {
   EXPECT_THAT(OpenError(), HasSubstr("maps tensor \"b\" to \"s1.bin\", which lacks it"));
   folder_.Write(kTorchIndex, R"({"weight_map": {"a": "s1.safetensors"}})");
   EXPECT_THAT(OpenError(), HasSubstr("not the plain name of a .bin file"));
+}
+
+TEST_F(CheckpointTest, OpensAGgufFileUnderTheNamesOfModels) {
+  testing::GgufFile file;
+  file.Set("general.architecture", testing::GgufString("mamba"));
+  file.tensors = {testing::GgufF32Tensor("output_norm.weight", {2}, {1, 2}),
+                  testing::GgufF32Tensor("blk.0.ssm_a", {1, 2}, {-1, -2}),
+                  testing::GgufF32Tensor("odd", {1}, {5})};
+  folder_.Write("m.gguf", file.Bytes());
+  auto opened = Checkpoint::Open(folder_.File("m.gguf"));
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  const Checkpoint moved = *std::move(opened);
+  EXPECT_EQ(moved.tensors().size(), 3u);
+  ASSERT_NE(moved.Find("backbone.layers.0.mixer.A"), nullptr);
+  EXPECT_EQ(moved.Find("backbone.layers.0.mixer.A")->name, "blk.0.ssm_a");
+  EXPECT_NE(moved.Find("odd"), nullptr);
+  EXPECT_EQ(moved.Find("output_norm.weight"), nullptr);
+  float value = 0;
+  std::memcpy(&value, moved.Find("backbone.norm_f.weight")->data + 4, sizeof(value));
+  EXPECT_EQ(value, 2);
+  EXPECT_EQ(moved.NameInFile("backbone.layers.9.mixer.D"), "blk.9.ssm_d");
+}
+
+TEST_F(CheckpointTest, RefusesAFileThatIsNotGguf) {
+  folder_.Write("m.bin", "PK");
+  const auto opened = Checkpoint::Open(folder_.File("m.bin"));
+  EXPECT_THAT(std::string(opened.status().message()), HasSubstr("m.bin: is not a GGUF file"));
 }
 
 TEST_F(CheckpointTest, RefusesAFolderInPlaceOfAFile) {

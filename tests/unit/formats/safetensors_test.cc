@@ -143,6 +143,14 @@ INSTANTIATE_TEST_SUITE_P(
             "BytesOverflow",
             Entry(R"("dtype": "F64", "shape": [2305843009213693952], "data_offsets": [0, 0])", 0),
             "does not take"},
+        // CVE-2026-33298's class: a size in bytes that wraps to the one that the extent has.
+        BadFile{"BytesWrapToTheExtent",
+                Entry(R"("dtype": "F64", "shape": [2305843009213693953], "data_offsets": [0, 8])"),
+                "does not take"},
+        // Types of blocks are GGUF's alone.
+        BadFile{"BlockType",
+                Entry(R"("dtype": "Q8_0", "shape": [32], "data_offsets": [0, 34])", 34),
+                "unknown dtype \"Q8_0\""},
         BadFile{"NineDimensions",
                 Entry(R"("dtype": "U8", "shape": [8,1,1,1,1,1,1,1,1], "data_offsets": [0, 8])"),
                 "more than 8 dimensions"},
@@ -165,6 +173,16 @@ INSTANTIATE_TEST_SUITE_P(
                 "ascending pair"},
         BadFile{"HugeOffset", Entry(R"("dtype": "U8", "shape": [8],
                          "data_offsets": [9223372036854775800, 9223372036854775807])"),
+                "passes the end"},
+        // CVE-2025-53630's class: extents whose sum wraps.
+        BadFile{"SumOfExtentsWraps",
+                SafetensorsWithHeader(
+                    R"({"a": {"dtype": "U8", "shape": [9223372036854775807],
+                              "data_offsets": [0, 9223372036854775807]},
+                        "b": {"dtype": "U8", "shape": [9223372036854775807],
+                              "data_offsets": [0, 9223372036854775807]},
+                        "c": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}})",
+                    "abcd"),
                 "passes the end"},
         BadFile{"FloatOffset", Entry(R"("dtype": "U8", "shape": [8], "data_offsets": [0, 8.5])"),
                 "ascending pair"},

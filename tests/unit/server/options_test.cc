@@ -46,24 +46,26 @@ TEST(Options, DefaultsAreLoopbackAndDocumented) {
   EXPECT_FALSE(options.isa.has_value());
 }
 
-TEST(Options, ModelsAreNamedOrTakeTheirFoldersName) {
-  const Options options =
-      ParseOk({"--model", "a=/x/y", "--model", "/models/big-one/", "--model", "relative/dir",
-               "--model-option", "a.weights=bf16", "--model-option", "dir.weights=q4"});
-  ASSERT_EQ(options.models.size(), 3U);
+TEST(Options, ModelsAreNamedOrTakeTheirFoldersOrFilesName) {
+  const Options options = ParseOk({"--model", "a=/x/y", "--model", "/models/big-one/", "--model",
+                                   "relative/dir", "--model", "/x/m-q8_0.gguf", "--model-option",
+                                   "a.weights=bf16", "--model-option", "dir.weights=q4"});
+  ASSERT_EQ(options.models.size(), 4U);
   EXPECT_EQ(options.models[0].name, "a");
-  EXPECT_EQ(options.models[0].directory, "/x/y");
+  EXPECT_EQ(options.models[0].path, "/x/y");
   EXPECT_EQ(options.models[0].weights, kernels::WeightFormat::kBf16);
   EXPECT_EQ(options.models[1].name, "big-one");
-  EXPECT_EQ(options.models[1].directory, "/models/big-one/");
+  EXPECT_EQ(options.models[1].path, "/models/big-one/");
   EXPECT_FALSE(options.models[1].weights.has_value());
   EXPECT_EQ(options.models[2].name, "dir");
+  EXPECT_EQ(options.models[3].name, "m-q8_0");
+  EXPECT_EQ(options.models[3].path, "/x/m-q8_0.gguf");
   EXPECT_EQ(options.models[2].weights, kernels::WeightFormat::kQ4);
 }
 
 TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
   ExpectRefused({}, "no model to serve");
-  ExpectRefused({"--model", "a="}, "no folder");
+  ExpectRefused({"--model", "a="}, "no folder or file");
   ExpectRefused({"--model", "a=x", "--model", "a=y"}, "the name a is taken");
   ExpectRefused({"--model", "/models/some one"}, "a model's name has");
   ExpectRefused({"--model", ".."}, "a model's name has");
