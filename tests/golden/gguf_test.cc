@@ -47,14 +47,17 @@ class GgufGolden : public ::testing::TestWithParam<std::string> {
 };
 
 TEST_P(GgufGolden, HasTheBitsOfSafetensorsWithTheSameWeights) {
-  const std::vector<int32_t> tokens = {0, 66, 31, 4, 15, 9, 2, 6, 53, 58, 9, 7};
-  const GgufOutcome gguf = RunGguf(GgufFolder() / "mamba_odd.gguf", tokens, device_.get());
-  const GgufOutcome folder =
-      RunGguf(std::filesystem::path(SSMD_GOLDEN_DATA) / "mamba_odd", tokens, device_.get());
-  testing::ExpectSameBits(gguf.logits, folder.logits);
-  EXPECT_EQ(gguf.info.architecture, folder.info.architecture);
-  EXPECT_EQ(gguf.info.parameters, folder.info.parameters);
-  EXPECT_EQ(gguf.info.vocabulary, folder.info.vocabulary);
+  const std::vector<int32_t> tokens = {0, 36, 31, 4, 15, 9, 2, 6, 23, 28, 9, 7};
+  for (const std::string name : {"mamba_odd", "mamba2_biases"}) {
+    SCOPED_TRACE(name);
+    const GgufOutcome gguf = RunGguf(GgufFolder() / (name + ".gguf"), tokens, device_.get());
+    const GgufOutcome folder =
+        RunGguf(std::filesystem::path(SSMD_GOLDEN_DATA) / name, tokens, device_.get());
+    testing::ExpectSameBits(gguf.logits, folder.logits);
+    EXPECT_EQ(gguf.info.architecture, folder.info.architecture);
+    EXPECT_EQ(gguf.info.parameters, folder.info.parameters);
+    EXPECT_EQ(gguf.info.vocabulary, folder.info.vocabulary);
+  }
 }
 
 TEST_P(GgufGolden, GivesTheLogProbabilitiesOfWhatItsBlocksHold) {

@@ -5,8 +5,8 @@ reads back from its blocks.
     venv/bin/pip install gguf
     venv/bin/python make_gguf_golden.py ../golden/data ../golden/gguf
 
-mamba_odd is the golden checkpoint of that name, with the same weights: its logits must be those of
-the folder, bit for bit. The package makes no blocks of the K types, so those are drawn: random
+mamba_odd and mamba2_biases are the golden checkpoints of that name, with the same weights: their
+logits must be those of the folders, bit for bit. The package makes no blocks of the K types, so those are drawn: random
 quants under factors that give weights of the right size.
 """
 
@@ -38,6 +38,10 @@ LAYER_NAMES = {
     "mixer.A_log": "ssm_a",
     "mixer.D": "ssm_d",
     "mixer.out_proj.weight": "ssm_out.weight",
+    "mixer.in_proj.bias": "ssm_in.bias",
+    "mixer.out_proj.bias": "ssm_out.bias",
+    "mixer.dt_bias": "ssm_dt.bias",
+    "mixer.norm.weight": "ssm_norm.weight",
 }
 
 # Types of the matrices, by the end of their names; everything else is F32.
@@ -107,6 +111,10 @@ def random_blocks(kind, shape, scale, rng):
 
 def encode(name, values, case, rng):
     """(what the writer takes, type or None, the values that a reader sees)."""
+    if case.get("groups") and name.endswith(("A_log", "D")):
+        values = values.reshape(-1, 1)
+    if case.get("groups") and name.endswith("mixer.norm.weight"):
+        values = values.reshape(case["groups"], -1)
     if name.endswith("A_log"):
         # As the converter does it; the exponential in float64, rounded once.
         a = (-np.exp(values.astype(np.float32).astype(np.float64))).astype(np.float32)
@@ -149,7 +157,7 @@ def add_tokenizer(writer, vocabulary):
 
 def write(path, case, tensors, rng):
     """Writes the file; gives the values back that it holds."""
-    writer = GGUFWriter(path, "mamba")
+    writer = GGUFWriter(path, "mamba2" if case.get("groups") else "mamba")
     writer.add_name(path.stem)
     writer.add_context_length(1 << 20)
     writer.add_embedding_length(case["d_model"])
@@ -161,7 +169,10 @@ def write(path, case, tensors, rng):
     writer.add_ssm_state_size(case["state"])
     writer.add_ssm_time_step_rank(case["rank"])
     writer.add_layer_norm_rms_eps(case.get("eps", 1e-5))
-    writer.add_ssm_dt_b_c_rms(case.get("falcon", False))
+    if case.get("groups"):
+        writer.add_ssm_group_count(case["groups"])
+    else:
+        writer.add_ssm_dt_b_c_rms(case.get("falcon", False))
     add_tokenizer(writer, case["vocabulary"])
     held = {}
     for name, values in tensors:
@@ -179,8 +190,11 @@ def write(path, case, tensors, rng):
 
 def make_same_weights(source, folder):
     config, tensors = checkpoint_io.read_checkpoint(source)
+    groups = config.get("n_groups")
+    inner = config["num_heads"] * config["head_dim"] if groups else config["intermediate_size"]
     case = dict(
-        d_model=config["hidden_size"], inner=config["intermediate_size"], rank=config["time_step_rank"],
+        groups=groups, d_model=config["hidden_size"], inner=inner,
+        rank=config["num_heads"] if groups else config["time_step_rank"],
         state=config["state_size"], conv=config["conv_kernel"], layers=config["num_hidden_layers"],
         vocabulary=config["vocab_size"], eps=config["layer_norm_epsilon"], types={})
     write(folder / f"{source.name}.gguf", case, tensors.items(), None)
@@ -205,7 +219,8 @@ def main():
     parser.add_argument("folder", type=pathlib.Path, help="tests/golden/gguf")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    make_same_weights(args.data / "mamba_odd", args.folder)
+    for name in ("mamba_odd", "mamba2_biases"):
+        make_same_weights(args.data / name, args.folder)
     for name, case in CASES.items():
         make(name, case, args.folder)
 

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "engine/base/status_macros.h"
+#include "engine/models/mixers/gguf_ssm.h"
 #include "engine/models/mixers/ssm_config.h"
 
 namespace ssmd {
@@ -164,10 +165,29 @@ std::string_view GateOrderName(GateOrder order) {
   return "unknown";
 }
 
+// GGUF has no bias flags and no bounds of Δ; its layers gate first, then normalise.
+absl::Status ReadGguf(const ConfigObject& root, Mamba2Config* mamba) {
+  SSMD_ASSIGN_OR_RETURN(const GgufSsmSizes sizes, ReadGgufSsmSizes("mamba2", root));
+  mamba->heads = sizes.dt_rank;
+  mamba->head_dim = sizes.d_inner / sizes.dt_rank;
+  mamba->groups = sizes.groups;
+  mamba->state_size = sizes.state_size;
+  mamba->conv_width = sizes.conv_width;
+  mamba->dt_max = std::numeric_limits<double>::infinity();
+  return CheckGroups(root, "mamba2.ssm.group_count", *mamba);
+}
+
 }  // namespace
 
 absl::StatusOr<Mamba2Config> ParseMamba2Config(const ModelConfig& config,
                                                const ConfigObject& root) {
+  if (config.spelling == ConfigSpelling::kGguf) {
+    Mamba2Config mamba;
+    mamba.d_model = config.d_model;
+    mamba.norm_eps = config.norm_eps;
+    SSMD_RETURN_IF_ERROR(ReadGguf(root, &mamba));
+    return mamba;
+  }
   SSMD_ASSIGN_OR_RETURN(const ConfigObject members, MixerMembers(config, root, kMamba2Members));
   Mamba2Config mamba;
   mamba.d_model = config.d_model;
