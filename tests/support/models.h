@@ -1,5 +1,5 @@
-// Small checkpoints that a test writes itself: Mamba or Mamba-2 of any shape with random weights, or
-// with something wrong.
+// Small checkpoints that a test writes itself: Mamba or Mamba-2 of any shape with random weights,
+// or with something wrong.
 #ifndef SSMD_TESTS_SUPPORT_MODELS_H_
 #define SSMD_TESTS_SUPPORT_MODELS_H_
 

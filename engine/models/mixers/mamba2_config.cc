@@ -8,7 +8,6 @@
 
 #include <limits>
 #include <string_view>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"

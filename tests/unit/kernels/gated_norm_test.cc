@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "tests/unit/kernels/kernel_test_util.h"
 
 namespace ssmd::kernels {
