@@ -14,6 +14,7 @@
 #include "tests/support/daemon.h"
 #include "tests/support/eventually.h"
 #include "tests/support/models.h"
+#include "tests/support/torch_zip_writer.h"
 #include "tests/support/turn.h"
 
 namespace ssmd::test {
@@ -179,6 +180,15 @@ std::vector<Broken> BrokenFolders() {
       {"header too long",
        file("model.safetensors", std::string(7, '\xff') + "\x7f{}"),
        {"model.safetensors"}},
+      {"a pickle that would run a command",
+       [](auto& f) {
+         std::filesystem::remove(f + "/model.safetensors");
+         const std::string pickle =
+             "\x80\x2" + ssmd::testing::PickledGlobal("os", "system") + ")R.";
+         std::ofstream(f + "/pytorch_model.bin", std::ios::binary)
+             << ssmd::testing::MakeZip({{"m/data.pkl", pickle, {}, {}}}).bytes;
+       },
+       {"pytorch_model.bin", "os.system", "nothing in a pickle is executed"}},
       {"config is not JSON", file("config.json", "{\"model_type\": "), {"config.json"}},
       {"config is a bomb", file("config.json", std::string(200000, '[')), {"config.json"}},
       {"unknown type",
