@@ -28,9 +28,10 @@ bool IsPlain(std::string_view text) {
 std::string NumberJson(double number) {
   if (std::isnan(number)) return "NaN";
   if (std::isinf(number)) return number < 0 ? "-Infinity" : "Infinity";
-  const auto narrow = static_cast<float>(number);
-  return double{narrow} == number ? absl::StrFormat("%.9g", number)
-                                  : absl::StrFormat("%.17g", number);
+  const bool narrow = double{static_cast<float>(number)} == number;
+  std::string text = absl::StrFormat("%.*g", narrow ? 9 : 17, number);
+  if (text.find_first_of(".e") == std::string::npos) text += ".0";  // no whole number
+  return text;
 }
 
 std::optional<std::string> ScalarJson(const GgufValue& value) {

@@ -11,7 +11,7 @@
 
 #include "engine/base/little_endian.h"
 
-namespace ssmd::testing {
+namespace ssmd::test {
 
 // A value as the file holds it, its type before it.
 inline std::string GgufU32(uint32_t value) {
@@ -132,6 +132,6 @@ struct GgufFile {
   size_t Aligned(size_t offset) const { return (offset + alignment - 1) / alignment * alignment; }
 };
 
-}  // namespace ssmd::testing
+}  // namespace ssmd::test
 
 #endif  // SSMD_TESTS_SUPPORT_GGUF_WRITER_H_

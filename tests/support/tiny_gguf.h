@@ -28,18 +28,18 @@ inline std::string NegativeExp(const std::string& logs) {
 }
 
 // REQUIRES: tensors in F32.
-inline GgufFile TinyGguf(const TinyModel& model = TinyModel()) {
-  GgufFile file;
-  file.Set("general.architecture", GgufString("mamba"));
-  file.Set("mamba.embedding_length", GgufU32(4));
-  file.Set("mamba.block_count", GgufU32(2));
-  file.Set("mamba.attention.layer_norm_rms_epsilon", GgufF32(1e-5f));
-  file.Set("mamba.ssm.conv_kernel", GgufU32(2));
-  file.Set("mamba.ssm.inner_size", GgufU32(6));
-  file.Set("mamba.ssm.state_size", GgufU32(3));
-  file.Set("mamba.ssm.time_step_rank", GgufU32(1));
+inline test::GgufFile TinyGguf(const TinyModel& model = TinyModel()) {
+  test::GgufFile file;
+  file.Set("general.architecture", test::GgufString("mamba"));
+  file.Set("mamba.embedding_length", test::GgufU32(4));
+  file.Set("mamba.block_count", test::GgufU32(2));
+  file.Set("mamba.attention.layer_norm_rms_epsilon", test::GgufF32(1e-5f));
+  file.Set("mamba.ssm.conv_kernel", test::GgufU32(2));
+  file.Set("mamba.ssm.inner_size", test::GgufU32(6));
+  file.Set("mamba.ssm.state_size", test::GgufU32(3));
+  file.Set("mamba.ssm.time_step_rank", test::GgufU32(1));
   for (const auto& [name, tensor] : model.tensors) {
-    GgufTensor written{GgufNameOf("mamba", name), {}, 0, tensor.bytes};
+    test::GgufTensor written{GgufNameOf("mamba", name), {}, 0, tensor.bytes};
     const bool squeezed = name.ends_with("conv1d.weight");
     for (size_t i = tensor.shape.size(); i-- > 0;) {
       if (squeezed && i == 1) continue;
@@ -51,8 +51,8 @@ inline GgufFile TinyGguf(const TinyModel& model = TinyModel()) {
   return file;
 }
 
-inline GgufTensor& TensorOf(GgufFile& file, const std::string& name) {
-  for (GgufTensor& tensor : file.tensors) {
+inline test::GgufTensor& TensorOf(test::GgufFile& file, const std::string& name) {
+  for (test::GgufTensor& tensor : file.tensors) {
     if (tensor.name == name) return tensor;
   }
   std::abort();

@@ -167,11 +167,11 @@ TEST_F(CheckpointTest, OpensShardsOfTorchThroughTheirIndex) {
 }
 
 TEST_F(CheckpointTest, OpensAGgufFileUnderTheNamesOfModels) {
-  testing::GgufFile file;
-  file.Set("general.architecture", testing::GgufString("mamba"));
-  file.tensors = {testing::GgufF32Tensor("output_norm.weight", {2}, {1, 2}),
-                  testing::GgufF32Tensor("blk.0.ssm_a", {1, 2}, {-1, -2}),
-                  testing::GgufF32Tensor("odd", {1}, {5})};
+  test::GgufFile file;
+  file.Set("general.architecture", test::GgufString("mamba"));
+  file.tensors = {test::GgufF32Tensor("output_norm.weight", {2}, {1, 2}),
+                  test::GgufF32Tensor("blk.0.ssm_a", {1, 2}, {-1, -2}),
+                  test::GgufF32Tensor("odd", {1}, {5})};
   folder_.Write("m.gguf", file.Bytes());
   auto opened = Checkpoint::Open(folder_.File("m.gguf"));
   ASSERT_TRUE(opened.ok()) << opened.status();

@@ -15,9 +15,9 @@
 namespace ssmd {
 namespace {
 
+using test::GgufFile;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
-using testing::GgufFile;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -28,9 +28,9 @@ absl::StatusOr<Gguf> ParseFile(const std::string& file) {
 // Two keys and three tensors: f32 of 2 × 3, Q8_0 of 1 × 32, f16 of 2.
 GgufFile SmallFile() {
   GgufFile file;
-  file.Set("general.architecture", testing::GgufString("mamba"));
-  file.Set("mamba.block_count", testing::GgufU32(2));
-  file.tensors.push_back(testing::GgufF32Tensor("a", {3, 2}, {1, 2, 3, 4, 5, 6}));
+  file.Set("general.architecture", test::GgufString("mamba"));
+  file.Set("mamba.block_count", test::GgufU32(2));
+  file.tensors.push_back(test::GgufF32Tensor("a", {3, 2}, {1, 2, 3, 4, 5, 6}));
   file.tensors.push_back({"b", {32, 1}, 8, std::string(34, 'q')});
   file.tensors.push_back({"c", {2}, 1, "wxyz"});
   return file;
@@ -68,14 +68,14 @@ TEST(Gguf, ReadsValuesOfEveryType) {
   number("u32", 4, "\xFE\xFF\xFF\xFF");
   number("i32", 5, "\xFE\xFF\xFF\xFF");
   number("i64", 11, "\xFE\xFF\xFF\xFF\xFF\xFF\xFF\xFF");
-  file.Set("u64", testing::GgufU64(7));
-  file.Set("u64 beyond", testing::GgufU64(uint64_t{1} << 63));
-  file.Set("f32", testing::GgufF32(1.5f));
+  file.Set("u64", test::GgufU64(7));
+  file.Set("u64 beyond", test::GgufU64(uint64_t{1} << 63));
+  file.Set("f32", test::GgufF32(1.5f));
   number("f64", 12, std::string("\0\0\0\0\0\0\xF8\xBF", 8));
-  file.Set("true", testing::GgufBool(1));
-  file.Set("string", testing::GgufString("text"));
-  file.Set("strings", testing::GgufStringArray({"", "ab", "c"}));
-  file.Set("ints", testing::GgufI32Array({3, -4}));
+  file.Set("true", test::GgufBool(1));
+  file.Set("string", test::GgufString("text"));
+  file.Set("strings", test::GgufStringArray({"", "ab", "c"}));
+  file.Set("ints", test::GgufI32Array({3, -4}));
   const std::string bytes = file.Bytes();
   const auto gguf = ParseFile(bytes);
   ASSERT_TRUE(gguf.ok()) << gguf.status();
@@ -107,7 +107,7 @@ TEST(Gguf, ReadsValuesOfEveryType) {
 // Tokens are many; they stay where the file is mapped.
 TEST(Gguf, CopiesNoStrings) {
   GgufFile file;
-  file.Set("strings", testing::GgufStringArray({"ab"}));
+  file.Set("strings", test::GgufStringArray({"ab"}));
   const std::string bytes = file.Bytes();
   const auto gguf = ParseFile(bytes);
   const auto strings = gguf->Find("strings")->AsStrings();
@@ -129,7 +129,7 @@ TEST(Gguf, ObeysTheFilesAlignment) {
   GgufFile file = SmallFile();
   file.alignment = 64;
   EXPECT_THAT(std::string(ParseFile(file.Bytes()).status().message()), HasSubstr("leaves a hole"));
-  file.Set("general.alignment", testing::GgufU32(64));
+  file.Set("general.alignment", test::GgufU32(64));
   const std::string bytes = file.Bytes();
   const auto gguf = ParseFile(bytes);
   ASSERT_TRUE(gguf.ok()) << gguf.status();
@@ -148,7 +148,7 @@ TEST(Gguf, AllowsPaddingBehindTheLastTensor) {
 
 TEST(Gguf, ReadsAFileWithoutTensors) {
   GgufFile file;
-  file.Set("k", testing::GgufString("v"));
+  file.Set("k", test::GgufString("v"));
   EXPECT_TRUE(ParseFile(file.Bytes()).ok());
   file.trailing = std::string(32, '\0');
   EXPECT_FALSE(ParseFile(file.Bytes()).ok());
@@ -169,7 +169,7 @@ TEST(Gguf, OpensAFile) {
 TEST(Gguf, HandsOutTheChatTemplate) {
   GgufFile file = SmallFile();
   EXPECT_EQ(ParseFile(file.Bytes())->chat_template(), std::nullopt);
-  file.Set("tokenizer.chat_template", testing::GgufString("{{ messages }}"));
+  file.Set("tokenizer.chat_template", test::GgufString("{{ messages }}"));
   const std::string bytes = file.Bytes();
   EXPECT_EQ(ParseFile(bytes)->chat_template(), "{{ messages }}");
 }
@@ -178,13 +178,13 @@ TEST(Gguf, NamesItsArchitecture) {
   GgufFile file = SmallFile();
   const std::string bytes = file.Bytes();
   EXPECT_EQ(*ParseFile(bytes)->Architecture(), "mamba");
-  file.Set("general.architecture", testing::GgufU32(1));
+  file.Set("general.architecture", test::GgufU32(1));
   EXPECT_THAT(std::string(ParseFile(file.Bytes())->Architecture().status().message()),
               HasSubstr("m.gguf: general.architecture must be a string, got 1"));
   file.Remove("general.architecture");
   EXPECT_THAT(std::string(ParseFile(file.Bytes())->Architecture().status().message()),
               HasSubstr("general.architecture is missing"));
-  file.Set("split.count", testing::GgufU32(3));
+  file.Set("split.count", test::GgufU32(3));
   EXPECT_THAT(std::string(ParseFile(file.Bytes())->Architecture().status().message()),
               HasSubstr("m.gguf: split.count is 3: a model in several files"));
 }
@@ -249,7 +249,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         BadGguf{"UnknownType", [](GgufFile* f) { f->Set("k", std::string("\x0D\0\0\0x", 5)); },
                 "key \"k\" has the unknown type 13"},
-        BadGguf{"BoolOfTwo", [](GgufFile* f) { f->Set("k", testing::GgufBool(2)); },
+        BadGguf{"BoolOfTwo", [](GgufFile* f) { f->Set("k", test::GgufBool(2)); },
                 "key \"k\" is a bool that is neither 0 nor 1"},
         BadGguf{"StringPastTheEnd", [](GgufFile* f) { f->Set("k", LongString(10000)); },
                 "is cut short in key \"k\""},
@@ -259,39 +259,37 @@ INSTANTIATE_TEST_SUITE_P(
         BadGguf{"StringLengthWraps", [](GgufFile* f) { f->Set("k", LongString(kHuge)); },
                 "key \"k\" has a string of 18446744073709551615 bytes"},
         BadGguf{"ArrayOfArrays",
-                [](GgufFile* f) { f->Set("k", testing::GgufArray(9, 1, std::string(12, '\0'))); },
+                [](GgufFile* f) { f->Set("k", test::GgufArray(9, 1, std::string(12, '\0'))); },
                 "key \"k\" is an array of arrays"},
-        BadGguf{"ArrayOfUnknown",
-                [](GgufFile* f) { f->Set("k", testing::GgufArray(13, 1, "xxxx")); },
+        BadGguf{"ArrayOfUnknown", [](GgufFile* f) { f->Set("k", test::GgufArray(13, 1, "xxxx")); },
                 "key \"k\" is an array of the unknown type 13"},
         BadGguf{"ArrayPastTheEnd",
-                [](GgufFile* f) { f->Set("k", testing::GgufArray(10, 100, "12345678")); },
+                [](GgufFile* f) { f->Set("k", test::GgufArray(10, 100, "12345678")); },
                 "is cut short in key \"k\""},
-        BadGguf{
-            "ArrayOverTheLimit",
-            [](GgufFile* f) { f->Set("k", testing::GgufArray(0, kMaxGgufArrayElements + 1, "")); },
-            "key \"k\" has 16777217 elements, more than the 16777216 allowed"},
+        BadGguf{"ArrayOverTheLimit",
+                [](GgufFile* f) { f->Set("k", test::GgufArray(0, kMaxGgufArrayElements + 1, "")); },
+                "key \"k\" has 16777217 elements, more than the 16777216 allowed"},
         // 2^61 + 1 elements of 8 bytes are 8 bytes, modulo 2^64.
         BadGguf{"ArraySizeWraps",
                 [](GgufFile* f) {
-                  f->Set("k", testing::GgufArray(10, (uint64_t{1} << 61) + 1, "12345678"));
+                  f->Set("k", test::GgufArray(10, (uint64_t{1} << 61) + 1, "12345678"));
                 },
                 "key \"k\" has 2305843009213693953 elements"},
         BadGguf{"ArrayStringPastTheEnd",
                 [](GgufFile* f) {
-                  f->Set("k", testing::GgufArray(8, 2, testing::GgufText("a") + "\xFF\xFF"));
+                  f->Set("k", test::GgufArray(8, 2, test::GgufText("a") + "\xFF\xFF"));
                 },
                 "key \"k\""},
         BadGguf{"AlignmentNoPowerOfTwo",
-                [](GgufFile* f) { f->Set("general.alignment", testing::GgufU32(48)); },
+                [](GgufFile* f) { f->Set("general.alignment", test::GgufU32(48)); },
                 "key \"general.alignment\" must be a power of two in [8, 65536], got 48"},
-        BadGguf{"AlignmentZero",
-                [](GgufFile* f) { f->Set("general.alignment", testing::GgufU32(0)); }, "got 0"},
+        BadGguf{"AlignmentZero", [](GgufFile* f) { f->Set("general.alignment", test::GgufU32(0)); },
+                "got 0"},
         BadGguf{"AlignmentHuge",
-                [](GgufFile* f) { f->Set("general.alignment", testing::GgufU32(1u << 17)); },
+                [](GgufFile* f) { f->Set("general.alignment", test::GgufU32(1u << 17)); },
                 "got 131072"},
         BadGguf{"AlignmentAString",
-                [](GgufFile* f) { f->Set("general.alignment", testing::GgufString("32")); },
+                [](GgufFile* f) { f->Set("general.alignment", test::GgufString("32")); },
                 "got \"32\""}),
     NameOfBadGguf);
 
@@ -406,7 +404,7 @@ INSTANTIATE_TEST_SUITE_P(
 // Every byte, cut off there or flipped: refused, or still a file whose parts lie within it.
 TEST(Gguf, StaysWithinAFileDamagedAtAnyByte) {
   GgufFile file = SmallFile();
-  file.Set("strings", testing::GgufStringArray({"ab", "c"}));
+  file.Set("strings", test::GgufStringArray({"ab", "c"}));
   const std::string good = file.Bytes();
   const auto check = [](const std::string& bytes) {
     const auto gguf = ParseFile(bytes);
@@ -436,7 +434,7 @@ TEST(Gguf, StaysWithinAFileDamagedAtAnyByte) {
 
 TEST(Gguf, CutsLongNamesInErrors) {
   GgufFile file = SmallFile();
-  file.Set(std::string(10000, 'n'), testing::GgufBool(2));
+  file.Set(std::string(10000, 'n'), test::GgufBool(2));
   EXPECT_LT(ParseFile(file.Bytes()).status().message().size(), 300u);
 }
 

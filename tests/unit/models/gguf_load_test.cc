@@ -16,12 +16,12 @@
 namespace ssmd {
 namespace {
 
+using test::GgufF32;
+using test::GgufFile;
+using test::GgufString;
+using test::GgufU32;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
-using testing::GgufF32;
-using testing::GgufFile;
-using testing::GgufString;
-using testing::GgufU32;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -65,7 +65,7 @@ TEST_F(GgufLoadTest, GivesTheModelOfAFolderWithTheSameWeights) {
           tiny.Add(mixer + "out_proj.bias", {4});
         }
         GgufFile file = TinyGguf(tiny);
-        file.Set("mamba.ssm.dt_b_c_rms", testing::GgufBool(kind == std::string("falcon_mamba")));
+        file.Set("mamba.ssm.dt_b_c_rms", test::GgufBool(kind == std::string("falcon_mamba")));
         const auto gguf = Load(file);
         const auto folder = LoadFolder(tiny);
         ASSERT_TRUE(gguf.ok() && folder.ok()) << gguf.status() << folder.status();
@@ -98,7 +98,7 @@ TEST_F(GgufLoadTest, SaysWhatItLoaded) {
 TEST_F(GgufLoadTest, CastsNoTokenIds) {
   GgufFile file = TinyGguf();
   file.Set("tokenizer.ggml.bos_token_id", GgufU32(0xFFFFFFFF));
-  file.Set("tokenizer.ggml.eos_token_id", testing::GgufU64((uint64_t{1} << 32) + 1));
+  file.Set("tokenizer.ggml.eos_token_id", test::GgufU64((uint64_t{1} << 32) + 1));
   const auto model = Load(file);
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_EQ((*model)->info().bos_token_id, std::nullopt);

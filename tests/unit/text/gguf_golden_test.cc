@@ -23,7 +23,7 @@ namespace ssmd {
 namespace {
 
 // The tokenizer of a tokenizer.json with another spelling.
-testing::GgufFile ToGguf(const std::string& tokenizer_json, const std::string& pre) {
+test::GgufFile ToGguf(const std::string& tokenizer_json, const std::string& pre) {
   const auto document = JsonDocument::ParseFile(tokenizer_json, kTokenizerJsonLimits);
   EXPECT_TRUE(document.ok()) << document.status();
   std::map<int64_t, std::string> tokens;
@@ -48,13 +48,13 @@ testing::GgufFile ToGguf(const std::string& tokenizer_json, const std::string& p
                           : std::string(*merge.elements()[0].AsString()) + " " +
                                 std::string(*merge.elements()[1].AsString()));
   }
-  testing::GgufFile file;
-  file.Set("tokenizer.ggml.model", testing::GgufString("gpt2"));
-  file.Set("tokenizer.ggml.pre", testing::GgufString(pre));
-  file.Set("tokenizer.ggml.tokens", testing::GgufStringArray(texts));
-  file.Set("tokenizer.ggml.token_type", testing::GgufI32Array(types));
-  file.Set("tokenizer.ggml.merges", testing::GgufStringArray(merges));
-  file.Set("tokenizer.ggml.add_bos_token", testing::GgufBool(0));
+  test::GgufFile file;
+  file.Set("tokenizer.ggml.model", test::GgufString("gpt2"));
+  file.Set("tokenizer.ggml.pre", test::GgufString(pre));
+  file.Set("tokenizer.ggml.tokens", test::GgufStringArray(texts));
+  file.Set("tokenizer.ggml.token_type", test::GgufI32Array(types));
+  file.Set("tokenizer.ggml.merges", test::GgufStringArray(merges));
+  file.Set("tokenizer.ggml.add_bos_token", test::GgufBool(0));
   return file;
 }
 
@@ -85,7 +85,9 @@ int CompareGoldenTexts(const Tokenizer& tokenizer, const std::string& name) {
       }
       const auto actual = tokenizer.Encode(text, {.parse_special = parse_special});
       EXPECT_TRUE(actual.ok()) << actual.status();
-      if (actual.ok()) EXPECT_EQ(*actual, ids) << testing::PrintToString(text);
+      if (actual.ok()) {
+        EXPECT_EQ(*actual, ids) << testing::PrintToString(text);
+      }
     }
   }
   return compared;

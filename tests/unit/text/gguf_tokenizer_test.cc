@@ -18,13 +18,13 @@
 namespace ssmd {
 namespace {
 
+using test::GgufFile;
+using test::GgufI32Array;
+using test::GgufString;
+using test::GgufStringArray;
+using test::GgufU32;
 using testing::AllOf;
 using testing::ElementsAre;
-using testing::GgufFile;
-using testing::GgufI32Array;
-using testing::GgufString;
-using testing::GgufStringArray;
-using testing::GgufU32;
 using testing::HasSubstr;
 
 // a, b, the space, their merges, a control token, a user-defined one, an unused one, a nameless id.
@@ -100,13 +100,13 @@ TEST(GgufTokenizer, AddsBosWhereTheFileSaysSo) {
   GgufFile file = TokenizerGguf();
   file.Set("tokenizer.ggml.bos_token_id", GgufU32(5));
   EXPECT_EQ(MustLoadGguf(file)->bos_to_add(), std::nullopt);
-  file.Set("tokenizer.ggml.add_bos_token", testing::GgufBool(1));
+  file.Set("tokenizer.ggml.add_bos_token", test::GgufBool(1));
   EXPECT_EQ(MustLoadGguf(file)->bos_to_add(), 5);
   // Llama 3's begin so where the file says nothing.
   file.Remove("tokenizer.ggml.add_bos_token");
   file.Set("tokenizer.ggml.pre", GgufString("llama-bpe"));
   EXPECT_EQ(MustLoadGguf(file)->bos_to_add(), 5);
-  file.Set("tokenizer.ggml.add_bos_token", testing::GgufBool(0));
+  file.Set("tokenizer.ggml.add_bos_token", test::GgufBool(0));
   EXPECT_EQ(MustLoadGguf(file)->bos_to_add(), std::nullopt);
 }
 
@@ -282,22 +282,21 @@ INSTANTIATE_TEST_SUITE_P(
         BadTokenizer{"AddBosANumber",
                      [](GgufFile* f) { f->Set("tokenizer.ggml.add_bos_token", GgufU32(1)); },
                      "add_bos_token must be a bool, got 1"},
-        BadTokenizer{
-            "NoBosToAdd",
-            [](GgufFile* f) { f->Set("tokenizer.ggml.add_bos_token", testing::GgufBool(1)); },
-            "bos_token_id is missing"},
+        BadTokenizer{"NoBosToAdd",
+                     [](GgufFile* f) { f->Set("tokenizer.ggml.add_bos_token", test::GgufBool(1)); },
+                     "bos_token_id is missing"},
         // GHSA-7rxv-5jhh-j6xx's class: a number that is cast to a token id.
         BadTokenizer{"BosThatACastMakesMinusOne",
                      [](GgufFile* f) {
-                       f->Set("tokenizer.ggml.add_bos_token", testing::GgufBool(1));
+                       f->Set("tokenizer.ggml.add_bos_token", test::GgufBool(1));
                        f->Set("tokenizer.ggml.bos_token_id", GgufU32(0xFFFFFFFF));
                      },
                      "bos_token_id must be a token id in [0, 12), got 4294967295"},
         BadTokenizer{"BosThatACastMakesValid",
                      [](GgufFile* f) {
-                       f->Set("tokenizer.ggml.add_bos_token", testing::GgufBool(1));
+                       f->Set("tokenizer.ggml.add_bos_token", test::GgufBool(1));
                        f->Set("tokenizer.ggml.bos_token_id",
-                              testing::GgufU64((uint64_t{1} << 32) + 5));
+                              test::GgufU64((uint64_t{1} << 32) + 5));
                      },
                      "bos_token_id must be a token id in [0, 12), got 4294967301"}),
     [](const auto& test) { return std::string(test.param.name); });
@@ -305,7 +304,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(GgufTokenizer, BoundsTheNumberOfTokens) {
   GgufFile file = TokenizerGguf();
   const uint64_t count = uint64_t{kMaxTokenIds} + 1;
-  file.Set("tokenizer.ggml.tokens", testing::GgufArray(8, count, std::string(count * 8, '\0')));
+  file.Set("tokenizer.ggml.tokens", test::GgufArray(8, count, std::string(count * 8, '\0')));
   EXPECT_THAT(std::string(LoadGguf(file).status().message()),
               HasSubstr("tokens has 4194305 elements: not in [1, 4194304]"));
 }
