@@ -37,6 +37,18 @@ TEST(MappedFile, MapsAnEmptyFileToNothing) {
   EXPECT_EQ(file->size(), 0u);
 }
 
+TEST(IsRegularFile, IsTrueOfFilesAndLinksToThemAlone) {
+  const testing::TempFolder folder;
+  fs::create_symlink(folder.Write("a.bin", "hello"), folder.File("link"));
+  fs::create_symlink(folder.path(), folder.File("folder"));
+  ASSERT_EQ(mkfifo(folder.File("pipe").c_str(), 0600), 0);
+  EXPECT_TRUE(IsRegularFile(folder.File("a.bin")));
+  EXPECT_TRUE(IsRegularFile(folder.File("link")));
+  for (const char* name : {"folder", "pipe", "absent", ""}) {
+    EXPECT_FALSE(IsRegularFile(folder.File(name))) << name;
+  }
+}
+
 TEST(MappedFile, FollowsSymbolicLinks) {
   const testing::TempFolder folder;
   folder.Write("blob", "x");
