@@ -12,7 +12,7 @@ namespace {
 
 using Shape = std::vector<int64_t>;
 
-TensorInfo Named(const std::string& name, const Shape& shape = {1}) {
+TensorInfo TensorNamed(const std::string& name, const Shape& shape = {1}) {
   TensorInfo tensor;
   tensor.name = name;
   tensor.shape = shape;
@@ -67,7 +67,7 @@ const NameCase kNameCases[] = {
 
 TEST(GgufNames, GiveTensorsTheNamesAndShapesThatModelsAskFor) {
   for (const NameCase& c : kNameCases) {
-    TensorInfo tensor = Named(c.gguf, c.shape);
+    TensorInfo tensor = TensorNamed(c.gguf, c.shape);
     TakeModelName(c.architecture, &tensor);
     EXPECT_EQ(tensor.key(), c.model);
     EXPECT_EQ(tensor.name, c.gguf) << "errors say what the file says";
@@ -86,12 +86,12 @@ TEST(GgufNames, LeaveOtherTensorsAlone) {
   for (const char* name : {"", "blk.", "blk.0", "blk..ssm_a", "blk.x.ssm_a", "blk.-1.ssm_a",
                            "blk.0.attn_q.weight", "blk.0.ssm_a.weight", "blk.0.ssm_norm.weight",
                            "rope_freqs.weight", "backbone.norm_f.weight"}) {
-    TensorInfo tensor = Named(name, {2, 3});
+    TensorInfo tensor = TensorNamed(name, {2, 3});
     TakeModelName("mamba", &tensor);
     EXPECT_EQ(tensor.key(), name);
     EXPECT_EQ(tensor.shape, Shape({2, 3}));
   }
-  TensorInfo tensor = Named("blk.0.ssm_x.weight");
+  TensorInfo tensor = TensorNamed("blk.0.ssm_x.weight");
   TakeModelName("mamba2", &tensor);
   EXPECT_EQ(tensor.key(), tensor.name) << "Mamba-2 has no x_proj";
 }

@@ -116,7 +116,7 @@ TEST_P(TorchZipRefuses, NamingTheFileAndTheReason) {
 
 std::string One(const TorchTensor& tensor) { return OverOneStorage({{"t", tensor}}); }
 
-constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
+constexpr int64_t kHugeSize = std::numeric_limits<int64_t>::max();
 
 INSTANTIATE_TEST_SUITE_P(
     Tensor, TorchZipRefuses,
@@ -130,9 +130,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadTorchFile{"Repeated", One(Part(0, {4, 2}, {0, 1})), "row by row"},
         BadTorchFile{"PastTheEnd", One(Part(1, {8}, {1})), "passes the end of its storage of 8"},
         BadTorchFile{"OffsetPastTheEnd", One(Part(9, {0}, {1})), "passes the end of its storage"},
-        BadTorchFile{"HugeOffset", One(Part(kHuge, {8}, {1})), "passes the end of its storage"},
-        BadTorchFile{"HugeDimension", One(Part(0, {kHuge}, {1})), "passes the end of its storage"},
-        BadTorchFile{"ProductOverflows", One(Part(0, {kHuge, 3}, {3, 1})), "too large"},
+        BadTorchFile{"HugeOffset", One(Part(kHugeSize, {8}, {1})), "passes the end of its storage"},
+        BadTorchFile{"HugeDimension", One(Part(0, {kHugeSize}, {1})),
+                     "passes the end of its storage"},
+        BadTorchFile{"ProductOverflows", One(Part(0, {kHugeSize, 3}, {3, 1})), "too large"},
         BadTorchFile{"ProductWraps",
                      One(Part(0, {int64_t{1} << 32, int64_t{1} << 32, 4}, {4, 4, 1})), "too large"},
         BadTorchFile{"StorageShorterThanItSays", One(Part(0, {9}, {1}, 9)),

@@ -122,7 +122,7 @@ ZipFile InZip64End(size_t field, T value) {
   return TwoEntries().With<T>(TwoEntries().zip64_end + field, value);
 }
 
-ZipFile Named(const std::string& name) { return MakeZip({{name, "x", {}, {}}}); }
+ZipFile ZipNamed(const std::string& name) { return MakeZip({{name, "x", {}, {}}}); }
 ZipFile WithExtra(const std::string& extra, uint32_t bytes = UINT32_MAX) {
   const ZipFile file = MakeZip({{"m/a", "first", extra, {}}});
   return file.With<uint32_t>(file.entries[0] + kBytes, bytes);
@@ -198,15 +198,15 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     Names, ZipDirectoryRefuses,
-    ::testing::Values(BadZip{"Empty", Named(""), "plain relative path"},
-                      BadZip{"Absolute", Named("/etc/passwd"), "plain relative path"},
-                      BadZip{"Upwards", Named("m/../../etc/passwd"), "plain relative path"},
-                      BadZip{"UpwardsAtTheEnd", Named("m/.."), "plain relative path"},
-                      BadZip{"Here", Named("./m"), "plain relative path"},
-                      BadZip{"EmptyPart", Named("m//a"), "plain relative path"},
-                      BadZip{"Folder", Named("m/"), "plain relative path"},
-                      BadZip{"Backslash", Named("m\\..\\a"), "plain relative path"},
-                      BadZip{"Nul", Named(std::string("m/a\0b", 5)), "plain relative path"}),
+    ::testing::Values(BadZip{"Empty", ZipNamed(""), "plain relative path"},
+                      BadZip{"Absolute", ZipNamed("/etc/passwd"), "plain relative path"},
+                      BadZip{"Upwards", ZipNamed("m/../../etc/passwd"), "plain relative path"},
+                      BadZip{"UpwardsAtTheEnd", ZipNamed("m/.."), "plain relative path"},
+                      BadZip{"Here", ZipNamed("./m"), "plain relative path"},
+                      BadZip{"EmptyPart", ZipNamed("m//a"), "plain relative path"},
+                      BadZip{"Folder", ZipNamed("m/"), "plain relative path"},
+                      BadZip{"Backslash", ZipNamed("m\\..\\a"), "plain relative path"},
+                      BadZip{"Nul", ZipNamed(std::string("m/a\0b", 5)), "plain relative path"}),
     [](const auto& test) { return test.param.name; });
 
 ZipFile CountedAs(uint64_t count) {

@@ -64,7 +64,7 @@ TEST_P(WeightLoaderBlocks, AreWidened) {
   ASSERT_TRUE(values.ok()) << values.status();
   EXPECT_EQ(*values,
             std::vector<float>(static_cast<size_t>(tensor.info().elements), GetParam().zero));
-  const auto matrix = loader.Matrix(tensor.info());
+  const auto matrix = loader.Matrix(tensor.info(), MatrixRole::kProjection);
   ASSERT_TRUE(matrix.ok()) << matrix.status();
   EXPECT_EQ(matrix->outputs, 3);
   EXPECT_EQ(matrix->inputs, TensorTypeBlock(GetParam().type));
@@ -81,6 +81,18 @@ TEST_P(WeightLoaderBlocks, AreRefusedWhereAnyFactorIsNotFinite) {
       EXPECT_THAT(std::string(loader.Values(tensor.info()).status().message()),
                   HasSubstr("weight \"w\" is not finite at index " + index));
     }
+  }
+}
+
+TEST_P(WeightLoaderBlocks, AreRefusedWhereAFactorIsTooLargeToQuantise) {
+  BlockTensor tensor(GetParam().type, GetParam().offsets, 5);
+  tensor.SetFactor(GetParam().type, 3, 0, 0x7BFF);  // 65504
+  for (const auto format : {kernels::WeightFormat::kQ8, kernels::WeightFormat::kQ4}) {
+    WeightLoader loader(device_.get(), format, 0, nullptr);
+    EXPECT_THAT(
+        std::string(loader.Matrix(tensor.info(), MatrixRole::kProjection).status().message()),
+        HasSubstr("larger than 32768 at index " +
+                  std::to_string(3 * TensorTypeBlock(GetParam().type))));
   }
 }
 
