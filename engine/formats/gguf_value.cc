@@ -146,7 +146,7 @@ std::string GgufValue::Describe() const {
   if (const auto flag = AsBool()) return *flag ? "true" : "false";
   if (const auto number = AsInt()) return absl::StrCat(*number);
   if (const auto number = AsDouble()) return absl::StrCat(*number);
-  if (const auto text = AsString()) return Quoted(text->substr(0, 64));
+  if (const auto text = AsString()) return Quoted(*text);
   if (is_array())
     return absl::StrCat("an array of ", size_, " ", View(GgufTypeName(element_type_)));
   return absl::StrCat("a ", View(GgufTypeName(type_)), " of 2^63 or more");

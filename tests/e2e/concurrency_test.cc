@@ -89,7 +89,7 @@ TEST(Concurrency, SixtyFourStreamsEachEqualTheirSoloRunWithQuantisedWeights) {
         {"--state-slots", "72", "--model-option", absl::StrCat("tales.weights=", weights)});
     ASSERT_NE(daemon, nullptr);
     const auto client = daemon->Connect();
-    EXPECT_EQ(client->GetModel("tales")->weights(), weights);
+    EXPECT_EQ(client->GetModel("tales").value().weights(), weights);
     ExpectTogetherAsSolo(*client, RunSolo(*client));
   }
 }

@@ -23,7 +23,6 @@ std::string GoldenFile(const std::string& name) { return std::string(SSMD_GOLDEN
 Turn Greedy(client::Client& client, const std::string& model, const std::vector<int32_t>& prompt) {
   v1::GenerateRequest request = GreedyRequest("", 12);
   request.set_model(model);
-  request.set_ignore_eos(true);
   SetTokens(prompt, &request);
   return RunTurn(client, request);
 }

@@ -364,8 +364,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadGguf{"Cve2025_53630_SumOfSizesWraps",
                 [](GgufFile* f) {
                   f->tensors.clear();
-                  for (const char* name : {"a", "b", "c", "d", "e"}) {
-                    f->tensors.push_back({name, {uint64_t{1} << 60}, 0, "1234"});
+                  for (uint64_t i = 0; i < 5; ++i) {
+                    f->tensors.push_back(
+                        {"t" + std::to_string(i), {uint64_t{1} << 60}, 0, "1234", i << 62});
                   }
                 },
                 "passes the end of the file"},

@@ -86,7 +86,7 @@ TEST(MatrixSource, Q6_KTakesASignedScaleOfEachRunOf16) {
     block[low] |= static_cast<uint8_t>((q & 15) << (run % 4 / 2 * 4));
     block[128 + i / 128 * 32 + i % 32] |= static_cast<uint8_t>((q >> 4) << (run % 4 * 2));
     const int scale = static_cast<int>(i / 16 * 16) - 128;
-    expected[i] = 0.5f * static_cast<float>(scale * (q - 32));
+    expected[i] = 0.5f * static_cast<float>(scale) * static_cast<float>(q - 32);
   }
   EXPECT_TRUE(SameBits(ReadRow(block, Type::kQ6_K, 256), expected));
 }
