@@ -87,7 +87,7 @@ TEST_P(GgufGolden, KeepsBlocksQuantisedUnlessTold) {
     const GgufOutcome outcome =
         RunGguf(base + ".gguf", expected.tokens, device_.get(), std::nullopt);
     EXPECT_EQ(outcome.info.weights, c.weights);
-    EXPECT_LT(testing::Distance(outcome.logits, expected.logits), 0.2);
+    EXPECT_LT(testing::RelativeDistance(outcome.logits, expected.logits), 0.1);
   }
 }
 

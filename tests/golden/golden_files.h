@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,25 @@ inline double Distance(const LogitRows& actual, const std::vector<std::vector<do
     for (size_t i = 0; i < e.size(); ++i) largest = std::max(largest, std::fabs(a[i] - e[i]));
   }
   return largest;
+}
+
+// How far log-probabilities are apart, against how far they spread: root of the mean squares of
+// both.
+inline double RelativeDistance(const LogitRows& actual,
+                               const std::vector<std::vector<double>>& expected) {
+  EXPECT_EQ(actual.size(), expected.size());
+  double apart = 0;
+  double spread = 0;
+  for (size_t row = 0; row < expected.size(); ++row) {
+    const std::vector<double> a = LogSoftmax(actual[row]);
+    const std::vector<double> e = LogSoftmax(expected[row]);
+    const double mean = std::accumulate(e.begin(), e.end(), 0.0) / static_cast<double>(e.size());
+    for (size_t i = 0; i < e.size(); ++i) {
+      apart += (a[i] - e[i]) * (a[i] - e[i]);
+      spread += (e[i] - mean) * (e[i] - mean);
+    }
+  }
+  return std::sqrt(apart / spread);
 }
 
 inline std::vector<std::vector<double>> Widen(const LogitRows& rows) {

@@ -114,23 +114,24 @@ TEST_P(Golden, KeepsWeightsAsBf16LikeTheReference) {
   EXPECT_LT(Distance(rows, Widen(Run(expected_.tokens, {length_}))), kTolerance);
 }
 
-// Both devices quantise alike; where their activations differ in the last bit, some are rounded to
-// another code.
+// Both devices quantise alike. Where their activations differ in the last bit some are rounded to
+// another code, which a tiny model of random weights makes much of.
 TEST_P(Golden, QuantisesLikeTheReferenceAndStaysNearTheOriginal) {
   const struct {
     kernels::WeightFormat format;
     double from_reference, from_original;
-  } kFormats[] = {{kernels::WeightFormat::kQ8, 0.02, 0.2}, {kernels::WeightFormat::kQ4, 0.02, 2}};
+  } kFormats[] = {{kernels::WeightFormat::kQ8, 0.02, 0.3}, {kernels::WeightFormat::kQ4, 0.1, 0.8}};
   for (const auto& c : kFormats) {
     SCOPED_TRACE(kernels::WeightFormatName(c.format));
     ASSERT_NO_FATAL_FAILURE(Load(c.format));
     const LogitRows rows = Run(expected_.tokens, {length_});
-    const double moved = Distance(rows, expected_.logits);
+    const double moved = testing::RelativeDistance(rows, expected_.logits);
     EXPECT_LT(moved, c.from_original);
     EXPECT_GT(moved, 1e-4) << "the weights were not quantised";
     device_ = Reset(MakeDevice("reference", 1));
     ASSERT_NO_FATAL_FAILURE(Load(c.format));
-    EXPECT_LT(Distance(rows, Widen(Run(expected_.tokens, {length_}))), c.from_reference);
+    const LogitRows reference = Run(expected_.tokens, {length_});
+    EXPECT_LT(testing::RelativeDistance(rows, Widen(reference)), c.from_reference);
     device_ = Reset(MakeDevice(std::get<1>(GetParam()), 2));
   }
 }
