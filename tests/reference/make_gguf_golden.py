@@ -53,7 +53,7 @@ CASES = {
                "x_proj.weight": Type.Q8_0, "dt_proj.weight": Type.BF16,
                "out_proj.weight": Type.Q8_0, "lm_head.weight": Type.Q8_0}),
     "mamba_q4_0": dict(
-        d_model=32, inner=96, rank=2, state=5, conv=3, layers=2, vocabulary=48,
+        d_model=32, inner=64, rank=2, state=5, conv=3, layers=2, vocabulary=48,
         types={"embeddings.weight": Type.F16, "in_proj.weight": Type.Q4_0,
                "x_proj.weight": Type.Q4_0, "out_proj.weight": Type.Q4_0}),
     "mamba_k": dict(
