@@ -124,26 +124,27 @@ std::string RepairVocabulary(std::string file) {
     const size_t next = at + 8 + length_at(at);
     return next == file.size() || (next + 8 <= file.size() && length_at(next) < 1024);
   };
+  // From the back, so that what follows a length is whole.
   for (size_t at = file.rfind(lost); at != std::string::npos; at = file.rfind(lost, at)) {
-    if (file.compare(at + 3, 2, "'7") == 0) {  // 1e-5: AC C5 27 37
-      file.replace(at, 3, "\xC5");
-    } else if (file.compare(at, 6, "\xC5'7\x14", 4) == 0 || file[at + 3] == '\xC5') {
-      file.replace(at, 3, "\xAC");
-    } else if (file[at - 1] == 'Y') {  // 50,009 merges
-      file.replace(at, 3, "\xC3");
-    } else if (file[at - 1] == '\0') {  // 50,432 tokens, and their types
-      file.replace(at, 3, "\xC5");
+    const char before = file[at - 1];
+    const char behind = file[at + 3];
+    char found = '\0';
+    if (behind == '\'') {
+      found = '\xC5';  // 1e-5: AC C5 27 37
+    } else if (behind == '\xC5') {
+      found = '\xAC';
+    } else if (before == 'Y') {
+      found = '\xC3';  // 50,009 merges
+    } else if (before == '\0') {
+      found = '\xC5';  // 50,432 tokens, and their types
     } else {
-      const auto high = static_cast<unsigned char>(file[at + 3]);
-      file.replace(at, 3, "?");
-      const size_t text = at + 8;
+      const size_t text = at + lost.size() + 7;
       size_t end = file.find('\0', text) - 1;  // the next length's first byte, or its second
       if (!plausible(end)) --end;
-      EXPECT_EQ((end - text) >> 8, high);
-      file[at] = static_cast<char>(end - text);
+      EXPECT_EQ((end - text) >> 8, static_cast<unsigned char>(behind));
+      found = static_cast<char>(end - text);
     }
-    if (at == 0) break;
-    --at;
+    file.replace(at, lost.size(), 1, found);
   }
   return file;
 }
