@@ -5,6 +5,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/models/mixers/layer_tensors.h"
 #include "engine/models/mixers/mamba_config.h"
+#include "engine/models/mixers/projection.h"
 
 namespace ssmd {
 namespace {
@@ -92,15 +93,14 @@ class MambaMixer final : public Mixer {
   void Select(const MixerStep& step, const Scratch& s) const;
   void Normalise(const MixerStep& step, float* x, int64_t cols) const;
   void Scan(const MixerStep& step, const Scratch& s) const;
-  void Project(const MixerStep& step, const Scratch& s) const;
 
   const MambaConfig& config_;
   MambaTensors tensors_;  // until Prepare has read them
   size_t ring_offset_ = 0;
   size_t ssm_offset_ = 0;
 
-  kernels::PackedMatrix in_proj_, x_proj_, dt_proj_, out_proj_;
-  kernels::Buffer in_proj_bias_, conv_, conv_bias_, dt_proj_bias_, a_, d_, out_proj_bias_;
+  Projection in_proj_, x_proj_, dt_proj_, out_proj_;
+  kernels::Buffer conv_, conv_bias_, a_, d_;
 };
 
 void MambaMixer::DeclareState(int layer, StateLayout* layout) {
@@ -112,17 +112,19 @@ void MambaMixer::DeclareState(int layer, StateLayout* layout) {
 }
 
 absl::Status MambaMixer::Prepare(WeightLoader* loader) {
-  SSMD_ASSIGN_OR_RETURN(in_proj_, loader->Matrix(*tensors_.in_proj, MatrixRole::kProjection));
-  SSMD_ASSIGN_OR_RETURN(in_proj_bias_, LoadOptional(tensors_.in_proj_bias, loader));
-  SSMD_ASSIGN_OR_RETURN(conv_, LoadConvTaps(*tensors_.conv, loader));
-  SSMD_ASSIGN_OR_RETURN(conv_bias_, LoadOptional(tensors_.conv_bias, loader));
-  SSMD_ASSIGN_OR_RETURN(x_proj_, loader->Matrix(*tensors_.x_proj, MatrixRole::kSelection));
-  SSMD_ASSIGN_OR_RETURN(dt_proj_, loader->Matrix(*tensors_.dt_proj, MatrixRole::kSelection));
-  SSMD_ASSIGN_OR_RETURN(dt_proj_bias_, loader->Vector(*tensors_.dt_proj_bias));
-  SSMD_ASSIGN_OR_RETURN(a_, LoadA(config_, tensors_.decay, loader));
-  SSMD_ASSIGN_OR_RETURN(d_, loader->Vector(*tensors_.d));
-  SSMD_ASSIGN_OR_RETURN(out_proj_, loader->Matrix(*tensors_.out_proj, MatrixRole::kProjection));
-  SSMD_ASSIGN_OR_RETURN(out_proj_bias_, LoadOptional(tensors_.out_proj_bias, loader));
+  const MambaTensors& t = tensors_;
+  SSMD_ASSIGN_OR_RETURN(
+      in_proj_, Projection::Load(*t.in_proj, t.in_proj_bias, MatrixRole::kProjection, loader));
+  SSMD_ASSIGN_OR_RETURN(conv_, LoadConvTaps(*t.conv, loader));
+  SSMD_ASSIGN_OR_RETURN(conv_bias_, LoadOptional(t.conv_bias, loader));
+  SSMD_ASSIGN_OR_RETURN(x_proj_,
+                        Projection::Load(*t.x_proj, nullptr, MatrixRole::kSelection, loader));
+  SSMD_ASSIGN_OR_RETURN(
+      dt_proj_, Projection::Load(*t.dt_proj, t.dt_proj_bias, MatrixRole::kSelection, loader));
+  SSMD_ASSIGN_OR_RETURN(a_, LoadA(config_, t.decay, loader));
+  SSMD_ASSIGN_OR_RETURN(d_, loader->Vector(*t.d));
+  SSMD_ASSIGN_OR_RETURN(
+      out_proj_, Projection::Load(*t.out_proj, t.out_proj_bias, MatrixRole::kProjection, loader));
   tensors_ = MambaTensors();
   return absl::OkStatus();
 }
@@ -138,20 +140,11 @@ MambaMixer::Scratch MambaMixer::Divide(const MixerStep& step) const {
 
 void MambaMixer::Forward(const MixerStep& step) const {
   const Scratch s = Divide(step);
-  kernels::MatMulParams in;
-  in.x = step.x;
-  in.x_stride = config_.d_model;
-  in.rows = step.rows;
-  in.w = &in_proj_;
-  in.bias = in_proj_bias_.as<float>();
-  in.out = s.xz;
-  in.out_stride = 2 * config_.d_inner;
-  step.device->MatMul(in);
-
+  in_proj_.Apply(step, step.x, config_.d_model, s.xz);
   Convolve(step, s);
   Select(step, s);
   Scan(step, s);
-  Project(step, s);
+  out_proj_.AddToResidual(step, s.u, config_.d_inner);
 }
 
 void MambaMixer::Convolve(const MixerStep& step, const Scratch& s) const {
@@ -172,14 +165,7 @@ void MambaMixer::Convolve(const MixerStep& step, const Scratch& s) const {
 
 // dt, B and C from the convolved input.
 void MambaMixer::Select(const MixerStep& step, const Scratch& s) const {
-  kernels::MatMulParams select;
-  select.x = s.u;
-  select.x_stride = config_.d_inner;
-  select.rows = step.rows;
-  select.w = &x_proj_;
-  select.out = s.dbc;
-  select.out_stride = dbc_width();
-  step.device->MatMul(select);
+  x_proj_.Apply(step, s.u, config_.d_inner, s.dbc);
 
   if (config_.dt_bc_norm_eps) {
     Normalise(step, s.dbc, config_.dt_rank);
@@ -187,15 +173,7 @@ void MambaMixer::Select(const MixerStep& step, const Scratch& s) const {
     Normalise(step, s.dbc + config_.dt_rank + config_.state_size, config_.state_size);
   }
 
-  kernels::MatMulParams dt;
-  dt.x = s.dbc;
-  dt.x_stride = dbc_width();
-  dt.rows = step.rows;
-  dt.w = &dt_proj_;
-  dt.bias = dt_proj_bias_.as<float>();
-  dt.out = s.dt;
-  dt.out_stride = config_.d_inner;
-  step.device->MatMul(dt);
+  dt_proj_.Apply(step, s.dbc, dbc_width(), s.dt);
 }
 
 void MambaMixer::Normalise(const MixerStep& step, float* x, int64_t cols) const {
@@ -232,20 +210,6 @@ void MambaMixer::Scan(const MixerStep& step, const Scratch& s) const {
   scan.y = s.u;
   scan.y_stride = config_.d_inner;
   step.device->SelectiveScan(scan);
-}
-
-void MambaMixer::Project(const MixerStep& step, const Scratch& s) const {
-  kernels::MatMulParams out;
-  out.x = s.u;
-  out.x_stride = config_.d_inner;
-  out.rows = step.rows;
-  out.w = &out_proj_;
-  out.bias = out_proj_bias_.as<float>();
-  out.add = step.residual;
-  out.add_stride = config_.d_model;
-  out.out = step.residual;
-  out.out_stride = config_.d_model;
-  step.device->MatMul(out);
 }
 
 class MambaFamily final : public MixerFamily {

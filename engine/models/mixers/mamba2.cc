@@ -5,6 +5,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/models/mixers/layer_tensors.h"
 #include "engine/models/mixers/mamba2_config.h"
+#include "engine/models/mixers/projection.h"
 
 namespace ssmd {
 namespace {
@@ -87,15 +88,14 @@ class Mamba2Mixer final : public Mixer {
   void Convolve(const MixerStep& step, const Scratch& s) const;
   void Scan(const MixerStep& step, const Scratch& s) const;
   void Normalise(const MixerStep& step, const Scratch& s) const;
-  void Project(const MixerStep& step, const Scratch& s) const;
 
   const Mamba2Config& config_;
   Mamba2Tensors tensors_;  // until Prepare has read them
   size_t ring_offset_ = 0;
   size_t ssm_offset_ = 0;
 
-  kernels::PackedMatrix in_proj_, out_proj_;
-  kernels::Buffer in_proj_bias_, conv_, conv_bias_, dt_bias_, a_, d_, norm_, out_proj_bias_;
+  Projection in_proj_, out_proj_;
+  kernels::Buffer conv_, conv_bias_, dt_bias_, a_, d_, norm_;
 };
 
 void Mamba2Mixer::DeclareState(int layer, StateLayout* layout) {
@@ -107,16 +107,16 @@ void Mamba2Mixer::DeclareState(int layer, StateLayout* layout) {
 }
 
 absl::Status Mamba2Mixer::Prepare(WeightLoader* loader) {
-  SSMD_ASSIGN_OR_RETURN(in_proj_, loader->Matrix(*tensors_.in_proj, MatrixRole::kProjection));
-  SSMD_ASSIGN_OR_RETURN(in_proj_bias_, LoadOptional(tensors_.in_proj_bias, loader));
+  SSMD_ASSIGN_OR_RETURN(in_proj_, Projection::Load(*tensors_.in_proj, tensors_.in_proj_bias,
+                                                   MatrixRole::kProjection, loader));
   SSMD_ASSIGN_OR_RETURN(conv_, LoadConvTaps(*tensors_.conv, loader));
   SSMD_ASSIGN_OR_RETURN(conv_bias_, LoadOptional(tensors_.conv_bias, loader));
   SSMD_ASSIGN_OR_RETURN(dt_bias_, loader->Vector(*tensors_.dt_bias));
   SSMD_ASSIGN_OR_RETURN(a_, LoadRates(tensors_.decay, loader));
   SSMD_ASSIGN_OR_RETURN(d_, LoadD(config_, *tensors_.d, loader));
   SSMD_ASSIGN_OR_RETURN(norm_, LoadOptional(tensors_.norm, loader));
-  SSMD_ASSIGN_OR_RETURN(out_proj_, loader->Matrix(*tensors_.out_proj, MatrixRole::kProjection));
-  SSMD_ASSIGN_OR_RETURN(out_proj_bias_, LoadOptional(tensors_.out_proj_bias, loader));
+  SSMD_ASSIGN_OR_RETURN(out_proj_, Projection::Load(*tensors_.out_proj, tensors_.out_proj_bias,
+                                                    MatrixRole::kProjection, loader));
   tensors_ = Mamba2Tensors();
   return absl::OkStatus();
 }
@@ -126,20 +126,11 @@ void Mamba2Mixer::Forward(const MixerStep& step) const {
   s.projected = step.scratch;
   s.xbc = s.projected + step.rows * config_.projection();
 
-  kernels::MatMulParams in;
-  in.x = step.x;
-  in.x_stride = config_.d_model;
-  in.rows = step.rows;
-  in.w = &in_proj_;
-  in.bias = in_proj_bias_.as<float>();
-  in.out = s.projected;
-  in.out_stride = config_.projection();
-  step.device->MatMul(in);
-
+  in_proj_.Apply(step, step.x, config_.d_model, s.projected);
   Convolve(step, s);
   Scan(step, s);
   Normalise(step, s);
-  Project(step, s);
+  out_proj_.AddToResidual(step, s.xbc, config_.conv_channels());
 }
 
 void Mamba2Mixer::Convolve(const MixerStep& step, const Scratch& s) const {
@@ -198,20 +189,6 @@ void Mamba2Mixer::Normalise(const MixerStep& step, const Scratch& s) const {
   norm.out = s.xbc;
   norm.out_stride = config_.conv_channels();
   step.device->GatedRmsNorm(norm);
-}
-
-void Mamba2Mixer::Project(const MixerStep& step, const Scratch& s) const {
-  kernels::MatMulParams out;
-  out.x = s.xbc;
-  out.x_stride = config_.conv_channels();
-  out.rows = step.rows;
-  out.w = &out_proj_;
-  out.bias = out_proj_bias_.as<float>();
-  out.add = step.residual;
-  out.add_stride = config_.d_model;
-  out.out = step.residual;
-  out.out_stride = config_.d_model;
-  step.device->MatMul(out);
 }
 
 class Mamba2Family final : public MixerFamily {

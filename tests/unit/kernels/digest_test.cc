@@ -72,6 +72,9 @@ uint64_t DigestOfBf16Products(Device& device) {
   return DigestOfProducts(device, WeightFormat::kBf16);
 }
 
+uint64_t DigestOfQ8Products(Device& device) { return DigestOfProducts(device, WeightFormat::kQ8); }
+uint64_t DigestOfQ4Products(Device& device) { return DigestOfProducts(device, WeightFormat::kQ4); }
+
 uint64_t DigestOfConvolutions(Device& device) {
   Digest digest;
   for (int64_t width : {1, 2, 4, 7}) {
@@ -110,6 +113,47 @@ uint64_t DigestOfScans(Device& device) {
                           kChannels, a.data(), d.data(), slots.field(), y.data(), kChannels});
     digest.Add(y);
     digest.Add(slots.slab());
+  }
+  return digest.value();
+}
+
+// Of heads of several widths, in two groups; tokens in fours and alone.
+uint64_t DigestOfSsdScans(Device& device) {
+  Digest digest;
+  for (int64_t head_dim : {1, 16, 70}) {
+    constexpr int64_t kHeads = 4, kGroups = 2, kState = 19, kRows = 30;
+    const int64_t channels = kHeads * head_dim;
+    const Tensor x = RandomTensor(kRows * channels, 1);
+    const Tensor dt = RandomTensor(kRows * kHeads, 2, -30, 25);
+    const Tensor b = RandomTensor(kRows * kGroups * kState, 3);
+    const Tensor c = RandomTensor(kRows * kGroups * kState, 4);
+    const Tensor dt_bias = RandomTensor(kHeads, 5);
+    const Tensor a = RandomTensor(kHeads, 6, -16, -1e-3f);
+    const Tensor d = RandomTensor(channels, 7);
+    Slots slots(2, kHeads * kState * PaddedLanes(head_dim), 8);
+    const std::vector<Segment> segments = {{0, 23, 0, 0, 0}, {23, 7, 1, 1, 5}};
+    Tensor y(x.size());
+    SsdScanParams params;
+    params.segments = segments.data();
+    params.segment_count = 2;
+    params.heads = kHeads;
+    params.head_dim = head_dim;
+    params.groups = kGroups;
+    params.state_size = kState;
+    params.x = x.data();
+    params.x_stride = params.y_stride = channels;
+    params.dt = dt.data();
+    params.dt_stride = kHeads;
+    params.b = b.data();
+    params.c = c.data();
+    params.b_stride = params.c_stride = kGroups * kState;
+    params.dt_bias = dt_bias.data();
+    params.a = a.data();
+    params.d = d.data();
+    params.state = slots.field();
+    params.y = y.data();
+    device.SsdScan(params);
+    digest.Add(y);
   }
   return digest.value();
 }
@@ -165,6 +209,9 @@ TEST_P(DigestTest, BitsAreTheSameOnEveryMachine) {
       {"norms", DigestOfNorms, 0x8EE16982CFB688CC},
       {"f32 products", DigestOfF32Products, 0xCDA2AAF093CC38C6},
       {"bf16 products", DigestOfBf16Products, 0xDD8F90FBDB355A92},
+      {"q8 products", DigestOfQ8Products, 0x25C23E20A6A46B19},
+      {"q4 products", DigestOfQ4Products, 0x6BEB3A4FEBFAC580},
+      {"SSD scans", DigestOfSsdScans, 0x267FB6794D913C38},
       {"convolutions", DigestOfConvolutions, 0xF3081CC8ED390C16},
       {"scans", DigestOfScans, 0x55F906E40AAC3E51},
       {"draws", DigestOfDraws, 0x4060CCC90A739999},
