@@ -1,6 +1,5 @@
 #include "engine/models/packed_cache.h"
 
-#include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -111,14 +110,14 @@ absl::Status PackedCache::CheckMatrices(const kernels::Device& device) const {
 }
 
 PackedCacheWriter::PackedCacheWriter(FileSystem* files, std::string path, std::string_view key)
-    : files_(files),
-      path_(std::move(path)),
-      unfinished_(absl::StrCat(path_, ".", getpid(), ".part")),
-      key_(key) {}
+    : files_(files), path_(std::move(path)), unfinished_(path_ + ".part"), key_(key) {}
 
 absl::StatusOr<std::unique_ptr<PackedCacheWriter>> PackedCacheWriter::Create(
     FileSystem* files, const std::string& path, std::string_view key) {
   std::unique_ptr<PackedCacheWriter> writer(new PackedCacheWriter(files, path, key));
+  // Of a start that was cut off. One that is under way elsewhere loses its file, which is then made
+  // again.
+  files->Remove(writer->unfinished_).IgnoreError();
   SSMD_ASSIGN_OR_RETURN(writer->file_, files->Create(writer->unfinished_));
   SSMD_RETURN_IF_ERROR(writer->Append(kMagic));
   return writer;

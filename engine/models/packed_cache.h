@@ -2,9 +2,10 @@
 // read when it is loaded again.
 //
 // The file is good for one key, which says all that the bytes depend on (language_model.cc makes
-// it). It is written under another name and renamed when it is whole, so that a reader never sees a
-// part of it. Its bytes are hostile when they are read: lengths and extents are checked before they
-// are used, and each matrix carries a hash, which tells a changed file, not a forged one.
+// it). It is written as NAME.part and renamed when it is whole; what a crash leaves of that is
+// replaced by the next writer, so that crashes fill no disk. Its bytes are hostile when they are
+// read: lengths and extents are checked before they are used, and each matrix carries a hash, which
+// tells a changed file, not a forged one.
 //
 // Format, numbers little-endian: "ssmdpack" and a version in 8 bytes; the matrices' bytes, each at
 // a multiple of 64; a table (the key, then of each matrix name, number format, sizes, SHA-256 of

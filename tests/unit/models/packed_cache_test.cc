@@ -120,6 +120,13 @@ TEST_F(PackedCacheTest, AMatrixOfAnotherSizeIsRefused) {
   EXPECT_THAT(std::string(cache.status().message()), HasSubstr("another size than its shape says"));
 }
 
+TEST_F(PackedCacheTest, WhatACrashLeftIsReplaced) {
+  folder_.Write("cache.part", "of a start that was killed");
+  ASSERT_NO_FATAL_FAILURE(Write());
+  EXPECT_TRUE(Open().ok());
+  EXPECT_EQ(files_.List(folder_.path())->size(), 1u);
+}
+
 TEST_F(PackedCacheTest, WhatIsNotFinishedLeavesNothing) {
   {
     auto writer = PackedCacheWriter::Create(&files_, path_, "the key");

@@ -63,6 +63,12 @@ TEST(Options, ModelsAreNamedOrTakeTheirFoldersOrFilesName) {
   EXPECT_EQ(options.models[2].weights, kernels::WeightFormat::kQ4);
 }
 
+TEST(Options, QuantisedWeightsAreKeptNowhereUnlessAsked) {
+  EXPECT_EQ(ParseOk({"--model", "a=x"}).cache_dir, "");
+  EXPECT_EQ(ParseOk({"--model", "a=x", "--cache-dir", "/c"}).cache_dir, "/c");
+  EXPECT_EQ(ParseOk({"--model", "a=x", "--cache-dir", "beside"}).cache_dir, kCacheBeside);
+}
+
 TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
   ExpectRefused({}, "no model to serve");
   ExpectRefused({"--model", "a="}, "no folder or file");
