@@ -9,9 +9,10 @@
 
 #include "kernels/cpu/float_mode.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/output_of.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/cpu/pack_quantised.h"
-#include "kernels/cpu/quantised_layout.h"
+#include "kernels/cpu/quantised_rows.h"
 #include "kernels/cpu/sample.h"
 #include "kernels/cpu/ssd.h"
 #include "kernels/cpu/thread_pool.h"
@@ -45,7 +46,8 @@ class CpuDevice final : public Device {
       : isa_(isa),
         kernels_(KernelsFor(isa)),
         pool_(threads),
-        scratch_(static_cast<size_t>(pool_.threads())) {}
+        scratch_(static_cast<size_t>(pool_.threads())),
+        quantised_rows_(kernels_) {}
 
   std::string profile() const override { return "cpu/" + std::string(IsaName(isa_)); }
   int threads() const override { return pool_.threads(); }
@@ -85,25 +87,18 @@ class CpuDevice final : public Device {
   bool SplitsRows(const MatMulParams& params) const;
   void MultiplyPanels(const MatMulParams& params, Range panels, Range rows) const;
   void MatMulQuantised(const MatMulParams& params);
-  bool ReserveQuantised(int64_t inputs);
-  int64_t TileRows(int64_t rows) const;
-  // Of the rows of `block`, those of `share`, counted from the block's first.
-  void QuantiseRows(const MatMulParams& params, Range block, Range share);
-  void MultiplyQuantised(const MatMulParams& params, Range panels, Range rows) const;
   SampleScratch ScratchFor(int part, int64_t vocabulary);
 
   const Isa isa_;
   const KernelTable& kernels_;
   ThreadPool pool_;
-  std::vector<Buffer> scratch_;  // of Sample, one a thread; grows to the largest vocabulary met
-  // Rows rounded to int8, for the widest quantised matrix there is: kMaxQuantisedRows of them.
-  Buffer quantised_codes_;
-  Buffer quantised_groups_;
+  std::vector<Buffer> scratch_;   // of Sample, one a thread; grows to the largest vocabulary met
+  QuantisedRows quantised_rows_;  // of the block of a product that is under way
 };
 
 PackedMatrix CpuDevice::Pack(const MatrixSource& source, WeightFormat format) {
   if (!IsQuantised(format)) return PackPanels(source, format, pool_);
-  if (!ReserveQuantised(source.inputs)) return PackedMatrix();
+  if (!quantised_rows_.Reserve(source.inputs)) return PackedMatrix();
   return PackQuantised(source, format, pool_);
 }
 
@@ -114,7 +109,7 @@ size_t CpuDevice::PackedSize(int64_t outputs, int64_t inputs, WeightFormat forma
 }
 
 PackedMatrix CpuDevice::Restore(const PackedBytes& packed) {
-  if (IsQuantised(packed.format) && !ReserveQuantised(packed.inputs)) return PackedMatrix();
+  if (IsQuantised(packed.format) && !quantised_rows_.Reserve(packed.inputs)) return PackedMatrix();
   return CopyPacked(packed);
 }
 
@@ -151,18 +146,6 @@ bool CpuDevice::SplitsRows(const MatMulParams& params) const {
   const int64_t most = (panels + threads - 1) / threads;
   const bool uneven = most * threads * 16 > panels * 17;
   return uneven && params.rows >= kRowsPerThread * threads;
-}
-
-// `outputs` outputs from `first` on, of the rows from `row` on.
-ProductOutput OutputOf(const MatMulParams& params, int64_t first, int64_t outputs, int64_t row) {
-  ProductOutput to = {};
-  to.outputs = outputs;
-  to.bias = params.bias != nullptr ? params.bias + first : nullptr;
-  to.add = params.add != nullptr ? params.add + row * params.add_stride + first : nullptr;
-  to.add_stride = params.add_stride;
-  to.out = params.out + row * params.out_stride + first;
-  to.out_stride = params.out_stride;
-  return to;
 }
 
 void CpuDevice::MultiplyPanels(const MatMulParams& params, Range panels, Range rows) const {
@@ -202,66 +185,6 @@ void CpuDevice::MatMul(const MatMulParams& params) {
   }
 }
 
-// Words that the codes of a row take.
-int64_t CodeWords(const KernelTable& kernels, int64_t inputs, WeightFormat format) {
-  const int64_t parts = format == WeightFormat::kQ4 ? 1 : kernels.q8_words_per_quad;
-  return GroupCount(inputs) * kGroupQuads * parts;
-}
-
-bool CpuDevice::ReserveQuantised(int64_t inputs) {
-  const auto reserve = [](Buffer& buffer, int64_t bytes) {
-    if (buffer.bytes() < static_cast<size_t>(bytes)) {
-      buffer = AllocateHost(static_cast<size_t>(bytes));
-    }
-    return static_cast<bool>(buffer);
-  };
-  const int64_t words = kMaxQuantisedRows * CodeWords(kernels_, inputs, WeightFormat::kQ8);
-  const int64_t groups = kMaxQuantisedRows * GroupCount(inputs);
-  return reserve(quantised_codes_, words * static_cast<int64_t>(sizeof(uint32_t))) &&
-         reserve(quantised_groups_, groups * static_cast<int64_t>(sizeof(GroupScale)));
-}
-
-// Rows of a tile, where `rows` are cut into tiles of nearly equal height.
-int64_t CpuDevice::TileRows(int64_t rows) const {
-  const int64_t tiles = (rows + kernels_.max_tile_rows - 1) / kernels_.max_tile_rows;
-  return (rows + tiles - 1) / tiles;
-}
-
-void CpuDevice::QuantiseRows(const MatMulParams& params, Range block, Range share) {
-  const PackedMatrix& w = *params.w;
-  const int64_t words = CodeWords(kernels_, w.inputs, w.format);
-  const int64_t tile_rows = TileRows(block.end - block.begin);
-  RowToQuantise row = {};
-  row.inputs = w.inputs;
-  row.q4 = w.format == WeightFormat::kQ4;
-  row.stride = tile_rows;
-  for (int64_t r = share.begin; r < share.end; ++r) {
-    const int64_t tile_first = r / tile_rows * tile_rows;
-    row.x = params.x + (block.begin + r) * params.x_stride;
-    row.codes = quantised_codes_.as<uint32_t>() + tile_first * words + r % tile_rows;
-    row.groups =
-        quantised_groups_.as<GroupScale>() + tile_first * GroupCount(w.inputs) + r % tile_rows;
-    kernels_.quantise_row(row);
-  }
-}
-
-void CpuDevice::MultiplyQuantised(const MatMulParams& params, Range panels, Range rows) const {
-  const PackedMatrix& w = *params.w;
-  const int64_t first = panels.begin * kTileOutputs;
-  const int64_t outputs = std::min(panels.end * kTileOutputs, w.outputs) - first;
-  QuantisedProduct product = {};
-  product.q4 = w.format == WeightFormat::kQ4;
-  product.codes = quantised_codes_.as<uint32_t>();
-  product.groups = quantised_groups_.as<GroupScale>();
-  product.rows = rows.end - rows.begin;
-  product.tile_rows = TileRows(product.rows);
-  product.inputs = w.inputs;
-  product.panel_bytes = QuantisedPanelBytes(w.inputs, w.format);
-  product.weights = w.data.data() + panels.begin * product.panel_bytes;
-  product.to = OutputOf(params, first, outputs, rows.begin);
-  kernels_.multiply_quantised(product);
-}
-
 // Rows are rounded once for all panels, some at a time, so that they stay in the cache.
 void CpuDevice::MatMulQuantised(const MatMulParams& params) {
   const PackedMatrix& w = *params.w;
@@ -271,10 +194,9 @@ void CpuDevice::MatMulQuantised(const MatMulParams& params) {
     const Range rows = {params.rows * i / blocks, params.rows * (i + 1) / blocks};
     const int64_t count = rows.end - rows.begin;
     ForShares(count, count * w.inputs * kQuantiseOps,
-              [&](Range share) { QuantiseRows(params, rows, share); });
-    ForShares(panels, count * w.outputs * w.inputs, [&](Range share) {
-      if (share.begin < share.end) MultiplyQuantised(params, share, rows);
-    });
+              [&](Range share) { quantised_rows_.Round(params, rows, share); });
+    ForShares(panels, count * w.outputs * w.inputs,
+              [&](Range share) { quantised_rows_.Multiply(params, rows, share); });
   }
 }
 

@@ -1,0 +1,77 @@
+#include "kernels/cpu/quantised_rows.h"
+
+#include <algorithm>
+
+#include "kernels/cpu/output_of.h"
+#include "kernels/cpu/pack_quantised.h"
+#include "kernels/cpu/quantised_layout.h"
+#include "kernels/host_memory.h"
+#include "kernels/quantise.h"
+
+namespace ssmd::kernels::cpu {
+namespace {
+
+bool Grow(Buffer& buffer, int64_t bytes) {
+  const auto wanted = static_cast<size_t>(bytes);
+  if (buffer.bytes() < wanted) buffer = AllocateHost(wanted);
+  return static_cast<bool>(buffer);
+}
+
+}  // namespace
+
+// Words that the codes of a row take.
+int64_t QuantisedRows::CodeWords(int64_t inputs, WeightFormat format) const {
+  const int64_t parts = format == WeightFormat::kQ4 ? 1 : kernels_.q8_words_per_quad;
+  return GroupCount(inputs) * kGroupQuads * parts;
+}
+
+bool QuantisedRows::Reserve(int64_t inputs) {
+  const int64_t words = kMaxQuantisedRows * CodeWords(inputs, WeightFormat::kQ8);
+  const int64_t groups = kMaxQuantisedRows * GroupCount(inputs);
+  return Grow(codes_, words * static_cast<int64_t>(sizeof(uint32_t))) &&
+         Grow(groups_, groups * static_cast<int64_t>(sizeof(GroupScale)));
+}
+
+// Rows of a tile, where a block is cut into tiles of nearly equal height.
+int64_t QuantisedRows::TileRows(Range block) const {
+  const int64_t rows = block.end - block.begin;
+  const int64_t tiles = (rows + kernels_.max_tile_rows - 1) / kernels_.max_tile_rows;
+  return (rows + tiles - 1) / tiles;
+}
+
+void QuantisedRows::Round(const MatMulParams& params, Range block, Range share) {
+  const PackedMatrix& w = *params.w;
+  const int64_t words = CodeWords(w.inputs, w.format);
+  const int64_t tile_rows = TileRows(block);
+  RowToQuantise row = {};
+  row.inputs = w.inputs;
+  row.q4 = w.format == WeightFormat::kQ4;
+  row.stride = tile_rows;
+  for (int64_t r = share.begin; r < share.end; ++r) {
+    const int64_t tile_first = r / tile_rows * tile_rows;
+    row.x = params.x + (block.begin + r) * params.x_stride;
+    row.codes = codes_.as<uint32_t>() + tile_first * words + r % tile_rows;
+    row.groups = groups_.as<GroupScale>() + tile_first * GroupCount(w.inputs) + r % tile_rows;
+    kernels_.quantise_row(row);
+  }
+}
+
+void QuantisedRows::Multiply(const MatMulParams& params, Range block, Range panels) const {
+  if (panels.begin == panels.end) return;
+  const PackedMatrix& w = *params.w;
+  const int64_t first = panels.begin * kTileOutputs;
+  const int64_t outputs = std::min(panels.end * kTileOutputs, w.outputs) - first;
+  QuantisedProduct product = {};
+  product.q4 = w.format == WeightFormat::kQ4;
+  product.codes = codes_.as<uint32_t>();
+  product.groups = groups_.as<GroupScale>();
+  product.rows = block.end - block.begin;
+  product.tile_rows = TileRows(block);
+  product.inputs = w.inputs;
+  product.panel_bytes = QuantisedPanelBytes(w.inputs, w.format);
+  product.weights = w.data.data() + panels.begin * product.panel_bytes;
+  product.to = OutputOf(params, first, outputs, block.begin);
+  kernels_.multiply_quantised(product);
+}
+
+}  // namespace ssmd::kernels::cpu

@@ -1,0 +1,40 @@
+// Rows of inputs rounded to int8, and their products with a quantised matrix: the part of the CPU
+// device's MatMul that the threads share out.
+//
+// Holds one block of rows at a time, for the widest matrix that was reserved for. Its rows may be
+// rounded by several threads, each its share, and multiplied by several once all are rounded.
+#ifndef SSMD_KERNELS_CPU_QUANTISED_ROWS_H_
+#define SSMD_KERNELS_CPU_QUANTISED_ROWS_H_
+
+#include "kernels/cpu/kernel_table.h"
+#include "kernels/cpu/thread_pool.h"
+#include "kernels/ops.h"
+#include "kernels/tensor.h"
+
+namespace ssmd::kernels::cpu {
+
+class QuantisedRows {
+ public:
+  explicit QuantisedRows(const KernelTable& kernels) : kernels_(kernels) {}
+
+  // Makes room for kMaxQuantisedRows rows of `inputs`. False where memory ran out.
+  bool Reserve(int64_t inputs);
+
+  // Rounds those of the rows of `block` that are in `share`, counted from the block's first.
+  // REQUIRES: room for the matrix's inputs; at most kMaxQuantisedRows in a block.
+  void Round(const MatMulParams& params, Range block, Range share);
+  // The block's products with the panels of 16 outputs in `panels`.
+  void Multiply(const MatMulParams& params, Range block, Range panels) const;
+
+ private:
+  int64_t TileRows(Range block) const;
+  int64_t CodeWords(int64_t inputs, WeightFormat format) const;
+
+  const KernelTable& kernels_;
+  Buffer codes_;
+  Buffer groups_;
+};
+
+}  // namespace ssmd::kernels::cpu
+
+#endif  // SSMD_KERNELS_CPU_QUANTISED_ROWS_H_
