@@ -18,7 +18,7 @@ namespace ssmd::kernels::cpu {
 namespace {
 
 constexpr KernelTable kKernels = {
-    NormalizeRow, MultiplyPanel,     QuantiseRow,    MultiplyQuantised, ConvSiluShare,
+    NormalizeRow, MultiplyPlain,     QuantiseRow,    MultiplyQuantised, ConvSiluShare,
     ScanBlock,    SsdScanShare,      NormalizeGated, LargestIfFinite,   OffsetDivide,
     Exponentials, SumOfExponentials, MayBeat,        kByteParts,        kDotRows,
 };

@@ -58,7 +58,7 @@ class CpuDevice final : public Device {
     std::memcpy(to, from, bytes);
   }
   PackedMatrix Pack(const MatrixSource& source, WeightFormat format) override;
-  std::string layout() const override { return "cpu 1"; }
+  std::string layout() const override { return "cpu 2"; }
   size_t PackedSize(int64_t outputs, int64_t inputs, WeightFormat format) const override;
   PackedMatrix Restore(const PackedBytes& packed) override;
 
@@ -85,7 +85,7 @@ class CpuDevice final : public Device {
   }
 
   bool SplitsRows(const MatMulParams& params) const;
-  void MultiplyPanels(const MatMulParams& params, Range panels, Range rows) const;
+  void MultiplyPlain(const MatMulParams& params, Range panels, Range rows) const;
   void MatMulQuantised(const MatMulParams& params);
   SampleScratch ScratchFor(int part, int64_t vocabulary);
 
@@ -104,7 +104,9 @@ PackedMatrix CpuDevice::Pack(const MatrixSource& source, WeightFormat format) {
 
 size_t CpuDevice::PackedSize(int64_t outputs, int64_t inputs, WeightFormat format) const {
   if (outputs < 1 || inputs < 1 || outputs > kMaxMatrixSide || inputs > kMaxMatrixSide) return 0;
-  if (!IsQuantised(format)) return PanelsSize(outputs, inputs, format);
+  if (!IsQuantised(format)) {
+    return static_cast<size_t>(PanelCount(outputs) * PanelBytes(inputs, format));
+  }
   return static_cast<size_t>(QuantisedPanelCount(outputs) * QuantisedPanelBytes(inputs, format));
 }
 
@@ -148,23 +150,20 @@ bool CpuDevice::SplitsRows(const MatMulParams& params) const {
   return uneven && params.rows >= kRowsPerThread * threads;
 }
 
-void CpuDevice::MultiplyPanels(const MatMulParams& params, Range panels, Range rows) const {
+void CpuDevice::MultiplyPlain(const MatMulParams& params, Range panels, Range rows) const {
   const PackedMatrix& w = *params.w;
-  const bool bf16 = w.format == WeightFormat::kBf16;
-  for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
-    const int64_t first = panel * kPanelOutputs;
-    PanelProduct product = {};
-    product.x = params.x;
-    product.x_stride = params.x_stride;
-    product.row_begin = rows.begin;
-    product.row_end = rows.end;
-    product.weights = w.data.data() + first * w.inputs * (bf16 ? 2 : 4);
-    product.bf16 = bf16;
-    product.inputs = w.inputs;
-    product.width = PanelWidth(w.outputs, panel, w.format);
-    product.to = OutputOf(params, first, std::min(kPanelOutputs, w.outputs - first), 0);
-    kernels_.multiply_panel(product);
-  }
+  const int64_t first = panels.begin * kPanelOutputs;
+  PlainProduct product = {};
+  product.x = params.x;
+  product.x_stride = params.x_stride;
+  product.row_begin = rows.begin;
+  product.row_end = rows.end;
+  product.panel_bytes = PanelBytes(w.inputs, w.format);
+  product.weights = w.data.data() + panels.begin * product.panel_bytes;
+  product.bf16 = w.format == WeightFormat::kBf16;
+  product.inputs = w.inputs;
+  product.to = OutputOf(params, first, std::min(w.outputs, panels.end * kPanelOutputs) - first, 0);
+  kernels_.multiply_plain(product);
 }
 
 void CpuDevice::MatMul(const MatMulParams& params) {
@@ -175,12 +174,10 @@ void CpuDevice::MatMul(const MatMulParams& params) {
   const int64_t panels = PanelCount(params.w->outputs);
   const int64_t ops = params.rows * params.w->outputs * params.w->inputs;
   if (SplitsRows(params)) {
-    ForShares(params.rows, ops, [&](Range rows) {
-      MultiplyPanels(params, Range{0, panels}, rows);
-    });
+    ForShares(params.rows, ops, [&](Range rows) { MultiplyPlain(params, Range{0, panels}, rows); });
   } else {
     ForShares(panels, ops, [&](Range share) {
-      MultiplyPanels(params, share, Range{0, params.rows});
+      MultiplyPlain(params, share, Range{0, params.rows});
     });
   }
 }

@@ -29,17 +29,17 @@ struct ProductOutput {
   int64_t out_stride;
 };
 
-// Rows [row_begin, row_end) of a matrix product against one panel of pack.h.
-struct PanelProduct {
+// Rows [row_begin, row_end) of a matrix product against panels of pack.h.
+struct PlainProduct {
   const float* x;
   int64_t x_stride;
   int64_t row_begin;
   int64_t row_end;
-  const void* weights;  // the panel's
+  const void* weights;  // the first panel
   bool bf16;
   int64_t inputs;
-  int64_t width;  // outputs of the panel, padding included
-  ProductOutput to;
+  int64_t panel_bytes;
+  ProductOutput to;  // of all these panels
 };
 
 // What a group of a quantised row brings into a product beside its codes.
@@ -167,7 +167,7 @@ struct DrawRow {
 
 struct KernelTable {
   void (*rms_norm)(const NormRow& row);
-  void (*multiply_panel)(const PanelProduct& product);
+  void (*multiply_plain)(const PlainProduct& product);
   void (*quantise_row)(const RowToQuantise& row);
   void (*multiply_quantised)(const QuantisedProduct& product);
   void (*conv_silu)(const ConvShare& share);

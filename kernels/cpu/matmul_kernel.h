@@ -1,9 +1,11 @@
-// Matrix product of rows against one panel (pack.h). Include after a vec_*.h and vec_math.h.
-// Internal linkage.
+// Matrix products of rows against panels of 16 outputs (pack.h). Include after a vec_*.h and
+// vec_math.h. Internal linkage.
 //
-// Tiles of rows × groups of 16 outputs stay in registers while they take a block of inputs. With
-// more rows than a tile has, a block is short enough for its weights to stay in the nearest cache
-// from tile to tile; the accumulators wait in memory meanwhile, which is exact.
+// A tile of rows × panels keeps its accumulators in registers while it takes a block of inputs. A
+// block's weights are short enough to stay in the nearest cache from tile to tile, and each tile
+// fetches its part of the next block's meanwhile, so that reading the weights and working with them
+// overlap whatever the number of rows is. Between blocks the accumulators wait in memory, which is
+// exact.
 //
 // Each output has one accumulator, which takes its products in ascending input by FMA within a run
 // of kRun inputs; runs are added in ascending order. So neither tiles and blocks nor the
@@ -19,199 +21,253 @@
 namespace ssmd::kernels::cpu {
 namespace {
 
-constexpr int kPanel = 64;  // kPanelOutputs of pack.h
-// Inputs of a block that several tiles share: 32 KB of f32 weights. Divides kRun.
-constexpr int64_t kSharedBlock = 128;
-// Rows whose accumulators wait together: 12 KB of them, beside the weights.
-constexpr int64_t kRowBlock = 8 * kMaxTileRows;
-// Tiles this low outrun memory, and fetch their weights this far ahead.
-constexpr int kPrefetchRows = 5;
+constexpr int kPanel = 16;  // kPanelOutputs of pack.h
+// Inputs of a block: 8 KB of f32 weights a panel. Even, and divides kRun.
+constexpr int64_t kBlockOfInputs = 128;
+// Rows whose accumulators wait together, and whose inputs stay in the second cache.
+constexpr int64_t kRowBlock = 96;
+// How far ahead a tile alone fetches its weights.
 constexpr int64_t kPrefetchBytes = 4096;
+// From this many tiles on, bf16 weights of a block are widened once, not by every tile.
+constexpr int64_t kWidenTiles = 4;
 
 // Rows [row, row + rows) of the product and what has been summed for them: `run` is the
 // accumulators of the run under way, `sums` the runs before it.
+template <int kPanels>
 struct RowBlock {
   int64_t row;
   int64_t rows;
-  alignas(64) float run[kRowBlock][kPanel];
-  alignas(64) float sums[kRowBlock][kPanel];
+  alignas(64) float run[kRowBlock][kPanels][kPanel];
+  alignas(64) float sums[kRowBlock][kPanels][kPanel];
 };
 
-// Inputs [begin, end) of the panel's weights, within one run. `lines` is input `begin`.
+// Inputs [begin, end) of some panels, within one run.
 template <typename Element>
 struct WeightBlock {
-  const Element* lines;
+  const Element* first;  // of the first panel, at input `begin`
+  int64_t panel_stride;  // elements from one panel to the next
   int64_t begin;
   int64_t end;
 };
 
-// How 16 weights of one input are loaded: group kGroup (0 or 1 of an even one) of a line.
-template <int kGroup>
-inline F16 LoadGroup(const float* line) {
-  return Load(line + kGroup * kLanes);
-}
-template <int kGroup>
-inline F16 LoadGroup(const uint16_t* line) {
-  return LoadBf16<(kGroup & 1) != 0>(line + kGroup / 2 * 32);
-}
+// What a tile fetches ahead in each of its steps, of every panel: `step` bytes further each time.
+struct PrefetchPlan {
+  const char* from;
+  int64_t panel_stride;  // bytes
+  int64_t step;
+};
 
-// kGroups groups from kFirst on.
-template <int kFirst, int kGroups, typename Element>
-inline void LoadGroups(const Element* line, F16 (&w)[kGroups]) {
-  w[0] = LoadGroup<kFirst>(line);
-  if constexpr (kGroups > 1) w[1] = LoadGroup<kFirst + 1>(line);
-  if constexpr (kGroups > 2) w[2] = LoadGroup<kFirst + 2>(line);
-  if constexpr (kGroups > 3) w[3] = LoadGroup<kFirst + 3>(line);
-}
-
-// The inner loop: adds a block's products into acc. `line` is of the block's first input.
-template <int kRows, int kFirst, int kGroups, typename Element>
-inline void Accumulate(const float* const (&x)[kRows], const Element* line, int64_t width,
-                       int64_t begin, int64_t end, F16 (&acc)[kRows][kGroups]) {
-  for (int64_t k = begin; k < end; ++k, line += width) {
-    if constexpr (kRows <= kPrefetchRows) {
-      const char* ahead = reinterpret_cast<const char*>(line) + kPrefetchBytes;
-      constexpr int kBytes = kGroups * kLanes * static_cast<int>(sizeof(Element));
-      for (int byte = 0; byte < kBytes; byte += 64) Prefetch(ahead + byte);
-    }
-    F16 w[kGroups];
-    LoadGroups<kFirst, kGroups>(line, w);
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const F16 input = Broadcast(x[r][k]);
+// Adds the products of input `k` to acc, with the weights w of kPanels panels.
+template <int kRows, int kPanels>
+inline void AddProducts(const float* const (&x)[kRows], int64_t k, const F16 (&w)[kPanels],
+                        F16 (&acc)[kRows][kPanels]) {
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+    const F16 input = Broadcast(x[r][k]);
 #pragma GCC unroll 4
-      for (int g = 0; g < kGroups; ++g) acc[r][g] = Fma(input, w[g], acc[r][g]);
-    }
+    for (int p = 0; p < kPanels; ++p) acc[r][p] = Fma(input, w[p], acc[r][p]);
   }
 }
 
-// Advances rows [first, first + kRows) of the row block, kGroups groups of outputs from `group` on
-// (whose parity is kFirst), by a block of inputs.
-template <int kRows, int kFirst, int kGroups, typename Element>
-void AdvanceTile(const PanelProduct& p, const WeightBlock<Element>& weights, int64_t first,
-                 int64_t group, RowBlock& block) {
+// The inner loops: add a block's products to acc.
+template <int kRows, int kPanels>
+inline void Accumulate(const float* const (&x)[kRows], const WeightBlock<float>& weights,
+                       PrefetchPlan plan, F16 (&acc)[kRows][kPanels]) {
+  const float* line = weights.first;
+  for (int64_t k = weights.begin; k < weights.end; ++k, line += kPanel) {
+    F16 w[kPanels];
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanels; ++p) {
+      w[p] = Load(line + p * weights.panel_stride);
+      Prefetch(plan.from + p * plan.panel_stride);
+    }
+    plan.from += plan.step;
+    AddProducts(x, k, w, acc);
+  }
+}
+
+// In bf16 a line is of two inputs.
+template <int kRows, int kPanels>
+inline void Accumulate(const float* const (&x)[kRows], const WeightBlock<uint16_t>& weights,
+                       PrefetchPlan plan, F16 (&acc)[kRows][kPanels]) {
+  const uint16_t* line = weights.first;
+  int64_t k = weights.begin;
+  F16 w[kPanels];
+  for (; k + 1 < weights.end; k += 2, line += 2 * kPanel) {
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanels; ++p) {
+      w[p] = LoadBf16<false>(line + p * weights.panel_stride);
+      Prefetch(plan.from + p * plan.panel_stride);
+    }
+    AddProducts(x, k, w, acc);
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanels; ++p) w[p] = LoadBf16<true>(line + p * weights.panel_stride);
+    AddProducts(x, k + 1, w, acc);
+    plan.from += plan.step;
+  }
+  if (k < weights.end) {
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanels; ++p) w[p] = LoadBf16<false>(line + p * weights.panel_stride);
+    AddProducts(x, k, w, acc);
+  }
+}
+
+// Advances rows [first, first + kRows) of the row block by a block of inputs.
+template <int kRows, int kPanels, typename Element>
+void AdvanceTile(const PlainProduct& p, const WeightBlock<Element>& weights, PrefetchPlan plan,
+                 int64_t first, RowBlock<kPanels>& block) {
   const float* x[kRows];
   for (int r = 0; r < kRows; ++r) x[r] = p.x + (block.row + first + r) * p.x_stride;
-  const int64_t column = group * kLanes;
   const bool starts_run = weights.begin % kRun == 0;
   const bool ends_run = weights.end % kRun == 0 || weights.end == p.inputs;
 
-  F16 acc[kRows][kGroups];
-#pragma GCC unroll 8
+  F16 acc[kRows][kPanels];
+#pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-    for (int g = 0; g < kGroups; ++g) {
-      acc[r][g] = starts_run ? Broadcast(0) : Load(block.run[first + r] + column + g * kLanes);
+    for (int i = 0; i < kPanels; ++i) {
+      acc[r][i] = starts_run ? Broadcast(0) : Load(block.run[first + r][i]);
     }
   }
-  Accumulate<kRows, kFirst, kGroups>(x, weights.lines + column - kFirst * kLanes, p.width,
-                                     weights.begin, weights.end, acc);
-#pragma GCC unroll 8
+  Accumulate(x, weights, plan, acc);
+#pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-    for (int g = 0; g < kGroups; ++g) {
-      float* sum = block.sums[first + r] + column + g * kLanes;
+    for (int i = 0; i < kPanels; ++i) {
+      float* sum = block.sums[first + r][i];
       if (ends_run) {
-        Store(sum, Load(sum) + acc[r][g]);
+        Store(sum, Load(sum) + acc[r][i]);
       } else {
-        Store(block.run[first + r] + column + g * kLanes, acc[r][g]);
+        Store(block.run[first + r][i], acc[r][i]);
       }
     }
   }
 }
 
-// All groups of the panel for kRows rows.
-template <int kRows, typename Element>
-void AdvanceRows(const PanelProduct& p, const WeightBlock<Element>& weights, int64_t first,
-                 RowBlock& block) {
-  constexpr int kGroups = TileGroups(kRows);
-  const int64_t groups = p.width / kLanes;
-  int64_t group = 0;
-  for (; group + kGroups <= groups && kGroups > 1; group += kGroups) {
-    AdvanceTile<kRows, 0, kGroups>(p, weights, first, group, block);
-  }
-  for (; group < groups; ++group) {
-    if (group % 2 == 0) {
-      AdvanceTile<kRows, 0, 1>(p, weights, first, group, block);
-    } else {
-      AdvanceTile<kRows, 1, 1>(p, weights, first, group, block);
-    }
-  }
-}
-
-// AdvanceRows with `rows` as its constant.
-template <int kRows, typename Element>
-void DispatchRows(const PanelProduct& p, const WeightBlock<Element>& weights, int64_t first,
-                  int64_t rows, RowBlock& block) {
+// AdvanceTile with `rows` as its constant.
+template <int kRows, int kPanels, typename Element>
+void DispatchRows(const PlainProduct& p, const WeightBlock<Element>& weights, PrefetchPlan plan,
+                  int64_t first, int64_t rows, RowBlock<kPanels>& block) {
   if constexpr (kRows > 1) {
     if (rows < kRows) {
-      DispatchRows<kRows - 1>(p, weights, first, rows, block);
+      DispatchRows<kRows - 1>(p, weights, plan, first, rows, block);
       return;
     }
   }
-  AdvanceRows<kRows>(p, weights, first, block);
+  AdvanceTile<kRows>(p, weights, plan, first, block);
 }
 
 // All rows of the block, in tiles of nearly equal height: 7 rows are better as 4 + 3 than as 6 + 1.
-template <typename Element>
-void AdvanceBlock(const PanelProduct& p, const WeightBlock<Element>& weights, RowBlock& block) {
-  const int64_t tiles = (block.rows + kMaxTileRows - 1) / kMaxTileRows;
+// `source` is where the weights lie in the matrix.
+template <int kMaxRows, int kPanels, typename Element>
+void AdvanceTiles(const PlainProduct& p, const WeightBlock<Element>& weights, int64_t tiles,
+                  const void* source, RowBlock<kPanels>& block) {
+  const int64_t source_bytes = kBlockOfInputs * kPanel * (p.bf16 ? 2 : 4);
   for (int64_t tile = 0; tile < tiles; ++tile) {
     const int64_t first = block.rows * tile / tiles;
     const int64_t rows = block.rows * (tile + 1) / tiles - first;
-    DispatchRows<kMaxTileRows>(p, weights, first, rows, block);
+    PrefetchPlan plan = {static_cast<const char*>(source), p.panel_bytes, source_bytes / tiles};
+    if (tiles == 1) {
+      plan.from += kPrefetchBytes;
+    } else {
+      plan.from += source_bytes + tile * plan.step;
+    }
+    plan.step /= kBlockOfInputs * kPanel * static_cast<int64_t>(sizeof(Element)) / 64;
+    DispatchRows<kMaxRows>(p, weights, plan, first, rows, block);
   }
 }
 
-// bf16 weights of a shared block are widened once, not by every tile.
-void AdvanceWidened(const PanelProduct& p, const WeightBlock<uint16_t>& weights, RowBlock& block) {
-  alignas(64) float wide[kSharedBlock * kPanel];
-  const int64_t lines = (weights.end - weights.begin) * p.width;
-  for (int64_t i = 0; i < lines; i += 2 * kLanes) {
-    Store(wide + i, LoadBf16<false>(weights.lines + i));
-    Store(wide + i + kLanes, LoadBf16<true>(weights.lines + i));
+template <int kMaxRows, int kPanels>
+void AdvanceBlock(const PlainProduct& p, const WeightBlock<float>& weights,
+                  RowBlock<kPanels>& block) {
+  const int64_t tiles = (block.rows + kMaxRows - 1) / kMaxRows;
+  AdvanceTiles<kMaxRows>(p, weights, tiles, weights.first, block);
+}
+
+template <int kMaxRows, int kPanels>
+void AdvanceBlock(const PlainProduct& p, const WeightBlock<uint16_t>& weights,
+                  RowBlock<kPanels>& block) {
+  const int64_t tiles = (block.rows + kMaxRows - 1) / kMaxRows;
+  if (tiles < kWidenTiles) {
+    AdvanceTiles<kMaxRows>(p, weights, tiles, weights.first, block);
+    return;
   }
-  AdvanceBlock(p, WeightBlock<float>{wide, weights.begin, weights.end}, block);
+  alignas(64) float wide[kPanels][kBlockOfInputs][kPanel];
+  for (int i = 0; i < kPanels; ++i) {
+    const uint16_t* line = weights.first + i * weights.panel_stride;
+    for (int64_t k = 0; k < weights.end - weights.begin; k += 2, line += 2 * kPanel) {
+      Store(wide[i][k], LoadBf16<false>(line));
+      Store(wide[i][k + 1], LoadBf16<true>(line));
+    }
+  }
+  const WeightBlock<float> widened = {wide[0][0], kBlockOfInputs * kPanel, weights.begin,
+                                      weights.end};
+  AdvanceTiles<kMaxRows>(p, widened, tiles, weights.first, block);
+}
+
+// kPanels panels from `weights` on, whose first output is `output`, in tiles of up to kMaxRows.
+template <int kMaxRows, int kPanels, typename Element>
+void MultiplyPanelGroup(const PlainProduct& p, const Element* weights, int64_t output,
+                        RowBlock<kPanels>& block) {
+  const int64_t panel_stride = p.panel_bytes / static_cast<int64_t>(sizeof(Element));
+  for (int64_t r = 0; r < block.rows; ++r) {
+    for (int i = 0; i < kPanels; ++i) Store(block.sums[r][i], Broadcast(0));
+  }
+  for (int64_t begin = 0; begin < p.inputs; begin += kBlockOfInputs) {
+    const int64_t end = begin + kBlockOfInputs < p.inputs ? begin + kBlockOfInputs : p.inputs;
+    AdvanceBlock<kMaxRows>(
+        p, WeightBlock<Element>{weights + begin * kPanel, panel_stride, begin, end}, block);
+  }
+  for (int64_t r = 0; r < block.rows; ++r) {
+    for (int i = 0; i < kPanels; ++i) {
+      Finish(p.to, block.row + r, output + i * kPanel, Load(block.sums[r][i]));
+    }
+  }
+}
+
+// All panels for rows [row, row + rows), kPanels at a time.
+template <int kMaxRows, int kPanels, typename Element>
+void MultiplyRows(const PlainProduct& p, int64_t row, int64_t rows) {
+  RowBlock<kPanels> block;
+  block.row = row;
+  block.rows = rows;
+  const auto* weights = static_cast<const Element*>(p.weights);
+  const int64_t panel_stride = p.panel_bytes / static_cast<int64_t>(sizeof(Element));
+  int64_t output = 0;
+  for (; output + (kPanels - 1) * kPanel < p.to.outputs; output += kPanels * kPanel) {
+    MultiplyPanelGroup<kMaxRows, kPanels>(p, weights, output, block);
+    weights += kPanels * panel_stride;
+  }
+  if constexpr (kPanels > 1) {
+    RowBlock<1> single;
+    single.row = row;
+    single.rows = rows;
+    for (; output < p.to.outputs; output += kPanel, weights += panel_stride) {
+      MultiplyPanelGroup<kMaxRows, 1>(p, weights, output, single);
+    }
+  }
 }
 
 template <typename Element>
-void MultiplyBlock(const PanelProduct& p, RowBlock& block) {
-  for (int64_t r = 0; r < block.rows; ++r) {
-    for (int c = 0; c < kPanel; c += kLanes) Store(block.sums[r] + c, Broadcast(0));
-  }
-  const bool shared = block.rows > kMaxTileRows;
-  const int64_t step = shared ? kSharedBlock : kRun;
-  for (int64_t begin = 0; begin < p.inputs; begin += step) {
-    const int64_t end = begin + step < p.inputs ? begin + step : p.inputs;
-    const auto* lines = static_cast<const Element*>(p.weights) + begin * p.width;
-    const WeightBlock<Element> weights = {lines, begin, end};
-    if constexpr (sizeof(Element) == sizeof(uint16_t)) {
-      if (shared) {
-        AdvanceWidened(p, weights, block);
-        continue;
-      }
-    }
-    AdvanceBlock(p, weights, block);
-  }
-  for (int64_t r = 0; r < block.rows; ++r) {
-    for (int64_t c = 0; c < p.to.outputs; c += kLanes) {
-      Finish(p.to, block.row + r, c, Load(block.sums[r] + c));
+void MultiplyAllRows(const PlainProduct& p) {
+  const int64_t rows = p.row_end - p.row_begin;
+  const int64_t blocks = (rows + kRowBlock - 1) / kRowBlock;
+  for (int64_t i = 0; i < blocks; ++i) {
+    const int64_t row = p.row_begin + rows * i / blocks;
+    const int64_t count = p.row_begin + rows * (i + 1) / blocks - row;
+    if (count <= kLowTileRows) {
+      MultiplyRows<kLowTileRows, kLowTilePanels, Element>(p, row, count);
+    } else {
+      MultiplyRows<kTileRows, kTilePanels, Element>(p, row, count);
     }
   }
 }
 
-void MultiplyPanel(const PanelProduct& p) {
-  RowBlock block;
-  const int64_t rows = p.row_end - p.row_begin;
-  const int64_t blocks = (rows + kRowBlock - 1) / kRowBlock;
-  for (int64_t i = 0; i < blocks; ++i) {
-    block.row = p.row_begin + rows * i / blocks;
-    block.rows = p.row_begin + rows * (i + 1) / blocks - block.row;
-    if (p.bf16) {
-      MultiplyBlock<uint16_t>(p, block);
-    } else {
-      MultiplyBlock<float>(p, block);
-    }
+void MultiplyPlain(const PlainProduct& product) {
+  if (product.bf16) {
+    MultiplyAllRows<uint16_t>(product);
+  } else {
+    MultiplyAllRows<float>(product);
   }
 }
 

@@ -9,31 +9,31 @@
 namespace ssmd::kernels::cpu {
 namespace {
 
-// Outputs of a cache line: the unit of a panel's width.
-int64_t LineOutputs(WeightFormat format) { return format == WeightFormat::kBf16 ? 32 : 16; }
-
-int64_t PaddedOutputs(int64_t outputs, WeightFormat format) {
-  const int64_t line = LineOutputs(format);
-  return (outputs + line - 1) / line * line;
+// Elements from one input to the next (bf16: from an even one to the next even one).
+int64_t LineElements(WeightFormat format) {
+  return format == WeightFormat::kBf16 ? 2 * kPanelOutputs : kPanelOutputs;
 }
 
-// Where output `column` of a panel lies among the panel's outputs of one input.
-int64_t ColumnIndex(int64_t column, WeightFormat format) {
-  if (format == WeightFormat::kF32) return column;
-  return column / 32 * 32 + column % 16 * 2 + column % 32 / 16;
+int64_t PanelElements(int64_t inputs, WeightFormat format) {
+  const int64_t lines = format == WeightFormat::kBf16 ? (inputs + 1) / 2 : inputs;
+  return lines * LineElements(format);
+}
+
+// Index of element (output, input) within a panel.
+int64_t IndexInPanel(int64_t output, int64_t input, WeightFormat format) {
+  if (format == WeightFormat::kBf16) return (input / 2 * kPanelOutputs + output) * 2 + input % 2;
+  return input * kPanelOutputs + output;
 }
 
 // `row` has room for a row of the source.
 void PackPanel(const MatrixSource& source, int64_t panel, float* row, PackedMatrix& matrix) {
+  const int64_t base = panel * PanelElements(source.inputs, matrix.format);
   const int64_t first = panel * kPanelOutputs;
-  const int64_t last = std::min(first + kPanelOutputs, source.outputs);
-  const int64_t width = PanelWidth(source.outputs, panel, matrix.format);
-  const int64_t base = first * source.inputs;
-  for (int64_t output = first; output < last; ++output) {
-    const int64_t column = base + ColumnIndex(output - first, matrix.format);
-    ReadSourceRow(source, output, row);
+  const int64_t outputs = std::min(kPanelOutputs, source.outputs - first);
+  for (int64_t output = 0; output < outputs; ++output) {
+    ReadSourceRow(source, first + output, row);
     for (int64_t input = 0; input < source.inputs; ++input) {
-      const int64_t index = column + input * width;
+      const int64_t index = base + IndexInPanel(output, input, matrix.format);
       if (matrix.format == WeightFormat::kBf16) {
         matrix.data.as<uint16_t>()[index] = RoundToBf16(row[input]);
       } else {
@@ -47,20 +47,13 @@ void PackPanel(const MatrixSource& source, int64_t panel, float* row, PackedMatr
 
 int64_t PanelCount(int64_t outputs) { return (outputs + kPanelOutputs - 1) / kPanelOutputs; }
 
-int64_t PanelWidth(int64_t outputs, int64_t panel, WeightFormat format) {
-  return std::min(kPanelOutputs, PaddedOutputs(outputs, format) - panel * kPanelOutputs);
+int64_t PanelBytes(int64_t inputs, WeightFormat format) {
+  return PanelElements(inputs, format) * (format == WeightFormat::kBf16 ? 2 : 4);
 }
 
 int64_t PackedIndex(const PackedMatrix& matrix, int64_t output, int64_t input) {
-  const int64_t panel = output / kPanelOutputs;
-  return panel * kPanelOutputs * matrix.inputs +
-         input * PanelWidth(matrix.outputs, panel, matrix.format) +
-         ColumnIndex(output % kPanelOutputs, matrix.format);
-}
-
-size_t PanelsSize(int64_t outputs, int64_t inputs, WeightFormat format) {
-  const int64_t element_bytes = format == WeightFormat::kBf16 ? 2 : 4;
-  return static_cast<size_t>(PaddedOutputs(outputs, format) * inputs * element_bytes);
+  return output / kPanelOutputs * PanelElements(matrix.inputs, matrix.format) +
+         IndexInPanel(output % kPanelOutputs, input, matrix.format);
 }
 
 PackedMatrix PackPanels(const MatrixSource& source, WeightFormat format, ThreadPool& pool) {
@@ -71,12 +64,13 @@ PackedMatrix PackPanels(const MatrixSource& source, WeightFormat format, ThreadP
   const auto inputs = static_cast<size_t>(source.inputs);
   const Buffer rows = AllocateHost(static_cast<size_t>(pool.threads()) * inputs * sizeof(float));
   if (!rows) return matrix;
-  matrix.data = AllocateHost(PanelsSize(source.outputs, source.inputs, format));
+  const int64_t panels = PanelCount(source.outputs);
+  matrix.data = AllocateHost(static_cast<size_t>(panels * PanelBytes(source.inputs, format)));
   if (!matrix.data) return matrix;
   pool.Run([&](int part) {
     float* row = rows.as<float>() + static_cast<size_t>(part) * inputs;
-    const Range panels = ShareOf(PanelCount(source.outputs), part, pool.threads());
-    for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
+    const Range share = ShareOf(panels, part, pool.threads());
+    for (int64_t panel = share.begin; panel < share.end; ++panel) {
       PackPanel(source, panel, row, matrix);
     }
   });
@@ -85,11 +79,14 @@ PackedMatrix PackPanels(const MatrixSource& source, WeightFormat format, ThreadP
 
 void UnpackRow(const PackedMatrix& matrix, int64_t output, float* out) {
   const int64_t first = PackedIndex(matrix, output, 0);
-  const int64_t stride = PanelWidth(matrix.outputs, output / kPanelOutputs, matrix.format);
-  for (int64_t k = 0; k < matrix.inputs; ++k) {
-    const int64_t index = first + k * stride;
-    out[k] = matrix.format == WeightFormat::kBf16 ? WidenBf16(matrix.data.as<uint16_t>()[index])
-                                                  : matrix.data.as<float>()[index];
+  if (matrix.format == WeightFormat::kBf16) {
+    const uint16_t* weights = matrix.data.as<uint16_t>() + first;
+    for (int64_t k = 0; k < matrix.inputs; ++k) {
+      out[k] = WidenBf16(weights[k / 2 * 2 * kPanelOutputs + k % 2]);
+    }
+  } else {
+    const float* weights = matrix.data.as<float>() + first;
+    for (int64_t k = 0; k < matrix.inputs; ++k) out[k] = weights[k * kPanelOutputs];
   }
 }
 

@@ -1,14 +1,13 @@
-// The order in which the CPU device keeps a weight matrix: panels of 64 outputs, and within a panel
-// one run of outputs for each input, so that a matrix product streams it from front to back and
-// loads whole cache lines.
+// The order in which the CPU device keeps a weight matrix that is not quantised: panels of 16
+// outputs, and within a panel one line of outputs for each input, so that a matrix product streams
+// a panel from front to back.
 //
-//   f32   [outputs/64][inputs][64]; the last panel is as narrow as a multiple of 16 allows
-//   bf16  the same with 32-output lines (so the last panel is a multiple of 32), in which the
-//   32-bit
-//         word i holds output i in its low half and output i + 16 in its high half: widening is one
-//         shift or one mask, without a shuffle
+//   f32   [outputs/16][inputs][16]
+//   bf16  [outputs/16][inputs/2][16][2]: the 32-bit word of an output holds an even input in its
+//         low half and the next one in its high half, so that widening is one shift or one mask,
+//         without a shuffle
 //
-// Outputs that pad a panel are zero.
+// Outputs and inputs that pad a matrix are zero.
 #ifndef SSMD_KERNELS_CPU_PACK_H_
 #define SSMD_KERNELS_CPU_PACK_H_
 
@@ -17,16 +16,13 @@
 
 namespace ssmd::kernels::cpu {
 
-inline constexpr int64_t kPanelOutputs = 64;
+inline constexpr int64_t kPanelOutputs = 16;
 
 int64_t PanelCount(int64_t outputs);
-// Outputs that panel `panel` holds, padding included.
-int64_t PanelWidth(int64_t outputs, int64_t panel, WeightFormat format);
+int64_t PanelBytes(int64_t inputs, WeightFormat format);
 // Index of element (output, input) in PackedMatrix::data, in units of the format's elements.
 int64_t PackedIndex(const PackedMatrix& matrix, int64_t output, int64_t input);
 
-// Bytes of a matrix that is not quantised.
-size_t PanelsSize(int64_t outputs, int64_t inputs, WeightFormat format);
 PackedMatrix PackPanels(const MatrixSource& source, WeightFormat format, ThreadPool& pool);
 
 // out[k] = element (output, k), for all inputs.

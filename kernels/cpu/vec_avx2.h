@@ -13,9 +13,10 @@ namespace {
 
 constexpr int kLanes = 16;
 
-// 16 registers: 12 accumulators, 2 of weights and a broadcast input; one row streams 64 outputs.
-constexpr int kMaxTileRows = 6;
-constexpr int TileGroups(int rows) { return rows == 1 ? 4 : rows == 2 ? 2 : 1; }
+// 16 registers: 12 accumulators, 2 of weights and a broadcast input. A low tile has 8 accumulators,
+// which is what two units with a latency of 4 want.
+constexpr int kTileRows = 6, kTilePanels = 1;
+constexpr int kLowTileRows = 2, kLowTilePanels = 2;
 
 struct F16 {
   __m256 lo, hi;

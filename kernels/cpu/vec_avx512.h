@@ -14,9 +14,9 @@ namespace {
 
 constexpr int kLanes = 16;
 
-// 32 registers: 24 accumulators, 4 of weights and a broadcast input.
-constexpr int kMaxTileRows = 6;
-constexpr int TileGroups(int /*rows*/) { return 4; }
+// 32 registers: 24 accumulators, 2 or 4 of weights and a broadcast input.
+constexpr int kTileRows = 12, kTilePanels = 2;
+constexpr int kLowTileRows = 6, kLowTilePanels = 4;
 
 struct F16 {
   __m512 v;

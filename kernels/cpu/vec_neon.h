@@ -15,9 +15,9 @@ namespace {
 constexpr int kLanes = 16;
 
 // 32 registers: 20 accumulators, 4 of weights, 5 inputs (a sixth row's accumulators would wait in
-// memory, since GCC loads the inputs first); one row streams 64 outputs.
-constexpr int kMaxTileRows = 5;
-constexpr int TileGroups(int rows) { return rows == 1 ? 4 : rows == 2 ? 2 : 1; }
+// memory, since GCC loads the inputs first); a low tile has 16 and 8.
+constexpr int kTileRows = 5, kTilePanels = 1;
+constexpr int kLowTileRows = 2, kLowTilePanels = 2;
 
 // Lanes 0–3, 4–7, 8–11 and 12–15.
 struct F16 {

@@ -15,9 +15,10 @@ namespace {
 
 constexpr int kLanes = 16;
 
-// Shape of the matrix product's tiles: accumulators of rows × groups of 16 outputs.
-constexpr int kMaxTileRows = 2;
-constexpr int TileGroups(int /*rows*/) { return 2; }
+// Shape of the matrix product's tiles, in rows × panels of 16 outputs: where there are many rows,
+// and where there are no more than kLowTileRows.
+constexpr int kTileRows = 2, kTilePanels = 2;
+constexpr int kLowTileRows = 1, kLowTilePanels = 2;
 
 struct F16 {
   float lane[kLanes];
@@ -90,7 +91,7 @@ inline F16 PowerOfTwo(const F16& a) {
   });
 }
 
-// Outputs 0–15 (kHigh: 16–31) of a line of 32 bf16 outputs (pack.h).
+// The 16 outputs of the first input (kHigh: the second) of a line in bf16 (pack.h).
 template <bool kHigh>
 F16 LoadBf16(const uint16_t* line) {
   return EachLane([line](int i) {
