@@ -16,35 +16,53 @@ namespace {
 
 constexpr int64_t kBlock = 64;  // kChannelBlock of ops.h
 
-// Advances h of 16 channels by state indices [begin, end) and returns their part of C·h.
-inline F16 AdvanceRun(int64_t begin, int64_t end, const float* a, const float* b, const float* c,
-                      F16 delta, F16 delta_x, float* h) {
+// A token of 16 channels.
+struct ScanStep {
+  const float* a;  // of the channels, at state index 0; so h
+  float* h;
+  const float* b;
+  const float* c;
+  F16 delta;
+  F16 delta_x;
+  int64_t block_floats;  // from here to the same channels of the next block
+};
+
+// Advances state indices [begin, end) and returns their part of C·h. Fetches the next block's
+// meanwhile, if asked.
+template <bool kFetchNext>
+inline F16 AdvanceRun(const ScanStep& s, int64_t begin, int64_t end) {
   F16 sum = Broadcast(0);
   for (int64_t n = begin; n < end; ++n) {
-    const F16 loss = ExpMinus1(delta * Load(a + n * kBlock));
-    const F16 old = Load(h + n * kBlock);
-    const F16 next = Fma(delta_x, Broadcast(b[n]), Fma(loss, old, old));
-    Store(h + n * kBlock, next);
-    sum = Fma(Broadcast(c[n]), next, sum);
+    const float* a = s.a + n * kBlock;
+    float* h = s.h + n * kBlock;
+    if constexpr (kFetchNext) {
+      Prefetch(a + s.block_floats);
+      Prefetch(h + s.block_floats);
+    }
+    const F16 loss = ExpMinus1(s.delta * Load(a));
+    const F16 old = Load(h);
+    const F16 next = Fma(s.delta_x, Broadcast(s.b[n]), Fma(loss, old, old));
+    Store(h, next);
+    sum = Fma(Broadcast(s.c[n]), next, sum);
   }
   return sum;
 }
 
 // Token t of the 16 channels from `channel` on.
+template <bool kFetchNext>
 inline void StepChannels(const ScanShare& s, int64_t t, int64_t channel) {
   const int64_t n = s.channels - channel;
   const F16 x = LoadPartial(s.x + t * s.x_stride + channel, n, 0);
   const F16 delta = Softplus(LoadPartial(s.dt + t * s.dt_stride + channel, n, 0));
-  const F16 delta_x = delta * x;
-  const float* b = s.b + t * s.b_stride;
-  const float* c = s.c + t * s.c_stride;
-
+  const ScanStep step = {
+      s.a + channel, s.state_to + channel, s.b + t * s.b_stride, s.c + t * s.c_stride, delta,
+      delta * x,     s.state_size * kBlock};
   const int64_t run = (s.state_size + 3) / 4;
   F16 runs[4];
   for (int64_t i = 0; i < 4; ++i) {
     const int64_t begin = i * run < s.state_size ? i * run : s.state_size;
     const int64_t end = begin + run < s.state_size ? begin + run : s.state_size;
-    runs[i] = AdvanceRun(begin, end, s.a + channel, b, c, delta, delta_x, s.state_to + channel);
+    runs[i] = AdvanceRun<kFetchNext>(step, begin, end);
   }
   const F16 sum = (runs[0] + runs[1]) + (runs[2] + runs[3]);
   const F16 read = Fma(LoadPartial(s.d + channel, n, 0), x, sum);
@@ -65,8 +83,13 @@ void ScanBlock(const ScanShare& s) {
       Store(s.state_to + i, Load(s.state_from + i));
     }
   }
-  for (int64_t t = 0; t < s.length; ++t) {
-    for (int64_t channel = 0; channel < s.channels; channel += kLanes) StepChannels(s, t, channel);
+  for (int64_t channel = 0; channel < s.channels; channel += kLanes) {
+    StepChannels<true>(s, 0, channel);
+  }
+  for (int64_t t = 1; t < s.length; ++t) {
+    for (int64_t channel = 0; channel < s.channels; channel += kLanes) {
+      StepChannels<false>(s, t, channel);
+    }
   }
   if (s.channels < kBlock) ClearPadding(s);
 }

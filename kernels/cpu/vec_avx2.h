@@ -68,11 +68,10 @@ inline uint32_t MaskGreater(F16 a, F16 b) {
   const int hi = _mm256_movemask_ps(_mm256_cmp_ps(a.hi, b.hi, _CMP_GT_OQ));
   return static_cast<uint32_t>(lo | hi << 8);
 }
-inline __m256 PowerOfTwo(__m256 a) {
-  const __m256i biased = _mm256_add_epi32(_mm256_castps_si256(a), _mm256_set1_epi32(127));
-  return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
+inline F16 ShiftToExponent(F16 a) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.lo), 23)),
+          _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.hi), 23))};
 }
-inline F16 PowerOfTwo(F16 a) { return {PowerOfTwo(a.lo), PowerOfTwo(a.hi)}; }
 
 template <bool kHigh>
 inline __m256 WidenBf16(const uint16_t* words) {

@@ -34,19 +34,20 @@ struct ExpParts {
   F16 scale, p;
 };
 inline ExpParts SplitExp(F16 x) {
-  const F16 magic = Broadcast(0x1.8p23f);  // adding it rounds to an integer in the low bits
+  // Adding it rounds to an integer in the low bits, which is n + 127: an exponent's.
+  const F16 magic = Broadcast(0x1.8p23f + 127.0f);
   const F16 shifted = Fma(x, Broadcast(0x1.715476p+0f), magic);
   const F16 n = shifted - magic;
   // ln 2 in two parts: n times the first is exact.
   F16 r = Fma(n, Broadcast(-0x1.62e4p-1f), x);
   r = Fma(n, Broadcast(-0x1.7f7d1cp-20f), r);
-  F16 q = Broadcast(0x1.9df784p-13f);
-  q = Fma(q, r, Broadcast(0x1.6d4ccap-10f));
-  q = Fma(q, r, Broadcast(0x1.111310p-7f));
-  q = Fma(q, r, Broadcast(0x1.5554e8p-5f));
-  q = Fma(q, r, Broadcast(0x1.555554p-3f));
-  q = Fma(q, r, Broadcast(0.5f));
-  return {PowerOfTwo(shifted), Fma(r * r, q, r)};
+  // Pairs of terms side by side, as the recurrences wait for it.
+  const F16 square = r * r;
+  const F16 low = Fma(Broadcast(0x1.555554p-3f), r, Broadcast(0.5f));
+  const F16 middle = Fma(Broadcast(0x1.111310p-7f), r, Broadcast(0x1.5554e8p-5f));
+  const F16 high = Fma(Broadcast(0x1.9df784p-13f), r, Broadcast(0x1.6d4ccap-10f));
+  const F16 q = Fma(Fma(high, square, middle), square, low);
+  return {ShiftToExponent(shifted), Fma(square, q, r)};
 }
 
 // e^x for x <= 88 (larger arguments give e^88); 0 below the normal numbers; NaN for NaN. Under 1

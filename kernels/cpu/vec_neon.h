@@ -84,12 +84,11 @@ inline uint32_t MaskGreater(F16 x, F16 y) {
       vorrq_u32(vandq_u32(mask.c, vshlq_n_u32(bits, 8)), vandq_u32(mask.d, vshlq_n_u32(bits, 12)));
   return vaddvq_u32(vorrq_u32(low, high));
 }
-inline float32x4_t PowerOfTwo(float32x4_t x) {
-  const uint32x4_t biased = vaddq_u32(vreinterpretq_u32_f32(x), vdupq_n_u32(127));
-  return vreinterpretq_f32_u32(vshlq_n_u32(biased, 23));
+inline float32x4_t ShiftToExponent(float32x4_t x) {
+  return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(x), 23));
 }
-inline F16 PowerOfTwo(F16 x) {
-  return {PowerOfTwo(x.a), PowerOfTwo(x.b), PowerOfTwo(x.c), PowerOfTwo(x.d)};
+inline F16 ShiftToExponent(F16 x) {
+  return {ShiftToExponent(x.a), ShiftToExponent(x.b), ShiftToExponent(x.c), ShiftToExponent(x.d)};
 }
 
 template <bool kHigh>

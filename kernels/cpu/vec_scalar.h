@@ -79,12 +79,12 @@ inline uint32_t MaskGreater(const F16& a, const F16& b) {
   for (int i = 0; i < kLanes; ++i) mask |= uint32_t{a.lane[i] > b.lane[i]} << i;
   return mask;
 }
-// 2^n for a = n + 1.5·2^23, with n in [−127, 127]; 2^−127 is 0.
-inline F16 PowerOfTwo(const F16& a) {
+// 2^n for a = n + 127 + 1.5·2^23, with n in [−127, 127]; 2^−127 is 0.
+inline F16 ShiftToExponent(const F16& a) {
   return EachLane([&](int i) {
     uint32_t bits;
     std::memcpy(&bits, &a.lane[i], sizeof(bits));
-    bits = (bits + 127) << 23;
+    bits <<= 23;
     float power;
     std::memcpy(&power, &bits, sizeof(power));
     return power;
