@@ -5,23 +5,19 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 namespace ssmd::kernels {
 namespace {
-
-constexpr size_t kAlignment = 64;
-constexpr size_t kHugePage = size_t{2} << 20;
-// Below this the rest of a huge page left empty would cost more than its TLB entries save.
-constexpr size_t kHugeThreshold = 4 * kHugePage;
 
 void FreeHost(void* /*context*/, std::byte* data) { std::free(data); }
 
 }  // namespace
 
 Buffer AllocateHost(size_t bytes) {
-  const size_t alignment = bytes >= kHugeThreshold ? kHugePage : kAlignment;
+  const size_t alignment = bytes >= kHugeThreshold ? kHugePage : kHostAlignment;
   if (bytes == 0 || bytes > std::numeric_limits<size_t>::max() - alignment) return Buffer();
-  const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  const size_t rounded = (bytes + kHostAlignment - 1) / kHostAlignment * kHostAlignment;
   // posix_memalign, as aligned_alloc wants a multiple of the alignment, which would round a large
   // buffer up to whole huge pages.
   void* data = nullptr;
@@ -33,12 +29,12 @@ Buffer AllocateHost(size_t bytes) {
   return Buffer(static_cast<std::byte*>(data), bytes, FreeHost, nullptr);
 }
 
-PackedMatrix CopyPacked(const PackedBytes& packed) {
+PackedMatrix CopyPacked(const PackedBytes& packed, Buffer data) {
   PackedMatrix matrix;
   matrix.outputs = packed.outputs;
   matrix.inputs = packed.inputs;
   matrix.format = packed.format;
-  matrix.data = AllocateHost(packed.bytes);
+  matrix.data = std::move(data);
   if (matrix.data) std::memcpy(matrix.data.data(), packed.data, packed.bytes);
   return matrix;
 }

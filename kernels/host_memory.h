@@ -7,11 +7,16 @@
 
 namespace ssmd::kernels {
 
+inline constexpr size_t kHostAlignment = 64;
+inline constexpr size_t kHugePage = size_t{2} << 20;
+// Below this the rest of a huge page left empty would cost more than its TLB entries save.
+inline constexpr size_t kHugeThreshold = 4 * kHugePage;
+
 // Empty when there is not enough memory. bytes > 0.
 Buffer AllocateHost(size_t bytes);
 
-// A matrix with its bytes copied to host memory.
-PackedMatrix CopyPacked(const PackedBytes& packed);
+// A matrix with its bytes copied to `data`, which has room for them. An empty `data` stays empty.
+PackedMatrix CopyPacked(const PackedBytes& packed, Buffer data);
 
 }  // namespace ssmd::kernels
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "kernels/cpu/float_mode.h"
 #include "kernels/cpu/isa.h"
@@ -17,6 +18,7 @@
 #include "kernels/cpu/ssd.h"
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/device.h"
+#include "kernels/host_arena.h"
 #include "kernels/host_memory.h"
 #include "kernels/quantise.h"
 
@@ -24,9 +26,11 @@ namespace ssmd::kernels {
 namespace cpu {
 namespace {
 
-// Work below this many multiply-adds (or the like) is done by the caller alone: some 2 µs, which is
-// what calling on other threads takes.
+// Work below this many multiply-adds (or the like) is done by the caller alone: some 2 µs, four
+// times what sharing it takes.
 constexpr int64_t kSerialOps = 1 << 16;
+// What a chunk is worth taking for.
+constexpr int64_t kChunkOps = 1 << 15;
 // An exponential in multiply-adds, for that comparison.
 constexpr int64_t kExpOps = 16;
 // Rounding an input to int8, likewise.
@@ -52,7 +56,7 @@ class CpuDevice final : public Device {
   std::string profile() const override { return "cpu/" + std::string(IsaName(isa_)); }
   int threads() const override { return pool_.threads(); }
 
-  Buffer Allocate(size_t bytes) override { return AllocateHost(bytes); }
+  Buffer Allocate(size_t bytes) override { return arena_.Allocate(bytes); }
   void Zero(std::byte* data, size_t bytes) override { std::memset(data, 0, bytes); }
   void Copy(std::byte* to, const std::byte* from, size_t bytes) override {
     std::memcpy(to, from, bytes);
@@ -73,33 +77,39 @@ class CpuDevice final : public Device {
   void Logprobs(const LogprobParams& params) override;
 
  private:
-  // Calls work(range) for shares of [0, count), in parallel where `ops` are worth it.
+  // Calls work(range) for shares of [0, count), in parallel where `ops` (of all) are worth it.
   template <typename Work>
   void ForShares(int64_t count, int64_t ops, const Work& work) {
     ScopedFloatMode float_mode;
-    if (ops < kSerialOps || count < 2 || pool_.threads() == 1) {
-      work(Range{0, count});
-      return;
-    }
-    pool_.Run([&](int part) { work(ShareOf(count, part, pool_.threads())); });
+    const int64_t most = ops < kSerialOps || pool_.threads() == 1 ? 1 : ops / kChunkOps;
+    const int chunks = pool_.ChunksFor(std::min(count, most));
+    pool_.Run(chunks, [&](int chunk, int /*thread*/) { work(ShareOf(count, chunk, chunks)); });
   }
 
   bool SplitsRows(const MatMulParams& params) const;
   void MultiplyPlain(const MatMulParams& params, Range panels, Range rows) const;
   void MatMulQuantised(const MatMulParams& params);
-  SampleScratch ScratchFor(int part, int64_t vocabulary);
+  SampleScratch ScratchFor(int thread, int64_t vocabulary);
 
   const Isa isa_;
   const KernelTable& kernels_;
   ThreadPool pool_;
+  HostArena arena_;
   std::vector<Buffer> scratch_;   // of Sample, one a thread; grows to the largest vocabulary met
   QuantisedRows quantised_rows_;  // of the block of a product that is under way
 };
 
 PackedMatrix CpuDevice::Pack(const MatrixSource& source, WeightFormat format) {
-  if (!IsQuantised(format)) return PackPanels(source, format, pool_);
-  if (!quantised_rows_.Reserve(source.inputs)) return PackedMatrix();
-  return PackQuantised(source, format, pool_);
+  PackedMatrix matrix;
+  if (IsQuantised(format) && !quantised_rows_.Reserve(source.inputs)) return matrix;
+  matrix.outputs = source.outputs;
+  matrix.inputs = source.inputs;
+  matrix.format = format;
+  matrix.data = arena_.Allocate(PackedSize(source.outputs, source.inputs, format));
+  if (!matrix.data) return matrix;
+  const bool packed = IsQuantised(format) ? PackQuantised(source, pool_, matrix)
+                                          : PackPanels(source, pool_, matrix);
+  return packed ? std::move(matrix) : PackedMatrix();
 }
 
 size_t CpuDevice::PackedSize(int64_t outputs, int64_t inputs, WeightFormat format) const {
@@ -112,7 +122,7 @@ size_t CpuDevice::PackedSize(int64_t outputs, int64_t inputs, WeightFormat forma
 
 PackedMatrix CpuDevice::Restore(const PackedBytes& packed) {
   if (IsQuantised(packed.format) && !quantised_rows_.Reserve(packed.inputs)) return PackedMatrix();
-  return CopyPacked(packed);
+  return CopyPacked(packed, arena_.Allocate(packed.bytes));
 }
 
 void CpuDevice::Embed(const EmbedParams& params) {
@@ -291,10 +301,10 @@ void CpuDevice::GatedRmsNorm(const GatedRmsNormParams& params) {
             [&](Range shares) { RunGatedNormShares(kernels_, params, shares); });
 }
 
-SampleScratch CpuDevice::ScratchFor(int part, int64_t vocabulary) {
+SampleScratch CpuDevice::ScratchFor(int thread, int64_t vocabulary) {
   // Whole cache lines, so that threads do not share one.
   const int64_t floats = (vocabulary + 15) / 16 * 16;
-  float* base = scratch_[static_cast<size_t>(part)].as<float>();
+  float* base = scratch_[static_cast<size_t>(thread)].as<float>();
   return {base, base + floats};
 }
 
@@ -304,18 +314,9 @@ void CpuDevice::Sample(const SampleParams& params) {
     if (buffer.bytes() < bytes) buffer = AllocateHost(bytes);
   }
   ScopedFloatMode float_mode;
-  const auto sample_share = [&](int part, int parts) {
-    const SampleScratch scratch = ScratchFor(part, params.vocabulary);
-    const Range rows = ShareOf(params.row_count, part, parts);
-    for (int64_t r = rows.begin; r < rows.end; ++r) {
-      SampleOne(kernels_, params.vocabulary, scratch, params.rows[r]);
-    }
-  };
-  if (params.row_count < 2 || pool_.threads() == 1) {
-    sample_share(0, 1);
-    return;
-  }
-  pool_.Run([&](int part) { sample_share(part, pool_.threads()); });
+  pool_.Run(static_cast<int>(params.row_count), [&](int row, int thread) {
+    SampleOne(kernels_, params.vocabulary, ScratchFor(thread, params.vocabulary), params.rows[row]);
+  });
 }
 
 void CpuDevice::Logprobs(const LogprobParams& params) {

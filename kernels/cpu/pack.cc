@@ -56,25 +56,20 @@ int64_t PackedIndex(const PackedMatrix& matrix, int64_t output, int64_t input) {
          IndexInPanel(output % kPanelOutputs, input, matrix.format);
 }
 
-PackedMatrix PackPanels(const MatrixSource& source, WeightFormat format, ThreadPool& pool) {
-  PackedMatrix matrix;
-  matrix.outputs = source.outputs;
-  matrix.inputs = source.inputs;
-  matrix.format = format;
+bool PackPanels(const MatrixSource& source, ThreadPool& pool, PackedMatrix& matrix) {
   const auto inputs = static_cast<size_t>(source.inputs);
   const Buffer rows = AllocateHost(static_cast<size_t>(pool.threads()) * inputs * sizeof(float));
-  if (!rows) return matrix;
+  if (!rows) return false;
   const int64_t panels = PanelCount(source.outputs);
-  matrix.data = AllocateHost(static_cast<size_t>(panels * PanelBytes(source.inputs, format)));
-  if (!matrix.data) return matrix;
-  pool.Run([&](int part) {
-    float* row = rows.as<float>() + static_cast<size_t>(part) * inputs;
-    const Range share = ShareOf(panels, part, pool.threads());
+  const int chunks = pool.ChunksFor(panels);
+  pool.Run(chunks, [&](int chunk, int thread) {
+    float* row = rows.as<float>() + static_cast<size_t>(thread) * inputs;
+    const Range share = ShareOf(panels, chunk, chunks);
     for (int64_t panel = share.begin; panel < share.end; ++panel) {
       PackPanel(source, panel, row, matrix);
     }
   });
-  return matrix;
+  return true;
 }
 
 void UnpackRow(const PackedMatrix& matrix, int64_t output, float* out) {

@@ -23,7 +23,8 @@ int64_t PanelBytes(int64_t inputs, WeightFormat format);
 // Index of element (output, input) in PackedMatrix::data, in units of the format's elements.
 int64_t PackedIndex(const PackedMatrix& matrix, int64_t output, int64_t input);
 
-PackedMatrix PackPanels(const MatrixSource& source, WeightFormat format, ThreadPool& pool);
+// Fills matrix.data, which has room for it and is zero. False when other memory ran out.
+bool PackPanels(const MatrixSource& source, ThreadPool& pool, PackedMatrix& matrix);
 
 // out[k] = element (output, k), for all inputs.
 void UnpackRow(const PackedMatrix& matrix, int64_t output, float* out);

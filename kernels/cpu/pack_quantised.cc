@@ -91,30 +91,25 @@ int64_t QuantisedPanelBytes(int64_t inputs, WeightFormat format) {
   return (inputs + kBlockInputs - 1) / kBlockInputs * BlockBytes(format);
 }
 
-PackedMatrix PackQuantised(const MatrixSource& source, WeightFormat format, ThreadPool& pool) {
-  PackedMatrix matrix;
-  matrix.outputs = source.outputs;
-  matrix.inputs = source.inputs;
-  matrix.format = format;
+bool PackQuantised(const MatrixSource& source, ThreadPool& pool, PackedMatrix& matrix) {
   const int64_t panels = QuantisedPanelCount(source.outputs);
-  const size_t bytes = static_cast<size_t>(panels * QuantisedPanelBytes(source.inputs, format));
   const auto threads = static_cast<size_t>(pool.threads());
   const auto row_floats = static_cast<size_t>(source.inputs);
   const auto row_groups = static_cast<size_t>(GroupCount(source.inputs));
   const Buffer rows = AllocateHost(threads * row_floats * sizeof(float));
   const Buffer groups = AllocateHost(threads * row_groups * sizeof(QuantisedGroup));
-  if (rows && groups) matrix.data = AllocateHost(bytes);
-  if (!matrix.data) return matrix;
-  pool.Run([&](int part) {
-    const auto thread = static_cast<size_t>(part);
-    const RowScratch scratch = {rows.as<float>() + thread * row_floats,
-                                groups.as<QuantisedGroup>() + thread * row_groups};
-    const Range share = ShareOf(panels, part, pool.threads());
+  if (!rows || !groups) return false;
+  const int chunks = pool.ChunksFor(panels);
+  pool.Run(chunks, [&](int chunk, int thread) {
+    const auto i = static_cast<size_t>(thread);
+    const RowScratch scratch = {rows.as<float>() + i * row_floats,
+                                groups.as<QuantisedGroup>() + i * row_groups};
+    const Range share = ShareOf(panels, chunk, chunks);
     for (int64_t panel = share.begin; panel < share.end; ++panel) {
       PackQuantisedPanel(source, panel, scratch, matrix);
     }
   });
-  return matrix;
+  return true;
 }
 
 void UnpackQuantisedRow(const PackedMatrix& matrix, int64_t output, float* out) {

@@ -11,7 +11,8 @@ namespace ssmd::kernels::cpu {
 int64_t QuantisedPanelCount(int64_t outputs);
 int64_t QuantisedPanelBytes(int64_t inputs, WeightFormat format);
 
-PackedMatrix PackQuantised(const MatrixSource& source, WeightFormat format, ThreadPool& pool);
+// Fills matrix.data, which has room for it and is zero. False when other memory ran out.
+bool PackQuantised(const MatrixSource& source, ThreadPool& pool, PackedMatrix& matrix);
 
 // out[k] = element (output, k), for all inputs, rounded to f32.
 void UnpackQuantisedRow(const PackedMatrix& matrix, int64_t output, float* out);

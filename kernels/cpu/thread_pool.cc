@@ -9,6 +9,8 @@ namespace ssmd::kernels::cpu {
 namespace {
 
 constexpr std::chrono::microseconds kSpin{20};
+// The caller waits for threads that are at work, so for longer.
+constexpr std::chrono::microseconds kCallerSpin{200};
 // Polls between two looks at the clock.
 constexpr int kPollsPerLook = 32;
 
@@ -20,10 +22,21 @@ void Pause() {
 #endif
 }
 
+// ThreadPool::next_ in parts: the run's number above, then its chunks, then the next of them, which
+// threads that find none left still raise.
+constexpr int kChunkBits = 22;
+constexpr uint64_t kChunkMask = (uint64_t{1} << kChunkBits) - 1;
+uint64_t Packed(uint64_t run, int chunks) {
+  return run << (2 * kChunkBits) | static_cast<uint64_t>(chunks) << kChunkBits;
+}
+uint64_t RunOf(uint64_t packed) { return packed >> (2 * kChunkBits); }
+int ChunksOf(uint64_t packed) { return static_cast<int>(packed >> kChunkBits & kChunkMask); }
+int NextOf(uint64_t packed) { return static_cast<int>(packed & kChunkMask); }
+
 // Polls for a while; true as soon as `ready()` is.
 template <typename Ready>
-bool SpinUntil(const Ready& ready) {
-  const auto deadline = std::chrono::steady_clock::now() + kSpin;
+bool SpinUntil(std::chrono::microseconds spin, const Ready& ready) {
+  const auto deadline = std::chrono::steady_clock::now() + spin;
   do {
     for (int i = 0; i < kPollsPerLook; ++i) {
       if (ready()) return true;
@@ -37,9 +50,9 @@ bool SpinUntil(const Ready& ready) {
 
 ThreadPool::ThreadPool(int threads) {
   workers_.reserve(static_cast<size_t>(threads - 1));
-  for (int part = 1; part < threads; ++part) {
+  for (int thread = 1; thread < threads; ++thread) {
     try {
-      workers_.emplace_back([this, part] { Work(part); });
+      workers_.emplace_back([this, thread] { Work(thread); });
     } catch (const std::system_error&) {
       break;
     }
@@ -49,59 +62,72 @@ ThreadPool::ThreadPool(int threads) {
 ThreadPool::~ThreadPool() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    stop_ = true;
-    run_.fetch_add(1, std::memory_order_release);
+    stop_.store(true, std::memory_order_release);
   }
   run_published_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::RunErased(Function function, const void* context) {
-  if (!workers_.empty()) {
-    function_ = function;
-    context_ = context;
-    working_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-    bool wake;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      run_.fetch_add(1, std::memory_order_release);
-      wake = sleeping_workers_ > 0;
-    }
-    if (wake) run_published_.notify_all();
+void ThreadPool::RunErased(int chunks, Function function, const void* context) {
+  if (chunks < 2 || workers_.empty()) {
+    for (int chunk = 0; chunk < chunks; ++chunk) function(context, chunk, 0);
+    return;
   }
-  function(context, 0);
-  if (!workers_.empty()) AwaitWorkers();
+  function_ = function;
+  context_ = context;
+  done_.store(0, std::memory_order_relaxed);
+  const uint64_t run = RunOf(next_.load(std::memory_order_relaxed)) + 1;
+  bool wake;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    next_.store(Packed(run, chunks), std::memory_order_release);
+    wake = sleeping_workers_ > 0;
+  }
+  if (wake) run_published_.notify_all();
+  TakeChunks(0);
+  AwaitChunks(chunks);
 }
 
-void ThreadPool::Work(int part) {
+void ThreadPool::Work(int thread) {
   ScopedFloatMode float_mode;
-  uint32_t seen = 0;
+  uint64_t seen = 0;
+  while (AwaitRun(seen)) {
+    seen = RunOf(next_.load(std::memory_order_acquire));
+    TakeChunks(thread);
+  }
+}
+
+void ThreadPool::TakeChunks(int thread) {
   while (true) {
-    seen = AwaitRun(seen);
-    if (stop_) return;
-    function_(context_, part);
-    if (working_.fetch_sub(1, std::memory_order_acq_rel) != 1) continue;
-    // The last one. The caller either has seen zero, or holds the mutex or waits on it.
+    const uint64_t taken = next_.fetch_add(1, std::memory_order_acq_rel);
+    const int chunks = ChunksOf(taken);
+    if (NextOf(taken) >= chunks) return;
+    // The run cannot end, nor these change, before this chunk has.
+    function_(context_, NextOf(taken), thread);
+    if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 != chunks || thread == 0) continue;
+    // The last one. The caller either has seen it, or holds the mutex or waits on it.
     std::lock_guard<std::mutex> lock(mutex_);
     if (caller_sleeping_) run_finished_.notify_one();
   }
 }
 
-uint32_t ThreadPool::AwaitRun(uint32_t seen) {
-  const auto published = [&] { return run_.load(std::memory_order_acquire) != seen; };
-  if (!SpinUntil(published)) {
+bool ThreadPool::AwaitRun(uint64_t seen) {
+  const auto published = [&] {
+    return RunOf(next_.load(std::memory_order_acquire)) != seen ||
+           stop_.load(std::memory_order_acquire);
+  };
+  if (!SpinUntil(kSpin, published)) {
     std::unique_lock<std::mutex> lock(mutex_);
     ++sleeping_workers_;
     run_published_.wait(lock, published);
     --sleeping_workers_;
   }
-  // Runs do not overlap, so a worker never misses one.
-  return seen + 1;
+  return !stop_.load(std::memory_order_acquire);
 }
 
-void ThreadPool::AwaitWorkers() {
-  const auto finished = [this] { return working_.load(std::memory_order_acquire) == 0; };
-  if (SpinUntil(finished)) return;
+void ThreadPool::AwaitChunks(int chunks) {
+  const auto finished = [&] { return done_.load(std::memory_order_acquire) == chunks; };
+  if (SpinUntil(kCallerSpin, finished)) return;
   std::unique_lock<std::mutex> lock(mutex_);
   caller_sleeping_ = true;
   run_finished_.wait(lock, finished);

@@ -1,11 +1,15 @@
 // Threads that run one function together, again and again, a few microseconds apart: a step of a
-// small model is hundreds of such runs. A thread that has nothing to do spins for some 20 µs, then
-// sleeps, so an idle server costs nothing.
+// small model is hundreds of such runs. A run is cut into chunks, more than there are threads, and
+// whoever is free takes the next one: a thread that wakes late or is held up (a server shares its
+// CPUs with clients) delays a run by a chunk at most, and one that does not wake in time by
+// nothing. A thread that has nothing to do spins for some 20 µs, then sleeps, so an idle server
+// costs nothing.
 //
 // Thread-compatible: one thread, the device's owner, calls Run. It takes part in the work.
 #ifndef SSMD_KERNELS_CPU_THREAD_POOL_H_
 #define SSMD_KERNELS_CPU_THREAD_POOL_H_
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -17,6 +21,8 @@ namespace ssmd::kernels::cpu {
 
 class ThreadPool {
  public:
+  static constexpr int kMaxChunks = (1 << 20) - 1;
+
   // `threads` >= 1 counts the caller. Where the system refuses more threads, there are fewer.
   explicit ThreadPool(int threads);
   ~ThreadPool();
@@ -25,32 +31,49 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls work(part) for each part in [0, threads()), each on its own thread, and returns when all
-  // have. What they wrote is visible to the caller. `work` must not throw.
+  // Chunks to cut `count` pieces of equal work into: few enough to be worth taking, so many that
+  // the last ones end together.
+  int ChunksFor(int64_t count) const {
+    return static_cast<int>(std::min<int64_t>(count, int64_t{threads()} * kChunksPerThread));
+  }
+
+  // Calls work(chunk, thread) once for each chunk in [0, chunks), about in ascending order, on any
+  // thread in [0, threads()), of which 0 is the caller; returns when all have returned. What they
+  // wrote is visible to the caller. `work` must not throw. REQUIRES: 0 <= chunks <= kMaxChunks.
   template <typename Work>
-  void Run(const Work& work) {
-    RunErased([](const void* context, int part) { (*static_cast<const Work*>(context))(part); },
-              &work);
+  void Run(int chunks, const Work& work) {
+    RunErased(
+        chunks,
+        [](const void* context, int chunk, int thread) {
+          (*static_cast<const Work*>(context))(chunk, thread);
+        },
+        &work);
   }
 
  private:
-  using Function = void (*)(const void* context, int part);
+  static constexpr int kChunksPerThread = 12;
 
-  void RunErased(Function function, const void* context);
-  void Work(int part);
-  // Waits until a run later than `seen` was published, and returns its number.
-  uint32_t AwaitRun(uint32_t seen);
-  void AwaitWorkers();
+  using Function = void (*)(const void* context, int chunk, int thread);
+
+  void RunErased(int chunks, Function function, const void* context);
+  void Work(int thread);
+  // Takes and calls chunks of whichever run is under way until none is left.
+  void TakeChunks(int thread);
+  // Waits until a run later than `seen` is under way; false when the pool ends.
+  bool AwaitRun(uint64_t seen);
+  void AwaitChunks(int chunks);
 
   std::vector<std::thread> workers_;
 
-  // Written by the caller before it raises run_, read by workers after they have seen it raised.
+  // Written by the caller between runs, read by whoever has taken a chunk of the run.
   Function function_ = nullptr;
   const void* context_ = nullptr;
-  bool stop_ = false;
 
-  std::atomic<uint32_t> run_{0};  // raised under mutex_, so that no sleeper misses it
-  std::atomic<int> working_{0};   // workers that have not finished this run
+  // The run under way: its number, how many chunks it has and which is the next (see .cc). Taking
+  // one is one addition, and says which run it is of.
+  alignas(64) std::atomic<uint64_t> next_{0};
+  alignas(64) std::atomic<int> done_{0};  // chunks of this run that have returned
+  std::atomic<bool> stop_{false};
 
   std::mutex mutex_;
   int sleeping_workers_ = 0;      // guarded by mutex_

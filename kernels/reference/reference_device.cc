@@ -26,7 +26,9 @@ class ReferenceDevice final : public Device {
   size_t PackedSize(int64_t outputs, int64_t inputs, WeightFormat format) const override {
     return reference::PackedSize(outputs, inputs, format);
   }
-  PackedMatrix Restore(const PackedBytes& packed) override { return CopyPacked(packed); }
+  PackedMatrix Restore(const PackedBytes& packed) override {
+    return CopyPacked(packed, AllocateHost(packed.bytes));
+  }
 
   void Embed(const EmbedParams& params) override { reference::Embed(params); }
   void RmsNorm(const RmsNormParams& params) override { reference::RmsNorm(params); }

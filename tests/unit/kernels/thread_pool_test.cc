@@ -3,41 +3,59 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <set>
 
 namespace ssmd::kernels::cpu {
 namespace {
 
-TEST(ThreadPool, RunsEveryPartOnceAndPublishesWhatItWrote) {
+TEST(ThreadPool, RunsEveryChunkOnceAndPublishesWhatItWrote) {
   for (int threads : {1, 2, 3, 8}) {
     ThreadPool pool(threads);
     ASSERT_EQ(pool.threads(), threads);
     for (int run = 0; run < 2000; ++run) {
-      std::vector<int> calls(static_cast<size_t>(threads), 0);  // unsynchronised on purpose
-      pool.Run([&](int part) { ++calls[static_cast<size_t>(part)]; });
+      std::vector<int> calls(static_cast<size_t>(run % 40), 0);  // unsynchronised on purpose
+      pool.Run(static_cast<int>(calls.size()),
+               [&](int chunk, int /*thread*/) { ++calls[static_cast<size_t>(chunk)]; });
       for (int count : calls) ASSERT_EQ(count, 1);
     }
   }
 }
 
-TEST(ThreadPool, PartsRunOnThreadsOfTheirOwn) {
+TEST(ThreadPool, ThreadNumbersAreOfOneThreadEach) {
   ThreadPool pool(4);
-  std::vector<std::thread::id> ids(4);
-  pool.Run([&](int part) { ids[static_cast<size_t>(part)] = std::this_thread::get_id(); });
-  EXPECT_EQ(std::set<std::thread::id>(ids.begin(), ids.end()).size(), 4u);
-  EXPECT_EQ(ids[0], std::this_thread::get_id());
+  std::vector<std::set<std::thread::id>> ids(4);  // each written by its own thread
+  for (int run = 0; run < 200; ++run) {
+    pool.Run(100, [&](int /*chunk*/, int thread) {
+      ids[static_cast<size_t>(thread)].insert(std::this_thread::get_id());
+    });
+  }
+  for (const auto& of_one : ids) EXPECT_LE(of_one.size(), 1u);
+  EXPECT_EQ(ids[0].count(std::this_thread::get_id()), 1u);
 }
 
-// A worker that holds the others up past the spin makes everyone sleep, the caller included.
+// While a worker is held up in one chunk, the others take the rest.
+TEST(ThreadPool, AThreadThatIsHeldUpHoldsUpItsChunkAlone) {
+  ThreadPool pool(2);
+  std::atomic<int> others{0};
+  std::atomic<bool> holding{false};
+  pool.Run(50, [&](int /*chunk*/, int /*thread*/) {
+    if (!holding.exchange(true)) {
+      while (others.load() < 49) std::this_thread::yield();
+    } else {
+      ++others;
+    }
+  });
+  EXPECT_EQ(others.load(), 49);
+}
+
+// A chunk that takes longer than anyone spins makes everyone sleep, the caller included.
 TEST(ThreadPool, WakesThoseThatFellAsleep) {
   ThreadPool pool(3);
   std::atomic<int> done{0};
   for (int run = 0; run < 20; ++run) {
-    pool.Run([&](int part) {
-      if (part == 2) {
-        volatile uint64_t spins = 0;
-        while (spins < 200000) spins = spins + 1;
-      }
+    pool.Run(3, [&](int /*chunk*/, int thread) {
+      if (thread != 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
       ++done;
     });
   }
