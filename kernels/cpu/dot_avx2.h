@@ -11,14 +11,17 @@
 
 #include <cstdint>
 
-#include "kernels/cpu/dot_pairs.h"
-
 namespace ssmd::kernels::cpu {
 namespace {
 
-// 12 sums, 2 registers of codes, an input and a mask.
+// 12 sums, 2 registers of codes, an input and a product.
 constexpr int kDotRows = 6;
 constexpr int kDotPanels = 1;
+constexpr int kByteParts = 2;
+
+// Holds the compiler to adding product by product: it would otherwise multiply for several sums
+// first, and send sums to memory for want of registers.
+inline void KeepInRegister(__m256i& sum) { __asm__("" : "+x"(sum)); }
 
 struct I16 {
   __m256i lo, hi;
@@ -54,6 +57,8 @@ inline void AddByteProducts(Codes16 w, uint32_t word, I16& sum) {
   const __m256i input = _mm256_set1_epi32(static_cast<int>(word));
   sum.lo = _mm256_add_epi32(sum.lo, _mm256_madd_epi16(w.lo, input));
   sum.hi = _mm256_add_epi32(sum.hi, _mm256_madd_epi16(w.hi, input));
+  KeepInRegister(sum.lo);
+  KeepInRegister(sum.hi);
 }
 
 template <int kHalf>
@@ -73,6 +78,8 @@ inline void AddNibbleProducts(Codes16 w, uint32_t word, NibbleSum& sum) {
   const __m256i input = _mm256_set1_epi32(static_cast<int>(word));
   sum.lo = _mm256_add_epi16(sum.lo, _mm256_maddubs_epi16(w.lo, input));
   sum.hi = _mm256_add_epi16(sum.hi, _mm256_maddubs_epi16(w.hi, input));
+  KeepInRegister(sum.lo);
+  KeepInRegister(sum.hi);
 }
 inline I16 WidenSum(NibbleSum sum) {
   const __m256i one = _mm256_set1_epi16(1);

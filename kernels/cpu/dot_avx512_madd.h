@@ -4,10 +4,11 @@
 #define SSMD_KERNELS_CPU_DOT_AVX512_MADD_H_
 
 #include "kernels/cpu/dot_avx512.h"
-#include "kernels/cpu/dot_pairs.h"
 
 namespace ssmd::kernels::cpu {
 namespace {
+
+constexpr int kByteParts = 2;
 
 template <int kPart>
 inline Codes16 LoadBytes(const uint8_t* line) {

@@ -9,7 +9,6 @@ namespace ssmd::kernels::cpu {
 namespace {
 
 constexpr int kByteParts = 1;
-inline void ArrangeBytes(uint32_t quad, uint32_t* words) { words[0] = quad; }
 
 template <int kPart>
 inline Codes16 LoadBytes(const uint8_t* line) {

@@ -10,14 +10,13 @@
 
 #include <cstdint>
 
-#include "kernels/cpu/dot_pairs.h"
-
 namespace ssmd::kernels::cpu {
 namespace {
 
 // 16 sums, 4 registers of codes, an input and room for products.
 constexpr int kDotRows = 4;
 constexpr int kDotPanels = 1;
+constexpr int kByteParts = 2;
 
 struct I16 {
   int32x4_t part[4];

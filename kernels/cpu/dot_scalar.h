@@ -2,9 +2,9 @@
 // like do in registers, and the definition of it. All sums are exact, so only the order in which
 // codes lie differs between instruction sets.
 //
-// A word holds the four inputs of a quad, int8 each, the first in the low byte. Where a kernel
-// wants those that meet q8 otherwise, kByteParts says how many words it takes and ArrangeBytes
-// makes them. Include after vec_scalar.h. Internal linkage.
+// A word holds the four inputs of a quad, int8 each, the first in the low byte; or, where q8 is
+// multiplied in 16 bits (kByteParts is 2), the first and third as int16, and another word the
+// second and fourth. Include after vec_scalar.h. Internal linkage.
 #ifndef SSMD_KERNELS_CPU_DOT_SCALAR_H_
 #define SSMD_KERNELS_CPU_DOT_SCALAR_H_
 
@@ -20,9 +20,8 @@ namespace {
 constexpr int kDotRows = 2;
 constexpr int kDotPanels = 1;
 
-// Parts in which a line of q8 codes is taken: one word of input for each.
+// Parts in which a line of q8 codes is taken: a word of inputs for each.
 constexpr int kByteParts = 1;
-inline void ArrangeBytes(uint32_t quad, uint32_t* words) { words[0] = quad; }
 
 // Sixteen int32 sums.
 struct I16 {

@@ -51,14 +51,14 @@ struct GroupScale {
 
 // One row of inputs, to be rounded to int8 for products with quantised weights (MatMulParams).
 //
-// Rows are kept in tiles of some rows each, whose words lie side by side, so that a product finds
-// those that it needs together in one cache line: [tile][word][row of the tile], and so the groups.
+// Rows are kept in tiles of some rows each, side by side, in the order in which a product takes
+// them: [tile][group][part][quad][row of the tile], and so the groups.
 struct RowToQuantise {
   const float* x;
   int64_t inputs;
   bool q4;          // the weights' format; q8 otherwise
-  int64_t stride;   // rows of a tile
-  uint32_t* codes;  // result: for each quad of inputs one word, or KernelTable::q8_words_per_quad
+  int64_t stride;   // rows of the tile
+  uint32_t* codes;  // result: for each quad of inputs a word, or KernelTable::q8_words_per_quad
   GroupScale* groups;  // result
 };
 

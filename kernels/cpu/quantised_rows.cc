@@ -46,9 +46,9 @@ void QuantisedRows::Round(const MatMulParams& params, Range block, Range share) 
   RowToQuantise row = {};
   row.inputs = w.inputs;
   row.q4 = w.format == WeightFormat::kQ4;
-  row.stride = tile_rows;
   for (int64_t r = share.begin; r < share.end; ++r) {
     const int64_t tile_first = r / tile_rows * tile_rows;
+    row.stride = std::min(tile_rows, block.end - block.begin - tile_first);
     row.x = params.x + (block.begin + r) * params.x_stride;
     row.codes = codes_.as<uint32_t>() + tile_first * words + r % tile_rows;
     row.groups = groups_.as<GroupScale>() + tile_first * GroupCount(w.inputs) + r % tile_rows;
