@@ -112,13 +112,14 @@ class Floor {
     head_gop_s_ = weights == "q4" ? peak(Arithmetic::kInt8) : body_gop_s_;
   }
 
-  // `tokens` that took `seconds`, by parts that each do `work`.
-  EnginePhase Judge(double tokens, double seconds, double parts, const Work& work) const {
+  // What it took to make `tokens`, by parts that each do `work`.
+  EnginePhase Judge(double tokens, double seconds, double cpu_s, double parts,
+                    const Work& work) const {
     const double read_s = work.bytes / (read_gb_s_ * 1e9);
     const double multiply_s =
         work.body_flops / (body_gop_s_ * 1e9) + work.head_flops / (head_gop_s_ * 1e9);
     return {tokens / seconds, read_gb_s_, body_gop_s_,
-            parts * std::max(read_s, multiply_s) / seconds};
+            parts * std::max(read_s, multiply_s) / seconds, 1e6 * cpu_s / tokens};
   }
 
  private:
@@ -143,23 +144,28 @@ EngineWork WorkOf(const EngineRun& run, const LanguageModel& model) {
           {weights + state, run.prompt * body_flops, head_flops}};
 }
 
+// Calls `run`, which makes `tokens` by `parts`.
+template <typename Run>
+EnginePhase MeasurePhase(const Floor& floor, double tokens, double parts, const Work& work,
+                         const Run& run) {
+  const double cpu_start = CpuSeconds();
+  const double start = Seconds();
+  run();
+  const double seconds = Seconds() - start;
+  return floor.Judge(tokens, seconds, CpuSeconds() - cpu_start, parts, work);
+}
+
 EngineRound MeasureRound(const EngineRun& run, const EngineWork& work, const MachineProbe& probe,
                          kernels::Device& device, LanguageModel& model, StatePool& pool) {
-  const std::string& weights = model.info().weights;
-  EngineRound round;
+  const auto floor = [&] { return Floor(probe, device.threads(), model.info().weights); };
   Streams streams(run.batch, device, model, pool);
-  {
-    const Floor floor(probe, device.threads(), weights);
-    const double start = Seconds();
-    streams.Prefill(run.prompt);
-    round.prefill =
-        floor.Judge(1.0 * run.batch * run.prompt, Seconds() - start, run.batch, work.prompt);
-  }
-  const Floor floor(probe, device.threads(), weights);
-  const double start = Seconds();
-  for (int step = 0; step < run.generate; ++step) streams.Decode();
+  EngineRound round;
+  round.prefill = MeasurePhase(floor(), 1.0 * run.batch * run.prompt, run.batch, work.prompt,
+                               [&] { streams.Prefill(run.prompt); });
   round.decode =
-      floor.Judge(1.0 * run.batch * run.generate, Seconds() - start, run.generate, work.step);
+      MeasurePhase(floor(), 1.0 * run.batch * run.generate, run.generate, work.step, [&] {
+        for (int step = 0; step < run.generate; ++step) streams.Decode();
+      });
   return round;
 }
 

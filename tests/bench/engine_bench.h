@@ -26,6 +26,7 @@ struct EnginePhase {
   double read_gb_s = 0;   // of the machine
   double peak_gop_s = 0;  // of the machine, in what multiplies the model's format
   double fraction_of_floor = 0;
+  double cpu_us = 0;  // of this process, for a token
 };
 
 struct EngineRound {

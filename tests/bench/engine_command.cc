@@ -81,8 +81,8 @@ constexpr auto kDecode = &EngineRound::decode;
 
 std::string PhaseJson(const EnginePhase& phase) {
   return absl::StrFormat(
-      R"({"tok_s":%.1f,"read_gb_s":%.2f,"peak_gop_s":%.1f,"fraction_of_floor":%.3f})", phase.tok_s,
-      phase.read_gb_s, phase.peak_gop_s, phase.fraction_of_floor);
+      R"({"tok_s":%.1f,"read_gb_s":%.2f,"peak_gop_s":%.1f,"fraction_of_floor":%.3f,"cpu_us":%.1f})",
+      phase.tok_s, phase.read_gb_s, phase.peak_gop_s, phase.fraction_of_floor, phase.cpu_us);
 }
 
 // The figures at the top are medians over the rounds, each by itself.
