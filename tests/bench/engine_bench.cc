@@ -112,15 +112,15 @@ class Floor {
     head_gop_s_ = weights == "q4" ? peak(Arithmetic::kInt8) : body_gop_s_;
   }
 
-  // What it took to make `tokens`, by parts that each do `work`.
-  EnginePhase Judge(double tokens, double seconds, double cpu_s, double parts,
-                    const Work& work) const {
+  // Of what is done by parts that each do `work`.
+  double FractionOf(double seconds, double parts, const Work& work) const {
     const double read_s = work.bytes / (read_gb_s_ * 1e9);
     const double multiply_s =
         work.body_flops / (body_gop_s_ * 1e9) + work.head_flops / (head_gop_s_ * 1e9);
-    return {tokens / seconds, read_gb_s_, body_gop_s_,
-            parts * std::max(read_s, multiply_s) / seconds, 1e6 * cpu_s / tokens};
+    return parts * std::max(read_s, multiply_s) / seconds;
   }
+  double read_gb_s() const { return read_gb_s_; }
+  double peak_gop_s() const { return body_gop_s_; }
 
  private:
   double read_gb_s_ = 0;
@@ -148,11 +148,20 @@ EngineWork WorkOf(const EngineRun& run, const LanguageModel& model) {
 template <typename Run>
 EnginePhase MeasurePhase(const Floor& floor, double tokens, double parts, const Work& work,
                          const Run& run) {
+  const double all_start = CpuSecondsOfAll();
   const double cpu_start = CpuSeconds();
   const double start = Seconds();
   run();
   const double seconds = Seconds() - start;
-  return floor.Judge(tokens, seconds, CpuSeconds() - cpu_start, parts, work);
+  const double cpu_s = CpuSeconds() - cpu_start;
+  EnginePhase phase;
+  phase.tok_s = tokens / seconds;
+  phase.read_gb_s = floor.read_gb_s();
+  phase.peak_gop_s = floor.peak_gop_s();
+  phase.fraction_of_floor = floor.FractionOf(seconds, parts, work);
+  phase.cpu_us = 1e6 * cpu_s / tokens;
+  phase.others_cpus = std::max(0.0, CpuSecondsOfAll() - all_start - cpu_s) / seconds;
+  return phase;
 }
 
 EngineRound MeasureRound(const EngineRun& run, const EngineWork& work, const MachineProbe& probe,

@@ -26,7 +26,8 @@ struct EnginePhase {
   double read_gb_s = 0;   // of the machine
   double peak_gop_s = 0;  // of the machine, in what multiplies the model's format
   double fraction_of_floor = 0;
-  double cpu_us = 0;  // of this process, for a token
+  double cpu_us = 0;       // of this process, for a token
+  double others_cpus = 0;  // that others kept busy meanwhile
 };
 
 struct EngineRound {

@@ -1,4 +1,5 @@
 // `ssmd-bench engine`.
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -81,8 +82,10 @@ constexpr auto kDecode = &EngineRound::decode;
 
 std::string PhaseJson(const EnginePhase& phase) {
   return absl::StrFormat(
-      R"({"tok_s":%.1f,"read_gb_s":%.2f,"peak_gop_s":%.1f,"fraction_of_floor":%.3f,"cpu_us":%.1f})",
-      phase.tok_s, phase.read_gb_s, phase.peak_gop_s, phase.fraction_of_floor, phase.cpu_us);
+      R"({"tok_s":%.1f,"read_gb_s":%.2f,"peak_gop_s":%.1f,"fraction_of_floor":%.3f,"cpu_us":%.1f,)"
+      R"("others_cpus":%.2f})",
+      phase.tok_s, phase.read_gb_s, phase.peak_gop_s, phase.fraction_of_floor, phase.cpu_us,
+      phase.others_cpus);
 }
 
 // The figures at the top are medians over the rounds, each by itself.
@@ -119,15 +122,18 @@ std::string PhaseText(const EngineRow& row, EnginePhase EngineRound::*phase) {
 }
 
 std::string RowText(const std::string& name, const ModelInfo& info, const EngineRow& row) {
-  return absl::StrFormat("%-12s %-7s %5d %6d%s%s\n", name, info.weights, row.run.batch,
-                         row.run.prompt, PhaseText(row, kPrefill), PhaseText(row, kDecode));
+  const double others = std::max(SpreadOf(row, kPrefill, &EnginePhase::others_cpus).highest,
+                                 SpreadOf(row, kDecode, &EnginePhase::others_cpus).highest);
+  return absl::StrFormat("%-12s %-7s %5d %6d%s%s %7.1f\n", name, info.weights, row.run.batch,
+                         row.run.prompt, PhaseText(row, kPrefill), PhaseText(row, kDecode), others);
 }
 
 std::string TableHead(int rounds) {
   const std::string phase = "    tok/s (lowest-highest)   of floor     ";
   return absl::StrFormat(
-      "Medians of %d rounds; floors are what the machine could do in the same seconds\n\n"
-      "%-33s | %-42s | decode\n%-12s %-7s %5s %6s |%s |%s\n",
+      "Medians of %d rounds; floors are what the machine could do in the same seconds; others: the "
+      "most CPUs that\nother programs, or the machine's host, took of a part of a round\n\n"
+      "%-33s | %-42s | decode\n%-12s %-7s %5s %6s |%s |%s  others\n",
       rounds, "", "prefill", "model", "weights", "batch", "prompt", phase, phase);
 }
 
@@ -157,7 +163,7 @@ absl::Status RunEngine(const EngineFlags& flags) {
   const kernels::Isa isa = kernels::ParseIsa(flags.isa).value_or(kernels::SupportedIsas().back());
   const auto device = kernels::MakeCpuDevice({isa, flags.threads});
   const MachineProbe probe(isa, flags.megabytes);
-  const Roofline roofline = MeasureRoofline({isa, device->threads()}, probe);
+  const Roofline roofline = MeasureRoofline({isa, device->threads(), 1}, probe);
 
   std::vector<std::string> rows;
   for (const ModelToMeasure& model : models) {
