@@ -1,6 +1,7 @@
 #include "tests/bench/engine_bench.h"
 
 #include <algorithm>
+#include <functional>
 #include <vector>
 
 #include "engine/base/status_macros.h"
@@ -96,7 +97,7 @@ struct Work {
 
 constexpr double kProbeSeconds = 0.1;
 
-// What the machine does now, for a model of some weights.
+// What the machine does at a moment, for a model of some weights.
 class Floor {
  public:
   Floor(const MachineProbe& probe, int threads, const std::string& weights) {
@@ -111,6 +112,12 @@ class Floor {
     // A model of q4 has its head in q8.
     head_gop_s_ = weights == "q4" ? peak(Arithmetic::kInt8) : body_gop_s_;
   }
+
+  // The best of two moments.
+  Floor(const Floor& one, const Floor& other)
+      : read_gb_s_(std::max(one.read_gb_s_, other.read_gb_s_)),
+        body_gop_s_(std::max(one.body_gop_s_, other.body_gop_s_)),
+        head_gop_s_(std::max(one.head_gop_s_, other.head_gop_s_)) {}
 
   // Of what is done by parts that each do `work`.
   double FractionOf(double seconds, double parts, const Work& work) const {
@@ -144,37 +151,52 @@ EngineWork WorkOf(const EngineRun& run, const LanguageModel& model) {
           {weights + state, run.prompt * body_flops, head_flops}};
 }
 
-// Calls `run`, which makes `tokens` by `parts`.
-template <typename Run>
-EnginePhase MeasurePhase(const Floor& floor, double tokens, double parts, const Work& work,
-                         const Run& run) {
+// A part of a round: `run` makes `tokens` by `parts`, each `work`.
+struct Part {
+  double tokens;
+  double parts;
+  const Work& work;
+  std::function<void()> run;
+};
+
+// `before`: as the machine was just now; becomes what it is afterwards.
+EnginePhase MeasurePhase(const Part& part, const std::function<Floor()>& look, Floor* before) {
   const double all_start = CpuSecondsOfAll();
   const double cpu_start = CpuSeconds();
   const double start = Seconds();
-  run();
+  part.run();
   const double seconds = Seconds() - start;
   const double cpu_s = CpuSeconds() - cpu_start;
+  const double others_s = std::max(0.0, CpuSecondsOfAll() - all_start - cpu_s);
+  const Floor after = look();
+  const Floor floor(*before, after);
+  *before = after;
+
   EnginePhase phase;
-  phase.tok_s = tokens / seconds;
+  phase.tok_s = part.tokens / seconds;
   phase.read_gb_s = floor.read_gb_s();
   phase.peak_gop_s = floor.peak_gop_s();
-  phase.fraction_of_floor = floor.FractionOf(seconds, parts, work);
-  phase.cpu_us = 1e6 * cpu_s / tokens;
-  phase.others_cpus = std::max(0.0, CpuSecondsOfAll() - all_start - cpu_s) / seconds;
+  phase.fraction_of_floor = floor.FractionOf(seconds, part.parts, part.work);
+  phase.cpu_us = 1e6 * cpu_s / part.tokens;
+  phase.others_cpus = others_s / seconds;
   return phase;
 }
 
 EngineRound MeasureRound(const EngineRun& run, const EngineWork& work, const MachineProbe& probe,
                          kernels::Device& device, LanguageModel& model, StatePool& pool) {
-  const auto floor = [&] { return Floor(probe, device.threads(), model.info().weights); };
+  const auto look = [&] { return Floor(probe, device.threads(), model.info().weights); };
   Streams streams(run.batch, device, model, pool);
   EngineRound round;
-  round.prefill = MeasurePhase(floor(), 1.0 * run.batch * run.prompt, run.batch, work.prompt,
-                               [&] { streams.Prefill(run.prompt); });
-  round.decode =
-      MeasurePhase(floor(), 1.0 * run.batch * run.generate, run.generate, work.step, [&] {
-        for (int step = 0; step < run.generate; ++step) streams.Decode();
-      });
+  Floor floor = look();
+  const double streams_count = run.batch;
+  round.prefill = MeasurePhase({streams_count * run.prompt, streams_count, work.prompt,
+                                [&] { streams.Prefill(run.prompt); }},
+                               look, &floor);
+  round.decode = MeasurePhase({streams_count * run.generate, 1.0 * run.generate, work.step,
+                               [&] {
+                                 for (int step = 0; step < run.generate; ++step) streams.Decode();
+                               }},
+                              look, &floor);
   return round;
 }
 

@@ -20,7 +20,7 @@ struct EngineRun {
   int rounds = 3;
 };
 
-// A part of a round, with what the machine did just before it.
+// A part of a round, with the better of what the machine did just before it and just after.
 struct EnginePhase {
   double tok_s = 0;       // of all streams together
   double read_gb_s = 0;   // of the machine

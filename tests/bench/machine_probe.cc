@@ -1,5 +1,6 @@
 #include "tests/bench/machine_probe.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +21,22 @@ constexpr int64_t kWords = int64_t{1} << 21;
 // Keeps results that nobody wants from being optimised away.
 std::atomic<uint64_t> sink{0};
 
+// Puts the calling thread on the `part`-th of the CPUs that this process may run on. Two threads
+// that start together are otherwise on one CPU for some time, now and then.
+void TakeCpu(int part) {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
+  int left = part % std::max(1, CPU_COUNT(&allowed));
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed) || left-- > 0) continue;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof(one), &one);
+    return;
+  }
+}
+
 // Work a second of `threads` threads that start together and each call `work(part, turn)` for turn
 // 0, 1, … until `seconds` have passed; a call returns how much it did.
 template <typename Work>
@@ -34,6 +51,7 @@ double Rate(int threads, double seconds, const Work& work) {
   for (int part = 0; part < threads; ++part) {
     running.emplace_back([&, part] {
       Share& share = shares[static_cast<size_t>(part)];
+      TakeCpu(part);
       ++ready;
       while (ready.load() < threads) std::this_thread::yield();
       share.begin = share.end = Seconds();
