@@ -70,6 +70,12 @@ void LogStart(const Daemon& daemon, const Engine& engine, Log* log) {
                 {"numerics", std::string_view(model.numerics_profile)},
                 {"grpc", std::string_view(grpc)},
                 {"http", std::string_view(http)}});
+    if (!model.info.weight_cache.empty()) {
+      log->Write(LogLevel::kInfo,
+                 model.info.weights_from_cache ? "weights_read_from_cache" : "weights_cached",
+                 {{"model", std::string_view(model.name)},
+                  {"file", std::string_view(model.info.weight_cache)}});
+    }
     for (const std::string& warning : model.info.warnings) {
       log->Write(LogLevel::kWarn, "model_warning",
                  {{"model", std::string_view(model.name)}, {"message", std::string_view(warning)}});

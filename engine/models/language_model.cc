@@ -204,10 +204,15 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path,
   WeightLoader loader(device, format, bytes, options.progress);
   const WeightCacheKey key = {config.Describe() + model->family().Describe(), checkpoint.identity(),
                               format};
-  WeightCache cache(options.cache_dir, path, key, *device, &loader);
+  PosixFileSystem files;
+  WeightCache cache(options.cache_files != nullptr ? options.cache_files : &files,
+                    options.cache_dir, path, key, *device, &loader);
   SSMD_RETURN_IF_ERROR(model->Prepare(options, device, &loader));
   if (const auto problem = cache.Finish()) config.warnings.push_back(*problem);
-  model->set_info(MakeInfo(config, model->family(), binder, loader));
+  ModelInfo info = MakeInfo(config, model->family(), binder, loader);
+  info.weight_cache = cache.file();
+  info.weights_from_cache = cache.was_read();
+  model->set_info(std::move(info));
   return model;
 }
 

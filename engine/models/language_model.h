@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/base/file_system.h"
 #include "engine/models/batch.h"
 #include "engine/state/layout.h"
 #include "engine/state/state_pool.h"
@@ -31,6 +32,8 @@ struct ModelInfo {
   std::optional<int32_t> bos_token_id;  // of config.json
   std::vector<int32_t> eos_token_ids;   // of generation_config.json, else config.json; may be empty
   std::vector<std::string> warnings;    // what the files say that is ignored, a line each
+  std::string weight_cache;  // the file that keeps the quantised weights; empty: there is none
+  bool weights_from_cache = false;  // read from there, not quantised anew
   std::string
       fingerprint;  // hex digest of configuration, tensors (names, shapes, bytes) and weight format
 };
@@ -40,6 +43,7 @@ struct ModelLoadOptions {
   // Where matrices that were quantised are kept, so that the next load only reads them: a folder.
   // Empty: nowhere. What cannot be kept is a warning (ModelInfo::warnings).
   std::string cache_dir;
+  FileSystem* cache_files = nullptr;  // that cache_dir is written through; null: the system's
   int max_rows = 512;       // most rows of a Batch (the token budget); activations are sized for it
   int max_logit_rows = 64;  // most rows of one Logits call
   // Called now and then while loading, on the loading thread.

@@ -30,10 +30,10 @@ std::string HexKey(const WeightCacheKey& key, const kernels::Device& device) {
 
 }  // namespace
 
-WeightCache::WeightCache(const std::string& folder, const std::string& model_path,
-                         const WeightCacheKey& key, const kernels::Device& device,
-                         WeightLoader* loader)
-    : loader_(loader) {
+WeightCache::WeightCache(FileSystem* files, const std::string& folder,
+                         const std::string& model_path, const WeightCacheKey& key,
+                         const kernels::Device& device, WeightLoader* loader)
+    : files_(files), loader_(loader) {
   if (folder.empty() || !kernels::IsQuantised(key.format)) return;
   const std::string hex = HexKey(key, device);
   path_ = absl::StrCat(folder, "/", LastComponent(model_path), ".",
@@ -51,9 +51,9 @@ void WeightCache::Start(const std::string& folder, const std::string& key,
     cache_ = *std::move(cache);
     return;
   }
-  problem_ = files_.MakeDirectory(folder);
+  problem_ = files_->MakeDirectory(folder);
   if (!problem_.ok()) return;
-  auto writer = PackedCacheWriter::Create(&files_, path_, key);
+  auto writer = PackedCacheWriter::Create(files_, path_, key);
   if (writer.ok()) {
     writer_ = *std::move(writer);
   } else {

@@ -25,18 +25,21 @@ struct WeightCacheKey {
 
 class WeightCache {
  public:
-  // In `folder`, made where absent; the file is called after `model_path`'s last component and the
-  // key. A folder that is empty text keeps nothing.
-  WeightCache(const std::string& folder, const std::string& model_path, const WeightCacheKey& key,
-              const kernels::Device& device, WeightLoader* loader);
+  // In `folder`, made through `files` where absent; the file is called after `model_path`'s last
+  // component and the key. A folder that is empty text keeps nothing.
+  WeightCache(FileSystem* files, const std::string& folder, const std::string& model_path,
+              const WeightCacheKey& key, const kernels::Device& device, WeightLoader* loader);
 
   // After the load: puts the file in its place. What went wrong, in one line, or nothing.
   std::optional<std::string> Finish();
+  // After that: the file that keeps the weights, or nothing; and whether they were read from it.
+  std::string file() const { return problem_.ok() ? path_ : ""; }
+  bool was_read() const { return cache_.has_value(); }
 
  private:
   void Start(const std::string& folder, const std::string& key, const kernels::Device& device);
 
-  PosixFileSystem files_;
+  FileSystem* files_;
   std::string path_;
   std::optional<PackedCache> cache_;
   std::unique_ptr<PackedCacheWriter> writer_;

@@ -18,6 +18,7 @@ void AddEngineCommand(CLI::App& app, int* exit_code);
 void AddQualityCommand(CLI::App& app, int* exit_code);
 void AddTurnsCommand(CLI::App& app, int* exit_code);
 void AddForkCommand(CLI::App& app, int* exit_code);
+void AddOverheadCommand(CLI::App& app, int* exit_code);
 void AddOverloadCommand(CLI::App& app, int* exit_code);
 
 // Runs `run` when `command` is given, and tells of what goes wrong.

@@ -1,6 +1,7 @@
 #include "tests/bench/engine_bench.h"
 
 #include <algorithm>
+#include <functional>
 #include <vector>
 
 #include "engine/base/status_macros.h"
@@ -87,28 +88,121 @@ class Streams {
   int64_t position_ = 0;
 };
 
-// The work of a decode step and of a prompt's tokens, for the floors.
+// Work that a floor is made of.
 struct Work {
-  double decode_bytes;   // a step: weights once, each state read and written
-  double decode_flops;   // a step: matrix products, head included
-  double prefill_flops;  // a token: the head is left out
+  double bytes = 0;
+  double body_flops = 0;
+  double head_flops = 0;
 };
 
-Work WorkOf(const EngineRun& run, const LanguageModel& model) {
+constexpr double kProbeSeconds = 0.1;
+
+// What the machine does at a moment, for a model of some weights.
+class Floor {
+ public:
+  Floor(const MachineProbe& probe, int threads, const std::string& weights) {
+    const auto peak = [&](Arithmetic arithmetic) {
+      return probe.GopPerSecond(arithmetic, threads, kProbeSeconds);
+    };
+    read_gb_s_ = probe.ReadGbPerSecond(threads, kProbeSeconds);
+    body_gop_s_ = peak(weights == "f32"    ? Arithmetic::kFma
+                       : weights == "bf16" ? Arithmetic::kBf16
+                       : weights == "q8"   ? Arithmetic::kInt8
+                                           : Arithmetic::kInt4);
+    // A model of q4 has its head in q8.
+    head_gop_s_ = weights == "q4" ? peak(Arithmetic::kInt8) : body_gop_s_;
+  }
+
+  // The best of two moments.
+  Floor(const Floor& one, const Floor& other)
+      : read_gb_s_(std::max(one.read_gb_s_, other.read_gb_s_)),
+        body_gop_s_(std::max(one.body_gop_s_, other.body_gop_s_)),
+        head_gop_s_(std::max(one.head_gop_s_, other.head_gop_s_)) {}
+
+  // Of what is done by parts that each do `work`.
+  double FractionOf(double seconds, double parts, const Work& work) const {
+    const double read_s = work.bytes / (read_gb_s_ * 1e9);
+    const double multiply_s =
+        work.body_flops / (body_gop_s_ * 1e9) + work.head_flops / (head_gop_s_ * 1e9);
+    return parts * std::max(read_s, multiply_s) / seconds;
+  }
+  double read_gb_s() const { return read_gb_s_; }
+  double peak_gop_s() const { return body_gop_s_; }
+
+ private:
+  double read_gb_s_ = 0;
+  double body_gop_s_ = 0;
+  double head_gop_s_ = 0;
+};
+
+// Of a step, and of a stream's prompt.
+struct EngineWork {
+  Work step;
+  Work prompt;
+};
+
+EngineWork WorkOf(const EngineRun& run, const LanguageModel& model) {
   const ModelInfo& info = model.info();
-  const double parameters = static_cast<double>(info.parameters);
-  const double head = static_cast<double>(info.vocabulary) * info.d_model;
-  Work work;
-  work.decode_bytes = static_cast<double>(info.weight_bytes) +
-                      2.0 * run.batch * static_cast<double>(model.state_layout().bytes_per_slot());
-  work.decode_flops = 2 * parameters * run.batch;
-  work.prefill_flops = 2 * (parameters - head);
-  return work;
+  const double head_flops = 2.0 * info.vocabulary * info.d_model;
+  const double body_flops = 2.0 * static_cast<double>(info.parameters) - head_flops;
+  const auto weights = static_cast<double>(info.weight_bytes);
+  const double state = 2.0 * static_cast<double>(model.state_layout().bytes_per_slot());
+  return {{weights + run.batch * state, run.batch * body_flops, run.batch * head_flops},
+          {weights + state, run.prompt * body_flops, head_flops}};
+}
+
+// A part of a round: `run` makes `tokens` by `parts`, each `work`.
+struct Part {
+  double tokens;
+  double parts;
+  const Work& work;
+  std::function<void()> run;
+};
+
+// `before`: as the machine was just now; becomes what it is afterwards.
+EnginePhase MeasurePhase(const Part& part, const std::function<Floor()>& look, Floor* before) {
+  const double all_start = CpuSecondsOfAll();
+  const double cpu_start = CpuSeconds();
+  const double start = Seconds();
+  part.run();
+  const double seconds = Seconds() - start;
+  const double cpu_s = CpuSeconds() - cpu_start;
+  const double others_s = std::max(0.0, CpuSecondsOfAll() - all_start - cpu_s);
+  const Floor after = look();
+  const Floor floor(*before, after);
+  *before = after;
+
+  EnginePhase phase;
+  phase.tok_s = part.tokens / seconds;
+  phase.read_gb_s = floor.read_gb_s();
+  phase.peak_gop_s = floor.peak_gop_s();
+  phase.fraction_of_floor = floor.FractionOf(seconds, part.parts, part.work);
+  phase.cpu_us = 1e6 * cpu_s / part.tokens;
+  phase.others_cpus = others_s / seconds;
+  return phase;
+}
+
+EngineRound MeasureRound(const EngineRun& run, const EngineWork& work, const MachineProbe& probe,
+                         kernels::Device& device, LanguageModel& model, StatePool& pool) {
+  const auto look = [&] { return Floor(probe, device.threads(), model.info().weights); };
+  Streams streams(run.batch, device, model, pool);
+  EngineRound round;
+  Floor floor = look();
+  const double streams_count = run.batch;
+  round.prefill = MeasurePhase({streams_count * run.prompt, streams_count, work.prompt,
+                                [&] { streams.Prefill(run.prompt); }},
+                               look, &floor);
+  round.decode = MeasurePhase({streams_count * run.generate, 1.0 * run.generate, work.step,
+                               [&] {
+                                 for (int step = 0; step < run.generate; ++step) streams.Decode();
+                               }},
+                              look, &floor);
+  return round;
 }
 
 }  // namespace
 
-absl::StatusOr<EngineRow> MeasureEngine(const EngineRun& run, const Roofline& roofline,
+absl::StatusOr<EngineRow> MeasureEngine(const EngineRun& run, const MachineProbe& probe,
                                         kernels::Device& device, LanguageModel& model) {
   SSMD_ASSIGN_OR_RETURN(std::unique_ptr<StatePool> pool,
                         StatePool::Create(&device, model.state_layout(), run.batch));
@@ -117,27 +211,24 @@ absl::StatusOr<EngineRow> MeasureEngine(const EngineRun& run, const Roofline& ro
     warm_up.Prefill(std::min(run.prompt, 64));
     for (int i = 0; i < 3; ++i) warm_up.Decode();
   }
-  Streams streams(run.batch, device, model, *pool);
-  const double start = Seconds();
-  streams.Prefill(run.prompt);
-  const double prefilled = Seconds();
-  for (int step = 0; step < run.generate; ++step) streams.Decode();
-  const double prefill_s = prefilled - start;
-  const double step_s = (Seconds() - prefilled) / run.generate;
-
-  const Work work = WorkOf(run, model);
+  const EngineWork work = WorkOf(run, model);
   EngineRow row;
   row.run = run;
-  row.prefill_tok_s = run.batch * run.prompt / prefill_s;
-  row.decode_tok_s = run.batch / step_s;
-  row.gb_s = work.decode_bytes / step_s / 1e9;
-  row.gflop_s = work.prefill_flops * row.prefill_tok_s / 1e9;
-  const double peak = roofline.peak_gop_s(model.info().weights) * 1e9;
-  const double step_floor_s =
-      std::max(work.decode_bytes / (roofline.read_gb_s * 1e9), work.decode_flops / peak);
-  row.fraction_of_floor = step_floor_s / step_s;
-  row.prefill_fraction_of_floor = row.gflop_s * 1e9 / peak;
+  row.bytes_of_step = work.step.bytes;
+  row.flops_of_prompt_token = work.prompt.body_flops / run.prompt;
+  for (int round = 0; round < run.rounds; ++round) {
+    row.rounds.push_back(MeasureRound(run, work, probe, device, model, *pool));
+  }
   return row;
+}
+
+Spread SpreadOf(const EngineRow& row, EnginePhase EngineRound::*phase,
+                double EnginePhase::*figure) {
+  std::vector<double> values;
+  values.reserve(row.rounds.size());
+  for (const EngineRound& round : row.rounds) values.push_back(round.*phase.*figure);
+  std::sort(values.begin(), values.end());
+  return {values[(values.size() - 1) / 2], values.front(), values.back()};
 }
 
 }  // namespace ssmd::bench

@@ -1,14 +1,15 @@
 // Speed of a model without the server: prefill and decode of a batch of streams, driven straight
-// through LanguageModel and StatePool.
+// through LanguageModel and StatePool, in rounds. Each part of a round is held against what the
+// machine could do in the same second, as a shared one does not keep still.
 #ifndef SSMD_TESTS_BENCH_ENGINE_BENCH_H_
 #define SSMD_TESTS_BENCH_ENGINE_BENCH_H_
 
-#include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/models/language_model.h"
 #include "kernels/device.h"
-#include "tests/bench/roofline.h"
+#include "tests/bench/machine_probe.h"
 
 namespace ssmd::bench {
 
@@ -16,21 +17,44 @@ struct EngineRun {
   int batch = 1;
   int prompt = 512;   // tokens of each stream
   int generate = 64;  // steps after it
+  int rounds = 3;
 };
 
+// A part of a round, with the better of what the machine did just before it and just after.
+struct EnginePhase {
+  double tok_s = 0;       // of all streams together
+  double read_gb_s = 0;   // of the machine
+  double peak_gop_s = 0;  // of the machine, in what multiplies the model's format
+  double fraction_of_floor = 0;
+  double cpu_us = 0;       // of this process, for a token
+  double others_cpus = 0;  // that others kept busy meanwhile
+};
+
+struct EngineRound {
+  EnginePhase prefill;
+  EnginePhase decode;
+};
+
+// The floor of a prompt or a step is the time that reading weights once and reading and writing
+// states takes, or that of the matrix products: whichever is longer.
 struct EngineRow {
   EngineRun run;
-  double prefill_tok_s = 0;  // of all streams together
-  double decode_tok_s = 0;
-  double gb_s = 0;                       // of decode: weights, and states read and written
-  double gflop_s = 0;                    // of prefill: matrix products, without the head
-  double fraction_of_floor = 0;          // decode, of the faster of what memory and FMA allow
-  double prefill_fraction_of_floor = 0;  // likewise
+  std::vector<EngineRound> rounds;
+  double bytes_of_step = 0;          // weights, and states read and written
+  double flops_of_prompt_token = 0;  // matrix products, without the head
 };
 
 // Greedy, the sampling included. RESOURCE_EXHAUSTED when the states do not fit.
-absl::StatusOr<EngineRow> MeasureEngine(const EngineRun& run, const Roofline& roofline,
+absl::StatusOr<EngineRow> MeasureEngine(const EngineRun& run, const MachineProbe& probe,
                                         kernels::Device& device, LanguageModel& model);
+
+// Of a row's rounds: the middle one (the lower of two), and the ends.
+struct Spread {
+  double median = 0;
+  double lowest = 0;
+  double highest = 0;
+};
+Spread SpreadOf(const EngineRow& row, EnginePhase EngineRound::*phase, double EnginePhase::*figure);
 
 }  // namespace ssmd::bench
 

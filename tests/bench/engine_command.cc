@@ -1,4 +1,5 @@
 // `ssmd-bench engine`.
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "tests/bench/engine_bench.h"
 #include "tests/bench/json_text.h"
 #include "tests/bench/random_checkpoint.h"
+#include "tests/bench/roofline.h"
 
 namespace ssmd::bench {
 namespace {
@@ -29,6 +31,7 @@ struct EngineFlags {
   std::vector<int> batches = {1, 16};
   std::vector<int> prompts = {512};
   int generate = 64;
+  int rounds = 3;
   bool json = false;
 };
 
@@ -74,31 +77,68 @@ absl::Status ApplyOption(const std::string& option, std::vector<ModelToMeasure>*
       "\""));
 }
 
-std::string RowJson(const std::string& name, const ModelInfo& info, const Roofline& roofline,
+constexpr auto kPrefill = &EngineRound::prefill;
+constexpr auto kDecode = &EngineRound::decode;
+
+std::string PhaseJson(const EnginePhase& phase) {
+  return absl::StrFormat(
+      R"({"tok_s":%.1f,"read_gb_s":%.2f,"peak_gop_s":%.1f,"fraction_of_floor":%.3f,"cpu_us":%.1f,)"
+      R"("others_cpus":%.2f})",
+      phase.tok_s, phase.read_gb_s, phase.peak_gop_s, phase.fraction_of_floor, phase.cpu_us,
+      phase.others_cpus);
+}
+
+// The figures at the top are medians over the rounds, each by itself.
+std::string RowJson(const std::string& name, const ModelInfo& info, kernels::Isa isa,
                     const EngineRow& row) {
+  const double prefill_tok_s = SpreadOf(row, kPrefill, &EnginePhase::tok_s).median;
+  const double decode_tok_s = SpreadOf(row, kDecode, &EnginePhase::tok_s).median;
+  std::vector<std::string> rounds;
+  rounds.reserve(row.rounds.size());
+  for (const EngineRound& round : row.rounds) {
+    rounds.push_back(absl::StrFormat(R"({"prefill":%s,"decode":%s})", PhaseJson(round.prefill),
+                                     PhaseJson(round.decode)));
+  }
   return absl::StrFormat(
       R"({"model":%s,"weights":"%s","device":"cpu","isa":"%s","batch":%d,"prompt":%d,)"
       R"("generate":%d,"prefill_tok_s":%.1f,"decode_tok_s":%.1f,"gb_s":%.2f,"gflop_s":%.1f,)"
-      R"("fraction_of_floor":%.3f,"prefill_fraction_of_floor":%.3f})",
-      JsonText(name), info.weights, std::string(IsaName(roofline.isa)), row.run.batch,
-      row.run.prompt, row.run.generate, row.prefill_tok_s, row.decode_tok_s, row.gb_s, row.gflop_s,
-      row.fraction_of_floor, row.prefill_fraction_of_floor);
+      R"("fraction_of_floor":%.3f,"prefill_fraction_of_floor":%.3f,"rounds":[%s]})",
+      JsonText(name), info.weights, std::string(IsaName(isa)), row.run.batch, row.run.prompt,
+      row.run.generate, prefill_tok_s, decode_tok_s,
+      row.bytes_of_step * decode_tok_s / row.run.batch / 1e9,
+      row.flops_of_prompt_token * prefill_tok_s / 1e9,
+      SpreadOf(row, kDecode, &EnginePhase::fraction_of_floor).median,
+      SpreadOf(row, kPrefill, &EnginePhase::fraction_of_floor).median, absl::StrJoin(rounds, ","));
+}
+
+// tok/s and of the floor, each with its ends.
+std::string PhaseText(const EngineRow& row, EnginePhase EngineRound::*phase) {
+  const Spread speed = SpreadOf(row, phase, &EnginePhase::tok_s);
+  const Spread fraction = SpreadOf(row, phase, &EnginePhase::fraction_of_floor);
+  return absl::StrFormat(
+      " | %8.1f %17s %4.0f%% %9s", speed.median,
+      absl::StrFormat("(%.1f-%.1f)", speed.lowest, speed.highest), 100 * fraction.median,
+      absl::StrFormat("(%.0f-%.0f)", 100 * fraction.lowest, 100 * fraction.highest));
 }
 
 std::string RowText(const std::string& name, const ModelInfo& info, const EngineRow& row) {
-  return absl::StrFormat("%-16s %-7s %5d %7d %10.1f %8.1f %9.0f%% %10.1f %7.2f %9.0f%%\n", name,
-                         info.weights, row.run.batch, row.run.prompt, row.prefill_tok_s,
-                         row.gflop_s, 100 * row.prefill_fraction_of_floor, row.decode_tok_s,
-                         row.gb_s, 100 * row.fraction_of_floor);
+  const double others = std::max(SpreadOf(row, kPrefill, &EnginePhase::others_cpus).highest,
+                                 SpreadOf(row, kDecode, &EnginePhase::others_cpus).highest);
+  return absl::StrFormat("%-12s %-7s %5d %6d%s%s %7.1f\n", name, info.weights, row.run.batch,
+                         row.run.prompt, PhaseText(row, kPrefill), PhaseText(row, kDecode), others);
 }
 
-constexpr char kTableHead[] =
-    "                                        prefill                          decode\n"
-    "model            weights batch  prompt      tok/s  GFLOP/s   of floor      tok/s    GB/s   of "
-    "floor\n";
+std::string TableHead(int rounds) {
+  const std::string phase = "    tok/s (lowest-highest)   of floor     ";
+  return absl::StrFormat(
+      "Medians of %d rounds; floors are what the machine could do in the same seconds; others: the "
+      "most CPUs that\nother programs, or the machine's host, took of a part of a round\n\n"
+      "%-33s | %-42s | decode\n%-12s %-7s %5s %6s |%s |%s  others\n",
+      rounds, "", "prefill", "model", "weights", "batch", "prompt", phase, phase);
+}
 
 absl::Status MeasureModel(const EngineFlags& flags, const ModelToMeasure& to_measure,
-                          const Roofline& roofline, kernels::Device& device,
+                          kernels::Isa isa, const MachineProbe& probe, kernels::Device& device,
                           std::vector<std::string>* rows) {
   ModelLoadOptions options;
   options.weights = to_measure.weights;
@@ -106,9 +146,9 @@ absl::Status MeasureModel(const EngineFlags& flags, const ModelToMeasure& to_mea
                         LoadLanguageModel(to_measure.path, options, &device));
   for (const int prompt : flags.prompts) {
     for (const int batch : flags.batches) {
-      const EngineRun run = {batch, prompt, flags.generate};
-      SSMD_ASSIGN_OR_RETURN(const EngineRow row, MeasureEngine(run, roofline, device, *model));
-      rows->push_back(flags.json ? RowJson(to_measure.name, model->info(), roofline, row)
+      const EngineRun run = {batch, prompt, flags.generate, flags.rounds};
+      SSMD_ASSIGN_OR_RETURN(const EngineRow row, MeasureEngine(run, probe, device, *model));
+      rows->push_back(flags.json ? RowJson(to_measure.name, model->info(), isa, row)
                                  : RowText(to_measure.name, model->info(), row));
     }
   }
@@ -122,21 +162,19 @@ absl::Status RunEngine(const EngineFlags& flags) {
   }
   const kernels::Isa isa = kernels::ParseIsa(flags.isa).value_or(kernels::SupportedIsas().back());
   const auto device = kernels::MakeCpuDevice({isa, flags.threads});
-  RooflineOptions options;
-  options.isa = isa;
-  options.threads = device->threads();
-  options.megabytes = flags.megabytes;
-  const Roofline roofline = MeasureRoofline(options);
+  const MachineProbe probe(isa, flags.megabytes);
+  const Roofline roofline = MeasureRoofline({isa, device->threads(), 1}, probe);
 
   std::vector<std::string> rows;
   for (const ModelToMeasure& model : models) {
-    SSMD_RETURN_IF_ERROR(MeasureModel(flags, model, roofline, *device, &rows));
+    SSMD_RETURN_IF_ERROR(MeasureModel(flags, model, isa, probe, *device, &rows));
   }
   if (flags.json) {
     std::printf("{\"machine\":%s,\"rows\":[%s]}\n", ToJson(roofline).c_str(),
                 absl::StrJoin(rows, ",").c_str());
   } else {
-    std::printf("%s\n%s%s", ToText(roofline).c_str(), kTableHead, absl::StrJoin(rows, "").c_str());
+    std::printf("%s\n%s%s", ToText(roofline).c_str(), TableHead(flags.rounds).c_str(),
+                absl::StrJoin(rows, "").c_str());
   }
   return absl::OkStatus();
 }
@@ -176,6 +214,9 @@ void AddEngineCommand(CLI::App& app, int* exit_code) {
       ->capture_default_str();
   command->add_option("--generate", flags->generate, "Tokens to generate for each stream")
       ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--rounds", flags->rounds, "Times that each row is measured")
+      ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command->add_flag("--json", flags->json, "One JSON object on standard output");
   RunAsCallback(command, exit_code, [flags] { return RunEngine(*flags); });

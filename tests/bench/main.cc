@@ -1,5 +1,6 @@
 // ssmd-bench: what the machine can do (roofline), what the engine does on it (engine), what number
-// formats cost (quality), and what a daemon does under clients (turns, fork, overload, serve).
+// formats cost (quality), and what a daemon does under clients (turns, fork, overhead, overload,
+// serve).
 #include <CLI/CLI.hpp>
 
 #include "clients/bench/serve_bench.h"
@@ -14,6 +15,7 @@ int main(int argc, char** argv) {
   ssmd::bench::AddQualityCommand(app, &exit_code);
   ssmd::bench::AddTurnsCommand(app, &exit_code);
   ssmd::bench::AddForkCommand(app, &exit_code);
+  ssmd::bench::AddOverheadCommand(app, &exit_code);
   ssmd::bench::AddOverloadCommand(app, &exit_code);
   ssmd::bench::AddServeCommand(app, &exit_code);
   CLI11_PARSE(app, argc, argv);

@@ -1,5 +1,5 @@
-// What the machine can do: the read bandwidth of memory and the peaks of multiply-adds, which
-// are the floors that a model's step is held against.
+// What the machine can do: the best read bandwidth of memory and the best peaks of multiply-adds
+// that were seen.
 #ifndef SSMD_TESTS_BENCH_ROOFLINE_H_
 #define SSMD_TESTS_BENCH_ROOFLINE_H_
 
@@ -7,14 +7,20 @@
 #include <string>
 
 #include "kernels/device.h"
+#include "tests/bench/machine_probe.h"
 
 namespace ssmd::bench {
 
 struct RooflineOptions {
   kernels::Isa isa = kernels::Isa::kScalar;
   int threads = 1;
-  int64_t megabytes = 0;  // of the buffer that is read; 0: twice the last cache, at least 1024
-  int repeats = 5;        // the best counts
+  int repeats = 5;  // a tenth of a second each; the best counts
+};
+
+// Rates of one thread, and of all together.
+struct Rates {
+  double one = 0;
+  double all = 0;
 };
 
 struct Roofline {
@@ -23,24 +29,18 @@ struct Roofline {
   int threads = 0;
   kernels::Isa isa = kernels::Isa::kScalar;
   int64_t megabytes = 0;
-  double read_gb_s_1 = 0;  // one thread
-  double read_gb_s = 0;    // all `threads`
-  double fma_gflop_s_1 = 0;
-  double fma_gflop_s = 0;
-  double int8_gop_s_1 =
-      0;  // exact sums of products of 8-bit integers, a product and a sum being two
-  double int8_gop_s = 0;
-
-  // The peak that matrix products with weights kept as `weights` are held against.
-  double peak_gop_s(const std::string& weights) const {
-    return weights == "q8" || weights == "q4" ? int8_gop_s : fma_gflop_s;
-  }
+  Rates read_gb_s;
+  Rates fma_gflop_s;
+  Rates bf16_gflop_s;
+  bool bf16_dot = false;  // whether by instructions of its own; else fma_gflop_s
+  Rates int8_gop_s;       // a product and a sum being two
+  Rates int4_gop_s;
 };
 
 // The processor's name, as the system has it.
 std::string CpuName();
 
-Roofline MeasureRoofline(const RooflineOptions& options);
+Roofline MeasureRoofline(const RooflineOptions& options, const MachineProbe& probe);
 
 // A JSON object of the above.
 std::string ToJson(const Roofline& roofline);

@@ -12,6 +12,7 @@ namespace {
 
 struct RooflineFlags {
   RooflineOptions options;
+  int64_t megabytes = 0;
   bool json = false;
 };
 
@@ -21,18 +22,19 @@ void AddRooflineCommand(CLI::App& app, int* exit_code) {
   auto flags = std::make_shared<RooflineFlags>();  // lives as long as the callback
   flags->options.isa = kernels::SupportedIsas().back();
   flags->options.threads = kernels::MakeCpuDevice({})->threads();
-  CLI::App* command = app.add_subcommand("roofline", "Memory bandwidth and FMA peak");
+  CLI::App* command = app.add_subcommand("roofline", "Memory bandwidth and peaks of arithmetic");
   command->add_option("--threads", flags->options.threads, "Threads")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  command->add_option("--megabytes", flags->options.megabytes, "Buffer (default: twice the caches)")
+  command->add_option("--megabytes", flags->megabytes, "Buffer (default: twice the caches)")
       ->check(CLI::Range(1, 1 << 20));
   command->add_option("--repeats", flags->options.repeats, "Runs, of which the best counts")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command->add_flag("--json", flags->json, "One JSON object on standard output");
   command->callback([flags, exit_code] {
-    const Roofline roofline = MeasureRoofline(flags->options);
+    const MachineProbe probe(flags->options.isa, flags->megabytes);
+    const Roofline roofline = MeasureRoofline(flags->options, probe);
     const std::string text = flags->json ? ToJson(roofline) + "\n" : ToText(roofline);
     std::fputs(text.c_str(), stdout);
     *exit_code = 0;

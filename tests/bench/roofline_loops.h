@@ -1,4 +1,5 @@
-// The three loops that a roofline is made of, for the widest instructions that run here.
+// The loops that a roofline is made of, for the widest instructions that run here: each is bound by
+// what it is named for and by nothing else.
 #ifndef SSMD_TESTS_BENCH_ROOFLINE_LOOPS_H_
 #define SSMD_TESTS_BENCH_ROOFLINE_LOOPS_H_
 
@@ -8,18 +9,25 @@
 
 namespace ssmd::bench {
 
-// Reads `words` once, front to back, and returns a digest that keeps the compiler from skipping it.
-// REQUIRES: count is a multiple of 64, words are 64-byte aligned.
+// Reads `words` once, as four streams side by side (one alone does not keep memory busy), and
+// returns a digest that keeps the compiler from skipping it. REQUIRES: count is a multiple of
+// kReadUnit, words are 64-byte aligned.
 uint64_t ReadAll(kernels::Isa isa, const uint64_t* words, int64_t count);
+inline constexpr int64_t kReadUnit = 128;
 
-// `iterations` rounds of fused multiply-adds in more chains than the units' latency; returns a
-// value that depends on all. FlopsPerIteration() operations each, a multiply-add being two.
-float MultiplyAdd(kernels::Isa isa, int64_t iterations);
-int64_t FlopsPerIteration(kernels::Isa isa);
+// Multiply-adds, by what is multiplied. Sums of integers are exact.
+enum class Arithmetic : uint8_t {
+  kFma,   // f32
+  kBf16,  // dot products of bf16, where HasBf16Dot; elsewhere widened to f32, so kFma's loop
+  kInt8,  // in sums of 32 bits
+  kInt4,  // unsigned 4 bits by signed 8, in sums of 16 bits where that is quicker
+};
+bool HasBf16Dot(kernels::Isa isa);
 
-// The same of exact sums of products of 8-bit integers. OpsPerIntIteration() operations each.
-int64_t MultiplyAddInt(kernels::Isa isa, int64_t iterations);
-int64_t OpsPerIntIteration(kernels::Isa isa);
+// `iterations` rounds of multiply-adds in more chains than the units' latency; returns a value that
+// depends on all. OpsPerIteration() operations each, a multiply-add being two.
+double MultiplyAdd(Arithmetic arithmetic, kernels::Isa isa, int64_t iterations);
+int64_t OpsPerIteration(Arithmetic arithmetic, kernels::Isa isa);
 
 }  // namespace ssmd::bench
 

@@ -16,6 +16,8 @@
 namespace ssmd::bench {
 namespace {
 
+constexpr char kGroup[] = "The daemon";
+
 client::CallOptions Question() { return {.timeout = std::chrono::seconds(30), .cancel = {}}; }
 
 std::string BinaryBesideThis() {
@@ -26,26 +28,32 @@ std::string BinaryBesideThis() {
 
 }  // namespace
 
-void AddServerFlags(CLI::App* command, ServerFlags* flags) {
-  const std::string group = "The daemon";
+void AddChildFlags(CLI::App* command, ServerFlags* flags) {
   command->add_option("--model", flags->model, "NAME=PATH to serve (default: the bundled model)")
-      ->group(group);
+      ->group(kGroup);
   command->add_option("--random", flags->random, "Or a shape, with random bf16 weights")
       ->check(CLI::IsMember(RandomShapes()))
-      ->group(group);
+      ->group(kGroup);
+  command->add_option("--weights", flags->weights, "f32, bf16, q8 or q4 (default: as its files)")
+      ->check(CLI::IsMember({"f32", "bf16", "q8", "q4"}))
+      ->group(kGroup);
   command->add_option("--threads", flags->threads, "Its compute threads (default: one a CPU)")
       ->check(CLI::Range(1, 1024))
-      ->group(group);
+      ->group(kGroup);
   command
       ->add_option("--ssmd", flags->binary, "The program to start (default: the one beside this)")
-      ->group(group);
+      ->group(kGroup);
+}
+
+void AddServerFlags(CLI::App* command, ServerFlags* flags) {
+  AddChildFlags(command, flags);
   auto* address =
       command->add_option("--address", flags->address,
                           "HOST:PORT of a daemon that runs already, instead of starting one");
-  address->group(group);
+  address->group(kGroup);
   command->add_option("--http", flags->http, "Its HOST:PORT for metrics")
       ->needs(address)
-      ->group(group);
+      ->group(kGroup);
 }
 
 absl::Status StatusOf(const client::Error& error) {
@@ -59,7 +67,17 @@ absl::Status ServerUnderTest::StartChild(const std::vector<std::string>& more) {
   }
   std::string model = flags_.model.empty() ? "tales-2m=" SSMD_TALES_MODEL : flags_.model;
   if (random_ != nullptr) model = absl::StrCat(flags_.random, "=", random_->folder());
+  const size_t equals = model.find('=');
+  if (equals == std::string::npos) {
+    return absl::InvalidArgumentError(absl::StrCat("--model must be NAME=PATH, got ", model));
+  }
+  model_path_ = model.substr(equals + 1);
   std::vector<std::string> arguments = {"--model", model, "--log-level", "warn"};
+  if (!flags_.weights.empty()) {
+    arguments.insert(
+        arguments.end(),
+        {"--model-option", absl::StrCat(model.substr(0, equals), ".weights=", flags_.weights)});
+  }
   if (flags_.threads > 0) {
     arguments.insert(arguments.end(), {"--threads", absl::StrCat(flags_.threads)});
   }

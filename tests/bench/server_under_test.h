@@ -5,6 +5,8 @@
 #ifndef SSMD_TESTS_BENCH_SERVER_UNDER_TEST_H_
 #define SSMD_TESTS_BENCH_SERVER_UNDER_TEST_H_
 
+#include <sys/types.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
@@ -24,9 +26,11 @@ struct ServerFlags {
   std::string binary;   // to start; empty: the ssmd beside this program
   std::string model;    // NAME=PATH to serve; empty: the bundled one
   std::string random;   // or a shape, with random weights
+  std::string weights;  // its format; empty: as the files have them
   int threads = 0;      // of the engine; 0: one a CPU
 };
-// `flags` outlives the parse.
+// `flags` outlives the parse. Those of a daemon that is started, and with those of one that runs.
+void AddChildFlags(CLI::App* command, ServerFlags* flags);
 void AddServerFlags(CLI::App* command, ServerFlags* flags);
 
 class ServerUnderTest {
@@ -44,6 +48,9 @@ class ServerUnderTest {
   const std::string& address() const { return address_; }
   client::Client& client() { return *client_; }
   const v1::Model& model() const { return model_; }
+  // REQUIRES: is_ours().
+  const std::string& model_path() const { return model_path_; }
+  pid_t pid() { return child_->process().pid(); }
   absl::StatusOr<std::string> Metrics() const;
   absl::StatusOr<v1::ModelStats> Stats();
 
@@ -57,6 +64,7 @@ class ServerUnderTest {
   const ServerFlags flags_;
   std::unique_ptr<RandomCheckpoint> random_;
   std::unique_ptr<test::DaemonProcess> child_;
+  std::string model_path_;
   std::string address_;
   std::string http_;
   std::shared_ptr<client::Client> client_;

@@ -18,6 +18,7 @@
 #include "engine/models/language_model.h"
 #include "engine/models/weight_loader.h"
 #include "kernels/device.h"
+#include "tests/support/fault_file_system.h"
 #include "tests/support/memory_device.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/test_model.h"
@@ -27,7 +28,9 @@ namespace ssmd {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using testing::TinyModel;
 
 class LoadTest : public ::testing::Test {
@@ -304,6 +307,10 @@ TEST_F(WeightCacheTest, TheSecondLoadIsTheFirstOneAgain) {
   EXPECT_EQ((*second)->info().fingerprint, (*first)->info().fingerprint);
   EXPECT_EQ((*second)->info().weight_bytes, (*first)->info().weight_bytes);
   EXPECT_TRUE((*second)->info().warnings.empty());
+  EXPECT_FALSE((*first)->info().weights_from_cache);
+  EXPECT_TRUE((*second)->info().weights_from_cache);
+  EXPECT_EQ((*first)->info().weight_cache, CacheFiles()[0]);
+  EXPECT_EQ((*second)->info().weight_cache, CacheFiles()[0]);
   EXPECT_EQ(CacheFiles().size(), 1u);
   EXPECT_EQ(std::filesystem::last_write_time(CacheFiles()[0]), written);
 }
@@ -335,6 +342,40 @@ TEST_F(WeightCacheTest, WhatCannotBeKeptIsAWarning) {
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   ASSERT_EQ((*loaded)->info().warnings.size(), 1u);
   EXPECT_THAT((*loaded)->info().warnings[0], HasSubstr("quantised weights cannot be kept as "));
+  EXPECT_EQ((*loaded)->info().weight_cache, "");
+}
+
+TEST_F(WeightCacheTest, ADiskThatIsFullAtAnyMomentIsAWarningAndLeavesNothing) {
+  const TinyModel tiny;
+  options_.cache_dir = "/cache";
+  testing::FaultFileSystem calm;
+  options_.cache_files = &calm;
+  const auto kept = Load(tiny, options_);
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  ASSERT_THAT(calm.Paths(), ElementsAre((*kept)->info().weight_cache));
+  ASSERT_GT(calm.operations(), 10);
+
+  int warned = 0;
+  for (int64_t at = 0; at < calm.operations(); ++at) {
+    SCOPED_TRACE(at);
+    testing::FaultFileSystem files;
+    files.FailAt(at, testing::FaultFileSystem::Fault::kFull);
+    options_.cache_files = &files;
+    const auto loaded = LoadLanguageModel(folder_.path(), options_, device_.get());
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    EXPECT_EQ(LogitsOf(**loaded), LogitsOf(**kept));
+    EXPECT_FALSE((*loaded)->info().weights_from_cache);
+    const std::vector<std::string>& warnings = (*loaded)->info().warnings;
+    if (warnings.empty()) {  // it was the removal of what a crash would have left
+      EXPECT_EQ(files.Read((*loaded)->info().weight_cache), calm.Read(calm.Paths()[0]));
+      continue;
+    }
+    ++warned;
+    EXPECT_THAT(warnings, ElementsAre(HasSubstr((*kept)->info().weight_cache)));
+    EXPECT_EQ((*loaded)->info().weight_cache, "");
+    EXPECT_THAT(files.Paths(), IsEmpty());
+  }
+  EXPECT_EQ(warned, calm.operations() - 1);
 }
 
 TEST_F(WeightCacheTest, NothingIsKeptOfWeightsThatAreNotQuantised) {
