@@ -58,7 +58,7 @@ class CpuDevice final : public Device {
     std::memcpy(to, from, bytes);
   }
   PackedMatrix Pack(const MatrixSource& source, WeightFormat format) override;
-  std::string layout() const override { return "cpu 1"; }
+  std::string layout() const override { return "cpu 2"; }
   size_t PackedSize(int64_t outputs, int64_t inputs, WeightFormat format) const override;
   PackedMatrix Restore(const PackedBytes& packed) override;
 
