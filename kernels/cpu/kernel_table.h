@@ -56,9 +56,9 @@ struct GroupScale {
 struct RowToQuantise {
   const float* x;
   int64_t inputs;
-  bool q4;          // the weights' format; q8 otherwise
-  int64_t stride;   // rows of the tile
-  uint32_t* codes;  // result: for each quad of inputs a word, or KernelTable::q8_words_per_quad
+  bool q4;             // the weights' format; q8 otherwise
+  int64_t stride;      // rows of the tile
+  uint32_t* codes;     // result: for each quad of inputs a word, or KernelTable::q8_words_per_quad
   GroupScale* groups;  // result
 };
 

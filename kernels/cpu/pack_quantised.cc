@@ -18,6 +18,9 @@ int64_t BlockBytes(WeightFormat format) {
   return format == WeightFormat::kQ4 ? kQ4BlockBytes : kQ8BlockBytes;
 }
 
+// Where an input's code lies among those of its group.
+int64_t CodeOffset(int64_t input) { return input % kGroupQuads * kQuadBytes + input / kGroupQuads; }
+
 // Where one group of one output of a block lies.
 struct Place {
   std::byte* scale;
@@ -43,7 +46,7 @@ void StoreGroup(const QuantisedGroup& group, const Place& place) {
     std::memcpy(place.minimum, &group.minimum, sizeof(group.minimum));
   }
   for (int64_t i = 0; i < kGroupInputs; ++i) {
-    std::byte& code = place.codes[i / 4 * kQuadBytes + i % 4];
+    std::byte& code = place.codes[CodeOffset(i)];
     const auto bits = static_cast<std::byte>(group.codes[i]);
     code = place.high_half ? code | bits << 4 : bits;
   }
@@ -56,7 +59,7 @@ QuantisedGroup LoadGroup(const Place& place) {
     std::memcpy(&group.minimum, place.minimum, sizeof(group.minimum));
   }
   for (int64_t i = 0; i < kGroupInputs; ++i) {
-    const auto bits = std::to_integer<uint8_t>(place.codes[i / 4 * kQuadBytes + i % 4]);
+    const auto bits = std::to_integer<uint8_t>(place.codes[CodeOffset(i)]);
     const bool packed_halves = place.minimum != nullptr;
     group.codes[i] = !packed_halves ? bits : place.high_half ? bits >> 4 : bits & 0xF;
   }

@@ -46,12 +46,10 @@ inline float LargestMagnitude(F16 low, F16 high) {
 constexpr float kRounder = 0x1.8p23f;
 constexpr uint32_t kRounderBits = 0x4B400000;
 
-// The integers nearest to x · inverse, on top of kRounderBits.
+// The integers nearest to x · inverse, or −127 for NaN, on top of kRounderBits.
 inline void RoundToCodes(F16 x, F16 inverse, uint32_t* codes) {
-  F16 scaled = Max(x * inverse, Broadcast(-127));  // −127 for NaN
-  scaled = SelectGreater(scaled, Broadcast(127), Broadcast(127), scaled);
   float lanes[kLanes];
-  Store(lanes, scaled + Broadcast(kRounder));
+  Store(lanes, Max(x * inverse, Broadcast(-127)) + Broadcast(kRounder));
   __builtin_memcpy(codes, lanes, sizeof(lanes));
 }
 
@@ -73,25 +71,36 @@ inline GroupScale QuantiseGroupOfRow(const float* x, int64_t count, uint32_t (&c
   return group;
 }
 
-// Four codes in a word, and the first and third of four.
-inline uint32_t JoinBytes(const uint32_t* codes) {
-  return (codes[0] & 0xFF) | (codes[1] & 0xFF) << 8 | (codes[2] & 0xFF) << 16 | codes[3] << 24;
+// The words of a group's quads: the four codes of each as bytes, or in two parts as int16.
+inline void JoinQuads(const uint32_t (&codes)[kGroup], uint32_t (&words)[kGroupQuads]) {
+  const uint32_t* c = codes;
+  for (int q = 0; q < kGroupQuads; ++q, ++c) {
+    words[q] = (c[0] & 0xFF) | (c[8] & 0xFF) << 8 | (c[16] & 0xFF) << 16 | c[24] << 24;
+  }
 }
-inline uint32_t JoinHalves(const uint32_t* codes) { return (codes[0] & 0xFFFF) | codes[2] << 16; }
+inline void JoinQuads(const uint32_t (&codes)[kGroup], uint32_t (&words)[2 * kGroupQuads]) {
+  for (int i = 0; i < 2 * kGroupQuads; ++i) words[i] = (codes[i] & 0xFFFF) | codes[i + 16] << 16;
+}
 
-void QuantiseRow(const RowToQuantise& row) {
-  const int parts = row.q4 ? 1 : kByteParts;
+template <int kParts>
+void QuantiseRowInParts(const RowToQuantise& row) {
   uint32_t* out = row.codes;
   GroupScale* group = row.groups;
-  for (int64_t begin = 0; begin < row.inputs; begin += kGroup) {
+  for (int64_t begin = 0; begin < row.inputs; begin += kGroup, group += row.stride) {
     uint32_t codes[kGroup];
     *group = QuantiseGroupOfRow(row.x + begin, row.inputs - begin, codes);
-    group += row.stride;
-    for (int part = 0; part < parts; ++part) {
-      for (int i = 0; i < kGroup; i += 4, out += row.stride) {
-        *out = parts == 1 ? JoinBytes(codes + i) : JoinHalves(codes + i + part);
-      }
-    }
+    uint32_t words[kParts * kGroupQuads];
+    JoinQuads(codes, words);
+#pragma GCC unroll 1  // or each word would be extracted from a register
+    for (int i = 0; i < kParts * kGroupQuads; ++i, out += row.stride) *out = words[i];
+  }
+}
+
+void QuantiseRow(const RowToQuantise& row) {
+  if (row.q4) {
+    QuantiseRowInParts<1>(row);
+  } else {
+    QuantiseRowInParts<kByteParts>(row);
   }
 }
 

@@ -8,9 +8,10 @@
 //   codes q4  [8 quads][16 outputs][4 inputs]: a byte's low half is of the first group, its high
 //             half of the second
 //
-// A quad is four inputs of a group, what a dot-product instruction takes in a 32-bit lane. Outputs
-// and groups that pad a block have scale and minimum zero. Constants alone (kernel_table.h says
-// why).
+// A quad is four inputs of a group, what a dot-product instruction takes in a 32-bit lane: quad q
+// has inputs q, q + 8, q + 16 and q + 24, so that a rounded row becomes quads without a shuffle.
+// Outputs and groups that pad a block have scale and minimum zero. Constants alone (kernel_table.h
+// says why).
 #ifndef SSMD_KERNELS_CPU_QUANTISED_LAYOUT_H_
 #define SSMD_KERNELS_CPU_QUANTISED_LAYOUT_H_
 
