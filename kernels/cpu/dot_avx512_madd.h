@@ -10,6 +10,9 @@ namespace {
 
 constexpr int kByteParts = 2;
 
+// As in dot_avx2.h.
+inline void KeepInRegister(__m512i& sum) { __asm__("" : "+v"(sum)); }
+
 template <int kPart>
 inline Codes16 LoadBytes(const uint8_t* line) {
   const __m512i codes = _mm512_loadu_si512(line);
@@ -19,6 +22,7 @@ inline Codes16 LoadBytes(const uint8_t* line) {
 inline void AddByteProducts(Codes16 w, uint32_t word, I16& sum) {
   const __m512i input = _mm512_set1_epi32(static_cast<int>(word));
   sum.v = _mm512_add_epi32(sum.v, _mm512_madd_epi16(w.v, input));
+  KeepInRegister(sum.v);
 }
 
 struct NibbleSum {
@@ -28,6 +32,7 @@ inline NibbleSum ZeroNibbleSum() { return {_mm512_setzero_si512()}; }
 inline void AddNibbleProducts(Codes16 w, uint32_t word, NibbleSum& sum) {
   const __m512i input = _mm512_set1_epi32(static_cast<int>(word));
   sum.v = _mm512_add_epi16(sum.v, _mm512_maddubs_epi16(w.v, input));
+  KeepInRegister(sum.v);
 }
 inline I16 WidenSum(NibbleSum sum) { return {_mm512_madd_epi16(sum.v, _mm512_set1_epi16(1))}; }
 

@@ -1,6 +1,6 @@
 // Matrix products with quantised weights: rounding a row of inputs to int8, and rows against panels
-// of 16 outputs (quantised_layout.h). Include after a vec_*.h, vec_math.h and a
-// dot_*.h. Internal linkage.
+// of 16 outputs (quantised_layout.h). Include after a vec_*.h, vec_math.h and a dot_*.h. Internal
+// linkage.
 //
 // A group's product is an exact integer. One float accumulator an output takes the groups in
 // ascending order within a run, and runs are added in ascending order, so tiles of rows and panels
@@ -8,8 +8,9 @@
 // from tile to tile, while the accumulators of the runs before it wait in memory; the next run is
 // fetched meanwhile.
 //
-// A tile's integer sums fill the registers. Its codes are widened as they are loaded: once for all
-// tiles would save a twelfth of the operations and cost as much in loads and stores.
+// A tile's integer sums fill the registers (dot_*.h says how many rows and panels those are). Its
+// codes are widened as they are loaded: once for all tiles would save a twelfth of the operations
+// and cost as much in loads and stores.
 #ifndef SSMD_KERNELS_CPU_QUANTISED_KERNEL_H_
 #define SSMD_KERNELS_CPU_QUANTISED_KERNEL_H_
 
@@ -268,8 +269,8 @@ void DispatchRows(const TilePlace& at, int64_t groups, int64_t first, int64_t ro
   AdvanceTile<Format, kRows, kPanels>(at, groups, first, totals);
 }
 
-// Groups [begin, end) of kPanels panels, one run, for all rows. `blocks` is the first group's. The
-// tiles share out the fetching of what lies a run further on, so that memory is never waited for.
+// Groups [begin, end) of kPanels panels, one run, for all rows; `blocks` is the first group's. The
+// tiles share out the fetching of what lies a run further on, here or in the panels that are next.
 template <typename Format, int kPanels>
 void AdvanceRows(const QuantisedProduct& p, const uint8_t* blocks, int64_t begin, int64_t end,
                  Totals& totals) {
@@ -279,6 +280,7 @@ void AdvanceRows(const QuantisedProduct& p, const uint8_t* blocks, int64_t begin
   at.block = blocks;
   at.panel_bytes = p.panel_bytes;
   at.ahead = blocks + kRunBlocks * Format::kBlockBytes;
+  if (end == GroupsOf(p.inputs)) at.ahead += (kPanels - 1) * p.panel_bytes;
   at.ahead_bytes = (kGroupLines + tiles - 1) / tiles * 64;
   for (int64_t first = 0; first < p.rows; first += p.tile_rows) {
     const int64_t rows = p.rows - first < p.tile_rows ? p.rows - first : p.tile_rows;
