@@ -11,7 +11,8 @@ struct ProductShape {
   int64_t rows, outputs, inputs;
 };
 
-// Odd sizes; panels whole and cut; blocks and runs of the reduction cut before, at and after 512 and 1024.
+// Odd sizes; panels whole and cut; blocks and runs of the reduction cut before, at and after 512
+// and 1024.
 constexpr ProductShape kShapes[] = {
     {1, 1, 1},     {1, 3, 15},     {2, 15, 3},     {3, 16, 17},   {4, 17, 63},
     {5, 31, 64},   {6, 32, 65},    {7, 33, 511},   {8, 47, 512},  {9, 48, 513},
