@@ -196,9 +196,9 @@ void CpuDevice::MatMul(const MatMulParams& params) {
 void CpuDevice::MatMulQuantised(const MatMulParams& params) {
   const PackedMatrix& w = *params.w;
   const int64_t panels = QuantisedPanelCount(w.outputs);
-  const int64_t blocks = (params.rows + kMaxQuantisedRows - 1) / kMaxQuantisedRows;
-  for (int64_t i = 0; i < blocks; ++i) {
-    const Range rows = {params.rows * i / blocks, params.rows * (i + 1) / blocks};
+  const int64_t block_rows = quantised_rows_.BlockRows(params.rows);
+  for (int64_t row = 0; row < params.rows; row += block_rows) {
+    const Range rows = {row, std::min(row + block_rows, params.rows)};
     const int64_t count = rows.end - rows.begin;
     ForShares(count, count * w.inputs * kQuantiseOps,
               [&](Range share) { quantised_rows_.Round(params, rows, share); });

@@ -24,8 +24,8 @@ namespace {
 constexpr int kPanel = 16;  // kPanelOutputs of pack.h
 // Inputs of a block: 8 KB of f32 weights a panel. Even, and divides kRun.
 constexpr int64_t kBlockOfInputs = 128;
-// Rows whose accumulators wait together, and whose inputs stay in the second cache.
-constexpr int64_t kRowBlock = 96;
+// Rows whose accumulators wait together, and whose inputs stay in the second cache: whole tiles.
+constexpr int64_t kRowBlock = 96 / kTileRows * kTileRows;
 // How far ahead a tile alone fetches its weights.
 constexpr int64_t kPrefetchBytes = 4096;
 // From this many tiles on, bf16 weights of a block are widened once, not by every tile.
@@ -252,9 +252,10 @@ template <typename Element>
 void MultiplyAllRows(const PlainProduct& p) {
   const int64_t rows = p.row_end - p.row_begin;
   const int64_t blocks = (rows + kRowBlock - 1) / kRowBlock;
-  for (int64_t i = 0; i < blocks; ++i) {
-    const int64_t row = p.row_begin + rows * i / blocks;
-    const int64_t count = p.row_begin + rows * (i + 1) / blocks - row;
+  const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
+  const int64_t block_rows = (tiles + blocks - 1) / blocks * kTileRows;
+  for (int64_t row = p.row_begin; row < p.row_end; row += block_rows) {
+    const int64_t count = row + block_rows < p.row_end ? block_rows : p.row_end - row;
     if (count <= kLowTileRows) {
       MultiplyRows<kLowTileRows, kLowTilePanels, Element>(p, row, count);
     } else {

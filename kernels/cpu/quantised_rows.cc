@@ -32,6 +32,14 @@ bool QuantisedRows::Reserve(int64_t inputs) {
          Grow(groups_, groups * static_cast<int64_t>(sizeof(GroupScale)));
 }
 
+int64_t QuantisedRows::BlockRows(int64_t rows) const {
+  const int64_t tile = kernels_.max_tile_rows;
+  const int64_t most = kMaxQuantisedRows / tile * tile;
+  const int64_t blocks = (rows + most - 1) / most;
+  const int64_t tiles = (rows + tile - 1) / tile;
+  return (tiles + blocks - 1) / blocks * tile;
+}
+
 // Rows of a tile, where a block is cut into tiles of nearly equal height.
 int64_t QuantisedRows::TileRows(Range block) const {
   const int64_t rows = block.end - block.begin;

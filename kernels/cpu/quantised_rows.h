@@ -20,6 +20,9 @@ class QuantisedRows {
   // Makes room for kMaxQuantisedRows rows of `inputs`. False where memory ran out.
   bool Reserve(int64_t inputs);
 
+  // Into how many rows a product's rows are best cut: nearly equal blocks of whole tiles.
+  int64_t BlockRows(int64_t rows) const;
+
   // Rounds those of the rows of `block` that are in `share`, counted from the block's first.
   // REQUIRES: room for the matrix's inputs; at most kMaxQuantisedRows in a block.
   void Round(const MatMulParams& params, Range block, Range share);
