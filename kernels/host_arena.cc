@@ -13,8 +13,16 @@ namespace {
 
 constexpr size_t kBlockBytes = size_t{32} << 20;
 
+// GCC says it with a macro, clang with a feature.
 #if defined(__SANITIZE_ADDRESS__)
-constexpr bool kSharesBlocks = false;  // AddressSanitizer sees the end of each allocation
+#define SSMD_ADDRESS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SSMD_ADDRESS_SANITIZED 1
+#endif
+#endif
+#if defined(SSMD_ADDRESS_SANITIZED)
+constexpr bool kSharesBlocks = false;  // so that the end of each allocation is guarded
 #else
 constexpr bool kSharesBlocks = true;
 #endif
