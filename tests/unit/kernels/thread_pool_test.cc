@@ -54,8 +54,14 @@ TEST(ThreadPool, WakesThoseThatFellAsleep) {
   ThreadPool pool(3);
   std::atomic<int> done{0};
   for (int run = 0; run < 20; ++run) {
+    std::atomic<bool> worker_has_one{false};
     pool.Run(3, [&](int /*chunk*/, int thread) {
-      if (thread != 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      if (thread == 0) {
+        while (!worker_has_one.load()) std::this_thread::yield();
+      } else {
+        worker_has_one.store(true);
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      }
       ++done;
     });
   }
