@@ -15,27 +15,24 @@ absl::StatusOr<Projection> Projection::Load(const TensorInfo& weight, const Tens
 }
 
 void Projection::Apply(const MixerStep& step, const float* x, int64_t x_stride, float* out) const {
-  kernels::MatMulParams product;
-  product.x = x;
-  product.x_stride = x_stride;
-  product.rows = step.rows;
-  product.w = &weight_;
-  product.bias = bias_.as<float>();
-  product.out = out;
-  product.out_stride = weight_.outputs;
-  step.device->MatMul(product);
+  Multiply(step, x, x_stride, nullptr, out);
 }
 
 void Projection::AddToResidual(const MixerStep& step, const float* x, int64_t x_stride) const {
+  Multiply(step, x, x_stride, step.residual, step.residual);
+}
+
+void Projection::Multiply(const MixerStep& step, const float* x, int64_t x_stride, const float* add,
+                          float* out) const {
   kernels::MatMulParams product;
   product.x = x;
   product.x_stride = x_stride;
   product.rows = step.rows;
   product.w = &weight_;
   product.bias = bias_.as<float>();
-  product.add = step.residual;
+  product.add = add;
   product.add_stride = weight_.outputs;
-  product.out = step.residual;
+  product.out = out;
   product.out_stride = weight_.outputs;
   step.device->MatMul(product);
 }

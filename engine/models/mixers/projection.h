@@ -24,6 +24,10 @@ class Projection {
   void AddToResidual(const MixerStep& step, const float* x, int64_t x_stride) const;
 
  private:
+  // `add`: (rows, outputs), or null.
+  void Multiply(const MixerStep& step, const float* x, int64_t x_stride, const float* add,
+                float* out) const;
+
   kernels::PackedMatrix weight_;
   kernels::Buffer bias_;
 };
