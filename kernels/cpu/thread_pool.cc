@@ -1,5 +1,6 @@
 #include "kernels/cpu/thread_pool.h"
 
+#include <algorithm>
 #include <chrono>
 #include <system_error>
 
@@ -22,16 +23,17 @@ void Pause() {
 #endif
 }
 
-// ThreadPool::next_ in parts: the run's number above, then its chunks, then the next of them, which
+// A queue in parts: the run's number above, then where its chunks end, then the next of them, which
 // threads that find none left still raise.
 constexpr int kChunkBits = 22;
 constexpr uint64_t kChunkMask = (uint64_t{1} << kChunkBits) - 1;
-uint64_t Packed(uint64_t run, int chunks) {
-  return run << (2 * kChunkBits) | static_cast<uint64_t>(chunks) << kChunkBits;
+uint64_t Packed(uint64_t run, Range chunks) {
+  return run << (2 * kChunkBits) | static_cast<uint64_t>(chunks.end) << kChunkBits |
+         static_cast<uint64_t>(chunks.begin);
 }
-uint64_t RunOf(uint64_t packed) { return packed >> (2 * kChunkBits); }
-int ChunksOf(uint64_t packed) { return static_cast<int>(packed >> kChunkBits & kChunkMask); }
-int NextOf(uint64_t packed) { return static_cast<int>(packed & kChunkMask); }
+uint64_t RunOf(uint64_t queue) { return queue >> (2 * kChunkBits); }
+int EndOf(uint64_t queue) { return static_cast<int>(queue >> kChunkBits & kChunkMask); }
+int NextOf(uint64_t queue) { return static_cast<int>(queue & kChunkMask); }
 
 // Polls for a while; true as soon as `ready()` is.
 template <typename Ready>
@@ -57,6 +59,7 @@ ThreadPool::ThreadPool(int threads) {
       break;
     }
   }
+  queue_count_ = std::min(this->threads(), kMaxQueues);
 }
 
 ThreadPool::~ThreadPool() {
@@ -75,12 +78,12 @@ void ThreadPool::RunErased(int chunks, Function function, const void* context) {
   }
   function_ = function;
   context_ = context;
+  chunks_ = chunks;
   done_.store(0, std::memory_order_relaxed);
-  const uint64_t run = RunOf(next_.load(std::memory_order_relaxed)) + 1;
   bool wake;
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    next_.store(Packed(run, chunks), std::memory_order_release);
+    Publish(chunks);
     wake = sleeping_workers_ > 0;
   }
   if (wake) run_published_.notify_all();
@@ -88,21 +91,35 @@ void ThreadPool::RunErased(int chunks, Function function, const void* context) {
   AwaitChunks(chunks);
 }
 
+void ThreadPool::Publish(int chunks) {
+  const uint64_t run = RunOf(queues_[0].chunks.load(std::memory_order_relaxed)) + 1;
+  for (int i = queue_count_ - 1; i >= 0; --i) {
+    queues_[i].chunks.store(Packed(run, ShareOf(chunks, i, queue_count_)),
+                            std::memory_order_release);
+  }
+}
+
 void ThreadPool::Work(int thread) {
   ScopedFloatMode float_mode;
   uint64_t seen = 0;
   while (AwaitRun(seen)) {
-    seen = RunOf(next_.load(std::memory_order_acquire));
+    seen = RunOf(queues_[0].chunks.load(std::memory_order_acquire));
     TakeChunks(thread);
   }
 }
 
 void ThreadPool::TakeChunks(int thread) {
+  for (int i = 0; i < queue_count_; ++i) Empty(queues_[(thread + i) % queue_count_], thread);
+}
+
+void ThreadPool::Empty(Queue& queue, int thread) {
   while (true) {
-    const uint64_t taken = next_.fetch_add(1, std::memory_order_acq_rel);
-    const int chunks = ChunksOf(taken);
-    if (NextOf(taken) >= chunks) return;
+    const uint64_t now = queue.chunks.load(std::memory_order_acquire);
+    if (NextOf(now) >= EndOf(now)) return;
+    const uint64_t taken = queue.chunks.fetch_add(1, std::memory_order_acq_rel);
+    if (NextOf(taken) >= EndOf(taken)) return;
     // The run cannot end, nor these change, before this chunk has.
+    const int chunks = chunks_;
     function_(context_, NextOf(taken), thread);
     if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 != chunks || thread == 0) continue;
     // The last one. The caller either has seen it, or holds the mutex or waits on it.
@@ -113,7 +130,7 @@ void ThreadPool::TakeChunks(int thread) {
 
 bool ThreadPool::AwaitRun(uint64_t seen) {
   const auto published = [&] {
-    return RunOf(next_.load(std::memory_order_acquire)) != seen ||
+    return RunOf(queues_[0].chunks.load(std::memory_order_acquire)) != seen ||
            stop_.load(std::memory_order_acquire);
   };
   if (!SpinUntil(kSpin, published)) {

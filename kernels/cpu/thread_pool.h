@@ -1,9 +1,10 @@
 // Threads that run one function together, again and again, a few microseconds apart: a step of a
-// small model is hundreds of such runs. A run is cut into chunks, more than there are threads, and
-// whoever is free takes the next one: a thread that wakes late or is held up (a server shares its
-// CPUs with clients) delays a run by a chunk at most, and one that does not wake in time by
-// nothing. A thread that has nothing to do spins for some 20 µs, then sleeps, so an idle server
-// costs nothing.
+// small model is hundreds of such runs. A run is cut into chunks, more than there are threads. Each
+// thread has a queue of chunks that follow each other, so that it reads on where it stopped, as
+// caches like it, and one that has emptied its own takes from the others': a thread that wakes late
+// or is held up (a server shares its CPUs with clients) delays a run by a chunk at most, and one
+// that does not wake in time by nothing. A thread that has nothing to do spins for some 20 µs, then
+// sleeps, so an idle server costs nothing.
 //
 // Thread-compatible: one thread, the device's owner, calls Run. It takes part in the work.
 #ifndef SSMD_KERNELS_CPU_THREAD_POOL_H_
@@ -37,9 +38,9 @@ class ThreadPool {
     return static_cast<int>(std::min<int64_t>(count, int64_t{threads()} * kChunksPerThread));
   }
 
-  // Calls work(chunk, thread) once for each chunk in [0, chunks), about in ascending order, on any
-  // thread in [0, threads()), of which 0 is the caller; returns when all have returned. What they
-  // wrote is visible to the caller. `work` must not throw. REQUIRES: 0 <= chunks <= kMaxChunks.
+  // Calls work(chunk, thread) once for each chunk in [0, chunks), in any order, on any thread in
+  // [0, threads()), of which 0 is the caller; returns when all have returned. What they wrote is
+  // visible to the caller. `work` must not throw. REQUIRES: 0 <= chunks <= kMaxChunks.
   template <typename Work>
   void Run(int chunks, const Work& work) {
     RunErased(
@@ -52,26 +53,38 @@ class ThreadPool {
 
  private:
   static constexpr int kChunksPerThread = 12;
+  // Beyond as many threads some share a queue, as each looks through all of them.
+  static constexpr int kMaxQueues = 8;
+
+  // Chunks [next, end) of a run, with the run's number (see .cc). Taking one is one addition, and
+  // says which run it is of.
+  struct alignas(64) Queue {
+    std::atomic<uint64_t> chunks{0};
+  };
 
   using Function = void (*)(const void* context, int chunk, int thread);
 
   void RunErased(int chunks, Function function, const void* context);
   void Work(int thread);
+  void Publish(int chunks);
   // Takes and calls chunks of whichever run is under way until none is left.
   void TakeChunks(int thread);
+  // Those of one queue.
+  void Empty(Queue& queue, int thread);
   // Waits until a run later than `seen` is under way; false when the pool ends.
   bool AwaitRun(uint64_t seen);
   void AwaitChunks(int chunks);
 
   std::vector<std::thread> workers_;
+  int queue_count_ = 1;
 
   // Written by the caller between runs, read by whoever has taken a chunk of the run.
   Function function_ = nullptr;
   const void* context_ = nullptr;
+  int chunks_ = 0;
 
-  // The run under way: its number, how many chunks it has and which is the next (see .cc). Taking
-  // one is one addition, and says which run it is of.
-  alignas(64) std::atomic<uint64_t> next_{0};
+  // Published last to first, so that the first says which run is under way.
+  Queue queues_[kMaxQueues];
   alignas(64) std::atomic<int> done_{0};  // chunks of this run that have returned
   std::atomic<bool> stop_{false};
 

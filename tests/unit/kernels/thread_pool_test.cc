@@ -5,6 +5,8 @@
 #include <atomic>
 #include <chrono>
 #include <set>
+#include <thread>
+#include <vector>
 
 namespace ssmd::kernels::cpu {
 namespace {
@@ -66,6 +68,36 @@ TEST(ThreadPool, WakesThoseThatFellAsleep) {
     });
   }
   EXPECT_EQ(done.load(), 60);
+}
+
+// A thread starts where its own queue does: it reads on where it was, as long as it keeps up.
+TEST(ThreadPool, EachThreadStartsWithItsOwnQueue) {
+  ThreadPool pool(2);
+  std::vector<int> taken_by(40, -1);
+  std::atomic<bool> has_one[2] = {};
+  pool.Run(40, [&](int chunk, int thread) {
+    taken_by[static_cast<size_t>(chunk)] = thread;
+    has_one[thread].store(true);
+    while (!has_one[0].load() || !has_one[1].load()) std::this_thread::yield();
+  });
+  EXPECT_EQ(taken_by[0], 0);
+  EXPECT_EQ(taken_by[20], 1);
+}
+
+// More threads than queues, and fewer chunks than either.
+TEST(ThreadPool, ThreadsBeyondTheQueuesTakePart) {
+  ThreadPool pool(12);
+  for (int run = 0; run < 50; ++run) {
+    std::atomic<int> at_work{0};
+    pool.Run(12, [&](int /*chunk*/, int /*thread*/) {
+      ++at_work;
+      while (at_work.load() < 12) std::this_thread::yield();
+    });
+    ASSERT_EQ(at_work.load(), 12);
+    std::atomic<int> few{0};
+    pool.Run(3, [&](int /*chunk*/, int /*thread*/) { ++few; });
+    ASSERT_EQ(few.load(), 3);
+  }
 }
 
 TEST(ThreadPool, ShutsDownWithoutARun) { ThreadPool pool(4); }
