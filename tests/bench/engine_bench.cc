@@ -20,20 +20,17 @@ class Streams {
     for (int i = 0; i < count; ++i) slots_.push_back(pool.Acquire());
   }
 
-  // Feeds each stream its prompt, one after the other, in chunks of the token budget, as the
-  // scheduler does.
-  void Prefill(int tokens) {
-    for (size_t stream = 0; stream < slots_.size(); ++stream) {
-      for (int done = 0; done < tokens;) {
-        const int length = std::min(tokens - done, model_.max_rows());
-        Batch batch;
-        for (int i = 0; i < length; ++i) batch.token_ids.push_back(PromptToken(stream, done + i));
-        AddSegment(stream, 0, length, done, batch);
-        done += length;
-        if (done == tokens) batch.logit_rows = {length - 1};
-        model_.Forward(batch, pool_);
-        if (done == tokens) Sample({stream});
-      }
+  // Feeds a stream its prompt in chunks of the token budget, as the scheduler does.
+  void Prefill(size_t stream, int tokens) {
+    for (int done = 0; done < tokens;) {
+      const int length = std::min(tokens - done, model_.max_rows());
+      Batch batch;
+      for (int i = 0; i < length; ++i) batch.token_ids.push_back(PromptToken(stream, done + i));
+      AddSegment(stream, 0, length, done, batch);
+      done += length;
+      if (done == tokens) batch.logit_rows = {length - 1};
+      model_.Forward(batch, pool_);
+      if (done == tokens) Sample({stream});
     }
     position_ = tokens;
   }
@@ -90,50 +87,58 @@ class Streams {
 
 // Work that a floor is made of.
 struct Work {
-  double bytes = 0;
+  double weight_bytes = 0;
+  double state_bytes = 0;
   double body_flops = 0;
   double head_flops = 0;
 };
 
-constexpr double kProbeSeconds = 0.1;
+constexpr double kReadSeconds = 0.06;
+constexpr double kArithmeticSeconds = 0.04;
+// How long the work goes on between two looks at the machine.
+constexpr double kSliceSeconds = 0.2;
 
 // What the machine does at a moment, for a model of some weights.
-class Floor {
- public:
-  Floor(const MachineProbe& probe, int threads, const std::string& weights) {
-    const auto peak = [&](Arithmetic arithmetic) {
-      return probe.GopPerSecond(arithmetic, threads, kProbeSeconds);
-    };
-    read_gb_s_ = probe.ReadGbPerSecond(threads, kProbeSeconds);
-    body_gop_s_ = peak(weights == "f32"    ? Arithmetic::kFma
-                       : weights == "bf16" ? Arithmetic::kBf16
-                       : weights == "q8"   ? Arithmetic::kInt8
-                                           : Arithmetic::kInt4);
-    // A model of q4 has its head in q8.
-    head_gop_s_ = weights == "q4" ? peak(Arithmetic::kInt8) : body_gop_s_;
-  }
+struct Moment {
+  double read_gb_s = 0;
+  double body_gop_s = 0;
+  double head_gop_s = 0;
 
-  // The best of two moments.
-  Floor(const Floor& one, const Floor& other)
-      : read_gb_s_(std::max(one.read_gb_s_, other.read_gb_s_)),
-        body_gop_s_(std::max(one.body_gop_s_, other.body_gop_s_)),
-        head_gop_s_(std::max(one.head_gop_s_, other.head_gop_s_)) {}
-
-  // Of what is done by parts that each do `work`.
-  double FractionOf(double seconds, double parts, const Work& work) const {
-    const double read_s = work.bytes / (read_gb_s_ * 1e9);
-    const double multiply_s =
-        work.body_flops / (body_gop_s_ * 1e9) + work.head_flops / (head_gop_s_ * 1e9);
-    return parts * std::max(read_s, multiply_s) / seconds;
+  // The least time for some work where everything overlaps, and where reading states overlaps with
+  // nothing.
+  double Floor(const Work& work) const {
+    return std::max(Reading(work.weight_bytes + work.state_bytes), Multiplying(work));
   }
-  double read_gb_s() const { return read_gb_s_; }
-  double peak_gop_s() const { return body_gop_s_; }
+  double FloorInTurn(const Work& work) const {
+    return std::max(Reading(work.weight_bytes), Multiplying(work)) + Reading(work.state_bytes);
+  }
 
  private:
-  double read_gb_s_ = 0;
-  double body_gop_s_ = 0;
-  double head_gop_s_ = 0;
+  double Reading(double bytes) const { return bytes / (read_gb_s * 1e9); }
+  double Multiplying(const Work& work) const {
+    return work.body_flops / (body_gop_s * 1e9) + work.head_flops / (head_gop_s * 1e9);
+  }
 };
+
+Moment Mean(const Moment& a, const Moment& b) {
+  return {(a.read_gb_s + b.read_gb_s) / 2, (a.body_gop_s + b.body_gop_s) / 2,
+          (a.head_gop_s + b.head_gop_s) / 2};
+}
+
+Moment LookAtMachine(const MachineProbe& probe, int threads, const std::string& weights) {
+  const auto peak = [&](Arithmetic arithmetic) {
+    return probe.GopPerSecond(arithmetic, threads, kArithmeticSeconds);
+  };
+  Moment now;
+  now.read_gb_s = probe.ReadGbPerSecond(threads, kReadSeconds);
+  now.body_gop_s = peak(weights == "f32"    ? Arithmetic::kFma
+                        : weights == "bf16" ? Arithmetic::kBf16
+                        : weights == "q8"   ? Arithmetic::kInt8
+                                            : Arithmetic::kInt4);
+  // A model of q4 has its head in q8.
+  now.head_gop_s = weights == "q4" ? peak(Arithmetic::kInt8) : now.body_gop_s;
+  return now;
+}
 
 // Of a step, and of a stream's prompt.
 struct EngineWork {
@@ -147,56 +152,68 @@ EngineWork WorkOf(const EngineRun& run, const LanguageModel& model) {
   const double body_flops = 2.0 * static_cast<double>(info.parameters) - head_flops;
   const auto weights = static_cast<double>(info.weight_bytes);
   const double state = 2.0 * static_cast<double>(model.state_layout().bytes_per_slot());
-  return {{weights + run.batch * state, run.batch * body_flops, run.batch * head_flops},
-          {weights + state, run.prompt * body_flops, head_flops}};
+  return {{weights, run.batch * state, run.batch * body_flops, run.batch * head_flops},
+          {weights, state, run.prompt * body_flops, head_flops}};
 }
 
-// A part of a round: `run` makes `tokens` by `parts`, each `work`.
+// A part of a round: `pieces` pieces, each `work`, that make `tokens` together. `run(piece)` does
+// one.
 struct Part {
   double tokens;
-  double parts;
+  int pieces;
   const Work& work;
-  std::function<void()> run;
+  std::function<void(int)> run;
 };
 
-// `before`: as the machine was just now; becomes what it is afterwards.
-EnginePhase MeasurePhase(const Part& part, const std::function<Floor()>& look, Floor* before) {
-  const double all_start = CpuSecondsOfAll();
-  const double cpu_start = CpuSeconds();
-  const double start = Seconds();
-  part.run();
-  const double seconds = Seconds() - start;
-  const double cpu_s = CpuSeconds() - cpu_start;
-  const double others_s = std::max(0.0, CpuSecondsOfAll() - all_start - cpu_s);
-  const Floor after = look();
-  const Floor floor(*before, after);
-  *before = after;
-
+// Works in slices of some 0.2 s, with a look at the machine before and after each. `before`: as it
+// was just now; becomes what it is afterwards.
+EnginePhase MeasurePhase(const Part& part, const std::function<Moment()>& look, Moment* before) {
+  double work_s = 0, floor_s = 0, in_turn_s = 0, cpu_s = 0, others_s = 0;
   EnginePhase phase;
-  phase.tok_s = part.tokens / seconds;
-  phase.read_gb_s = floor.read_gb_s();
-  phase.peak_gop_s = floor.peak_gop_s();
-  phase.fraction_of_floor = floor.FractionOf(seconds, part.parts, part.work);
+  int slices = 0;
+  for (int done = 0; done < part.pieces; ++slices) {
+    const double all_start = CpuSecondsOfAll();
+    const double cpu_start = CpuSeconds();
+    const double start = Seconds();
+    const int first = done;
+    do {
+      part.run(done++);
+    } while (done < part.pieces && Seconds() - start < kSliceSeconds);
+    work_s += Seconds() - start;
+    const double cpu = CpuSeconds() - cpu_start;
+    cpu_s += cpu;
+    others_s += std::max(0.0, CpuSecondsOfAll() - all_start - cpu);
+    const Moment after = look();
+    const Moment now = Mean(*before, after);
+    *before = after;
+    floor_s += (done - first) * now.Floor(part.work);
+    in_turn_s += (done - first) * now.FloorInTurn(part.work);
+    phase.read_gb_s += now.read_gb_s;
+    phase.peak_gop_s += now.body_gop_s;
+  }
+  phase.tok_s = part.tokens / work_s;
+  phase.read_gb_s /= slices;
+  phase.peak_gop_s /= slices;
+  phase.fraction_of_floor = floor_s / work_s;
+  phase.fraction_in_turn = in_turn_s / work_s;
   phase.cpu_us = 1e6 * cpu_s / part.tokens;
-  phase.others_cpus = others_s / seconds;
+  phase.others_cpus = others_s / work_s;
   return phase;
 }
 
 EngineRound MeasureRound(const EngineRun& run, const EngineWork& work, const MachineProbe& probe,
                          kernels::Device& device, LanguageModel& model, StatePool& pool) {
-  const auto look = [&] { return Floor(probe, device.threads(), model.info().weights); };
+  const auto look = [&] { return LookAtMachine(probe, device.threads(), model.info().weights); };
   Streams streams(run.batch, device, model, pool);
   EngineRound round;
-  Floor floor = look();
-  const double streams_count = run.batch;
-  round.prefill = MeasurePhase({streams_count * run.prompt, streams_count, work.prompt,
-                                [&] { streams.Prefill(run.prompt); }},
-                               look, &floor);
-  round.decode = MeasurePhase({streams_count * run.generate, 1.0 * run.generate, work.step,
-                               [&] {
-                                 for (int step = 0; step < run.generate; ++step) streams.Decode();
-                               }},
-                              look, &floor);
+  Moment now = look();
+  round.prefill =
+      MeasurePhase({1.0 * run.batch * run.prompt, run.batch, work.prompt,
+                    [&](int stream) { streams.Prefill(static_cast<size_t>(stream), run.prompt); }},
+                   look, &now);
+  round.decode = MeasurePhase({1.0 * run.batch * run.generate, run.generate, work.step,
+                               [&](int /*step*/) { streams.Decode(); }},
+                              look, &now);
   return round;
 }
 
@@ -208,13 +225,13 @@ absl::StatusOr<EngineRow> MeasureEngine(const EngineRun& run, const MachineProbe
                         StatePool::Create(&device, model.state_layout(), run.batch));
   {
     Streams warm_up(1, device, model, *pool);
-    warm_up.Prefill(std::min(run.prompt, 64));
+    warm_up.Prefill(0, std::min(run.prompt, 64));
     for (int i = 0; i < 3; ++i) warm_up.Decode();
   }
   const EngineWork work = WorkOf(run, model);
   EngineRow row;
   row.run = run;
-  row.bytes_of_step = work.step.bytes;
+  row.bytes_of_step = work.step.weight_bytes + work.step.state_bytes;
   row.flops_of_prompt_token = work.prompt.body_flops / run.prompt;
   for (int round = 0; round < run.rounds; ++round) {
     row.rounds.push_back(MeasureRound(run, work, probe, device, model, *pool));

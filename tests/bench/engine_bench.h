@@ -1,6 +1,6 @@
 // Speed of a model without the server: prefill and decode of a batch of streams, driven straight
-// through LanguageModel and StatePool, in rounds. Each part of a round is held against what the
-// machine could do in the same second, as a shared one does not keep still.
+// through LanguageModel and StatePool, in rounds. Each slice of a round is held against what the
+// machine could do just before and just after it, as a shared one does not keep still.
 #ifndef SSMD_TESTS_BENCH_ENGINE_BENCH_H_
 #define SSMD_TESTS_BENCH_ENGINE_BENCH_H_
 
@@ -20,14 +20,15 @@ struct EngineRun {
   int rounds = 3;
 };
 
-// A part of a round, with the better of what the machine did just before it and just after.
+// A part of a round, in slices; of the machine, the means over them.
 struct EnginePhase {
-  double tok_s = 0;       // of all streams together
-  double read_gb_s = 0;   // of the machine
-  double peak_gop_s = 0;  // of the machine, in what multiplies the model's format
-  double fraction_of_floor = 0;
-  double cpu_us = 0;       // of this process, for a token
-  double others_cpus = 0;  // that others kept busy meanwhile
+  double tok_s = 0;              // of all streams together
+  double read_gb_s = 0;          // of the machine
+  double peak_gop_s = 0;         // of the machine, in what multiplies the model's format
+  double fraction_of_floor = 0;  // the floor's time by ours
+  double fraction_in_turn = 0;   // the same of the floor in turn
+  double cpu_us = 0;             // of this process, for a token
+  double others_cpus = 0;        // that others kept busy meanwhile
 };
 
 struct EngineRound {
@@ -36,7 +37,9 @@ struct EngineRound {
 };
 
 // The floor of a prompt or a step is the time that reading weights once and reading and writing
-// states takes, or that of the matrix products: whichever is longer.
+// states takes, or that of the matrix products: whichever is longer. A layer's states are read
+// after its first product and before its last, so what a layer can do at best is the floor in turn:
+// the longer of reading weights and multiplying, and then reading and writing states.
 struct EngineRow {
   EngineRun run;
   std::vector<EngineRound> rounds;

@@ -82,10 +82,10 @@ constexpr auto kDecode = &EngineRound::decode;
 
 std::string PhaseJson(const EnginePhase& phase) {
   return absl::StrFormat(
-      R"({"tok_s":%.1f,"read_gb_s":%.2f,"peak_gop_s":%.1f,"fraction_of_floor":%.3f,"cpu_us":%.1f,)"
-      R"("others_cpus":%.2f})",
-      phase.tok_s, phase.read_gb_s, phase.peak_gop_s, phase.fraction_of_floor, phase.cpu_us,
-      phase.others_cpus);
+      R"({"tok_s":%.1f,"read_gb_s":%.2f,"peak_gop_s":%.1f,"fraction_of_floor":%.3f,)"
+      R"("fraction_in_turn":%.3f,"cpu_us":%.1f,"others_cpus":%.2f})",
+      phase.tok_s, phase.read_gb_s, phase.peak_gop_s, phase.fraction_of_floor,
+      phase.fraction_in_turn, phase.cpu_us, phase.others_cpus);
 }
 
 // The figures at the top are medians over the rounds, each by itself.
@@ -111,14 +111,15 @@ std::string RowJson(const std::string& name, const ModelInfo& info, kernels::Isa
       SpreadOf(row, kPrefill, &EnginePhase::fraction_of_floor).median, absl::StrJoin(rounds, ","));
 }
 
-// tok/s and of the floor, each with its ends.
+// tok/s and of the floor, each with its ends, and of the floor in turn.
 std::string PhaseText(const EngineRow& row, EnginePhase EngineRound::*phase) {
   const Spread speed = SpreadOf(row, phase, &EnginePhase::tok_s);
   const Spread fraction = SpreadOf(row, phase, &EnginePhase::fraction_of_floor);
   return absl::StrFormat(
-      " | %8.1f %17s %4.0f%% %9s", speed.median,
+      " | %8.1f %17s %4.0f%% %9s %4.0f%%", speed.median,
       absl::StrFormat("(%.1f-%.1f)", speed.lowest, speed.highest), 100 * fraction.median,
-      absl::StrFormat("(%.0f-%.0f)", 100 * fraction.lowest, 100 * fraction.highest));
+      absl::StrFormat("(%.0f-%.0f)", 100 * fraction.lowest, 100 * fraction.highest),
+      100 * SpreadOf(row, phase, &EnginePhase::fraction_in_turn).median);
 }
 
 std::string RowText(const std::string& name, const ModelInfo& info, const EngineRow& row) {
@@ -129,11 +130,13 @@ std::string RowText(const std::string& name, const ModelInfo& info, const Engine
 }
 
 std::string TableHead(int rounds) {
-  const std::string phase = "    tok/s (lowest-highest)   of floor     ";
+  const std::string phase = "    tok/s (lowest-highest)   of floor  in turn";
   return absl::StrFormat(
-      "Medians of %d rounds; floors are what the machine could do in the same seconds; others: the "
-      "most CPUs that\nother programs, or the machine's host, took of a part of a round\n\n"
-      "%-33s | %-42s | decode\n%-12s %-7s %5s %6s |%s |%s  others\n",
+      "Medians of %d rounds; floors are what the machine could do in the same seconds: all bytes "
+      "and "
+      "all products at\nonce, or in turn (weights and products at once, then states); others: the "
+      "most CPUs that other programs,\nor the machine's host, took of a part of a round\n\n"
+      "%-33s | %-45s | decode\n%-12s %-7s %5s %6s |%s |%s  others\n",
       rounds, "", "prefill", "model", "weights", "batch", "prompt", phase, phase);
 }
 
