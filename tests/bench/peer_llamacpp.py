@@ -151,7 +151,8 @@ def summarise(row):
     rounds = row["rounds"]
     ours = [each["ssmd"] for each in rounds]
     row["ssmd_tok_s"] = median_of(each.get("tok_s") for each in ours)
-    row["fraction_of_floor"] = median_of(each.get("fraction_of_floor") for each in ours)
+    for figure in ("fraction_of_floor", "fraction_in_turn"):
+        row[figure] = median_of(each.get(figure) for each in ours)
     row["floor_tok_s"] = median_of(
         each["tok_s"] / each["fraction_of_floor"] if each.get("fraction_of_floor") else None
         for each in ours)
@@ -180,7 +181,8 @@ def cell(row):
     if row["ratio"] is not None:
         notes.append(f"{row['ratio']:.1f}×")
     if row["fraction_of_floor"] is not None:
-        notes.append(f"{100 * row['fraction_of_floor']:.0f}%")
+        shares = [f"{100 * row[figure]:.0f}" for figure in ("fraction_of_floor", "fraction_in_turn")]
+        notes.append("/".join(dict.fromkeys(shares)) + "%")
     return f"{text} ({', '.join(notes)})" if notes else text
 
 
@@ -189,7 +191,7 @@ def markdown(results):
     machine = results["machine"]
     lines = [f"{machine['cpu']}, {machine['threads']} threads, {machine['isa']}; {results['date']}; "
              f"llama-cpp-python {results['llama_cpp_python']}. tok/s of ssmd and of llama.cpp (ssmd "
-             "by llama.cpp, ssmd of the floor)."]
+             "by llama.cpp, ssmd of the floor / of the floor in turn where that is another)."]
     rows = results["rows"]
     for model in dict.fromkeys(row["model"] for row in rows):
         mine = {(row["work"], row["weights"]): row for row in rows if row["model"] == model}
