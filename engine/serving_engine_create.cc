@@ -162,6 +162,7 @@ void ServingEngine::StartLoop() {
     runners.push_back(runners_.back().get());
   }
   loop_ = std::make_unique<StepLoop>(std::move(runners), clock_, waker_);
+  loop_->Post([device = device_.get()] { device->AdoptThread(); });
 }
 
 }  // namespace ssmd

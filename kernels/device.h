@@ -35,6 +35,9 @@ class Device {
   virtual std::string profile() const = 0;
   virtual int threads() const = 0;
 
+  // The calling thread makes all calls from now on: puts it where the device wants it to run.
+  virtual void AdoptThread() {}
+
   // Zeroed memory, or an empty Buffer when there is not enough. bytes > 0.
   virtual Buffer Allocate(size_t bytes) = 0;
   virtual void Zero(std::byte* data, size_t bytes) = 0;
@@ -76,6 +79,8 @@ class Device {
 struct CpuOptions {
   std::optional<Isa> isa;  // best supported when absent; must be in SupportedIsas()
   int threads = 0;         // 0: one per CPU that this process may run on
+  // Keeps each thread on a CPU of its own, the adopted one too (those beyond the CPUs share them).
+  bool pin_threads = false;
 };
 // Never null. Threads are started here and joined by the destructor.
 std::unique_ptr<Device> MakeCpuDevice(const CpuOptions& options);

@@ -53,7 +53,7 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Obser
     spec.load.progress = [&line](int64_t done, int64_t total) { line.Update(done, total); };
     engine.models.push_back(std::move(spec));
   }
-  return Engine::Create(kernels::MakeCpuDevice({options.isa, options.threads}), std::move(engine));
+  return Engine::Create(kernels::MakeCpuDevice({options.isa, options.threads, options.pin_threads}), std::move(engine));
 }
 
 void LogStart(const Daemon& daemon, const Engine& engine, Log* log) {

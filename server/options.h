@@ -35,6 +35,7 @@ struct Options {
   std::vector<ModelArgument> models;
   std::optional<kernels::Isa> isa;  // absent: the best that this CPU has
   int threads = 0;                  // 0: one per CPU
+  bool pin_threads = false;
   ListenAddress grpc_listen{"127.0.0.1", 50051};
   ListenAddress http_listen{"127.0.0.1", 8080};
   std::vector<std::string> http_hosts;  // further names that the Host header may carry

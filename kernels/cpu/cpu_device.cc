@@ -1,13 +1,11 @@
 // The CPU as a Device: cuts each op into shares for the pool's threads and hands them to the
 // kernels of the chosen instruction set. How an op is cut never shows in its result (ops.h): shares
 // are whole outputs, rows, channels or segments.
-#include <sched.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
+#include "kernels/cpu/affinity.h"
 #include "kernels/cpu/float_mode.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/output_of.h"
@@ -38,23 +36,18 @@ constexpr int64_t kQuantiseOps = 8;
 // With fewer rows than this for each thread, row shares would waste the weights that they load.
 constexpr int64_t kRowsPerThread = 24;
 
-int AvailableCpus() {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
-}
-
 class CpuDevice final : public Device {
  public:
-  CpuDevice(Isa isa, int threads)
+  CpuDevice(Isa isa, int threads, bool pin_threads)
       : isa_(isa),
         kernels_(KernelsFor(isa)),
-        pool_(threads),
+        pool_(threads, pin_threads),
         scratch_(static_cast<size_t>(pool_.threads())),
         quantised_rows_(kernels_) {}
 
   std::string profile() const override { return "cpu/" + std::string(IsaName(isa_)); }
   int threads() const override { return pool_.threads(); }
+  void AdoptThread() override { pool_.AdoptCaller(); }
 
   Buffer Allocate(size_t bytes) override { return arena_.Allocate(bytes); }
   void Zero(std::byte* data, size_t bytes) override { std::memset(data, 0, bytes); }
@@ -331,8 +324,10 @@ void CpuDevice::Logprobs(const LogprobParams& params) {
 }  // namespace cpu
 
 std::unique_ptr<Device> MakeCpuDevice(const CpuOptions& options) {
-  const int threads = options.threads > 0 ? options.threads : cpu::AvailableCpus();
-  return std::make_unique<cpu::CpuDevice>(options.isa.value_or(SupportedIsas().back()), threads);
+  const int threads =
+      options.threads > 0 ? options.threads : static_cast<int>(cpu::AllowedCpus().size());
+  return std::make_unique<cpu::CpuDevice>(options.isa.value_or(SupportedIsas().back()), threads,
+                                          options.pin_threads);
 }
 
 }  // namespace ssmd::kernels

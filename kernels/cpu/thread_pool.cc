@@ -4,6 +4,7 @@
 #include <chrono>
 #include <system_error>
 
+#include "kernels/cpu/affinity.h"
 #include "kernels/cpu/float_mode.h"
 
 namespace ssmd::kernels::cpu {
@@ -50,7 +51,8 @@ bool SpinUntil(std::chrono::microseconds spin, const Ready& ready) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads, bool pinned)
+    : cpus_(pinned ? AllowedCpus() : std::vector<int>()) {
   workers_.reserve(static_cast<size_t>(threads - 1));
   for (int thread = 1; thread < threads; ++thread) {
     try {
@@ -99,7 +101,12 @@ void ThreadPool::Publish(int chunks) {
   }
 }
 
+void ThreadPool::Pin(int thread) const {
+  if (!cpus_.empty()) PinThisThread(cpus_[static_cast<size_t>(thread) % cpus_.size()]);
+}
+
 void ThreadPool::Work(int thread) {
+  Pin(thread);
   ScopedFloatMode float_mode;
   uint64_t seen = 0;
   while (AwaitRun(seen)) {

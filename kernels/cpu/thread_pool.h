@@ -25,10 +25,14 @@ class ThreadPool {
   static constexpr int kMaxChunks = (1 << 20) - 1;
 
   // `threads` >= 1 counts the caller. Where the system refuses more threads, there are fewer.
-  explicit ThreadPool(int threads);
+  // `pinned`: each keeps to one of the CPUs that the process may run on, in turn.
+  explicit ThreadPool(int threads, bool pinned = false);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
+
+  // Pins the calling thread, the caller of Run, if the pool's are.
+  void AdoptCaller() const { Pin(0); }
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
@@ -65,6 +69,7 @@ class ThreadPool {
   using Function = void (*)(const void* context, int chunk, int thread);
 
   void RunErased(int chunks, Function function, const void* context);
+  void Pin(int thread) const;
   void Work(int thread);
   void Publish(int chunks);
   // Takes and calls chunks of whichever run is under way until none is left.
@@ -75,6 +80,7 @@ class ThreadPool {
   bool AwaitRun(uint64_t seen);
   void AwaitChunks(int chunks);
 
+  const std::vector<int> cpus_;  // to pin threads to; empty where they are not
   std::vector<std::thread> workers_;
   int queue_count_ = 1;
 

@@ -27,6 +27,7 @@ struct EngineFlags {
   std::vector<std::string> random;         // shapes
   std::string isa;
   int threads = 0;
+  bool pin_threads = false;
   int64_t megabytes = 0;
   std::vector<int> batches = {1, 16};
   std::vector<int> prompts = {512};
@@ -164,8 +165,9 @@ absl::Status RunEngine(const EngineFlags& flags) {
     SSMD_RETURN_IF_ERROR(ApplyOption(option, &models));
   }
   const kernels::Isa isa = kernels::ParseIsa(flags.isa).value_or(kernels::SupportedIsas().back());
-  const auto device = kernels::MakeCpuDevice({isa, flags.threads});
+  const auto device = kernels::MakeCpuDevice({isa, flags.threads, flags.pin_threads});
   const MachineProbe probe(isa, flags.megabytes);
+  device->AdoptThread();
   const Roofline roofline = MeasureRoofline({isa, device->threads(), 1}, probe);
 
   std::vector<std::string> rows;
@@ -202,6 +204,7 @@ void AddEngineCommand(CLI::App& app, int* exit_code) {
       ->check(CLI::IsMember(RandomShapes()));
   command->add_option("--isa", flags->isa, "Instruction set")
       ->check(CLI::IsMember(SupportedIsaNames()));
+  command->add_flag("--pin-threads", flags->pin_threads, "Keep each thread on a CPU of its own");
   command->add_option("--threads", flags->threads, "Threads (default: one a CPU)")
       ->check(CLI::Range(1, 1024));
   command

@@ -1,6 +1,5 @@
 #include "tests/bench/machine_probe.h"
 
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/cpu/affinity.h"
 #include "kernels/host_memory.h"
 #include "tests/bench/seconds.h"
 
@@ -21,26 +21,11 @@ constexpr int64_t kWords = int64_t{1} << 21;
 // Keeps results that nobody wants from being optimised away.
 std::atomic<uint64_t> sink{0};
 
-// Puts the calling thread on the `part`-th of the CPUs that this process may run on. Two threads
-// that start together are otherwise on one CPU for some time, now and then.
-void TakeCpu(int part) {
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
-  int left = part % std::max(1, CPU_COUNT(&allowed));
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &allowed) || left-- > 0) continue;
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    sched_setaffinity(0, sizeof(one), &one);
-    return;
-  }
-}
-
-// Work a second of `threads` threads that start together and each call `work(part, turn)` for turn
-// 0, 1, … until `seconds` have passed; a call returns how much it did.
+// Work a second of `threads` threads, each on one of `cpus` in turn (two that start together are
+// otherwise on the same for some time, now and then), that start together and each call `work(part,
+// turn)` for turn 0, 1, … until `seconds` have passed; a call returns how much it did.
 template <typename Work>
-double Rate(int threads, double seconds, const Work& work) {
+double Rate(const std::vector<int>& cpus, int threads, double seconds, const Work& work) {
   struct alignas(64) Share {
     double begin, end, done;
   };
@@ -51,7 +36,7 @@ double Rate(int threads, double seconds, const Work& work) {
   for (int part = 0; part < threads; ++part) {
     running.emplace_back([&, part] {
       Share& share = shares[static_cast<size_t>(part)];
-      TakeCpu(part);
+      kernels::cpu::PinThisThread(cpus[static_cast<size_t>(part) % cpus.size()]);
       ++ready;
       while (ready.load() < threads) std::this_thread::yield();
       share.begin = share.end = Seconds();
@@ -81,6 +66,7 @@ int64_t DefaultMegabytes() {
 
 MachineProbe::MachineProbe(kernels::Isa isa, int64_t megabytes)
     : isa_(isa),
+      cpus_(kernels::cpu::AllowedCpus()),
       buffer_(kernels::AllocateHost(
           static_cast<size_t>(megabytes > 0 ? megabytes : DefaultMegabytes()) << 20)) {}
 
@@ -90,7 +76,7 @@ double MachineProbe::ReadGbPerSecond(int threads, double seconds) const {
   const int64_t share = static_cast<int64_t>(buffer_.bytes() / 8) / threads / kReadUnit * kReadUnit;
   const int64_t piece = std::min(share, kWords);
   const int64_t pieces = share / piece;
-  return 8e-9 * Rate(threads, seconds, [&](int part, int64_t turn) {
+  return 8e-9 * Rate(cpus_, threads, seconds, [&](int part, int64_t turn) {
            sink += ReadAll(isa_, words + part * share + turn % pieces * piece, piece);
            return static_cast<double>(piece);
          });
@@ -98,7 +84,7 @@ double MachineProbe::ReadGbPerSecond(int threads, double seconds) const {
 
 double MachineProbe::GopPerSecond(Arithmetic arithmetic, int threads, double seconds) const {
   const auto ops = static_cast<double>(OpsPerIteration(arithmetic, isa_) * kIterations);
-  return 1e-9 * Rate(threads, seconds, [&](int, int64_t) {
+  return 1e-9 * Rate(cpus_, threads, seconds, [&](int, int64_t) {
            const double digest = MultiplyAdd(arithmetic, isa_, kIterations);
            sink += static_cast<uint64_t>(static_cast<int64_t>(digest));
            return ops;

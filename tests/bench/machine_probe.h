@@ -7,6 +7,7 @@
 #define SSMD_TESTS_BENCH_MACHINE_PROBE_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "kernels/device.h"
 #include "kernels/tensor.h"
@@ -27,6 +28,7 @@ class MachineProbe {
 
  private:
   const kernels::Isa isa_;
+  const std::vector<int> cpus_;  // of the process when this was made
   const kernels::Buffer buffer_;
 };
 

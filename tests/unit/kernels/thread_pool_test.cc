@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/cpu/affinity.h"
+
 namespace ssmd::kernels::cpu {
 namespace {
 
@@ -98,6 +100,27 @@ TEST(ThreadPool, ThreadsBeyondTheQueuesTakePart) {
     pool.Run(3, [&](int /*chunk*/, int /*thread*/) { ++few; });
     ASSERT_EQ(few.load(), 3);
   }
+}
+
+TEST(ThreadPool, PinnedThreadsKeepToACpuEach) {
+  const std::vector<int> cpus = AllowedCpus();
+  std::vector<std::vector<int>> allowed(3);
+  // The caller is a thread of its own, so that the test's stays free.
+  std::thread([&] {
+    ThreadPool pool(3, /*pinned=*/true);
+    EXPECT_EQ(AllowedCpus(), cpus);  // until it is adopted
+    pool.AdoptCaller();
+    std::atomic<int> at_work{0};
+    pool.Run(3, [&](int /*chunk*/, int thread) {
+      allowed[static_cast<size_t>(thread)] = AllowedCpus();
+      ++at_work;
+      while (at_work.load() < 3) std::this_thread::yield();
+    });
+  }).join();
+  for (size_t thread = 0; thread < 3; ++thread) {
+    EXPECT_EQ(allowed[thread], std::vector<int>{cpus[thread % cpus.size()]});
+  }
+  EXPECT_EQ(AllowedCpus(), cpus);
 }
 
 TEST(ThreadPool, ShutsDownWithoutARun) { ThreadPool pool(4); }
