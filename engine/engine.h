@@ -86,6 +86,7 @@ struct ServedModel {
   std::string name;
   ModelInfo info;
   bool has_tokenizer = false;
+  std::string device;  // what computes: "cpu/avx2" and the like (kernels::Device::name)
   std::string numerics_profile;
   int state_slots = 0;
   int64_t state_bytes_per_session = 0;

@@ -212,6 +212,7 @@ std::vector<ServedModel> ServingEngine::Models() const {
     entry.name = model->name;
     entry.info = model->model->info();
     entry.has_tokenizer = model->tokenizer != nullptr;
+    entry.device = device_->name();
     entry.numerics_profile = model->identity.numerics_profile;
     entry.state_slots = model->pool->slots();
     entry.state_bytes_per_session = static_cast<int64_t>(model->pool->bytes_per_slot());

@@ -21,9 +21,10 @@ namespace ssmd::kernels {
 inline constexpr int kKernelRevision = 2;
 
 // Instruction sets of the CPU device. kScalar runs everywhere.
-enum class Isa : uint8_t { kScalar, kAvx2, kAvx512, kAvx512Vnni, kNeon };
+enum class Isa : uint8_t { kScalar, kAvx2, kAvx512, kAvx512Vnni, kAvx512Bf16, kNeon };
 
-std::string_view IsaName(Isa isa);  // "scalar", "avx2", "avx512", "avx512vnni", "neon"
+// "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16", "neon"
+std::string_view IsaName(Isa isa);
 std::optional<Isa> ParseIsa(std::string_view name);  // inverse of IsaName
 std::vector<Isa> SupportedIsas();                    // what this CPU (and OS) can run, best last
 
@@ -31,8 +32,10 @@ class Device {
  public:
   virtual ~Device() = default;
 
-  // "cpu/avx512" and the like; part of the numerics profile.
-  virtual std::string profile() const = 0;
+  virtual std::string name() const = 0;  // what computes here: "cpu/avx512" and the like
+  // What the bits of a model depend on here, whose matrices are asked for in `format`: part of the
+  // numerics profile. Devices of one profile give the same bits. "cpu/x86-64" and the like.
+  virtual std::string profile(WeightFormat format) const = 0;
   virtual int threads() const = 0;
 
   // The calling thread makes all calls from now on: puts it where the device wants it to run.

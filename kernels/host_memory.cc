@@ -29,6 +29,11 @@ Buffer AllocateHost(size_t bytes) {
   return Buffer(static_cast<std::byte*>(data), bytes, FreeHost, nullptr);
 }
 
+bool GrowHost(Buffer& buffer, size_t bytes) {
+  if (buffer.bytes() < bytes) buffer = AllocateHost(bytes);
+  return static_cast<bool>(buffer);
+}
+
 PackedMatrix CopyPacked(const PackedBytes& packed, Buffer data) {
   PackedMatrix matrix;
   matrix.outputs = packed.outputs;

@@ -15,6 +15,10 @@ inline constexpr size_t kHugeThreshold = 4 * kHugePage;
 // Empty when there is not enough memory. bytes > 0.
 Buffer AllocateHost(size_t bytes);
 
+// Makes `buffer` one of at least `bytes`, whose contents are lost where it was smaller. False, and
+// an empty one, when there is not enough memory.
+bool GrowHost(Buffer& buffer, size_t bytes);
+
 // A matrix with its bytes copied to `data`, which has room for them. An empty `data` stays empty.
 PackedMatrix CopyPacked(const PackedBytes& packed, Buffer data);
 

@@ -7,7 +7,7 @@
 //    bit for bit, whatever the other rows, their number, the thread count and the chunking are.
 //  - MatMul adds products in ascending k by fused multiply-add within runs of kReductionRun inputs,
 //    then adds the runs in ascending order, then bias, then `add`. One accumulator per output. With
-//    quantised weights a product is that of a group of 32 inputs.
+//    quantised weights a product is that of a group of 32 inputs, and bf16 ones may go in pairs.
 //  - The recurrence steps token by token, so a prompt prefilled in any chunks gives the bits that
 //    feeding it one token at a time gives.
 //  - No exception, no libm call whose bits depend on the CPU, and (cpu/) no allocation, except for
@@ -77,6 +77,11 @@ struct RmsNormParams {
 // all zero where largest < kSmallestActivation, and NaN where one of them is not finite. A group's
 // product is the exact sum of code · code, times the weights' scale, times the row's (an fma into
 // the accumulator); in kQ4 followed by the fma of the weights' minimum with scale · Σ code.
+//
+// With weights in kBf16 that say may_round_inputs, a device may round inputs to bf16, to nearest
+// even and denormals to zero, and take them in pairs: pairs in ascending order within a run, in
+// each the second input's product before the first one's (or that of zero, where the inputs are
+// odd). Whether it does is the device's, the same for any number of rows, and part of its profile.
 struct MatMulParams {
   const float* x = nullptr;  // (rows, w->inputs), stride x_stride
   int64_t x_stride = 0;

@@ -14,9 +14,9 @@
 
 namespace ssmd::kernels {
 
-// Number format in which a weight matrix is kept. States are always f32, and so are activations,
-// but for what MatMul (ops.h) does with them where weights are kQ8 or kQ4: group-wise quantised, 32
-// inputs of an output sharing a scale (quantise.h).
+// Number format in which a weight matrix is kept. kQ8 and kQ4 are quantised in groups: 32 inputs of
+// an output share a scale (quantise.h). States are always f32, and so are activations, but for what
+// MatMul (ops.h) does with them where weights are quantised, or kBf16.
 enum class WeightFormat : uint8_t { kF32, kBf16, kQ8, kQ4 };
 
 // Sides of a matrix beyond which none is packed: no product of sizes overflows below it.
@@ -81,6 +81,9 @@ struct PackedMatrix {
   int64_t outputs = 0;
   int64_t inputs = 0;
   WeightFormat format = WeightFormat::kF32;
+  // Whether MatMul may round activations to bf16, where weights are kBf16 and the device has
+  // instructions for that (ops.h). Its user says so, who knows what the product feeds.
+  bool may_round_inputs = false;
   Buffer data;
 
   // Bytes that a full pass over the matrix reads: the unit of bandwidth figures.

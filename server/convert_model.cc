@@ -27,6 +27,7 @@ void ToProto(const ServedModel& model, v1::Model* out) {
   out->set_max_history_tokens(model.max_history_tokens);
   out->set_fingerprint(model.info.fingerprint);
   out->set_numerics_profile(model.numerics_profile);
+  out->set_device(model.device);
 }
 
 }  // namespace ssmd::server

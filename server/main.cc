@@ -67,6 +67,7 @@ void LogStart(const Daemon& daemon, const Engine& engine, Log* log) {
                 {"parameters", model.info.parameters},
                 {"state_slots", int64_t{model.state_slots}},
                 {"state_bytes", model.state_bytes_per_session},
+                {"device", std::string_view(model.device)},
                 {"numerics", std::string_view(model.numerics_profile)},
                 {"grpc", std::string_view(grpc)},
                 {"http", std::string_view(http)}});

@@ -111,9 +111,10 @@ void AddComputeFlags(CLI::App* app, Options* options, RawOptions* raw) {
       ->group(kGroupCompute)
       ->type_name("NAME")
       ->capture_default_str();
-  app->add_option("--isa", raw->isa,
-                  "Instruction set: auto, scalar, avx2, avx512, avx512vnni, neon. Pin it where "
-                  "replicas must agree to the last bit")
+  app->add_option(
+         "--isa", raw->isa,
+         "Instruction set: auto, scalar, avx2, avx512, avx512vnni, avx512bf16, neon. The last "
+         "bits of bf16 models are others on avx512bf16; pin it where replicas must agree")
       ->group(kGroupCompute)
       ->type_name("NAME")
       ->capture_default_str();
@@ -258,7 +259,7 @@ absl::Status ParseCompute(const RawOptions& raw, Options* options) {
   options->isa = kernels::ParseIsa(raw.isa);
   if (!options->isa.has_value()) {
     return Invalid(absl::StrCat(
-        "--isa must be auto, scalar, avx2, avx512, avx512vnni or neon, got ", raw.isa));
+        "--isa must be auto, scalar, avx2, avx512, avx512vnni, avx512bf16 or neon, got ", raw.isa));
   }
   std::vector<std::string> supported;
   for (const kernels::Isa isa : kernels::SupportedIsas()) {

@@ -26,6 +26,7 @@ void WriteModel(const v1::Model& model, JsonWriter* writer) {
   writer->Key("max_history_tokens").Int(model.max_history_tokens());
   writer->Key("fingerprint").String(model.fingerprint());
   writer->Key("numerics_profile").String(model.numerics_profile());
+  writer->Key("device").String(model.device());
   writer->EndObject();
 }
 
@@ -35,9 +36,10 @@ void PrintModel(const Context& context, const v1::Model& model) {
       model.architecture(), static_cast<double>(model.parameters()) / 1e6, model.weights(),
       static_cast<double>(model.weight_bytes()) / 1e6, model.layers(), model.d_model(),
       model.vocabulary_size(), model.has_tokenizer() ? "" : ", no tokenizer (token ids only)"));
-  context.PrintLine(absl::StrFormat("    %d slots of %.1f KB of state; %s", model.state_slots(),
+  context.PrintLine(absl::StrFormat("    %d slots of %.1f KB of state; on %s; %s",
+                                    model.state_slots(),
                                     static_cast<double>(model.state_bytes_per_session()) / 1e3,
-                                    model.numerics_profile()));
+                                    model.device(), model.numerics_profile()));
 }
 
 int ShowAll(Context& context, client::Client* client) {

@@ -198,6 +198,7 @@ absl::StatusOr<kernels::PackedMatrix> WeightLoader::Matrix(const TensorInfo& ten
   if (!matrix) {
     SSMD_ASSIGN_OR_RETURN(matrix, Pack(tensor, kept));
   }
+  matrix->may_round_inputs = role != MatrixRole::kSelection;
   bytes_kept_ += static_cast<int64_t>(matrix->bytes());
   return *std::move(matrix);
 }

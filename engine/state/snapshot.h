@@ -23,7 +23,7 @@ namespace ssmd {
 // What a state's bytes mean. Two states with equal identities can go on from each other's bytes.
 struct ModelIdentity {
   std::string fingerprint;       // weights, configuration, number formats (ModelInfo)
-  std::string numerics_profile;  // backend, ISA level, kernel revision, weight and state formats
+  std::string numerics_profile;  // kind of device, kernel revision, weight and state formats
   std::string layout;            // StateLayout::Describe()
 };
 

@@ -20,7 +20,8 @@ namespace {
 constexpr KernelTable kKernels = {
     NormalizeRow, MultiplyPlain,     QuantiseRow,    MultiplyQuantised, ConvSiluShare,
     ScanBlock,    SsdScanShare,      NormalizeGated, LargestIfFinite,   OffsetDivide,
-    Exponentials, SumOfExponentials, MayBeat,        kByteParts,        kDotRows,
+    Exponentials, SumOfExponentials, MayBeat,        nullptr,           nullptr,
+    kByteParts,   kDotRows,
 };
 
 }  // namespace

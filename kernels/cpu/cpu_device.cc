@@ -12,6 +12,7 @@
 #include "kernels/cpu/pack.h"
 #include "kernels/cpu/pack_quantised.h"
 #include "kernels/cpu/quantised_rows.h"
+#include "kernels/cpu/rounded_rows.h"
 #include "kernels/cpu/sample.h"
 #include "kernels/cpu/ssd.h"
 #include "kernels/cpu/thread_pool.h"
@@ -33,8 +34,20 @@ constexpr int64_t kChunkOps = 1 << 15;
 constexpr int64_t kExpOps = 16;
 // Rounding an input to int8, likewise.
 constexpr int64_t kQuantiseOps = 8;
+// And to bf16.
+constexpr int64_t kRoundOps = 2;
 // With fewer rows than this for each thread, row shares would waste the weights that they load.
 constexpr int64_t kRowsPerThread = 24;
+
+// What the bits of an op depend on where it has the same on every instruction set (float_mode.h
+// says what is different on Arm).
+#if defined(__x86_64__)
+constexpr const char* kArchitecture = "x86-64";
+#elif defined(__aarch64__)
+constexpr const char* kArchitecture = "arm64";
+#else
+constexpr const char* kArchitecture = "other";
+#endif
 
 class CpuDevice final : public Device {
  public:
@@ -43,9 +56,11 @@ class CpuDevice final : public Device {
         kernels_(KernelsFor(isa)),
         pool_(threads, pin_threads),
         scratch_(static_cast<size_t>(pool_.threads())),
-        quantised_rows_(kernels_) {}
+        quantised_rows_(kernels_),
+        rounded_rows_(kernels_) {}
 
-  std::string profile() const override { return "cpu/" + std::string(IsaName(isa_)); }
+  std::string name() const override { return "cpu/" + std::string(IsaName(isa_)); }
+  std::string profile(WeightFormat format) const override;
   int threads() const override { return pool_.threads(); }
   void AdoptThread() override { pool_.AdoptCaller(); }
 
@@ -82,6 +97,8 @@ class CpuDevice final : public Device {
   bool SplitsRows(const MatMulParams& params) const;
   void MultiplyPlain(const MatMulParams& params, Range panels, Range rows) const;
   void MatMulQuantised(const MatMulParams& params);
+  void MatMulRounded(const MatMulParams& params);
+  bool ReserveRows(int64_t inputs, WeightFormat format);
   SampleScratch ScratchFor(int thread, int64_t vocabulary);
 
   const Isa isa_;
@@ -90,11 +107,25 @@ class CpuDevice final : public Device {
   HostArena arena_;
   std::vector<Buffer> scratch_;   // of Sample, one a thread; grows to the largest vocabulary met
   QuantisedRows quantised_rows_;  // of the block of a product that is under way
+  RoundedRows rounded_rows_;      // likewise
 };
+
+// Quantised models have bf16 matrices, too, but none whose inputs may be rounded.
+std::string CpuDevice::profile(WeightFormat format) const {
+  if (format == WeightFormat::kBf16 && kernels_.round_row != nullptr) return name();
+  return std::string("cpu/") + kArchitecture;
+}
+
+// Room for rows of products with such a matrix, where they are not taken as they are.
+bool CpuDevice::ReserveRows(int64_t inputs, WeightFormat format) {
+  if (IsQuantised(format)) return quantised_rows_.Reserve(inputs);
+  const bool rounded = format == WeightFormat::kBf16 && kernels_.round_row != nullptr;
+  return !rounded || rounded_rows_.Reserve(inputs);
+}
 
 PackedMatrix CpuDevice::Pack(const MatrixSource& source, WeightFormat format) {
   PackedMatrix matrix;
-  if (IsQuantised(format) && !quantised_rows_.Reserve(source.inputs)) return matrix;
+  if (!ReserveRows(source.inputs, format)) return matrix;
   matrix.outputs = source.outputs;
   matrix.inputs = source.inputs;
   matrix.format = format;
@@ -114,7 +145,7 @@ size_t CpuDevice::PackedSize(int64_t outputs, int64_t inputs, WeightFormat forma
 }
 
 PackedMatrix CpuDevice::Restore(const PackedBytes& packed) {
-  if (IsQuantised(packed.format) && !quantised_rows_.Reserve(packed.inputs)) return PackedMatrix();
+  if (!ReserveRows(packed.inputs, packed.format)) return PackedMatrix();
   return CopyPacked(packed, arena_.Allocate(packed.bytes));
 }
 
@@ -174,6 +205,10 @@ void CpuDevice::MatMul(const MatMulParams& params) {
     MatMulQuantised(params);
     return;
   }
+  if (rounded_rows_.Takes(*params.w)) {
+    MatMulRounded(params);
+    return;
+  }
   const int64_t panels = PanelCount(params.w->outputs);
   const int64_t ops = params.rows * params.w->outputs * params.w->inputs;
   if (SplitsRows(params)) {
@@ -197,6 +232,21 @@ void CpuDevice::MatMulQuantised(const MatMulParams& params) {
               [&](Range share) { quantised_rows_.Round(params, rows, share); });
     ForShares(panels, count * w.outputs * w.inputs,
               [&](Range share) { quantised_rows_.Multiply(params, rows, share); });
+  }
+}
+
+// As those of quantised weights.
+void CpuDevice::MatMulRounded(const MatMulParams& params) {
+  const PackedMatrix& w = *params.w;
+  const int64_t panels = PanelCount(w.outputs);
+  const int64_t block_rows = RoundedRows::BlockRows(params.rows);
+  for (int64_t row = 0; row < params.rows; row += block_rows) {
+    const Range rows = {row, std::min(row + block_rows, params.rows)};
+    const int64_t count = rows.end - rows.begin;
+    ForShares(count, count * w.inputs * kRoundOps,
+              [&](Range share) { rounded_rows_.Round(params, rows, share); });
+    ForShares(panels, count * w.outputs * w.inputs,
+              [&](Range share) { rounded_rows_.Multiply(params, rows, share); });
   }
 }
 

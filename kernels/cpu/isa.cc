@@ -17,7 +17,9 @@ std::vector<Isa> SupportedIsas() {
     return isas;
   }
   isas.push_back(Isa::kAvx512);
-  if (__builtin_cpu_supports("avx512vnni")) isas.push_back(Isa::kAvx512Vnni);
+  if (!__builtin_cpu_supports("avx512vnni")) return isas;
+  isas.push_back(Isa::kAvx512Vnni);
+  if (__builtin_cpu_supports("avx512bf16")) isas.push_back(Isa::kAvx512Bf16);
 #elif defined(__aarch64__)
   isas.push_back(Isa::kNeon);  // which every such CPU has
 #endif
@@ -28,6 +30,7 @@ namespace cpu {
 
 const KernelTable& KernelsFor(Isa isa) {
 #if defined(__x86_64__)
+  if (isa == Isa::kAvx512Bf16) return kAvx512Bf16Kernels;
   if (isa == Isa::kAvx512Vnni) return kAvx512VnniKernels;
   if (isa == Isa::kAvx512) return kAvx512Kernels;
   if (isa == Isa::kAvx2) return kAvx2Kernels;

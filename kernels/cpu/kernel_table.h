@@ -1,5 +1,6 @@
 // What each instruction set brings: kernels over a share of an op's work, as a table of functions.
-// The tables differ in speed alone; their results have the same bits.
+// The tables differ in speed alone, but for products that round their inputs to bf16: their results
+// have the same bits.
 //
 // Everything here is plain data without inline functions: files compiled for a wide instruction set
 // include it, and a function that they emit could replace, at link time, the copy that must run on
@@ -37,6 +38,28 @@ struct PlainProduct {
   int64_t row_end;
   const void* weights;  // the first panel
   bool bf16;
+  int64_t inputs;
+  int64_t panel_bytes;
+  ProductOutput to;  // of all these panels
+};
+
+// One row of inputs, to be rounded to bf16 for products with bf16 weights (MatMulParams).
+struct RowToRound {
+  const float* x;
+  int64_t inputs;
+  uint32_t* pairs;  // result: two inputs a word, the first in the low half
+};
+
+// Whole vectors of 16 words; what is beyond the inputs is zero.
+inline constexpr int64_t kRoundedRowUnit = 32;  // inputs
+
+// Rows [0, rows) against panels of a bf16 matrix (pack.h).
+inline constexpr int64_t kMaxRoundedRows = 96;
+struct RoundedProduct {
+  const uint32_t* x;    // of round_row
+  int64_t x_stride;     // words
+  int64_t rows;         // <= kMaxRoundedRows
+  const void* weights;  // the first panel
   int64_t inputs;
   int64_t panel_bytes;
   ProductOutput to;  // of all these panels
@@ -187,6 +210,10 @@ struct KernelTable {
   // bit each. Says yes to a few too many, never no to one that does.
   uint32_t (*may_beat)(const DrawRow& row, int64_t first, float to_beat);
 
+  // Null where bf16 weights are widened and their inputs stay f32.
+  void (*round_row)(const RowToRound& row);
+  void (*multiply_rounded)(const RoundedProduct& product);
+
   // Words that quantise_row writes for a quad of inputs that meets q8 weights; for q4 it is one.
   int64_t q8_words_per_quad;
   int64_t max_tile_rows;  // of QuantisedProduct
@@ -196,6 +223,7 @@ extern const KernelTable kScalarKernels;
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512Kernels;
 extern const KernelTable kAvx512VnniKernels;
+extern const KernelTable kAvx512Bf16Kernels;
 extern const KernelTable kNeonKernels;
 
 }  // namespace ssmd::kernels::cpu

@@ -113,10 +113,10 @@ inline void Accumulate(const float* const (&x)[kRows], const WeightBlock<uint16_
 }
 
 // Advances rows [first, first + kRows) of the row block by a block of inputs.
-template <int kRows, int kPanels, typename Element>
-void AdvanceTile(const PlainProduct& p, const WeightBlock<Element>& weights, PrefetchPlan plan,
+template <int kRows, int kPanels, typename Product, typename Element>
+void AdvanceTile(const Product& p, const WeightBlock<Element>& weights, PrefetchPlan plan,
                  int64_t first, RowBlock<kPanels>& block) {
-  const float* x[kRows];
+  decltype(p.x) x[kRows];
   for (int r = 0; r < kRows; ++r) x[r] = p.x + (block.row + first + r) * p.x_stride;
   const bool starts_run = weights.begin % kRun == 0;
   const bool ends_run = weights.end % kRun == 0 || weights.end == p.inputs;
@@ -145,8 +145,8 @@ void AdvanceTile(const PlainProduct& p, const WeightBlock<Element>& weights, Pre
 }
 
 // AdvanceTile with `rows` as its constant.
-template <int kRows, int kPanels, typename Element>
-void DispatchRows(const PlainProduct& p, const WeightBlock<Element>& weights, PrefetchPlan plan,
+template <int kRows, int kPanels, typename Product, typename Element>
+void DispatchRows(const Product& p, const WeightBlock<Element>& weights, PrefetchPlan plan,
                   int64_t first, int64_t rows, RowBlock<kPanels>& block) {
   if constexpr (kRows > 1) {
     if (rows < kRows) {
@@ -159,14 +159,15 @@ void DispatchRows(const PlainProduct& p, const WeightBlock<Element>& weights, Pr
 
 // All rows of the block, in tiles of nearly equal height: 7 rows are better as 4 + 3 than as 6 + 1.
 // `source` is where the weights lie in the matrix.
-template <int kMaxRows, int kPanels, typename Element>
-void AdvanceTiles(const PlainProduct& p, const WeightBlock<Element>& weights, int64_t tiles,
-                  const void* source, RowBlock<kPanels>& block) {
-  const int64_t source_bytes = kBlockOfInputs * kPanel * (p.bf16 ? 2 : 4);
+template <int kMaxRows, int kPanels, typename Product, typename Element, typename Source>
+void AdvanceTiles(const Product& p, const WeightBlock<Element>& weights, int64_t tiles,
+                  const Source* source, RowBlock<kPanels>& block) {
+  const int64_t source_bytes = kBlockOfInputs * kPanel * static_cast<int64_t>(sizeof(Source));
   for (int64_t tile = 0; tile < tiles; ++tile) {
     const int64_t first = block.rows * tile / tiles;
     const int64_t rows = block.rows * (tile + 1) / tiles - first;
-    PrefetchPlan plan = {static_cast<const char*>(source), p.panel_bytes, source_bytes / tiles};
+    PrefetchPlan plan = {reinterpret_cast<const char*>(source), p.panel_bytes,
+                         source_bytes / tiles};
     if (tiles == 1) {
       plan.from += kPrefetchBytes;
     } else {
@@ -206,8 +207,8 @@ void AdvanceBlock(const PlainProduct& p, const WeightBlock<uint16_t>& weights,
 }
 
 // kPanels panels from `weights` on, whose first output is `output`, in tiles of up to kMaxRows.
-template <int kMaxRows, int kPanels, typename Element>
-void MultiplyPanelGroup(const PlainProduct& p, const Element* weights, int64_t output,
+template <int kMaxRows, int kPanels, typename Product, typename Element>
+void MultiplyPanelGroup(const Product& p, const Element* weights, int64_t output,
                         RowBlock<kPanels>& block) {
   const int64_t panel_stride = p.panel_bytes / static_cast<int64_t>(sizeof(Element));
   for (int64_t r = 0; r < block.rows; ++r) {
@@ -226,8 +227,8 @@ void MultiplyPanelGroup(const PlainProduct& p, const Element* weights, int64_t o
 }
 
 // All panels for rows [row, row + rows), kPanels at a time.
-template <int kMaxRows, int kPanels, typename Element>
-void MultiplyRows(const PlainProduct& p, int64_t row, int64_t rows) {
+template <int kMaxRows, int kPanels, typename Element, typename Product>
+void MultiplyRows(const Product& p, int64_t row, int64_t rows) {
   RowBlock<kPanels> block;
   block.row = row;
   block.rows = rows;

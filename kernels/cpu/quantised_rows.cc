@@ -9,15 +9,6 @@
 #include "kernels/quantise.h"
 
 namespace ssmd::kernels::cpu {
-namespace {
-
-bool Grow(Buffer& buffer, int64_t bytes) {
-  const auto wanted = static_cast<size_t>(bytes);
-  if (buffer.bytes() < wanted) buffer = AllocateHost(wanted);
-  return static_cast<bool>(buffer);
-}
-
-}  // namespace
 
 // Words that the codes of a row take.
 int64_t QuantisedRows::CodeWords(int64_t inputs, WeightFormat format) const {
@@ -28,8 +19,8 @@ int64_t QuantisedRows::CodeWords(int64_t inputs, WeightFormat format) const {
 bool QuantisedRows::Reserve(int64_t inputs) {
   const int64_t words = kMaxQuantisedRows * CodeWords(inputs, WeightFormat::kQ8);
   const int64_t groups = kMaxQuantisedRows * GroupCount(inputs);
-  return Grow(codes_, words * static_cast<int64_t>(sizeof(uint32_t))) &&
-         Grow(groups_, groups * static_cast<int64_t>(sizeof(GroupScale)));
+  return GrowHost(codes_, static_cast<size_t>(words) * sizeof(uint32_t)) &&
+         GrowHost(groups_, static_cast<size_t>(groups) * sizeof(GroupScale));
 }
 
 int64_t QuantisedRows::BlockRows(int64_t rows) const {

@@ -1,7 +1,7 @@
 // Sixteen f32 lanes as one AVX-512 register (F, BW, DQ, VL). vec_scalar.h says what each function
 // means.
 //
-// Included by kernels_avx512.cc alone. Internal linkage throughout (kernels/README.md).
+// Included by the kernels_avx512*.cc alone. Internal linkage throughout (kernels/README.md).
 #ifndef SSMD_KERNELS_CPU_VEC_AVX512_H_
 #define SSMD_KERNELS_CPU_VEC_AVX512_H_
 

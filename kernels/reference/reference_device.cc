@@ -10,7 +10,8 @@ namespace {
 
 class ReferenceDevice final : public Device {
  public:
-  std::string profile() const override { return "reference/f64"; }
+  std::string name() const override { return "reference/f64"; }
+  std::string profile(WeightFormat /*format*/) const override { return name(); }
   int threads() const override { return 1; }
 
   Buffer Allocate(size_t bytes) override { return AllocateHost(bytes); }

@@ -246,7 +246,8 @@ __attribute__((target("avx512f,avx512bw"))) double Int4Avx512(int64_t iterations
 
 #endif
 
-bool IsWide(Isa isa) { return isa == Isa::kAvx512 || isa == Isa::kAvx512Vnni; }
+bool HasVnni(Isa isa) { return isa == Isa::kAvx512Vnni || isa == Isa::kAvx512Bf16; }
+bool IsWide(Isa isa) { return isa == Isa::kAvx512 || HasVnni(isa); }
 
 // A loop, and the multiply-adds of one step of a chain.
 struct Loop {
@@ -257,7 +258,7 @@ struct Loop {
 Loop LoopOf(Arithmetic arithmetic, Isa isa) {
   const bool is_integer = arithmetic == Arithmetic::kInt8 || arithmetic == Arithmetic::kInt4;
 #if defined(__x86_64__)
-  if (isa == Isa::kAvx512Vnni && is_integer) return {Int8Vnni, 64};
+  if (HasVnni(isa) && is_integer) return {Int8Vnni, 64};
   if (arithmetic == Arithmetic::kBf16 && HasBf16Dot(isa)) return {Bf16DotAvx512, 32};
   if (IsWide(isa) || isa == Isa::kAvx2) {
     if (arithmetic == Arithmetic::kInt8)
@@ -284,14 +285,7 @@ uint64_t ReadAll(Isa isa, const uint64_t* words, int64_t count) {
   return ReadScalar(words, count);
 }
 
-bool HasBf16Dot(Isa isa) {
-#if defined(__x86_64__)
-  return IsWide(isa) && __builtin_cpu_supports("avx512bf16") != 0;
-#else
-  static_cast<void>(isa);
-  return false;
-#endif
-}
+bool HasBf16Dot(Isa isa) { return isa == Isa::kAvx512Bf16; }
 
 double MultiplyAdd(Arithmetic arithmetic, Isa isa, int64_t iterations) {
   return LoopOf(arithmetic, isa).run(iterations);

@@ -140,10 +140,11 @@ std::string ServerUnderTest::HeaderJson(const std::string& bench) const {
   const unsigned threads = flags_.threads > 0 ? static_cast<unsigned>(flags_.threads) : cpus;
   return absl::StrFormat(
       R"("bench":"%s","date":"%s","machine":{"cpu":%s,"cpus":%d,"threads":%s},)"
-      R"("model":{"name":%s,"parameters":%d,"state_bytes":%d,"numerics_profile":%s})",
+      R"("model":{"name":%s,"parameters":%d,"state_bytes":%d,"device":%s,"numerics_profile":%s})",
       bench, absl::FormatTime("%Y-%m-%d", absl::Now(), absl::UTCTimeZone()), JsonText(CpuName()),
       cpus, is_ours() ? absl::StrCat(threads) : "null", JsonText(model_.name()),
-      model_.parameters(), model_.state_bytes_per_session(), JsonText(model_.numerics_profile()));
+      model_.parameters(), model_.state_bytes_per_session(), JsonText(model_.device()),
+      JsonText(model_.numerics_profile()));
 }
 
 }  // namespace ssmd::bench

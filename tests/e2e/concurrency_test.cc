@@ -104,31 +104,35 @@ TEST(Concurrency, StreamsThatWaitForSlotsAreServedInTheEnd) {
   }
 }
 
-TEST(Concurrency, EveryInstructionSetRepeatsItself) {
+// The profile says what the bits depend on: the same profile, the same tokens.
+TEST(Concurrency, InstructionSetsOfAProfileGiveTheSameTokens) {
   std::map<std::string, std::vector<int32_t>> by_profile;
-  for (const std::string isa : {"scalar", "avx2", "avx512", "avx512vnni", "neon", "auto"}) {
-    DaemonOptions options;
-    options.flags = {"--isa", isa, "--model-option", "tales.weights=f32"};
+  for (const std::string isa :
+       {"scalar", "avx2", "avx512", "avx512vnni", "avx512bf16", "neon", "auto"}) {
     if (isa != "scalar" && isa != "auto") {
       const Finished probe = RunDaemon({"--isa", isa, "--model", "none=/nonexistent"});
       if (probe.errors.find("this CPU has only") != std::string::npos) continue;
     }
-    const auto daemon = Daemon::Start(options);
-    ASSERT_NE(daemon, nullptr);
-    const auto client = daemon->Connect();
-    const Turn greedy = RunTurn(*client, GreedyRequest("Once upon a time", 60));
-    const Turn seeded = RunTurn(*client, SeededRequest("Once upon a time", 60, 3));
-    ASSERT_FALSE(greedy.error) << greedy.Describe();
-    std::vector<int32_t> ids = greedy.only().ids;
-    ids.insert(ids.end(), seeded.only().ids.begin(), seeded.only().ids.end());
-    // The profile says what the bits depend on: the same profile, the same tokens.
-    const auto [found, added] = by_profile.emplace(greedy.started.numerics_profile(), ids);
-    EXPECT_EQ(found->second, ids) << isa;
-    EXPECT_TRUE(added || isa == "auto") << isa << " has another level's profile";
-    EXPECT_EQ(RunTurn(*client, GreedyRequest("Once upon a time", 60)).only().ids,
-              greedy.only().ids);
+    for (const std::string weights : {"f32", "bf16"}) {
+      DaemonOptions options;
+      options.flags = {"--isa", isa, "--model-option", "tales.weights=" + weights};
+      const auto daemon = Daemon::Start(options);
+      ASSERT_NE(daemon, nullptr);
+      const auto client = daemon->Connect();
+      const Turn greedy = RunTurn(*client, GreedyRequest("Once upon a time", 60));
+      const Turn seeded = RunTurn(*client, SeededRequest("Once upon a time", 60, 3));
+      ASSERT_FALSE(greedy.error) << greedy.Describe();
+      std::vector<int32_t> ids = greedy.only().ids;
+      ids.insert(ids.end(), seeded.only().ids.begin(), seeded.only().ids.end());
+      const std::string& profile = greedy.started.numerics_profile();
+      EXPECT_EQ(by_profile.emplace(profile, ids).first->second, ids) << isa << ' ' << weights;
+      EXPECT_EQ(RunTurn(*client, GreedyRequest("Once upon a time", 60)).only().ids,
+                greedy.only().ids);
+    }
   }
-  EXPECT_GE(by_profile.size(), 1u);
+  // One of f32; of bf16 the same levels', and that of the level that rounds activations.
+  EXPECT_GE(by_profile.size(), 2u);
+  EXPECT_LE(by_profile.size(), 3u);
 }
 
 TEST(Concurrency, ARestartChangesNothing) {

@@ -14,6 +14,7 @@
 namespace ssmd::test {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 class ForgedSnapshotTest : public StateDirFixture {
@@ -33,8 +34,9 @@ class ForgedSnapshotTest : public StateDirFixture {
     }));
     return bytes;
   }
-  client::Result<v1::Session> Import(std::string bytes) {
-    return client_->ImportSession({}, {}, [&]() -> client::Result<std::string> {
+  client::Result<v1::Session> Import(std::string bytes,
+                                     const v1::ImportSessionRequest& first = {}) {
+    return client_->ImportSession(first, {}, [&]() -> client::Result<std::string> {
       return std::exchange(bytes, std::string());
     });
   }
@@ -93,6 +95,47 @@ TEST_F(ForgedSnapshotTest, ItIsRefusedThoughItsChecksumsAreRight) {
     ASSERT_FALSE(refused.ok()) << forgery.said;
     EXPECT_THAT(refused.error().message, HasSubstr(forgery.said));
   }
+}
+
+// As another version of the kernels would have written it.
+TEST_F(ForgedSnapshotTest, AnotherNumericsProfileRefusesItUnlessToldOtherwise) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  Snapshot other = Read(Exported());
+  const std::string own = other.identity.numerics_profile;
+  const size_t revision = own.find(";kernels=");
+  ASSERT_NE(revision, std::string::npos) << own;
+  other.identity.numerics_profile.insert(revision + std::string(";kernels=").size(), "9");
+  const std::string bytes = Write(other);
+
+  const auto refused = Import(bytes);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(refused.error().message,
+              AllOf(HasSubstr(other.identity.numerics_profile), HasSubstr(own)));
+
+  v1::ImportSessionRequest inexact;
+  inexact.set_allow_inexact(true);
+  const auto taken = Import(bytes, inexact);
+  ASSERT_TRUE(taken.ok()) << client::ToString(taken.error());
+  EXPECT_EQ(taken.value().state_position(), taken.value().position() - 1);
+  // Made again from its tokens it is one of this profile's.
+  v1::ImportSessionRequest rebuild;
+  rebuild.set_rebuild(true);
+  const auto rebuilt = Import(bytes, rebuild);
+  ASSERT_TRUE(rebuilt.ok()) << client::ToString(rebuilt.error());
+  EXPECT_EQ(rebuilt.value().state_position(), 0);
+
+  std::vector<int32_t> said[2];
+  const std::string ids[2] = {taken.value().session_id(), rebuilt.value().session_id()};
+  for (int i = 0; i < 2; ++i) {
+    v1::GenerateRequest turn = GreedyRequest(" and the dog", 9);
+    turn.set_session_id(ids[i]);
+    const Turn answer = RunTurn(*client_, turn);
+    ASSERT_FALSE(answer.error) << answer.Describe();
+    EXPECT_EQ(answer.final.usage().recomputed_tokens() > 0, ids[i] == ids[1]);
+    said[i] = answer.only().ids;
+  }
+  EXPECT_EQ(said[0], said[1]);  // the state was this version's, after all
 }
 
 TEST_F(ForgedSnapshotTest, AnImportIsWithinTheQuotaOfItsTenant) {

@@ -16,7 +16,8 @@ class MemoryDevice : public kernels::Device {
  public:
   explicit MemoryDevice(size_t capacity_bytes) : capacity_(capacity_bytes) {}
 
-  std::string profile() const override { return "memory"; }
+  std::string name() const override { return "memory"; }
+  std::string profile(kernels::WeightFormat) const override { return name(); }
   int threads() const override { return 1; }
 
   kernels::Buffer Allocate(size_t bytes) override {

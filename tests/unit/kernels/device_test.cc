@@ -31,7 +31,8 @@ constexpr bool kSanitized = false;
 #endif
 
 TEST(Isa, NamesAndParsingAreInverse) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni, Isa::kNeon}) {
+  for (Isa isa :
+       {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni, Isa::kAvx512Bf16, Isa::kNeon}) {
     EXPECT_EQ(ParseIsa(IsaName(isa)), isa);
   }
   for (const char* name : {"", "AVX2", "avx", "avx512 ", "neon2"}) {
@@ -44,7 +45,25 @@ TEST(Isa, ScalarIsAlwaysSupportedAndBestIsLast) {
   ASSERT_FALSE(isas.empty());
   EXPECT_EQ(isas.front(), Isa::kScalar);
   EXPECT_TRUE(std::is_sorted(isas.begin(), isas.end()));
-  EXPECT_EQ(MakeCpuDevice({})->profile(), "cpu/" + std::string(IsaName(isas.back())));
+  EXPECT_EQ(MakeCpuDevice({})->name(), "cpu/" + std::string(IsaName(isas.back())));
+}
+
+TEST(CpuDevice, ItsProfileNamesWhatChangesBitsAndNothingElse) {
+#if defined(__x86_64__)
+  const std::string shared = "cpu/x86-64";
+#elif defined(__aarch64__)
+  const std::string shared = "cpu/arm64";
+#else
+  const std::string shared = "cpu/other";
+#endif
+  for (const Isa isa : SupportedIsas()) {
+    const auto device = MakeCpuDevice({isa, 1});
+    for (const WeightFormat format : kWeightFormats) {
+      const bool rounds = isa == Isa::kAvx512Bf16 && format == WeightFormat::kBf16;
+      EXPECT_EQ(device->profile(format), rounds ? "cpu/avx512bf16" : shared)
+          << IsaName(isa) << ' ' << WeightFormatName(format);
+    }
+  }
 }
 
 TEST(CpuDevice, TakesTheThreadsAskedFor) {

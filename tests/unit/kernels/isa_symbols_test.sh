@@ -6,7 +6,7 @@ set -eu
 nm=$1
 archive=$2
 
-wide=$("$nm" --defined-only -A "$archive" 2>/dev/null | grep -E 'kernels_avx(2|512|512vnni)\.cc' || true)
+wide=$("$nm" --defined-only -A "$archive" 2>/dev/null | grep -E 'kernels_avx(2|512|512vnni|512bf16)\.cc' || true)
 if [ -z "$wide" ]; then
   echo "no wide kernels in this build"
   exit 77

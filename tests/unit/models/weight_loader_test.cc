@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/device.h"
@@ -93,6 +94,18 @@ TEST_P(WeightLoaderBlocks, AreRefusedWhereAFactorIsTooLargeToQuantise) {
         std::string(loader.Matrix(tensor.info(), MatrixRole::kProjection).status().message()),
         HasSubstr("larger than 32768 at index " +
                   std::to_string(3 * TensorTypeBlock(GetParam().type))));
+  }
+}
+
+TEST_P(WeightLoaderBlocks, LetActivationsBeRoundedButWhereTheyFeedTheRecurrence) {
+  const BlockTensor tensor(GetParam().type, GetParam().offsets, 3);
+  WeightLoader loader = MakeLoader();
+  for (const auto& [role, may] :
+       {std::pair(MatrixRole::kProjection, true), std::pair(MatrixRole::kVocabulary, true),
+        std::pair(MatrixRole::kSelection, false)}) {
+    const auto matrix = loader.Matrix(tensor.info(), role);
+    ASSERT_TRUE(matrix.ok()) << matrix.status();
+    EXPECT_EQ(matrix->may_round_inputs, may);
   }
 }
 

@@ -171,13 +171,14 @@ TEST(Convert, SessionsModelsAndStatsBecomeMessages) {
   model.token_budget = 8;
   model.max_history_tokens = 9;
   model.numerics_profile = std::string("p");
+  model.device = std::string("d");
   v1::Model model_out;
   ToProto(model, &model_out);
   EXPECT_EQ(model_out.ShortDebugString(),
             "name: \"m\" architecture: \"mamba\" weights: \"bf16\" parameters: 1 weight_bytes: 2 "
             "layers: 3 d_model: 4 vocabulary_size: 5 has_tokenizer: true eos_token_ids: 0 "
             "state_bytes_per_session: 6 state_slots: 7 token_budget: 8 max_history_tokens: 9 "
-            "fingerprint: \"f\" numerics_profile: \"p\"");
+            "fingerprint: \"f\" numerics_profile: \"p\" device: \"d\"");
 
   ModelStats stats;
   stats.model = std::string("m");

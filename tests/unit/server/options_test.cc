@@ -84,7 +84,7 @@ TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
                 "must be f32, bf16, q8 or q4");
   ExpectRefused({"--model", "a=x", "--device", "cuda:0"}, "cuda:0 is not available");
   ExpectRefused({"--model", "a=x", "--isa", "sse2"},
-                "--isa must be auto, scalar, avx2, avx512, avx512vnni or neon");
+                "--isa must be auto, scalar, avx2, avx512, avx512vnni, avx512bf16 or neon");
   ExpectRefused({"--model", "a=x", "--state-slots", "1"}, "--state-slots must be auto or in 2..");
   ExpectRefused({"--model", "a=x", "--state-slots", "many"}, "got many");
   ExpectRefused({"--model", "a=x", "--log-level", "loud"}, "--log-level must be");
