@@ -45,6 +45,9 @@ int AvailableCpus() {
   return static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
 }
 
+// Elements of an array of Sample's scratch: whole cache lines, so that threads do not share one.
+int64_t ScratchLength(int64_t vocabulary) { return (vocabulary + 15) / 16 * 16; }
+
 class CpuDevice final : public Device {
  public:
   CpuDevice(Isa isa, int threads)
@@ -325,14 +328,14 @@ void CpuDevice::GatedRmsNorm(const GatedRmsNormParams& params) {
 }
 
 SampleScratch CpuDevice::ScratchFor(int thread, int64_t vocabulary) {
-  // Whole cache lines, so that threads do not share one.
-  const int64_t floats = (vocabulary + 15) / 16 * 16;
+  const int64_t length = ScratchLength(vocabulary);
   float* base = scratch_[static_cast<size_t>(thread)].as<float>();
-  return {base, base + floats};
+  return {base, base + length, base + 2 * length, reinterpret_cast<int32_t*>(base + 3 * length)};
 }
 
 void CpuDevice::ReserveScratch(int64_t vocabulary) {
-  const size_t bytes = static_cast<size_t>((vocabulary + 15) / 16 * 16) * 2 * sizeof(float);
+  const auto bytes =
+      static_cast<size_t>(ScratchLength(vocabulary) * kScratchArrays) * sizeof(float);
   for (Buffer& buffer : scratch_) {
     if (buffer.bytes() < bytes) buffer = AllocateHost(bytes);
   }

@@ -159,6 +159,9 @@ struct GatedNormGroup {
 // Tokens that KernelTable::next_… looks at together.
 inline constexpr int64_t kTokenBlock = 16;
 
+// Masses are at most 2^38 each, and a double has 53 bits.
+inline constexpr int64_t kSummedMasses = 1 << 15;
+
 // Draws of some tokens of a row; `scores` of those that are out of the draw are −infinity.
 struct DrawRow {
   const float* scores;  // (count)
@@ -185,6 +188,9 @@ struct KernelTable {
   void (*offset_divide)(const float* values, int64_t n, float offset, float divisor, float* out);
   // out[i] = e^values[i], for values <= 0.
   void (*exponentials)(const float* values, int64_t n, float* out);
+  // Turns such exponentials into masses (SampleParams): times kMassOne, rounded down. Returns their
+  // sum, which is exact for n <= kSummedMasses.
+  double (*round_to_masses)(float* values, int64_t n);
   // Σ e^(values[i] − offset) in double: 16 lanes and a fixed tree.
   double (*sum_of_exponentials)(const float* values, int64_t n, float offset);
   // Looks for tokens whose score plus Gumbel number may exceed `to_beat`, from the block at `from`

@@ -182,7 +182,7 @@ bool RunningDraw::MayHaveDroppedKept(const KernelTable& kernels, const float* sc
   if (top_k_ > 0) return !(least < scores[top_k_ - 1]);
   float mass;
   ComputeMasses(kernels, &least, 1, &mass);
-  return !IsImprobable(mass * kMassRounding, row_->min_p);
+  return !IsImprobable(mass * kMassRounding + 1, row_->min_p);
 }
 
 int32_t RunningDraw::DrawOfListed(const KernelTable& kernels) const {

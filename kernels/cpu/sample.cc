@@ -61,13 +61,50 @@ int32_t DrawInOnePass(const KernelTable& kernels, const SampleRow& row, int64_t 
   return draw.Token(kernels);
 }
 
+// top_p and min_p, where top_k keeps all: only tokens that top_p may keep are looked at closely.
+//
+// A token that top_p keeps has, with those behind it, more than the mass that is not wanted, so one
+// of them has more than a share of it; and none behind it has much more than it has itself (an
+// exponential rounds; a quarter covers that and the rounding down).
+void KeepProbableOfAll(const KernelTable& kernels, const SampleRow& row, int64_t vocabulary,
+                       SampleScratch scratch) {
+  const uint64_t total = ComputeMasses(kernels, scratch.scores, vocabulary, scratch.masses);
+  const auto unwanted = static_cast<double>(total - WantedMass(row.top_p, total));
+  const auto bound = static_cast<float>(0.75 * unwanted / static_cast<double>(vocabulary));
+  if (bound < 4) {
+    KeepByMass(row, total, vocabulary, scratch.masses, scratch.scores);
+    return;
+  }
+  int64_t listed = 0;
+  uint32_t above = 0;
+  for (int64_t at = 0;; at += kTokenBlock) {
+    at = kernels.next_above(scratch.masses, at, vocabulary, bound, &above);
+    if (at >= vocabulary) break;
+    for (; above != 0; above &= above - 1) {
+      const int64_t i = at + __builtin_ctz(above);
+      scratch.listed_tokens[listed] = static_cast<int32_t>(i);
+      scratch.listed_scores[listed] = scratch.scores[i];
+      scratch.masses[listed++] = scratch.masses[i];
+    }
+  }
+  KeepByMass(row, total, listed, scratch.masses, scratch.listed_scores);
+  std::fill(scratch.scores, scratch.scores + vocabulary, kOutOfDraw);
+  for (int64_t i = 0; i < listed; ++i) {
+    scratch.scores[scratch.listed_tokens[i]] = scratch.listed_scores[i];
+  }
+}
+
 // The definition's steps one by one, each over all tokens.
 int32_t DrawInSteps(const KernelTable& kernels, const SampleRow& row, int64_t vocabulary,
                     const float* logits, SampleScratch scratch) {
   const float largest = kernels.largest_if_finite(logits, vocabulary);
   if (std::isnan(largest)) return kNotFinite;
   kernels.offset_divide(logits, vocabulary, largest, row.temperature, scratch.scores);
-  KeepProbable(kernels, row, vocabulary, scratch.scores, scratch.masses);
+  if (row.top_p < 1 && (row.top_k <= 0 || row.top_k >= vocabulary)) {
+    KeepProbableOfAll(kernels, row, vocabulary, scratch);
+  } else {
+    KeepProbable(kernels, row, vocabulary, scratch.scores, scratch.masses);
+  }
   return Draw(kernels, row, vocabulary, scratch.scores);
 }
 

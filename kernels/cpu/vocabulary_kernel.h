@@ -41,6 +41,24 @@ void Exponentials(const float* values, int64_t n, float* out) {
   }
 }
 
+double RoundToMasses(float* values, int64_t n) {
+  constexpr float kMassOne = 0x1p38f;  // of ops.h
+  // From here on floats are whole numbers, so adding it rounds what is below.
+  const F16 whole = Broadcast(0x1p23f);
+  D16 sum = ZeroDouble();
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const F16 v = LoadPartial(values + i, n - i, 0) * Broadcast(kMassOne);
+    const F16 nearest = (v + whole) - whole;
+    const F16 below = SelectGreater(nearest, v, nearest - Broadcast(1), nearest);
+    const F16 mass = SelectGreater(whole, v, below, v);
+    AddWidened(mass, sum);
+    StorePartial(values + i, mass, n - i);
+  }
+  double lanes[kLanes];
+  Store(lanes, sum);
+  return SumLanes(lanes);
+}
+
 double SumOfExponentials(const float* values, int64_t n, float offset) {
   D16 sum = ZeroDouble();
   for (int64_t i = 0; i < n; i += kLanes) {

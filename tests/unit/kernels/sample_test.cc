@@ -29,13 +29,13 @@ TEST_P(SampleTest, EqualsTheDefinition) {
     float top_p;
     float min_p;
   };
-  const Case kCases[] = {{0, 0, 1, 0},           {1, 0, 1, 0},       {0.7f, 0, 1, 0},
-                         {1, 5, 1, 0},           {1, 0, 0.9f, 0},    {1, 0, 1, 0.05f},
-                         {1.5f, 40, 0.95f, 0},   {10, 100, 0.5f, 0}, {0.3f, 7, 0.3f, 0.2f},
-                         {1, 1, 1, 0},           {1, 0, 0, 0},       {1, 0, 1, 1},
-                         {1, 100000, 0.999f, 0}, {0.02f, 0, 1, 0},   {0.002f, 0, 1, 0},
-                         {1e30f, 0, 1, 0},       {0.01f, 50, 1, 0},  {1e-37f, 20, 0.9f, 0},
-                         {2, 128, 0.8f, 0},      {2, 129, 0.8f, 0},  {3, 0, 1, 0.5f}};
+  const Case kCases[] = {
+      {0, 0, 1, 0},           {1, 0, 1, 0},          {0.7f, 0, 1, 0},      {1, 5, 1, 0},
+      {1, 0, 0.9f, 0},        {1, 0, 1, 0.05f},      {1.5f, 40, 0.95f, 0}, {10, 100, 0.5f, 0},
+      {0.3f, 7, 0.3f, 0.2f},  {1, 1, 1, 0},          {1, 0, 0, 0},         {1, 0, 1, 1},
+      {1, 100000, 0.999f, 0}, {0.02f, 0, 1, 0},      {0.002f, 0, 1, 0},    {1e30f, 0, 1, 0},
+      {0.01f, 50, 1, 0},      {1e-37f, 20, 0.9f, 0}, {2, 128, 0.8f, 0},    {2, 129, 0.8f, 0},
+      {3, 0, 1, 0.5f},        {3, 0, 0.97f, 0.01f},  {0.5f, 0, 0.6f, 0}};
   for (int64_t vocabulary : {1, 2, 15, 17, 1000, 5003}) {
     for (const Case& c : kCases) {
       for (uint64_t position = 0; position < 12; ++position) {
@@ -56,6 +56,26 @@ TEST_P(SampleTest, EqualsTheDefinition) {
             << vocabulary << " tokens, temperature " << c.temperature << ", top_k " << c.top_k
             << ", top_p " << c.top_p << ", min_p " << c.min_p << ", position " << position;
       }
+    }
+  }
+}
+
+// Of more tokens than masses are summed together, and with a top_p that keeps a few or most.
+TEST_P(SampleTest, EqualsTheDefinitionOfLargeVocabularies) {
+  constexpr int64_t kVocabulary = 70000;
+  for (float top_p : {0.2f, 0.9f, 0.999f}) {
+    for (uint64_t position = 0; position < 4; ++position) {
+      Tensor logits = RandomTensor(kVocabulary, static_cast<uint32_t>(position), -12, 12);
+      if (position % 2 == 1) {
+        for (float& logit : logits) logit = std::round(logit);
+      }
+      SampleRow row;
+      row.top_p = top_p;
+      row.min_p = position == 3 ? 0.01f : 0;
+      row.temperature = position == 2 ? 0.5f : 1;
+      row.position = position;
+      EXPECT_EQ(SampleOne(*cpu_, logits, row), SampleOne(*reference_, logits, row))
+          << "top_p " << top_p << ", position " << position;
     }
   }
 }
