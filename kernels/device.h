@@ -76,6 +76,7 @@ class Device {
   virtual void SsdScan(const SsdScanParams& params) = 0;
   virtual void GatedRmsNorm(const GatedRmsNormParams& params) = 0;
   virtual void Sample(const SampleParams& params) = 0;
+  virtual void SampleHead(const SampleHeadParams& params) = 0;
   virtual void Logprobs(const LogprobParams& params) = 0;
 };
 

@@ -11,7 +11,7 @@
 //  - The recurrence steps token by token, so a prompt prefilled in any chunks gives the bits that
 //    feeding it one token at a time gives.
 //  - No exception, no libm call whose bits depend on the CPU, and (cpu/) no allocation, except for
-//    Sample's scratch, once a vocabulary size.
+//    the scratch of Sample and SampleHead, once a vocabulary size.
 //
 // All pointers are device memory except where "host" is said. All preconditions are the caller's
 // (engine/models checks shapes at load time): an op does not return an error.
@@ -246,6 +246,17 @@ struct SampleParams {
   int64_t vocabulary = 0;
   SampleRow* rows = nullptr;  // host
   int64_t row_count = 0;
+};
+
+// MatMul and Sample in one: the tokens that Sample draws from the product's rows, which need not
+// all be written. REQUIRES: no bias and no `add`; product.w->outputs is the vocabulary.
+struct SampleHeadParams {
+  MatMulParams product;
+  // (product.rows), host: 1 where the row is wanted in product.out afterwards; of the others
+  // product.out holds anything. Null: none is wanted.
+  const uint8_t* keep = nullptr;
+  SampleRow* draws = nullptr;  // host; `logits` of each is a row of product.out
+  int64_t draw_count = 0;
 };
 
 struct TokenLogprob {

@@ -50,6 +50,14 @@ struct ModelLoadOptions {
   std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;
 };
 
+// Tokens to draw from rows of logits.
+struct RowDraws {
+  std::vector<kernels::SampleRow> draws;  // `logits` are the model's to set, `token_id` the result
+  std::vector<int>
+      rows;  // of each draw: the row of logits, counted from the first that is asked for
+  std::vector<uint8_t> keep;  // of each row: 1 where its logits are wanted as well
+};
+
 class LanguageModel {
  public:
   virtual ~LanguageModel() = default;
@@ -67,6 +75,10 @@ class LanguageModel {
   // Logits of entries [first, first + count) of the last batch's logit_rows, as (count,
   // vocabulary), valid until the next call. REQUIRES: 1 <= count <= max_logit_rows().
   virtual const float* Logits(int first, int count) = 0;
+
+  // Draws from those logits. Returns them as Logits() does, but only rows to keep are there.
+  // REQUIRES: as Logits(); draws->keep has `count` elements.
+  virtual const float* Sample(int first, int count, RowDraws* draws) = 0;
 };
 
 // Reads a checkpoint folder (config.json, or Mistral's params.json where there is none, and what

@@ -148,7 +148,7 @@ void ResidualModel::Normalise(const kernels::Buffer& weight, const int32_t* row_
   device_->RmsNorm(norm);
 }
 
-const float* ResidualModel::Logits(int first, int count) {
+kernels::MatMulParams ResidualModel::HeadProduct(int first, int count) const {
   kernels::MatMulParams head;
   head.x = normalised_.as<float>() + int64_t{first} * config_.d_model;
   head.x_stride = config_.d_model;
@@ -156,7 +156,20 @@ const float* ResidualModel::Logits(int first, int count) {
   head.w = head_;
   head.out = logits_.as<float>();
   head.out_stride = config_.vocabulary;
-  device_->MatMul(head);
+  return head;
+}
+
+const float* ResidualModel::Logits(int first, int count) {
+  device_->MatMul(HeadProduct(first, count));
+  return logits_.as<float>();
+}
+
+const float* ResidualModel::Sample(int first, int count, RowDraws* draws) {
+  for (size_t i = 0; i < draws->draws.size(); ++i) {
+    draws->draws[i].logits = logits_.as<float>() + draws->rows[i] * config_.vocabulary;
+  }
+  device_->SampleHead({HeadProduct(first, count), draws->keep.data(), draws->draws.data(),
+                       static_cast<int64_t>(draws->draws.size())});
   return logits_.as<float>();
 }
 

@@ -40,6 +40,7 @@ class ResidualModel final : public LanguageModel {
   int max_logit_rows() const override { return max_logit_rows_; }
   void Forward(const Batch& batch, StatePool& pool) override;
   const float* Logits(int first, int count) override;
+  const float* Sample(int first, int count, RowDraws* draws) override;
 
  private:
   struct Layer {
@@ -50,6 +51,7 @@ class ResidualModel final : public LanguageModel {
 
   void BindHead(const std::string& name, TensorBinder* binder);
   absl::Status AllocateActivations(const ModelLoadOptions& options);
+  kernels::MatMulParams HeadProduct(int first, int count) const;
   void Normalise(const kernels::Buffer& weight, const int32_t* row_index, int64_t rows);
 
   const ModelConfig config_;

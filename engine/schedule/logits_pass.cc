@@ -37,9 +37,8 @@ void RunLogprobs(const std::vector<Wanted>& wanted, int64_t vocabulary, kernels:
   }
 }
 
-kernels::SampleRow ToSampleRow(const Draw& draw, const float* logits) {
+kernels::SampleRow ToSampleRow(const Draw& draw) {
   kernels::SampleRow row;
-  row.logits = logits;
   row.adjustments = draw.adjustments.data();
   row.adjustment_count = static_cast<int64_t>(draw.adjustments.size());
   row.repetition_penalty = draw.sampling->penalties.repetition;
@@ -53,33 +52,41 @@ kernels::SampleRow ToSampleRow(const Draw& draw, const float* logits) {
   return row;
 }
 
-void RunTile(absl::Span<RowJob> jobs, const float* logits, int64_t vocabulary,
-             kernels::Device* device) {
-  std::vector<Wanted> scores;
-  std::vector<kernels::SampleRow> samples;
+// Whether a log-probability is wanted of the row, or nothing, and then it is checked as for one.
+bool IsScored(const RowJob& job) { return job.scored != nullptr || job.draws.empty(); }
+
+// Jobs of entries [first, first + jobs.size()) of the batch's logit_rows.
+void RunTile(LanguageModel* model, int first, absl::Span<RowJob> jobs, kernels::Device* device) {
+  RowDraws samples;
   std::vector<std::pair<RowJob*, Draw*>> drawn_by;
   for (size_t i = 0; i < jobs.size(); ++i) {
     RowJob& job = jobs[i];
-    const float* row = logits + static_cast<int64_t>(i) * vocabulary;
-    if (job.scored != nullptr || job.draws.empty()) {
-      scores.push_back({row, job.target, job.top, job.scored, job.not_finite});
-    }
+    bool keep = IsScored(job);
     for (Draw& draw : job.draws) {
-      samples.push_back(ToSampleRow(draw, row));
+      keep |= draw.top_logprobs.has_value();
+      samples.draws.push_back(ToSampleRow(draw));
+      samples.rows.push_back(static_cast<int>(i));
       drawn_by.emplace_back(&job, &draw);
     }
+    samples.keep.push_back(keep ? 1 : 0);
   }
-  if (!samples.empty()) {
-    device->Sample({vocabulary, samples.data(), static_cast<int64_t>(samples.size())});
+  const int64_t vocabulary = model->info().vocabulary;
+  const float* logits = model->Sample(first, static_cast<int>(jobs.size()), &samples);
+  std::vector<Wanted> scores;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    const RowJob& job = jobs[i];
+    const float* row = logits + static_cast<int64_t>(i) * vocabulary;
+    if (IsScored(job)) scores.push_back({row, job.target, job.top, job.scored, job.not_finite});
   }
-  for (size_t i = 0; i < samples.size(); ++i) {
+  for (size_t i = 0; i < drawn_by.size(); ++i) {
     const auto [job, draw] = drawn_by[i];
-    draw->drawn = TokenDetail{samples[i].token_id, 0, {}};
-    if (samples[i].token_id == kernels::kNotFinite) {
+    const kernels::SampleRow& sample = samples.draws[i];
+    draw->drawn = TokenDetail{sample.token_id, 0, {}};
+    if (sample.token_id == kernels::kNotFinite) {
       *job->not_finite = true;
     } else if (draw->top_logprobs.has_value()) {
-      scores.push_back({samples[i].logits, samples[i].token_id, *draw->top_logprobs, &draw->drawn,
-                        job->not_finite});
+      scores.push_back(
+          {sample.logits, sample.token_id, *draw->top_logprobs, &draw->drawn, job->not_finite});
     }
   }
   RunLogprobs(scores, vocabulary, device);
@@ -90,9 +97,7 @@ void RunTile(absl::Span<RowJob> jobs, const float* logits, int64_t vocabulary,
 void RunLogitsPass(LanguageModel* model, kernels::Device* device, absl::Span<RowJob> jobs) {
   const auto tile = static_cast<size_t>(model->max_logit_rows());
   for (size_t first = 0; first < jobs.size(); first += tile) {
-    const absl::Span<RowJob> part = jobs.subspan(first, tile);
-    const float* logits = model->Logits(static_cast<int>(first), static_cast<int>(part.size()));
-    RunTile(part, logits, model->info().vocabulary, device);
+    RunTile(model, static_cast<int>(first), jobs.subspan(first, tile), device);
   }
 }
 

@@ -18,10 +18,10 @@ namespace ssmd::kernels::cpu {
 namespace {
 
 constexpr KernelTable kKernels = {
-    NormalizeRow, MultiplyPlain,     QuantiseRow,    MultiplyQuantised, ConvSiluShare,
-    ScanBlock,    SsdScanShare,      NormalizeGated, LargestIfFinite,   OffsetDivide,
-    Exponentials, SumOfExponentials, MayBeat,        nullptr,           nullptr,
-    kByteParts,   kDotRows,
+    NormalizeRow, MultiplyPlain, QuantiseRow,       MultiplyQuantised, ConvSiluShare,
+    ScanBlock,    SsdScanShare,  NormalizeGated,    LargestIfFinite,   OffsetDivide,
+    Exponentials, RoundToMasses, SumOfExponentials, NextThatMayBeat,   NextAbove,
+    nullptr,      nullptr,       kByteParts,        kDotRows,
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/affinity.h"
 #include "kernels/cpu/float_mode.h"
+#include "kernels/cpu/head_draws.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/output_of.h"
 #include "kernels/cpu/pack.h"
@@ -49,6 +50,9 @@ constexpr const char* kArchitecture = "arm64";
 constexpr const char* kArchitecture = "other";
 #endif
 
+// Elements of an array of Sample's scratch: whole cache lines, so that threads do not share one.
+int64_t ScratchLength(int64_t vocabulary) { return (vocabulary + 15) / 16 * 16; }
+
 class CpuDevice final : public Device {
  public:
   CpuDevice(Isa isa, int threads, bool pin_threads)
@@ -57,7 +61,8 @@ class CpuDevice final : public Device {
         pool_(threads, pin_threads),
         scratch_(static_cast<size_t>(pool_.threads())),
         quantised_rows_(kernels_),
-        rounded_rows_(kernels_) {}
+        rounded_rows_(kernels_),
+        head_draws_(kernels_, pool_.threads()) {}
 
   std::string name() const override { return "cpu/" + std::string(IsaName(isa_)); }
   std::string profile(WeightFormat format) const override;
@@ -82,23 +87,34 @@ class CpuDevice final : public Device {
   void SsdScan(const SsdScanParams& params) override;
   void GatedRmsNorm(const GatedRmsNormParams& params) override;
   void Sample(const SampleParams& params) override;
+  void SampleHead(const SampleHeadParams& params) override;
   void Logprobs(const LogprobParams& params) override;
 
  private:
-  // Calls work(range) for shares of [0, count), in parallel where `ops` (of all) are worth it.
+  // Calls work(range, thread) for shares of [0, count), in parallel where `ops` (of all) are worth
+  // it.
   template <typename Work>
-  void ForShares(int64_t count, int64_t ops, const Work& work) {
+  void ForThreadShares(int64_t count, int64_t ops, const Work& work) {
     ScopedFloatMode float_mode;
     const int64_t most = ops < kSerialOps || pool_.threads() == 1 ? 1 : ops / kChunkOps;
     const int chunks = pool_.ChunksFor(std::min(count, most));
-    pool_.Run(chunks, [&](int chunk, int /*thread*/) { work(ShareOf(count, chunk, chunks)); });
+    pool_.Run(chunks, [&](int chunk, int thread) { work(ShareOf(count, chunk, chunks), thread); });
+  }
+  template <typename Work>
+  void ForShares(int64_t count, int64_t ops, const Work& work) {
+    ForThreadShares(count, ops, [&](Range share, int /*thread*/) { work(share); });
   }
 
   bool SplitsRows(const MatMulParams& params) const;
-  void MultiplyPlain(const MatMulParams& params, Range panels, Range rows) const;
+  void MultiplyPlain(const MatMulParams& params, Range panels, Range rows,
+                     const ProductOutput& to) const;
   void MatMulQuantised(const MatMulParams& params);
   void MatMulRounded(const MatMulParams& params);
   bool ReserveRows(int64_t inputs, WeightFormat format);
+  void RoundRows(const MatMulParams& params, Range block);
+  void MultiplyHead(const SampleHeadParams& params);
+  void MultiplyUndecided(const MatMulParams& product);
+  void ReserveScratch(int64_t vocabulary);
   SampleScratch ScratchFor(int thread, int64_t vocabulary);
 
   const Isa isa_;
@@ -108,6 +124,7 @@ class CpuDevice final : public Device {
   std::vector<Buffer> scratch_;   // of Sample, one a thread; grows to the largest vocabulary met
   QuantisedRows quantised_rows_;  // of the block of a product that is under way
   RoundedRows rounded_rows_;      // likewise
+  HeadDraws head_draws_;
 };
 
 // Quantised models have bf16 matrices, too, but none whose inputs may be rounded.
@@ -184,9 +201,9 @@ bool CpuDevice::SplitsRows(const MatMulParams& params) const {
   return uneven && params.rows >= kRowsPerThread * threads;
 }
 
-void CpuDevice::MultiplyPlain(const MatMulParams& params, Range panels, Range rows) const {
+void CpuDevice::MultiplyPlain(const MatMulParams& params, Range panels, Range rows,
+                              const ProductOutput& to) const {
   const PackedMatrix& w = *params.w;
-  const int64_t first = panels.begin * kPanelOutputs;
   PlainProduct product = {};
   product.x = params.x;
   product.x_stride = params.x_stride;
@@ -196,7 +213,7 @@ void CpuDevice::MultiplyPlain(const MatMulParams& params, Range panels, Range ro
   product.weights = w.data.data() + panels.begin * product.panel_bytes;
   product.bf16 = w.format == WeightFormat::kBf16;
   product.inputs = w.inputs;
-  product.to = OutputOf(params, first, std::min(w.outputs, panels.end * kPanelOutputs) - first, 0);
+  product.to = to;
   kernels_.multiply_plain(product);
 }
 
@@ -212,10 +229,13 @@ void CpuDevice::MatMul(const MatMulParams& params) {
   const int64_t panels = PanelCount(params.w->outputs);
   const int64_t ops = params.rows * params.w->outputs * params.w->inputs;
   if (SplitsRows(params)) {
-    ForShares(params.rows, ops, [&](Range rows) { MultiplyPlain(params, Range{0, panels}, rows); });
+    const ProductOutput to = OutputOf(params, Range{0, panels}, 0);
+    ForShares(params.rows, ops, [&](Range rows) {
+      MultiplyPlain(params, Range{0, panels}, rows, to);
+    });
   } else {
     ForShares(panels, ops, [&](Range share) {
-      MultiplyPlain(params, share, Range{0, params.rows});
+      MultiplyPlain(params, share, Range{0, params.rows}, OutputOf(params, share, 0));
     });
   }
 }
@@ -228,10 +248,10 @@ void CpuDevice::MatMulQuantised(const MatMulParams& params) {
   for (int64_t row = 0; row < params.rows; row += block_rows) {
     const Range rows = {row, std::min(row + block_rows, params.rows)};
     const int64_t count = rows.end - rows.begin;
-    ForShares(count, count * w.inputs * kQuantiseOps,
-              [&](Range share) { quantised_rows_.Round(params, rows, share); });
-    ForShares(panels, count * w.outputs * w.inputs,
-              [&](Range share) { quantised_rows_.Multiply(params, rows, share); });
+    RoundRows(params, rows);
+    ForShares(panels, count * w.outputs * w.inputs, [&](Range share) {
+      quantised_rows_.Multiply(params, rows, share, OutputOf(params, share, row));
+    });
   }
 }
 
@@ -243,10 +263,22 @@ void CpuDevice::MatMulRounded(const MatMulParams& params) {
   for (int64_t row = 0; row < params.rows; row += block_rows) {
     const Range rows = {row, std::min(row + block_rows, params.rows)};
     const int64_t count = rows.end - rows.begin;
+    RoundRows(params, rows);
+    ForShares(panels, count * w.outputs * w.inputs, [&](Range share) {
+      rounded_rows_.Multiply(params, rows, share, OutputOf(params, share, row));
+    });
+  }
+}
+
+void CpuDevice::RoundRows(const MatMulParams& params, Range block) {
+  const PackedMatrix& w = *params.w;
+  const int64_t count = block.end - block.begin;
+  if (rounded_rows_.Takes(w)) {
     ForShares(count, count * w.inputs * kRoundOps,
-              [&](Range share) { rounded_rows_.Round(params, rows, share); });
-    ForShares(panels, count * w.outputs * w.inputs,
-              [&](Range share) { rounded_rows_.Multiply(params, rows, share); });
+              [&](Range share) { rounded_rows_.Round(params, block, share); });
+  } else {
+    ForShares(count, count * w.inputs * kQuantiseOps,
+              [&](Range share) { quantised_rows_.Round(params, block, share); });
   }
 }
 
@@ -345,21 +377,83 @@ void CpuDevice::GatedRmsNorm(const GatedRmsNormParams& params) {
 }
 
 SampleScratch CpuDevice::ScratchFor(int thread, int64_t vocabulary) {
-  // Whole cache lines, so that threads do not share one.
-  const int64_t floats = (vocabulary + 15) / 16 * 16;
+  const int64_t length = ScratchLength(vocabulary);
   float* base = scratch_[static_cast<size_t>(thread)].as<float>();
-  return {base, base + floats};
+  return {base, base + length, base + 2 * length, reinterpret_cast<int32_t*>(base + 3 * length)};
 }
 
-void CpuDevice::Sample(const SampleParams& params) {
-  const size_t bytes = static_cast<size_t>((params.vocabulary + 15) / 16 * 16) * 2 * sizeof(float);
+void CpuDevice::ReserveScratch(int64_t vocabulary) {
+  const auto bytes =
+      static_cast<size_t>(ScratchLength(vocabulary) * kScratchArrays) * sizeof(float);
   for (Buffer& buffer : scratch_) {
     if (buffer.bytes() < bytes) buffer = AllocateHost(bytes);
   }
+}
+
+void CpuDevice::Sample(const SampleParams& params) {
+  ReserveScratch(params.vocabulary);
   ScopedFloatMode float_mode;
   pool_.Run(static_cast<int>(params.row_count), [&](int row, int thread) {
     SampleOne(kernels_, params.vocabulary, ScratchFor(thread, params.vocabulary), params.rows[row]);
   });
+}
+
+void CpuDevice::SampleHead(const SampleHeadParams& params) {
+  if (head_draws_.Begin(params)) {
+    MultiplyHead(params);
+    ScopedFloatMode float_mode;
+    pool_.Run(head_draws_.followed(), [&](int draw, int /*thread*/) { head_draws_.Decide(draw); });
+    MultiplyUndecided(params.product);
+  } else {
+    MatMul(params.product);
+  }
+  ReserveScratch(params.product.w->outputs);
+  ScopedFloatMode float_mode;
+  pool_.Run(static_cast<int>(params.draw_count), [&](int i, int thread) {
+    const int64_t vocabulary = params.product.w->outputs;
+    SampleRow& draw = params.draws[i];
+    if (draw.token_id != kUndecided) return;
+    SampleOne(kernels_, vocabulary, ScratchFor(thread, vocabulary), draw);
+  });
+}
+
+// The product, a block of outputs at a time, with what draws take of it.
+void CpuDevice::MultiplyHead(const SampleHeadParams& params) {
+  const MatMulParams& product = params.product;
+  const PackedMatrix& w = *product.w;
+  const Range rows = {0, product.rows};
+  const bool quantised = IsQuantised(w.format);
+  const bool rounded = rounded_rows_.Takes(w);
+  if (quantised || rounded) RoundRows(product, rows);
+  const int64_t ops = product.rows * w.outputs * w.inputs;
+  ForThreadShares(PanelCount(w.outputs), ops, [&](Range share, int thread) {
+    const int64_t step = head_draws_.block_panels();
+    for (Range block = share; block.begin < share.end; block.begin = block.end) {
+      block.end = std::min(block.begin + step, share.end);
+      const ProductOutput to = head_draws_.BlockOf(thread, block, w.outputs);
+      if (quantised) {
+        quantised_rows_.Multiply(product, rows, block, to);
+      } else if (rounded) {
+        rounded_rows_.Multiply(product, rows, block, to);
+      } else {
+        MultiplyPlain(product, block, rows, to);
+      }
+      head_draws_.Take(params, thread, block);
+    }
+  });
+}
+
+// Rows that coincidences leave to a look at all logits: one now and then.
+void CpuDevice::MultiplyUndecided(const MatMulParams& product) {
+  for (int draw = 0; draw < head_draws_.followed(); ++draw) {
+    const int64_t row = head_draws_.RowIfUndecided(draw);
+    if (row < 0) continue;
+    MatMulParams alone = product;
+    alone.x += row * product.x_stride;
+    alone.out += row * product.out_stride;
+    alone.rows = 1;
+    MatMul(alone);
+  }
 }
 
 void CpuDevice::Logprobs(const LogprobParams& params) {

@@ -179,10 +179,17 @@ struct GatedNormGroup {
   float* out;
 };
 
-// Draws of one row; `scores` of tokens that are out of the draw are −infinity.
+// Tokens that KernelTable::next_… looks at together.
+inline constexpr int64_t kTokenBlock = 16;
+
+// Masses are at most 2^38 each, and a double has 53 bits.
+inline constexpr int64_t kSummedMasses = 1 << 15;
+
+// Draws of some tokens of a row; `scores` of those that are out of the draw are −infinity.
 struct DrawRow {
-  const float* scores;  // (vocabulary), <= 0, the largest 0
-  int64_t vocabulary;
+  const float* scores;  // (count)
+  int64_t count;
+  int64_t first_token;
   uint64_t seed;
   uint32_t choice;
   uint64_t position;
@@ -204,11 +211,18 @@ struct KernelTable {
   void (*offset_divide)(const float* values, int64_t n, float offset, float divisor, float* out);
   // out[i] = e^values[i], for values <= 0.
   void (*exponentials)(const float* values, int64_t n, float* out);
+  // Turns such exponentials into masses (SampleParams): times kMassOne, rounded down. Returns their
+  // sum, which is exact for n <= kSummedMasses.
+  double (*round_to_masses)(float* values, int64_t n);
   // Σ e^(values[i] − offset) in double: 16 lanes and a fixed tree.
   double (*sum_of_exponentials)(const float* values, int64_t n, float offset);
-  // The tokens of the block of 16 at `first` whose score plus Gumbel number may exceed `to_beat`: a
-  // bit each. Says yes to a few too many, never no to one that does.
-  uint32_t (*may_beat)(const DrawRow& row, int64_t first, float to_beat);
+  // Looks for tokens whose score plus Gumbel number may exceed `to_beat`, from the block at `from`
+  // on. Returns where the first block with any begins and sets a bit of `tokens` for each of
+  // them; n or more where there is none. Says yes to a few too many, never no to one that does, for
+  // |to_beat| up to 2^15.
+  int64_t (*next_that_may_beat)(const DrawRow& row, int64_t from, float to_beat, uint32_t* tokens);
+  // The same for values that exceed `bound`.
+  int64_t (*next_above)(const float* values, int64_t from, int64_t n, float bound, uint32_t* above);
 
   // Null where bf16 weights are widened and their inputs stay f32.
   void (*round_row)(const RowToRound& row);

@@ -3,18 +3,21 @@
 #ifndef SSMD_KERNELS_CPU_OUTPUT_OF_H_
 #define SSMD_KERNELS_CPU_OUTPUT_OF_H_
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/cpu/kernel_table.h"
+#include "kernels/cpu/pack.h"
+#include "kernels/cpu/thread_pool.h"
 #include "kernels/ops.h"
 
 namespace ssmd::kernels::cpu {
 
-// `outputs` outputs from `first` on, of the rows from `row` on.
-inline ProductOutput OutputOf(const MatMulParams& params, int64_t first, int64_t outputs,
-                              int64_t row) {
+// The outputs of some panels, of the rows from `row` on.
+inline ProductOutput OutputOf(const MatMulParams& params, Range panels, int64_t row) {
+  const int64_t first = panels.begin * kPanelOutputs;
   ProductOutput to = {};
-  to.outputs = outputs;
+  to.outputs = std::min(params.w->outputs, panels.end * kPanelOutputs) - first;
   to.bias = params.bias != nullptr ? params.bias + first : nullptr;
   to.add = params.add != nullptr ? params.add + row * params.add_stride + first : nullptr;
   to.add_stride = params.add_stride;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/output_of.h"
 #include "kernels/cpu/pack_quantised.h"
 #include "kernels/cpu/quantised_layout.h"
 #include "kernels/host_memory.h"
@@ -55,11 +54,9 @@ void QuantisedRows::Round(const MatMulParams& params, Range block, Range share) 
   }
 }
 
-void QuantisedRows::Multiply(const MatMulParams& params, Range block, Range panels) const {
-  if (panels.begin == panels.end) return;
+void QuantisedRows::Multiply(const MatMulParams& params, Range block, Range panels,
+                             const ProductOutput& to) const {
   const PackedMatrix& w = *params.w;
-  const int64_t first = panels.begin * kTileOutputs;
-  const int64_t outputs = std::min(panels.end * kTileOutputs, w.outputs) - first;
   QuantisedProduct product = {};
   product.q4 = w.format == WeightFormat::kQ4;
   product.codes = codes_.as<uint32_t>();
@@ -69,7 +66,7 @@ void QuantisedRows::Multiply(const MatMulParams& params, Range block, Range pane
   product.inputs = w.inputs;
   product.panel_bytes = QuantisedPanelBytes(w.inputs, w.format);
   product.weights = w.data.data() + panels.begin * product.panel_bytes;
-  product.to = OutputOf(params, first, outputs, block.begin);
+  product.to = to;
   kernels_.multiply_quantised(product);
 }
 

@@ -26,8 +26,9 @@ class QuantisedRows {
   // Rounds those of the rows of `block` that are in `share`, counted from the block's first.
   // REQUIRES: room for the matrix's inputs; at most kMaxQuantisedRows in a block.
   void Round(const MatMulParams& params, Range block, Range share);
-  // The block's products with the panels of 16 outputs in `panels`.
-  void Multiply(const MatMulParams& params, Range block, Range panels) const;
+  // The block's products with the panels of 16 outputs in `panels`, which go to `to`.
+  void Multiply(const MatMulParams& params, Range block, Range panels,
+                const ProductOutput& to) const;
 
  private:
   int64_t TileRows(Range block) const;

@@ -1,8 +1,5 @@
 #include "kernels/cpu/rounded_rows.h"
 
-#include <algorithm>
-
-#include "kernels/cpu/output_of.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/host_memory.h"
 
@@ -38,10 +35,9 @@ void RoundedRows::Round(const MatMulParams& params, Range block, Range share) {
   }
 }
 
-void RoundedRows::Multiply(const MatMulParams& params, Range block, Range panels) const {
+void RoundedRows::Multiply(const MatMulParams& params, Range block, Range panels,
+                           const ProductOutput& to) const {
   const PackedMatrix& w = *params.w;
-  const int64_t first = panels.begin * kPanelOutputs;
-  const int64_t outputs = std::min(panels.end * kPanelOutputs, w.outputs) - first;
   RoundedProduct product = {};
   product.x = pairs_.as<uint32_t>();
   product.x_stride = RoundedRowWords(w.inputs);
@@ -49,7 +45,7 @@ void RoundedRows::Multiply(const MatMulParams& params, Range block, Range panels
   product.inputs = w.inputs;
   product.panel_bytes = PanelBytes(w.inputs, w.format);
   product.weights = w.data.data() + panels.begin * product.panel_bytes;
-  product.to = OutputOf(params, first, outputs, block.begin);
+  product.to = to;
   kernels_.multiply_rounded(product);
 }
 

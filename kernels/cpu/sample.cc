@@ -4,14 +4,15 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/cpu/radix_select.h"
+#include "kernels/cpu/running_draw.h"
+#include "kernels/cpu/score_filters.h"
 #include "kernels/random.h"
 
 namespace ssmd::kernels::cpu {
 namespace {
 
-constexpr float kOut = -std::numeric_limits<float>::infinity();  // score of a token out of the draw
-constexpr int64_t kBlockTokens = 16;                             // of KernelTable::may_beat
+// Logits that a running draw takes at a time: some that stay in the nearest cache.
+constexpr int64_t kTakenTokens = 2048;
 
 void Adjust(const SampleRow& row, float* logits) {
   constexpr float kLargest = std::numeric_limits<float>::max();
@@ -25,59 +26,19 @@ void Adjust(const SampleRow& row, float* logits) {
   }
 }
 
-void ApplyCut(const Cut& cut, int64_t vocabulary, float* scores) {
-  int64_t ties_left = cut.ties;
-  for (int64_t i = 0; i < vocabulary; ++i) {
-    const uint32_t key = ScoreKey(scores[i]);
-    if (key < cut.key || (key == cut.key && ties_left-- > 0)) continue;
-    scores[i] = kOut;
-  }
-}
-
-void KeepTopK(int64_t top_k, int64_t vocabulary, float* scores) {
-  if (top_k <= 0 || top_k >= vocabulary) return;
-  const auto one = [](int64_t) { return uint64_t{1}; };
-  ApplyCut(SelectLargest(scores, vocabulary, static_cast<uint64_t>(top_k), one), vocabulary,
-           scores);
-}
-
-void KeepTopP(float top_p, int64_t vocabulary, const float* masses, float* scores) {
-  const auto mass = [masses](int64_t i) { return static_cast<uint64_t>(masses[i]); };
-  uint64_t total = 0;
-  for (int64_t i = 0; i < vocabulary; ++i) total += mass(i);
-  const auto target = static_cast<uint64_t>(std::ceil(double{top_p} * static_cast<double>(total)));
-  ApplyCut(SelectLargest(scores, vocabulary, std::max(target, uint64_t{1}), mass), vocabulary,
-           scores);
-}
-
-void KeepMinP(float min_p, int64_t vocabulary, const float* masses, float* scores) {
-  const double least = double{min_p} * kMassOne;
-  for (int64_t i = 0; i < vocabulary; ++i) {
-    if (std::trunc(static_cast<double>(masses[i])) < least) scores[i] = kOut;
-  }
-}
-
-void KeepProbable(const KernelTable& kernels, const SampleRow& row, int64_t vocabulary,
-                  SampleScratch scratch) {
-  if (row.top_p >= 1 && row.min_p <= 0) return;
-  kernels.exponentials(scratch.scores, vocabulary, scratch.masses);
-  // Exact, being a power of two; the rounding down is in the use as integers.
-  for (int64_t i = 0; i < vocabulary; ++i) scratch.masses[i] *= static_cast<float>(kMassOne);
-  if (row.top_p < 1) KeepTopP(row.top_p, vocabulary, scratch.masses, scratch.scores);
-  if (row.min_p > 0) KeepMinP(row.min_p, vocabulary, scratch.masses, scratch.scores);
-}
-
 // Gumbel-max. Most tokens are ruled out 16 at a time; the exact number is worked out for the rest.
 int32_t Draw(const KernelTable& kernels, const SampleRow& row, int64_t vocabulary,
              const float* scores) {
   const DrawKey key{row.seed, row.choice, row.position};
-  const DrawRow draw{scores, vocabulary, row.seed, row.choice, row.position};
+  const DrawRow draw{scores, vocabulary, 0, row.seed, row.choice, row.position};
   auto best_id = static_cast<int32_t>(std::find(scores, scores + vocabulary, 0.0f) - scores);
   double best = Gumbel(key, best_id);
-  for (int64_t first = 0; first < vocabulary; first += kBlockTokens) {
-    uint32_t candidates = kernels.may_beat(draw, first, static_cast<float>(best));
-    for (; candidates != 0; candidates &= candidates - 1) {
-      const auto id = static_cast<int32_t>(first + __builtin_ctz(candidates));
+  uint32_t tokens = 0;
+  for (int64_t at = 0;; at += kTokenBlock) {
+    at = kernels.next_that_may_beat(draw, at, static_cast<float>(best), &tokens);
+    if (at >= vocabulary) return best_id;
+    for (; tokens != 0; tokens &= tokens - 1) {
+      const auto id = static_cast<int32_t>(at + __builtin_ctz(tokens));
       const double score = double{scores[id]} + Gumbel(key, id);
       if (score > best || (score == best && id < best_id)) {
         best = score;
@@ -85,7 +46,66 @@ int32_t Draw(const KernelTable& kernels, const SampleRow& row, int64_t vocabular
       }
     }
   }
-  return best_id;
+}
+
+// What a running draw makes of all logits. `scratch` is (kTakenTokens).
+int32_t DrawInOnePass(const KernelTable& kernels, const SampleRow& row, int64_t vocabulary,
+                      const float* logits, float* scratch) {
+  RunningDraw draw;
+  draw.Start(row, vocabulary);
+  if (!draw.may_decide()) return kUndecided;
+  for (int64_t first = 0; first < vocabulary; first += kTakenTokens) {
+    const int64_t count = std::min(kTakenTokens, vocabulary - first);
+    draw.Take(kernels, logits + first, first, count, scratch);
+  }
+  return draw.Token(kernels);
+}
+
+// top_p and min_p, where top_k keeps all: only tokens that top_p may keep are looked at closely.
+//
+// A token that top_p keeps has, with those behind it, more than the mass that is not wanted, so one
+// of them has more than a share of it; and none behind it has much more than it has itself (an
+// exponential rounds; a quarter covers that and the rounding down).
+void KeepProbableOfAll(const KernelTable& kernels, const SampleRow& row, int64_t vocabulary,
+                       SampleScratch scratch) {
+  const uint64_t total = ComputeMasses(kernels, scratch.scores, vocabulary, scratch.masses);
+  const auto unwanted = static_cast<double>(total - WantedMass(row.top_p, total));
+  const auto bound = static_cast<float>(0.75 * unwanted / static_cast<double>(vocabulary));
+  if (bound < 4) {
+    KeepByMass(row, total, vocabulary, scratch.masses, scratch.scores);
+    return;
+  }
+  int64_t listed = 0;
+  uint32_t above = 0;
+  for (int64_t at = 0;; at += kTokenBlock) {
+    at = kernels.next_above(scratch.masses, at, vocabulary, bound, &above);
+    if (at >= vocabulary) break;
+    for (; above != 0; above &= above - 1) {
+      const int64_t i = at + __builtin_ctz(above);
+      scratch.listed_tokens[listed] = static_cast<int32_t>(i);
+      scratch.listed_scores[listed] = scratch.scores[i];
+      scratch.masses[listed++] = scratch.masses[i];
+    }
+  }
+  KeepByMass(row, total, listed, scratch.masses, scratch.listed_scores);
+  std::fill(scratch.scores, scratch.scores + vocabulary, kOutOfDraw);
+  for (int64_t i = 0; i < listed; ++i) {
+    scratch.scores[scratch.listed_tokens[i]] = scratch.listed_scores[i];
+  }
+}
+
+// The definition's steps one by one, each over all tokens.
+int32_t DrawInSteps(const KernelTable& kernels, const SampleRow& row, int64_t vocabulary,
+                    const float* logits, SampleScratch scratch) {
+  const float largest = kernels.largest_if_finite(logits, vocabulary);
+  if (std::isnan(largest)) return kNotFinite;
+  kernels.offset_divide(logits, vocabulary, largest, row.temperature, scratch.scores);
+  if (row.top_p < 1 && (row.top_k <= 0 || row.top_k >= vocabulary)) {
+    KeepProbableOfAll(kernels, row, vocabulary, scratch);
+  } else {
+    KeepProbable(kernels, row, vocabulary, scratch.scores, scratch.masses);
+  }
+  return Draw(kernels, row, vocabulary, scratch.scores);
 }
 
 // Inserts into a list kept in descending order, `count` long, that holds at most `limit`. Called in
@@ -103,22 +123,20 @@ void InsertTop(TokenLogprob candidate, int32_t limit, int32_t& count, TokenLogpr
 
 void SampleOne(const KernelTable& kernels, int64_t vocabulary, SampleScratch scratch,
                SampleRow& row) {
-  if (std::isnan(kernels.largest_if_finite(row.logits, vocabulary))) {
-    row.token_id = kNotFinite;
-    return;
+  const float* logits = row.logits;
+  if (row.adjustment_count > 0) {
+    if (std::isnan(kernels.largest_if_finite(logits, vocabulary))) {
+      row.token_id = kNotFinite;
+      return;
+    }
+    std::copy(logits, logits + vocabulary, scratch.scores);
+    Adjust(row, scratch.scores);
+    logits = scratch.scores;
   }
-  std::copy(row.logits, row.logits + vocabulary, scratch.scores);
-  Adjust(row, scratch.scores);
-  const float largest = kernels.largest_if_finite(scratch.scores, vocabulary);
-  if (row.temperature < std::numeric_limits<float>::min()) {
-    row.token_id = static_cast<int32_t>(
-        std::find(scratch.scores, scratch.scores + vocabulary, largest) - scratch.scores);
-    return;
+  row.token_id = DrawInOnePass(kernels, row, vocabulary, logits, scratch.masses);
+  if (row.token_id == kUndecided) {
+    row.token_id = DrawInSteps(kernels, row, vocabulary, logits, scratch);
   }
-  kernels.offset_divide(scratch.scores, vocabulary, largest, row.temperature, scratch.scores);
-  KeepTopK(row.top_k, vocabulary, scratch.scores);
-  KeepProbable(kernels, row, vocabulary, scratch);
-  row.token_id = Draw(kernels, row, vocabulary, scratch.scores);
 }
 
 void LogprobsOne(const KernelTable& kernels, int64_t vocabulary, LogprobRow& row) {

@@ -8,11 +8,14 @@
 
 namespace ssmd::kernels::cpu {
 
-// What sampling a row works in: one per thread, each of `vocabulary` floats.
+// What sampling a row works in: one per thread, each of `vocabulary` elements.
 struct SampleScratch {
   float* scores;
   float* masses;
+  float* listed_scores;
+  int32_t* listed_tokens;
 };
+inline constexpr int64_t kScratchArrays = 4;
 
 // Sets row.token_id. Changes nothing but `scratch` otherwise.
 void SampleOne(const KernelTable& kernels, int64_t vocabulary, SampleScratch scratch,

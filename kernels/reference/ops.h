@@ -24,6 +24,7 @@ void SelectiveScan(const SelectiveScanParams& params);
 void SsdScan(const SsdScanParams& params);
 void GatedRmsNorm(const GatedRmsNormParams& params);
 void Sample(const SampleParams& params);
+void SampleHead(const SampleHeadParams& params);
 void Logprobs(const LogprobParams& params);
 
 double Silu(double x);

@@ -41,6 +41,7 @@ class ReferenceDevice final : public Device {
   void SsdScan(const SsdScanParams& params) override { reference::SsdScan(params); }
   void GatedRmsNorm(const GatedRmsNormParams& params) override { reference::GatedRmsNorm(params); }
   void Sample(const SampleParams& params) override { reference::Sample(params); }
+  void SampleHead(const SampleHeadParams& params) override { reference::SampleHead(params); }
   void Logprobs(const LogprobParams& params) override { reference::Logprobs(params); }
 };
 

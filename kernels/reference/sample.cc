@@ -92,4 +92,9 @@ void Sample(const SampleParams& params) {
   }
 }
 
+void SampleHead(const SampleHeadParams& params) {
+  MatMul(params.product);
+  Sample({params.product.w->outputs, params.draws, params.draw_count});
+}
+
 }  // namespace ssmd::kernels::reference

@@ -15,8 +15,8 @@ namespace {
 // Streams that run in step, each in a slot of its own.
 class Streams {
  public:
-  Streams(int count, kernels::Device& device, LanguageModel& model, StatePool& pool)
-      : device_(device), model_(model), pool_(pool), next_(static_cast<size_t>(count), 0) {
+  Streams(int count, LanguageModel& model, StatePool& pool)
+      : model_(model), pool_(pool), next_(static_cast<size_t>(count), 0) {
     for (int i = 0; i < count; ++i) slots_.push_back(pool.Acquire());
   }
 
@@ -66,18 +66,19 @@ class Streams {
   }
 
   void Sample(const std::vector<size_t>& streams) {
-    const float* logits = model_.Logits(0, static_cast<int>(streams.size()));
-    const int64_t vocabulary = model_.info().vocabulary;
-    std::vector<kernels::SampleRow> rows(streams.size());
-    for (size_t i = 0; i < rows.size(); ++i) {
-      rows[i].logits = logits + static_cast<int64_t>(i) * vocabulary;
-      rows[i].temperature = 0;
+    RowDraws draws;
+    draws.draws.resize(streams.size());
+    draws.keep.resize(streams.size());
+    for (size_t i = 0; i < streams.size(); ++i) {
+      draws.draws[i].temperature = 0;
+      draws.rows.push_back(static_cast<int>(i));
     }
-    device_.Sample({vocabulary, rows.data(), static_cast<int64_t>(rows.size())});
-    for (size_t i = 0; i < rows.size(); ++i) next_[streams[i]] = std::max(0, rows[i].token_id);
+    model_.Sample(0, static_cast<int>(streams.size()), &draws);
+    for (size_t i = 0; i < streams.size(); ++i) {
+      next_[streams[i]] = std::max(0, draws.draws[i].token_id);
+    }
   }
 
-  kernels::Device& device_;
   LanguageModel& model_;
   StatePool& pool_;
   std::vector<Slot> slots_;
@@ -204,7 +205,7 @@ EnginePhase MeasurePhase(const Part& part, const std::function<Moment()>& look, 
 EngineRound MeasureRound(const EngineRun& run, const EngineWork& work, const MachineProbe& probe,
                          kernels::Device& device, LanguageModel& model, StatePool& pool) {
   const auto look = [&] { return LookAtMachine(probe, device.threads(), model.info().weights); };
-  Streams streams(run.batch, device, model, pool);
+  Streams streams(run.batch, model, pool);
   EngineRound round;
   Moment now = look();
   round.prefill =
@@ -224,7 +225,7 @@ absl::StatusOr<EngineRow> MeasureEngine(const EngineRun& run, const MachineProbe
   SSMD_ASSIGN_OR_RETURN(std::unique_ptr<StatePool> pool,
                         StatePool::Create(&device, model.state_layout(), run.batch));
   {
-    Streams warm_up(1, device, model, *pool);
+    Streams warm_up(1, model, *pool);
     warm_up.Prefill(0, std::min(run.prompt, 64));
     for (int i = 0; i < 3; ++i) warm_up.Decode();
   }

@@ -50,6 +50,7 @@ class MemoryDevice : public kernels::Device {
   void SsdScan(const kernels::SsdScanParams&) override { std::abort(); }
   void GatedRmsNorm(const kernels::GatedRmsNormParams&) override { std::abort(); }
   void Sample(const kernels::SampleParams&) override { std::abort(); }
+  void SampleHead(const kernels::SampleHeadParams&) override { std::abort(); }
   void Logprobs(const kernels::LogprobParams&) override { std::abort(); }
 
  private:

@@ -5,12 +5,14 @@
 #ifndef SSMD_TESTS_UNIT_SCHEDULE_FAKE_MODEL_H_
 #define SSMD_TESTS_UNIT_SCHEDULE_FAKE_MODEL_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -106,6 +108,21 @@ class FakeModel final : public LanguageModel {
     return logits_.data();
   }
 
+  const float* Sample(int first, int count, RowDraws* draws) override {
+    Require(draws->keep.size() == static_cast<size_t>(count));
+    Logits(first, count);
+    for (size_t i = 0; i < draws->draws.size(); ++i) {
+      draws->draws[i].logits = logits_.data() + draws->rows.at(i) * kVocabulary;
+    }
+    device_->Sample({kVocabulary, draws->draws.data(), static_cast<int64_t>(draws->draws.size())});
+    for (int i = 0; i < count; ++i) {  // who did not ask for them must not read them
+      if (draws->keep[static_cast<size_t>(i)] != 0) continue;
+      std::fill_n(logits_.data() + i * kVocabulary, kVocabulary,
+                  std::numeric_limits<float>::quiet_NaN());
+    }
+    return logits_.data();
+  }
+
  private:
   void Require(bool holds) {
     if (!holds) ++probe_->violations;
@@ -125,6 +142,7 @@ class FakeModel final : public LanguageModel {
   }
 
   FakeProbe* const probe_;
+  const std::unique_ptr<kernels::Device> device_ = kernels::MakeCpuDevice({std::nullopt, 1});
   const int max_rows_;
   const int max_logit_rows_;
   ModelInfo info_;
