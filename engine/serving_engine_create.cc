@@ -12,6 +12,17 @@
 #include "kernels/device.h"
 
 namespace ssmd {
+namespace {
+
+std::string NumericsProfile(const kernels::Device& device, const ModelInfo& info) {
+  std::string profile = absl::StrFormat("%s;kernels=%d;weights=%s;state=f32", device.profile(),
+                                        kernels::kKernelRevision, info.weights);
+  if (info.chunk_tokens > 0)
+    absl::StrAppendFormat(&profile, ";prefill=chunked/%d", info.chunk_tokens);
+  return profile;
+}
+
+}  // namespace
 
 ServingEngine::ServingEngine(EngineParts parts)
     : limits_(parts.limits),
@@ -68,9 +79,7 @@ absl::Status ServingEngine::PutInService(LoadedModel loaded) {
   SSMD_ASSIGN_OR_RETURN(service->pool, StatePool::Create(device_.get(), layout, slots));
   service->identity.fingerprint = service->model->info().fingerprint;
   service->identity.layout = layout.Describe();
-  service->identity.numerics_profile =
-      absl::StrFormat("%s;kernels=%d;weights=%s;state=f32", device_->profile(),
-                      kernels::kKernelRevision, service->model->info().weights);
+  service->identity.numerics_profile = NumericsProfile(*device_, service->model->info());
 
   const ModelInService* model = service.get();
   StateTiers::Options tiers;

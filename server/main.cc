@@ -46,6 +46,7 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Obser
     spec.name = model.name;
     spec.path = model.path;
     spec.load.weights = model.weights;
+    spec.load.prefill = model.prefill;
     spec.load.cache_dir =
         options.cache_dir == kCacheBeside ? FolderOf(model.path) : options.cache_dir;
     spec.load.max_rows = options.engine.token_budget;
