@@ -16,9 +16,13 @@ namespace {
 
 std::string NumericsProfile(const kernels::Device& device, const ModelInfo& info) {
   const auto format = kernels::ParseWeightFormat(info.weights);
-  return absl::StrFormat("%s;kernels=%d;weights=%s;state=f32",
-                         device.profile(format.value_or(kernels::WeightFormat::kF32)),
-                         kernels::kKernelRevision, info.weights);
+  std::string profile =
+      absl::StrFormat("%s;kernels=%d;weights=%s;state=f32",
+                      device.profile(format.value_or(kernels::WeightFormat::kF32)),
+                      kernels::kKernelRevision, info.weights);
+  if (info.chunk_tokens > 0)
+    absl::StrAppendFormat(&profile, ";prefill=chunked/%d", info.chunk_tokens);
+  return profile;
 }
 
 }  // namespace

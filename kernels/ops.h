@@ -9,7 +9,7 @@
 //    then adds the runs in ascending order, then bias, then `add`. One accumulator per output. With
 //    quantised weights a product is that of a group of 32 inputs, and bf16 ones may go in pairs.
 //  - The recurrence steps token by token, so a prompt prefilled in any chunks gives the bits that
-//    feeding it one token at a time gives.
+//    feeding it one token at a time gives (SsdScan: unless its chunked form is asked for).
 //  - No exception, no libm call whose bits depend on the CPU, and (cpu/) no allocation, except for
 //    the scratch of Sample and SampleHead, once a vocabulary size.
 //
@@ -144,6 +144,12 @@ struct SelectiveScanParams {
   int64_t y_stride = 0;
 };
 
+// Tokens of a chunk of SsdScan's chunked form, and the floats of scratch a row that it takes.
+inline constexpr int64_t kSsdChunkTokens = 32;
+inline constexpr int64_t SsdChunkScratch(int64_t groups, int64_t state_size) {
+  return groups * (state_size + kSsdChunkTokens);
+}
+
 // The Mamba-2 recurrence (SSD; Dao & Gu 2024, arXiv:2405.21060): a matrix state per head with one
 // decay for all of it.
 //   Δ = clamp(softplus(dt[t][h] + dt_bias[h]), dt_min, dt_max)
@@ -155,6 +161,12 @@ struct SelectiveScanParams {
 // `x`; no other operands overlap.
 // State is laid out [heads][N][PaddedLanes(head_dim)], a head's channels contiguous; padding stays
 // zero.
+//
+// With `chunk_scratch`, the chunks of kSsdChunkTokens tokens that lie whole in a segment and begin
+// at a multiple of that many of its positions are computed by matrix products instead, all other
+// tokens step by step as ever. That is faster and differs by rounding, so bits depend on which
+// chunks are whole: a cut of a history at multiples of kSsdChunkTokens does not show, another does.
+// Rows of other segments, threads and instruction sets do not show either way.
 struct SsdScanParams {
   const Segment* segments = nullptr;  // host
   int64_t segment_count = 0;
@@ -178,6 +190,8 @@ struct SsdScanParams {
   StateField state;          // f32
   float* y = nullptr;        // (rows, heads · head_dim); may be x
   int64_t y_stride = 0;
+  // (rows, SsdChunkScratch(…)), any content; null: step by step throughout.
+  float* chunk_scratch = nullptr;
 };
 
 // Where a gated norm multiplies by silu(gate).

@@ -46,6 +46,7 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Obser
     spec.name = model.name;
     spec.path = model.path;
     spec.load.weights = model.weights;
+    spec.load.prefill = model.prefill;
     spec.load.cache_dir =
         options.cache_dir == kCacheBeside ? FolderOf(model.path) : options.cache_dir;
     spec.load.max_rows = options.engine.token_budget;
@@ -53,7 +54,8 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Obser
     spec.load.progress = [&line](int64_t done, int64_t total) { line.Update(done, total); };
     engine.models.push_back(std::move(spec));
   }
-  return Engine::Create(kernels::MakeCpuDevice({options.isa, options.threads, options.pin_threads}), std::move(engine));
+  return Engine::Create(kernels::MakeCpuDevice({options.isa, options.threads, options.pin_threads}),
+                        std::move(engine));
 }
 
 void LogStart(const Daemon& daemon, const Engine& engine, Log* log) {

@@ -93,7 +93,8 @@ void AddModelFlags(CLI::App* app, Options* options, RawOptions* raw) {
          "--model-option", raw->model_options,
          "NAME.weights=f32|bf16|q8|q4: how the matrices of model NAME are kept. q8 and q4 are "
          "quantised while loading. Default: as the files are, f32 where they are mixed or f16. "
-         "Repeatable")
+         "NAME.prefill=exact|chunked, of mamba2: chunked reads long prompts faster, with other "
+         "rounding, and prompts that are cut elsewhere differ in it. Default: exact. Repeatable")
       ->group(kGroupModels)
       ->type_name("NAME.KEY=VALUE")
       ->allow_extra_args(false);
@@ -230,7 +231,9 @@ absl::Status ParseModelOption(const std::string& text, Options* options) {
   const size_t equals = text.find('=');
   const size_t dot = equals == std::string::npos ? equals : text.rfind('.', equals);
   if (dot == std::string::npos) {
-    return Invalid(absl::StrCat("--model-option ", text, ": expected NAME.weights=f32|bf16|q8|q4"));
+    return Invalid(absl::StrCat("--model-option ", text,
+                                ": expected NAME.weights=f32|bf16|q8|q4 or "
+                                "NAME.prefill=exact|chunked"));
   }
   const std::string name = text.substr(0, dot);
   const std::string key = text.substr(dot + 1, equals - dot - 1);
@@ -242,8 +245,16 @@ absl::Status ParseModelOption(const std::string& text, Options* options) {
   if (model == nullptr) {
     return Invalid(absl::StrCat("--model-option ", text, ": no --model is named ", name));
   }
+  if (key == "prefill") {
+    const std::optional<Prefill> prefill = ParsePrefill(value);
+    if (!prefill.has_value()) {
+      return Invalid(absl::StrCat("--model-option ", text, ": prefill must be exact or chunked"));
+    }
+    model->prefill = *prefill;
+    return absl::OkStatus();
+  }
   if (key != "weights") {
-    return Invalid(absl::StrCat("--model-option ", text, ": the only option is weights"));
+    return Invalid(absl::StrCat("--model-option ", text, ": the options are weights and prefill"));
   }
   model->weights = kernels::ParseWeightFormat(value);
   if (model->weights.has_value()) return absl::OkStatus();

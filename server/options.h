@@ -22,6 +22,7 @@ struct ModelArgument {
   std::string name;
   std::string path;  // a folder or a GGUF file
   std::optional<kernels::WeightFormat> weights;
+  Prefill prefill = Prefill::kExact;
 };
 
 struct TlsFiles {

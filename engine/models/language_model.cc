@@ -73,6 +73,14 @@ struct NamedDocument {
   JsonDocument document;
 };
 
+absl::Status CheckPrefill(const ModelLoadOptions& options, const std::string& architecture,
+                          const MixerFamily& family) {
+  if (options.prefill == Prefill::kExact || family.chunk_tokens() > 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("prefill=chunked: the layers of ", architecture,
+                   " have no chunked form, as those of mamba2 have; leave it exact"));
+}
+
 // config.json, or Mistral's params.json where there is none.
 absl::StatusOr<NamedDocument> ReadModelConfig(const std::string& directory) {
   absl::StatusOr<JsonDocument> config = ReadConfig(directory, kConfigFile);
@@ -192,6 +200,7 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path,
   SSMD_ASSIGN_OR_RETURN(Description description,
                         IsRegularFile(path) ? DescribeGguf(path) : DescribeFolder(path));
   ModelConfig& config = description.config;
+  SSMD_RETURN_IF_ERROR(CheckPrefill(options, config.architecture, *description.family));
 
   SSMD_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(path));
   TensorBinder binder(&checkpoint);
@@ -210,6 +219,7 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path,
   SSMD_RETURN_IF_ERROR(model->Prepare(options, device, &loader));
   if (const auto problem = cache.Finish()) config.warnings.push_back(*problem);
   ModelInfo info = MakeInfo(config, model->family(), binder, loader);
+  if (options.prefill == Prefill::kChunked) info.chunk_tokens = model->family().chunk_tokens();
   info.weight_cache = cache.file();
   info.weights_from_cache = cache.was_read();
   model->set_info(std::move(info));
@@ -217,6 +227,12 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path,
 }
 
 }  // namespace
+
+std::optional<Prefill> ParsePrefill(absl::string_view name) {
+  if (name == "exact") return Prefill::kExact;
+  if (name == "chunked") return Prefill::kChunked;
+  return std::nullopt;
+}
 
 absl::StatusOr<std::unique_ptr<LanguageModel>> LoadLanguageModel(const std::string& path,
                                                                  const ModelLoadOptions& options,

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "engine/base/file_system.h"
 #include "engine/models/batch.h"
 #include "engine/state/layout.h"
@@ -21,9 +22,18 @@
 
 namespace ssmd {
 
+// How prompts go through the recurrence. kExact steps token by token, so that no cut of a prompt
+// shows in a bit. kChunked takes whole chunks of ModelInfo::chunk_tokens as matrix products, for
+// which the mixer must have a form (Mamba-2): faster, with other rounding, and bits depend on which
+// chunks a step has whole. Chunks begin at multiples of chunk_tokens of a history, so cuts there do
+// not show.
+enum class Prefill : uint8_t { kExact, kChunked };
+std::optional<Prefill> ParsePrefill(absl::string_view name);  // "exact", "chunked"
+
 struct ModelInfo {
   std::string architecture;  // "mamba", "falcon_mamba", "mamba2"
   std::string weights;       // "f32", "bf16", "q8", "q4": how matrices are kept
+  int64_t chunk_tokens = 0;  // of the chunked prefill; 0: prompts are exact
   int64_t parameters = 0;
   int64_t weight_bytes = 0;  // as kept
   int layers = 0;
@@ -40,6 +50,7 @@ struct ModelInfo {
 
 struct ModelLoadOptions {
   std::optional<kernels::WeightFormat> weights;  // absent: as the file has them (FormatOfFile)
+  Prefill prefill = Prefill::kExact;
   // Where matrices that were quantised are kept, so that the next load only reads them: a folder.
   // Empty: nowhere. What cannot be kept is a warning (ModelInfo::warnings).
   std::string cache_dir;

@@ -34,6 +34,9 @@ struct MixerStep {
   const float* x = nullptr;   // (rows, d_model): the normalised input
   float* residual = nullptr;  // (rows, d_model): the layer's output is added to it
   float* scratch = nullptr;   // rows × MixerFamily::scratch_floats_per_row() floats, any content
+  // rows × MixerFamily::chunk_scratch_floats_per_row() floats, any content; null: prompts are
+  // exact.
+  float* chunk_scratch = nullptr;
 };
 
 // One layer.
@@ -60,6 +63,11 @@ class MixerFamily {
   virtual std::string Describe() const = 0;
 
   virtual int64_t scratch_floats_per_row() const = 0;
+
+  // The chunked form of prompts (Prefill of language_model.h): tokens of a chunk, 0 where there is
+  // none, and its scratch.
+  virtual int64_t chunk_tokens() const { return 0; }
+  virtual int64_t chunk_scratch_floats_per_row() const { return 0; }
 
   // A layer whose tensors are called `prefix` + name. Never null; mismatches go to the binder. A
   // layer that was bound with mismatches must not be prepared. The family must outlive the layer.

@@ -102,6 +102,10 @@ absl::Status ResidualModel::AllocateActivations(const ModelLoadOptions& options)
   SSMD_RETURN_IF_ERROR(Allocate(device_, max_rows_, config_.d_model, &residual_));
   SSMD_RETURN_IF_ERROR(Allocate(device_, max_rows_, config_.d_model, &normalised_));
   SSMD_RETURN_IF_ERROR(Allocate(device_, max_rows_, family_->scratch_floats_per_row(), &scratch_));
+  if (options.prefill == Prefill::kChunked) {
+    SSMD_RETURN_IF_ERROR(
+        Allocate(device_, max_rows_, family_->chunk_scratch_floats_per_row(), &chunk_scratch_));
+  }
   return Allocate(device_, max_logit_rows_, config_.vocabulary, &logits_);
 }
 
@@ -123,6 +127,7 @@ void ResidualModel::Forward(const Batch& batch, StatePool& pool) {
   step.x = normalised_.as<float>();
   step.residual = residual_.as<float>();
   step.scratch = scratch_.as<float>();
+  step.chunk_scratch = chunk_scratch_.as<float>();
   for (const Layer& layer : layers_) {
     Normalise(layer.norm, nullptr, rows);
     layer.mixer->Forward(step);

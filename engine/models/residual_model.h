@@ -71,10 +71,11 @@ class ResidualModel final : public LanguageModel {
   const kernels::PackedMatrix* head_ = nullptr;
   kernels::Buffer final_norm_;
 
-  kernels::Buffer residual_;    // (max_rows, d_model)
-  kernels::Buffer normalised_;  // (max_rows, d_model); after a step, what Logits() reads
-  kernels::Buffer scratch_;     // (max_rows, scratch_floats_per_row)
-  kernels::Buffer logits_;      // (max_logit_rows, vocabulary)
+  kernels::Buffer residual_;       // (max_rows, d_model)
+  kernels::Buffer normalised_;     // (max_rows, d_model); after a step, what Logits() reads
+  kernels::Buffer scratch_;        // (max_rows, scratch_floats_per_row)
+  kernels::Buffer chunk_scratch_;  // (max_rows, chunk_scratch_floats_per_row), of a chunked prefill
+  kernels::Buffer logits_;         // (max_logit_rows, vocabulary)
 };
 
 }  // namespace ssmd

@@ -42,11 +42,13 @@ std::vector<ModelRunner::Served> ModelRunner::PlanStep() {
       view.tenant = tenants.try_emplace(turn->head().tenant, tenant).first->second;
     }
   }
+  const int64_t chunk_tokens = model_->model->info().chunk_tokens;
   std::vector<Served> served;
   int rows = 0;
   for (const LaneShare& share : scheduler_.Plan(views)) {
     Served& part = served.emplace_back(candidates[share.lane]);
-    part.count = static_cast<int>(share.tokens);
+    part.count = static_cast<int>(
+        CutAtChunk(part.lane->position, share.tokens, views[share.lane].feedable(), chunk_tokens));
     part.first_row = rows;
     rows += part.count;
   }

@@ -112,6 +112,12 @@ std::vector<LaneShare> Scheduler::Plan(absl::Span<const LaneView> lanes) {
   return plan;
 }
 
+int64_t CutAtChunk(int64_t position, int64_t tokens, int64_t feedable, int64_t chunk) {
+  if (chunk == 0 || tokens == feedable) return tokens;
+  const int64_t beyond = (position + tokens) % chunk;
+  return beyond < tokens ? tokens - beyond : tokens;
+}
+
 size_t CountToStart(absl::Span<const int> slots_needed, int free_slots, int running,
                     int max_running) {
   size_t count = 0;

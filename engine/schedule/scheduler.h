@@ -79,6 +79,12 @@ class Scheduler {
   std::set<int32_t> odd_to_shortest_;
 };
 
+// What is fed of a share of `tokens` of a lane at `position` that could feed `feedable`, where a
+// model's chunks begin at multiples of `chunk` (0: it has none): a share that does not end a prompt
+// ends where a chunk does, if it gets so far. So whole chunks stay whole, and the bits of a prompt
+// that always gets so far do not depend on what it gets.
+int64_t CutAtChunk(int64_t position, int64_t tokens, int64_t feedable, int64_t chunk);
+
 // How many turns at the head of the queue start now; `slots_needed` in queue order.
 size_t CountToStart(absl::Span<const int> slots_needed, int free_slots, int running,
                     int max_running);

@@ -13,15 +13,18 @@
 #include "kernels/cpu/scan_kernel.h"
 #include "kernels/cpu/ssd_kernel.h"
 #include "kernels/cpu/vocabulary_kernel.h"
+// After the recurrence that it shares:
+#include "kernels/cpu/ssd_chunk_kernel.h"
 
 namespace ssmd::kernels::cpu {
 namespace {
 
 constexpr KernelTable kKernels = {
-    NormalizeRow, MultiplyPlain, QuantiseRow,       MultiplyQuantised, ConvSiluShare,
-    ScanBlock,    SsdScanShare,  NormalizeGated,    LargestIfFinite,   OffsetDivide,
-    Exponentials, RoundToMasses, SumOfExponentials, NextThatMayBeat,   NextAbove,
-    nullptr,      nullptr,       kByteParts,        kDotRows,
+    NormalizeRow,    MultiplyPlain, QuantiseRow,      MultiplyQuantised, ConvSiluShare,
+    ScanBlock,       SsdScanShare,  SsdGroupProducts, SsdScanChunks,     NormalizeGated,
+    LargestIfFinite, OffsetDivide,  Exponentials,     RoundToMasses,     SumOfExponentials,
+    NextThatMayBeat, NextAbove,     nullptr,          nullptr,           kByteParts,
+    kDotRows,
 };
 
 }  // namespace

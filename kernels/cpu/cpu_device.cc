@@ -367,6 +367,9 @@ void CpuDevice::SelectiveScan(const SelectiveScanParams& params) {
 void CpuDevice::SsdScan(const SsdScanParams& params) {
   const int64_t tokens = TokensOf(params.segments, params.segment_count);
   const int64_t ops = tokens * params.heads * params.head_dim * params.state_size * 3;
+  const int64_t chunk_shares = SsdChunkShareCount(params);
+  ForShares(chunk_shares, chunk_shares * kSsdChunk * kSsdChunk * params.state_size,
+            [&](Range shares) { RunSsdChunkShares(kernels_, params, shares); });
   ForShares(SsdShareCount(params), ops,
             [&](Range shares) { RunSsdShares(kernels_, params, shares); });
 }

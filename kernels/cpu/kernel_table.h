@@ -167,6 +167,30 @@ struct SsdShare {
   int64_t y_stride;
 };
 
+// Tokens of a chunk, channels of a share and state indices at most: kSsdChunkTokens and
+// kMaxStateSize of ops.h.
+inline constexpr int64_t kSsdChunk = 32;
+inline constexpr int64_t kMaxSsdChannels = 64;
+inline constexpr int64_t kMaxSsdState = 256;
+
+// What the heads of a group share in one chunk. Pointers are to the chunk's first row.
+struct SsdGroup {
+  int64_t state_size;
+  const float* b;
+  int64_t b_stride;
+  const float* c;
+  int64_t c_stride;
+  float* transposed;  // result: B, (state_size, kSsdChunk)
+  float* products;    // result: C_i·B_j, (kSsdChunk, kSsdChunk), where j <= i
+};
+
+// Whole chunks of a share.
+struct SsdChunks {
+  SsdShare share;        // length is a multiple of kSsdChunk
+  const float* group;    // SsdGroup::transposed of the first chunk, followed by its products
+  int64_t group_stride;  // floats from one chunk to the next
+};
+
 // One group of one row of a gated norm.
 struct GatedNormGroup {
   const float* x;
@@ -203,6 +227,8 @@ struct KernelTable {
   void (*conv_silu)(const ConvShare& share);
   void (*selective_scan)(const ScanShare& share);
   void (*ssd_scan)(const SsdShare& share);
+  void (*ssd_group)(const SsdGroup& group);
+  void (*ssd_chunks)(const SsdChunks& chunks);
   void (*gated_norm)(const GatedNormGroup& group);
 
   // The largest of n values, or a NaN when one of them is not finite.

@@ -5,7 +5,29 @@
 namespace ssmd::kernels::cpu {
 namespace {
 
-constexpr int64_t kShareChannels = 64;
+constexpr int64_t kShareChannels = kMaxSsdChannels;
+static_assert(kSsdChunk == kSsdChunkTokens && kMaxSsdState == kMaxStateSize);
+
+// The tokens of a segment: step by step to the first whole chunk, the chunks, and the rest.
+struct SsdCut {
+  int64_t before;  // tokens
+  int64_t chunks;
+
+  int64_t tail() const { return before + chunks * kSsdChunk; }
+};
+
+SsdCut CutOf(const SsdScanParams& params, const Segment& segment) {
+  if (params.chunk_scratch == nullptr || segment.dst_slot < 0) return {segment.length, 0};
+  const int64_t before = (kSsdChunk - segment.position % kSsdChunk) % kSsdChunk;
+  if (before + kSsdChunk > segment.length) return {segment.length, 0};
+  return {before, (segment.length - before) / kSsdChunk};
+}
+
+// Where a chunk keeps what the heads of `group` share; the chunk begins at `row`.
+float* ScratchOf(const SsdScanParams& params, int64_t row, int64_t group) {
+  return params.chunk_scratch + row * SsdChunkScratch(params.groups, params.state_size) +
+         group * kSsdChunk * SsdChunkScratch(1, params.state_size);
+}
 
 int64_t SharesOfAHead(const SsdScanParams& params) {
   return (params.head_dim + kShareChannels - 1) / kShareChannels;
@@ -43,7 +65,72 @@ SsdShare ShareOfHead(const SsdScanParams& params, const Segment& segment, int64_
   return share;
 }
 
+// `length` tokens of the share from `first` on.
+SsdShare PartOf(SsdShare share, int64_t first, int64_t length) {
+  share.length = length;
+  share.x += first * share.x_stride;
+  if (share.dt != nullptr) share.dt += first * share.dt_stride;
+  share.b += first * share.b_stride;
+  share.c += first * share.c_stride;
+  share.y += first * share.y_stride;
+  if (first > 0) share.state_from = share.state_to;
+  return share;
+}
+
+void RunGroup(const KernelTable& kernels, const SsdScanParams& params, int64_t row, int64_t group) {
+  SsdGroup products = {};
+  products.state_size = params.state_size;
+  products.b = params.b + row * params.b_stride + group * params.state_size;
+  products.b_stride = params.b_stride;
+  products.c = params.c + row * params.c_stride + group * params.state_size;
+  products.c_stride = params.c_stride;
+  products.transposed = ScratchOf(params, row, group);
+  products.products = products.transposed + params.state_size * kSsdChunk;
+  kernels.ssd_group(products);
+}
+
+void RunShare(const KernelTable& kernels, const SsdScanParams& params, const Segment& segment,
+              int64_t head, int64_t channel) {
+  const SsdShare share = ShareOfHead(params, segment, head, channel);
+  const SsdCut cut = CutOf(params, segment);
+  if (cut.before > 0) kernels.ssd_scan(PartOf(share, 0, cut.before));
+  if (cut.chunks > 0) {
+    SsdChunks chunks = {};
+    chunks.share = PartOf(share, cut.before, cut.chunks * kSsdChunk);
+    chunks.group =
+        ScratchOf(params, segment.first_row + cut.before, head / (params.heads / params.groups));
+    chunks.group_stride = kSsdChunk * SsdChunkScratch(params.groups, params.state_size);
+    kernels.ssd_chunks(chunks);
+  }
+  if (cut.tail() < segment.length) {
+    kernels.ssd_scan(PartOf(share, cut.tail(), segment.length - cut.tail()));
+  }
+}
+
 }  // namespace
+
+int64_t SsdChunkShareCount(const SsdScanParams& params) {
+  int64_t chunks = 0;
+  for (int64_t i = 0; i < params.segment_count; ++i) {
+    chunks += CutOf(params, params.segments[i]).chunks;
+  }
+  return chunks * params.groups;
+}
+
+void RunSsdChunkShares(const KernelTable& kernels, const SsdScanParams& params, Range shares) {
+  int64_t share = 0;  // the first of the segment
+  for (int64_t i = 0; i < params.segment_count && share < shares.end; ++i) {
+    const Segment& segment = params.segments[i];
+    const SsdCut cut = CutOf(params, segment);
+    const int64_t next = share + cut.chunks * params.groups;
+    for (int64_t at = std::max(share, shares.begin); at < std::min(next, shares.end); ++at) {
+      const int64_t chunk = (at - share) / params.groups;
+      RunGroup(kernels, params, segment.first_row + cut.before + chunk * kSsdChunk,
+               (at - share) % params.groups);
+    }
+    share = next;
+  }
+}
 
 int64_t SsdShareCount(const SsdScanParams& params) {
   return params.segment_count * params.heads * SharesOfAHead(params);
@@ -55,8 +142,8 @@ void RunSsdShares(const KernelTable& kernels, const SsdScanParams& params, Range
     const Segment& segment = params.segments[i % params.segment_count];
     if (segment.dst_slot < 0) continue;
     const int64_t part = i / params.segment_count;
-    kernels.ssd_scan(ShareOfHead(params, segment, part / shares_of_a_head,
-                                 part % shares_of_a_head * kShareChannels));
+    RunShare(kernels, params, segment, part / shares_of_a_head,
+             part % shares_of_a_head * kShareChannels);
   }
 }
 

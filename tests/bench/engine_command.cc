@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "engine/base/status_macros.h"
 #include "engine/models/language_model.h"
 #include "tests/bench/commands.h"
@@ -23,7 +24,7 @@ namespace {
 
 struct EngineFlags {
   std::vector<std::string> models;         // NAME=PATH
-  std::vector<std::string> model_options;  // NAME.weights=f32|bf16|q8|q4
+  std::vector<std::string> model_options;  // NAME.weights=…, NAME.prefill=…
   std::vector<std::string> random;         // shapes
   std::string isa;
   int threads = 0;
@@ -41,6 +42,7 @@ struct ModelToMeasure {
   std::string path;
   std::unique_ptr<RandomCheckpoint> random;  // owns the folder, where it is one
   std::optional<kernels::WeightFormat> weights;
+  Prefill prefill = Prefill::kExact;
 };
 
 absl::StatusOr<std::vector<ModelToMeasure>> ListModels(const EngineFlags& flags) {
@@ -51,13 +53,14 @@ absl::StatusOr<std::vector<ModelToMeasure>> ListModels(const EngineFlags& flags)
       return absl::InvalidArgumentError(
           absl::StrCat("--model must be NAME=PATH, got \"", flag, "\""));
     }
-    models.push_back({flag.substr(0, equals), flag.substr(equals + 1), nullptr, std::nullopt});
+    models.push_back(
+        {flag.substr(0, equals), flag.substr(equals + 1), nullptr, std::nullopt, Prefill::kExact});
   }
   for (const std::string& shape : flags.random) {
     auto checkpoint = std::make_unique<RandomCheckpoint>(shape);
     SSMD_RETURN_IF_ERROR(checkpoint->status());
     const std::string folder = checkpoint->folder();
-    models.push_back({shape, folder, std::move(checkpoint), std::nullopt});
+    models.push_back({shape, folder, std::move(checkpoint), std::nullopt, Prefill::kExact});
   }
   if (models.empty()) {
     return absl::InvalidArgumentError("name a model: --model=NAME=PATH or --random=SHAPE");
@@ -67,15 +70,21 @@ absl::StatusOr<std::vector<ModelToMeasure>> ListModels(const EngineFlags& flags)
 
 absl::Status ApplyOption(const std::string& option, std::vector<ModelToMeasure>* models) {
   for (ModelToMeasure& model : *models) {
-    const std::string prefix = model.name + ".weights=";
-    if (option.rfind(prefix, 0) != 0) continue;
-    model.weights = kernels::ParseWeightFormat(option.substr(prefix.size()));
-    if (!model.weights.has_value()) break;
-    return absl::OkStatus();
+    absl::string_view value = option;
+    if (!absl::ConsumePrefix(&value, absl::StrCat(model.name, "."))) continue;
+    if (absl::ConsumePrefix(&value, "weights=")) {
+      model.weights = kernels::ParseWeightFormat(std::string(value));
+      if (model.weights.has_value()) return absl::OkStatus();
+    } else if (absl::ConsumePrefix(&value, "prefill=")) {
+      const std::optional<Prefill> prefill = ParsePrefill(value);
+      model.prefill = prefill.value_or(Prefill::kExact);
+      if (prefill.has_value()) return absl::OkStatus();
+    }
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "--model-option must be NAME.weights=f32|bf16|q8|q4 of a model named before, got \"", option,
-      "\""));
+  return absl::InvalidArgumentError(
+      absl::StrCat("--model-option must be NAME.weights=f32|bf16|q8|q4 or "
+                   "NAME.prefill=exact|chunked of a model named before, got \"",
+                   option, "\""));
 }
 
 constexpr auto kPrefill = &EngineRound::prefill;
@@ -87,6 +96,10 @@ std::string PhaseJson(const EnginePhase& phase) {
       R"("fraction_in_turn":%.3f,"cpu_us":%.1f,"others_cpus":%.2f})",
       phase.tok_s, phase.read_gb_s, phase.peak_gop_s, phase.fraction_of_floor,
       phase.fraction_in_turn, phase.cpu_us, phase.others_cpus);
+}
+
+std::string PrefillText(const ModelInfo& info) {
+  return info.chunk_tokens > 0 ? absl::StrCat("chunked/", info.chunk_tokens) : "exact";
 }
 
 // The figures at the top are medians over the rounds, each by itself.
@@ -101,11 +114,11 @@ std::string RowJson(const std::string& name, const ModelInfo& info, kernels::Isa
                                      PhaseJson(round.decode)));
   }
   return absl::StrFormat(
-      R"({"model":%s,"weights":"%s","device":"cpu","isa":"%s","batch":%d,"prompt":%d,)"
-      R"("generate":%d,"prefill_tok_s":%.1f,"decode_tok_s":%.1f,"gb_s":%.2f,"gflop_s":%.1f,)"
-      R"("fraction_of_floor":%.3f,"prefill_fraction_of_floor":%.3f,"rounds":[%s]})",
-      JsonText(name), info.weights, std::string(IsaName(isa)), row.run.batch, row.run.prompt,
-      row.run.generate, prefill_tok_s, decode_tok_s,
+      R"({"model":%s,"weights":"%s","prefill":"%s","device":"cpu","isa":"%s","batch":%d,)"
+      R"("prompt":%d,"generate":%d,"prefill_tok_s":%.1f,"decode_tok_s":%.1f,"gb_s":%.2f,)"
+      R"("gflop_s":%.1f,"fraction_of_floor":%.3f,"prefill_fraction_of_floor":%.3f,"rounds":[%s]})",
+      JsonText(name), info.weights, PrefillText(info), std::string(IsaName(isa)), row.run.batch,
+      row.run.prompt, row.run.generate, prefill_tok_s, decode_tok_s,
       row.bytes_of_step * decode_tok_s / row.run.batch / 1e9,
       row.flops_of_prompt_token * prefill_tok_s / 1e9,
       SpreadOf(row, kDecode, &EnginePhase::fraction_of_floor).median,
@@ -126,19 +139,19 @@ std::string PhaseText(const EngineRow& row, EnginePhase EngineRound::*phase) {
 std::string RowText(const std::string& name, const ModelInfo& info, const EngineRow& row) {
   const double others = std::max(SpreadOf(row, kPrefill, &EnginePhase::others_cpus).highest,
                                  SpreadOf(row, kDecode, &EnginePhase::others_cpus).highest);
-  return absl::StrFormat("%-12s %-7s %5d %6d%s%s %7.1f\n", name, info.weights, row.run.batch,
-                         row.run.prompt, PhaseText(row, kPrefill), PhaseText(row, kDecode), others);
+  return absl::StrFormat("%-12s %-7s %-10s %5d %6d%s%s %7.1f\n", name, info.weights,
+                         PrefillText(info), row.run.batch, row.run.prompt, PhaseText(row, kPrefill),
+                         PhaseText(row, kDecode), others);
 }
 
 std::string TableHead(int rounds) {
   const std::string phase = "    tok/s (lowest-highest)   of floor  in turn";
   return absl::StrFormat(
       "Medians of %d rounds; floors are what the machine could do in the same seconds: all bytes "
-      "and "
-      "all products at\nonce, or in turn (weights and products at once, then states); others: the "
-      "most CPUs that other programs,\nor the machine's host, took of a part of a round\n\n"
-      "%-33s | %-45s | decode\n%-12s %-7s %5s %6s |%s |%s  others\n",
-      rounds, "", "prefill", "model", "weights", "batch", "prompt", phase, phase);
+      "and all products at\nonce, or in turn (weights and products at once, then states); others: "
+      "the most CPUs that other programs,\nor the machine's host, took of a part of a round\n\n"
+      "%-44s | %-45s | decode\n%-12s %-7s %-10s %5s %6s |%s |%s  others\n",
+      rounds, "", "prefill", "model", "weights", "prefill", "batch", "prompt", phase, phase);
 }
 
 absl::Status MeasureModel(const EngineFlags& flags, const ModelToMeasure& to_measure,
@@ -146,6 +159,7 @@ absl::Status MeasureModel(const EngineFlags& flags, const ModelToMeasure& to_mea
                           std::vector<std::string>* rows) {
   ModelLoadOptions options;
   options.weights = to_measure.weights;
+  options.prefill = to_measure.prefill;
   SSMD_ASSIGN_OR_RETURN(std::unique_ptr<LanguageModel> model,
                         LoadLanguageModel(to_measure.path, options, &device));
   for (const int prompt : flags.prompts) {
@@ -199,7 +213,8 @@ void AddEngineCommand(CLI::App& app, int* exit_code) {
   command->add_option("--model", flags->models,
                       "NAME=PATH of a checkpoint folder or a GGUF file (repeatable)");
   command->add_option("--model-option", flags->model_options,
-                      "NAME.weights=f32|bf16|q8|q4 (repeatable; default: as the file has them)");
+                      "NAME.weights=f32|bf16|q8|q4 (default: as the file has them) or "
+                      "NAME.prefill=exact|chunked, of mamba2 (default: exact); repeatable");
   command->add_option("--random", flags->random, "A shape, with random bf16 weights (repeatable)")
       ->check(CLI::IsMember(RandomShapes()));
   command->add_option("--isa", flags->isa, "Instruction set")

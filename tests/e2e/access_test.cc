@@ -190,6 +190,7 @@ TEST(CommandLine, WhatWouldBeUnsafeOrCannotWorkIsRefusedInOneLine) {
       {{"--model", tales, "--model", tales}, "taken"},
       {{"--model", tales, "--model-option", "other.weights=f32"}, "other"},
       {{"--model", tales, "--model-option", "tales.weights=q3"}, "weights"},
+      {{"--model", tales, "--model-option", "tales.prefill=chunked"}, "no chunked form"},
       {{"--model", tales, "--grpc-listen", "nonsense"}, "nonsense"},
       {{}, "--model"},
   };

@@ -171,6 +171,7 @@ void Mamba2Mixer::Scan(const MixerStep& step, const Scratch& s) const {
   scan.state = step.pool->field(ssm_offset_);
   scan.y = s.xbc;
   scan.y_stride = config_.conv_channels();
+  scan.chunk_scratch = step.chunk_scratch;
   step.device->SsdScan(scan);
 }
 
@@ -198,6 +199,10 @@ class Mamba2Family final : public MixerFamily {
   std::string Describe() const override { return config_.Describe(); }
   int64_t scratch_floats_per_row() const override {
     return config_.projection() + config_.conv_channels();
+  }
+  int64_t chunk_tokens() const override { return kernels::kSsdChunkTokens; }
+  int64_t chunk_scratch_floats_per_row() const override {
+    return kernels::SsdChunkScratch(config_.groups, config_.state_size);
   }
   std::unique_ptr<Mixer> Bind(const std::string& prefix, TensorBinder* binder) const override {
     return std::make_unique<Mamba2Mixer>(config_, BindTensors(config_, prefix, binder));

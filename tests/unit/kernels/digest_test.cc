@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "tests/unit/kernels/kernel_test_util.h"
+#include "tests/unit/kernels/ssd_test_util.h"
 
 namespace ssmd::kernels {
 namespace {
@@ -158,6 +158,17 @@ uint64_t DigestOfSsdScans(Device& device) {
   return digest.value();
 }
 
+// Tokens before, in and after whole chunks.
+uint64_t DigestOfChunkedSsdScans(Device& device) {
+  Digest digest;
+  for (int64_t head_dim : {1, 16, 70}) {
+    Ssd ssd = Ssd({4, head_dim, 2, 19, 160}).Chunked();
+    digest.Add(ssd.Run(device, {{0, 150, 0, 0, 3 * kSsdChunkTokens - 9}, {150, 10, 1, 1, 0}}));
+    digest.Add(ssd.slots.slab());
+  }
+  return digest.value();
+}
+
 uint64_t DigestOfDraws(Device& device) {
   Digest digest;
   for (int64_t vocabulary : {1, 65, 5003}) {
@@ -212,6 +223,7 @@ TEST_P(DigestTest, BitsAreTheSameOnEveryMachine) {
       {"q8 products", DigestOfQ8Products, 0x25C23E20A6A46B19},
       {"q4 products", DigestOfQ4Products, 0x6BEB3A4FEBFAC580},
       {"SSD scans", DigestOfSsdScans, 0xD44C10F0C621E77E},
+      {"chunked SSD scans", DigestOfChunkedSsdScans, 0xA6554AEABE453829},
       {"convolutions", DigestOfConvolutions, 0x7A241B63B128898E},
       {"scans", DigestOfScans, 0xF093203A53F56566},
       {"draws", DigestOfDraws, 0x4060CCC90A739999},

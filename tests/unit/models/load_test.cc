@@ -494,6 +494,16 @@ TEST_F(LoadTest, SaysWhatMemoryWasMissingFor) {
   EXPECT_THAT(std::string(weights.status().message()), HasSubstr(kEmbedding));
 }
 
+TEST_F(LoadTest, RefusesAChunkedPrefillOfLayersThatHaveNone) {
+  TinyModel().Write(folder_);
+  ModelLoadOptions options;
+  options.prefill = Prefill::kChunked;
+  const auto refused = LoadLanguageModel(folder_.path(), options, device_.get());
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(refused.status().message()),
+              HasSubstr("prefill=chunked: the layers of mamba have no chunked form"));
+}
+
 TEST_F(LoadTest, ChecksItsOptions) {
   for (const int rows : {0, -1, (1 << 20) + 1}) {
     ModelLoadOptions options;

@@ -38,6 +38,19 @@ TEST(Scheduler, ALonePromptGetsTheWholeBudget) {
   EXPECT_THAT(Shares(&scheduler, {Prompt(100, 1)}), ElementsAre(8));
 }
 
+TEST(Scheduler, AShareEndsWhereAChunkDoesUnlessItEndsThePrompt) {
+  EXPECT_EQ(CutAtChunk(0, 512, 600, 64), 512);
+  EXPECT_EQ(CutAtChunk(5, 512, 600, 64), 507);  // to 512
+  EXPECT_EQ(CutAtChunk(5, 64, 600, 64), 59);    // to 64
+  EXPECT_EQ(CutAtChunk(5, 59, 600, 64), 59);
+  EXPECT_EQ(CutAtChunk(5, 58, 600, 64), 58);  // does not get to 64
+  EXPECT_EQ(CutAtChunk(64, 63, 600, 64), 63);
+  EXPECT_EQ(CutAtChunk(64, 65, 600, 64), 64);
+  EXPECT_EQ(CutAtChunk(5, 512, 512, 64), 512);  // the end
+  EXPECT_EQ(CutAtChunk(100, 1, 1, 64), 1);
+  EXPECT_EQ(CutAtChunk(5, 512, 600, 0), 512);  // no chunks
+}
+
 TEST(Scheduler, AShortPromptDoesNotWaitForALongOne) {
   Scheduler scheduler(8, 8);
   EXPECT_THAT(Shares(&scheduler, {Prompt(1000, 1), Prompt(3, 2)}), ElementsAre(5, 3));

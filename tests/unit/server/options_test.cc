@@ -63,6 +63,16 @@ TEST(Options, ModelsAreNamedOrTakeTheirFoldersOrFilesName) {
   EXPECT_EQ(options.models[2].weights, kernels::WeightFormat::kQ4);
 }
 
+TEST(Options, PromptsAreExactUnlessAModelIsGivenTheChunkedForm) {
+  const Options options = ParseOk({"--model", "a=x", "--model", "b=x", "--model", "c=x",
+                                   "--model-option", "b.prefill=chunked", "--model-option",
+                                   "b.weights=q8", "--model-option", "c.prefill=exact"});
+  EXPECT_EQ(options.models[0].prefill, Prefill::kExact);
+  EXPECT_EQ(options.models[1].prefill, Prefill::kChunked);
+  EXPECT_EQ(options.models[1].weights, kernels::WeightFormat::kQ8);
+  EXPECT_EQ(options.models[2].prefill, Prefill::kExact);
+}
+
 TEST(Options, QuantisedWeightsAreKeptNowhereUnlessAsked) {
   EXPECT_EQ(ParseOk({"--model", "a=x"}).cache_dir, "");
   EXPECT_EQ(ParseOk({"--model", "a=x", "--cache-dir", "/c"}).cache_dir, "/c");
@@ -79,7 +89,10 @@ TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
   ExpectRefused({"--model", "=models/c"}, "a model's name has");
   ExpectRefused({"--model", "a=x", "--model-option", "b.weights=f32"}, "no --model is named b");
   ExpectRefused({"--model", "a=x", "--model-option", "a.weights"}, "expected NAME.weights");
-  ExpectRefused({"--model", "a=x", "--model-option", "a.colour=red"}, "the only option is weights");
+  ExpectRefused({"--model", "a=x", "--model-option", "a.colour=red"},
+                "the options are weights and prefill");
+  ExpectRefused({"--model", "a=x", "--model-option", "a.prefill=fast"},
+                "prefill must be exact or chunked");
   ExpectRefused({"--model", "a=x", "--model-option", "a.weights=f64"},
                 "must be f32, bf16, q8 or q4");
   ExpectRefused({"--model", "a=x", "--device", "cuda:0"}, "cuda:0 is not available");
