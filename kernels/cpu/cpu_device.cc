@@ -108,8 +108,10 @@ class CpuDevice final : public Device {
   bool SplitsRows(const MatMulParams& params) const;
   void MultiplyPlain(const MatMulParams& params, Range panels, Range rows,
                      const ProductOutput& to) const;
-  void MatMulQuantised(const MatMulParams& params);
+  void MultiplyBlock(const MatMulParams& params, Range rows, Range panels,
+                     const ProductOutput& to) const;
   void MatMulRounded(const MatMulParams& params);
+  bool RoundsRows(const PackedMatrix& w) const;
   bool ReserveRows(int64_t inputs, WeightFormat format);
   void RoundRows(const MatMulParams& params, Range block);
   void MultiplyHead(const SampleHeadParams& params);
@@ -217,12 +219,20 @@ void CpuDevice::MultiplyPlain(const MatMulParams& params, Range panels, Range ro
   kernels_.multiply_plain(product);
 }
 
-void CpuDevice::MatMul(const MatMulParams& params) {
+// Rows that were rounded (RoundRows) where the weights want it, against some panels.
+void CpuDevice::MultiplyBlock(const MatMulParams& params, Range rows, Range panels,
+                              const ProductOutput& to) const {
   if (IsQuantised(params.w->format)) {
-    MatMulQuantised(params);
-    return;
+    quantised_rows_.Multiply(params, rows, panels, to);
+  } else if (rounded_rows_.Takes(*params.w)) {
+    rounded_rows_.Multiply(params, rows, panels, to);
+  } else {
+    MultiplyPlain(params, panels, rows, to);
   }
-  if (rounded_rows_.Takes(*params.w)) {
+}
+
+void CpuDevice::MatMul(const MatMulParams& params) {
+  if (RoundsRows(*params.w)) {
     MatMulRounded(params);
     return;
   }
@@ -241,44 +251,33 @@ void CpuDevice::MatMul(const MatMulParams& params) {
 }
 
 // Rows are rounded once for all panels, some at a time, so that they stay in the cache.
-void CpuDevice::MatMulQuantised(const MatMulParams& params) {
+void CpuDevice::MatMulRounded(const MatMulParams& params) {
   const PackedMatrix& w = *params.w;
-  const int64_t panels = QuantisedPanelCount(w.outputs);
-  const int64_t block_rows = quantised_rows_.BlockRows(params.rows);
+  const int64_t block_rows = IsQuantised(w.format) ? quantised_rows_.BlockRows(params.rows)
+                                                   : RoundedRows::BlockRows(params.rows);
   for (int64_t row = 0; row < params.rows; row += block_rows) {
     const Range rows = {row, std::min(row + block_rows, params.rows)};
-    const int64_t count = rows.end - rows.begin;
+    const int64_t ops = (rows.end - rows.begin) * w.outputs * w.inputs;
     RoundRows(params, rows);
-    ForShares(panels, count * w.outputs * w.inputs, [&](Range share) {
-      quantised_rows_.Multiply(params, rows, share, OutputOf(params, share, row));
+    ForShares(PanelCount(w.outputs), ops, [&](Range share) {
+      MultiplyBlock(params, rows, share, OutputOf(params, share, row));
     });
   }
 }
 
-// As those of quantised weights.
-void CpuDevice::MatMulRounded(const MatMulParams& params) {
-  const PackedMatrix& w = *params.w;
-  const int64_t panels = PanelCount(w.outputs);
-  const int64_t block_rows = RoundedRows::BlockRows(params.rows);
-  for (int64_t row = 0; row < params.rows; row += block_rows) {
-    const Range rows = {row, std::min(row + block_rows, params.rows)};
-    const int64_t count = rows.end - rows.begin;
-    RoundRows(params, rows);
-    ForShares(panels, count * w.outputs * w.inputs, [&](Range share) {
-      rounded_rows_.Multiply(params, rows, share, OutputOf(params, share, row));
-    });
-  }
+bool CpuDevice::RoundsRows(const PackedMatrix& w) const {
+  return IsQuantised(w.format) || rounded_rows_.Takes(w);
 }
 
 void CpuDevice::RoundRows(const MatMulParams& params, Range block) {
   const PackedMatrix& w = *params.w;
   const int64_t count = block.end - block.begin;
-  if (rounded_rows_.Takes(w)) {
-    ForShares(count, count * w.inputs * kRoundOps,
-              [&](Range share) { rounded_rows_.Round(params, block, share); });
-  } else {
+  if (IsQuantised(w.format)) {
     ForShares(count, count * w.inputs * kQuantiseOps,
               [&](Range share) { quantised_rows_.Round(params, block, share); });
+  } else {
+    ForShares(count, count * w.inputs * kRoundOps,
+              [&](Range share) { rounded_rows_.Round(params, block, share); });
   }
 }
 
@@ -425,22 +424,14 @@ void CpuDevice::MultiplyHead(const SampleHeadParams& params) {
   const MatMulParams& product = params.product;
   const PackedMatrix& w = *product.w;
   const Range rows = {0, product.rows};
-  const bool quantised = IsQuantised(w.format);
-  const bool rounded = rounded_rows_.Takes(w);
-  if (quantised || rounded) RoundRows(product, rows);
+  if (RoundsRows(w)) RoundRows(product, rows);
   const int64_t ops = product.rows * w.outputs * w.inputs;
   ForThreadShares(PanelCount(w.outputs), ops, [&](Range share, int thread) {
     const int64_t step = head_draws_.block_panels();
     for (Range block = share; block.begin < share.end; block.begin = block.end) {
       block.end = std::min(block.begin + step, share.end);
       const ProductOutput to = head_draws_.BlockOf(thread, block, w.outputs);
-      if (quantised) {
-        quantised_rows_.Multiply(product, rows, block, to);
-      } else if (rounded) {
-        rounded_rows_.Multiply(product, rows, block, to);
-      } else {
-        MultiplyPlain(product, block, rows, to);
-      }
+      MultiplyBlock(product, rows, block, to);
       head_draws_.Take(params, thread, block);
     }
   });
