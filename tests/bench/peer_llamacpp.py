@@ -195,11 +195,12 @@ def markdown(results):
     rows = results["rows"]
     for model in dict.fromkeys(row["model"] for row in rows):
         mine = {(row["work"], row["weights"]): row for row in rows if row["model"] == model}
-        formats = list(dict.fromkeys(weights for _, weights in mine))
+        formats = [name for name in PEER_FORMATS if any(name == weights for _, weights in mine)]
         heads = [", ".join(dict.fromkeys([weights, " or ".join(PEER_FORMATS[weights])]))
                  if weights != "f32" else "f32" for weights in formats]
         lines += ["", f"| {model} | {' | '.join(heads)} |", "|---" * (len(formats) + 1) + "|"]
-        for work in dict.fromkeys(work for work, _ in mine):
+        in_order = sorted(mine.values(), key=lambda row: (row["figure"], row["streams"], row["prompt"]))
+        for work in dict.fromkeys(row["work"] for row in in_order):
             cells = [cell(mine.get((work, weights))) for weights in formats]
             lines.append(f"| {work} | {' | '.join(cells)} |")
         lines += [f"\n{model}, {row['weights']}, {row['work']}: {row['llama.cpp_error']}"
