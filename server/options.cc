@@ -124,9 +124,11 @@ void AddComputeFlags(CLI::App* app, Options* options, RawOptions* raw) {
       ->check(CLI::Range(0, 1024))
       ->type_name("N")
       ->capture_default_str();
-  app->add_flag("--pin-threads", options->pin_threads,
-                "Keep each compute thread on a CPU of its own. For machines that the daemon has to "
-                "itself: where others compute too, a pinned thread waits for its CPU")
+  app->add_flag(
+         "--pin-threads", options->pin_threads,
+         "Keep each compute thread on one CPU (where there are more threads, they share). For "
+         "machines that the daemon has to "
+         "itself: where others compute too, a pinned thread waits for its CPU")
       ->group(kGroupCompute);
   app->add_option("--state-slots", raw->state_slots,
                   "Slots for states per model, working copies of running turns included; at "

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -61,6 +62,12 @@ class PosixAppendFile final : public AppendFile {
   absl::Status Sync() override {
     if (Uninterrupted([&] { return fdatasync(file_.get()); }) == 0) return absl::OkStatus();
     return Error(errno, "cannot be synced");
+  }
+
+  absl::Status Lock() override {
+    if (flock(file_.get(), LOCK_EX | LOCK_NB) == 0) return absl::OkStatus();
+    if (errno != EWOULDBLOCK) return Error(errno, "cannot be locked");
+    return absl::FailedPreconditionError("is in use");
   }
 
  private:

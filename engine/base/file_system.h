@@ -33,6 +33,9 @@ class AppendFile {
   virtual absl::Status Truncate(int64_t bytes) = 0;
   // After an error it is unknown what is on the medium, and another Sync does not help.
   virtual absl::Status Sync() = 0;
+  // Keeps it from others who lock it, until it is closed, however the process ends.
+  // FAILED_PRECONDITION where another has it.
+  virtual absl::Status Lock() = 0;
 };
 
 class ReadFile {

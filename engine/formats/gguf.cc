@@ -114,7 +114,9 @@ absl::Status GgufReader::Read() {
 
 absl::Status GgufReader::ReadHeader() {
   if (bytes_.substr(0, kMagic.size()) != kMagic) {
-    return Error("is not a GGUF file: it does not begin with GGUF");
+    return Error(
+        "is not a GGUF file: it does not begin with GGUF (a model of other files is given by its "
+        "folder)");
   }
   at_ = kMagic.size();
   uint32_t version = 0;

@@ -5,10 +5,13 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <map>
 #include <new>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
 #include "engine/formats/checkpoint.h"
@@ -46,12 +49,27 @@ absl::Status CheckOptions(const ModelLoadOptions& options) {
   return absl::OkStatus();
 }
 
+// Downloads of GGUF files often come as a folder with one for each format.
+absl::Status CheckHoldsNoGguf(const std::string& folder) {
+  const auto entries = PosixFileSystem().List(folder);
+  if (!entries.ok()) return absl::OkStatus();
+  std::string found;
+  for (const FolderEntry& entry : *entries) {
+    if (entry.name == "config.json") return absl::OkStatus();
+    if (absl::EndsWith(entry.name, ".gguf")) found = entry.name;
+  }
+  if (found.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("the folder has no config.json, but ",
+                                                 Quoted(found), ": give the path of that file"));
+}
+
 absl::Status CheckIsFolder(const std::string& path) {
   struct stat info = {};
   if (stat(path.c_str(), &info) != 0) {
-    return absl::NotFoundError(absl::StrCat("model ", Quoted(path), " cannot be opened"));
+    return absl::NotFoundError(
+        absl::StrCat("model ", Quoted(path), " cannot be opened: ", std::strerror(errno)));
   }
-  if (S_ISDIR(info.st_mode)) return absl::OkStatus();
+  if (S_ISDIR(info.st_mode)) return CheckHoldsNoGguf(path);
   return absl::InvalidArgumentError(
       absl::StrCat(Quoted(path),
                    " is neither a folder nor a file; a model is a folder with config.json and "

@@ -6,9 +6,11 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/byte_reader.h"
 #include "engine/base/little_endian.h"
+#include "engine/base/secure_random.h"
 #include "engine/base/status_macros.h"
 #include "engine/base/text_view.h"
 #include "engine/formats/quoted.h"
@@ -20,6 +22,7 @@ constexpr std::string_view kMagic("ssmdpack\x01\0\0\0\0\0\0\0", 16);
 constexpr int64_t kAlignment = 64;
 constexpr size_t kFooterBytes = 24;
 constexpr size_t kMaxNameBytes = 4096;
+constexpr char kUnfinished[] = ".part";
 
 uint64_t HashOf(std::string_view bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
@@ -110,17 +113,34 @@ absl::Status PackedCache::CheckMatrices(const kernels::Device& device) const {
 }
 
 PackedCacheWriter::PackedCacheWriter(FileSystem* files, std::string path, std::string_view key)
-    : files_(files), path_(std::move(path)), unfinished_(path_ + ".part"), key_(key) {}
+    : files_(files),
+      path_(std::move(path)),
+      unfinished_(absl::StrCat(path_, ".", SecureRandomId(), kUnfinished)),
+      key_(key) {}
 
 absl::StatusOr<std::unique_ptr<PackedCacheWriter>> PackedCacheWriter::Create(
     FileSystem* files, const std::string& path, std::string_view key) {
   std::unique_ptr<PackedCacheWriter> writer(new PackedCacheWriter(files, path, key));
-  // Of a start that was cut off. One that is under way elsewhere loses its file, which is then made
-  // again.
-  files->Remove(writer->unfinished_).IgnoreError();
+  writer->RemoveWhatWasCutOff();
   SSMD_ASSIGN_OR_RETURN(writer->file_, files->Create(writer->unfinished_));
+  SSMD_RETURN_IF_ERROR(writer->file_->Lock());
   SSMD_RETURN_IF_ERROR(writer->Append(kMagic));
   return writer;
+}
+
+// No name is used twice, so that a file which nobody has locked is nobody's.
+void PackedCacheWriter::RemoveWhatWasCutOff() const {
+  const std::string folder = path_.substr(0, path_.find_last_of('/') + 1);
+  const auto entries = files_->List(folder.empty() ? "." : folder);
+  if (!entries.ok()) return;
+  for (const FolderEntry& entry : *entries) {
+    if (entry.kind != FolderEntry::Kind::kFile || !absl::EndsWith(entry.name, kUnfinished) ||
+        !absl::StrContains(entry.name, kPackedCacheSuffix)) {
+      continue;
+    }
+    const auto file = files_->OpenToAppend(folder + entry.name);
+    if (file.ok() && (*file)->Lock().ok()) files_->Remove(folder + entry.name).IgnoreError();
+  }
 }
 
 PackedCacheWriter::~PackedCacheWriter() {

@@ -2,10 +2,12 @@
 // read when it is loaded again.
 //
 // The file is good for one key, which says all that the bytes depend on (language_model.cc makes
-// it). It is written as NAME.part and renamed when it is whole; what a crash leaves of that is
-// replaced by the next writer, so that crashes fill no disk. Its bytes are hostile when they are
-// read: lengths and extents are checked before they are used, and each matrix carries a hash, which
-// tells a changed file, not a forged one.
+// it). It is written under a name of its own, NAME.<random>.part, and renamed when it is whole, so
+// that several processes may write one; the last to finish stays. What a process left that was cut
+// off is removed by the next writer in that folder, so that crashes fill no disk: a lock tells it
+// from what is being written. Its bytes are hostile when they are read: lengths and extents are
+// checked before they are used, and each matrix carries a hash, which tells a changed file, not a
+// forged one.
 //
 // Format, numbers little-endian: "ssmdpack" and a version in 8 bytes; the matrices' bytes, each at
 // a multiple of 64; a table (the key, then of each matrix name, number format, sizes, SHA-256 of
@@ -29,6 +31,9 @@
 #include "kernels/device.h"
 
 namespace ssmd {
+
+// How the files' names end.
+inline constexpr char kPackedCacheSuffix[] = ".ssmd-packed";
 
 inline constexpr size_t kMaxCachedMatrices = size_t{1} << 16;
 inline constexpr size_t kMaxCacheTableBytes = size_t{64} << 20;
@@ -77,6 +82,7 @@ class PackedCacheWriter {
 
  private:
   PackedCacheWriter(FileSystem* files, std::string path, std::string_view key);
+  void RemoveWhatWasCutOff() const;
   absl::Status Append(std::string_view bytes);
 
   FileSystem* files_;

@@ -38,7 +38,7 @@ WeightCache::WeightCache(FileSystem* files, const std::string& folder,
   const std::string hex = HexKey(key, device);
   path_ = absl::StrCat(folder, "/", LastComponent(model_path), ".",
                        View(kernels::WeightFormatName(key.format)), ".", hex.substr(0, kKeyDigits),
-                       ".ssmd-packed");
+                       kPackedCacheSuffix);
   Start(folder, hex, device);
   loader->UseCache(cache_ ? &*cache_ : nullptr, writer_.get());
 }
@@ -50,6 +50,9 @@ void WeightCache::Start(const std::string& folder, const std::string& key,
   if (cache.ok()) {
     cache_ = *std::move(cache);
     return;
+  }
+  if (!absl::IsNotFound(cache.status()) && !absl::IsFailedPrecondition(cache.status())) {
+    damage_ = std::string(cache.status().message());
   }
   problem_ = files_->MakeDirectory(folder);
   if (!problem_.ok()) return;
@@ -66,7 +69,8 @@ std::optional<std::string> WeightCache::Finish() {
     problem_ = loader_->writing();
     if (problem_.ok()) problem_ = writer_->Finish();
   }
-  if (problem_.ok()) return std::nullopt;
+  if (problem_.ok() && damage_.empty()) return std::nullopt;
+  if (problem_.ok()) return absl::StrCat("kept weights were made again: ", damage_);
   return absl::StrCat("quantised weights cannot be kept as ", path_, ": ",
                       std::string(problem_.message()));
 }

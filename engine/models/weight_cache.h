@@ -44,6 +44,7 @@ class WeightCache {
   std::optional<PackedCache> cache_;
   std::unique_ptr<PackedCacheWriter> writer_;
   absl::Status problem_;
+  std::string damage_;  // of the file that was there
   WeightLoader* loader_;
 };
 

@@ -5,7 +5,7 @@
 Needs numpy, gguf and llama-cpp-python from PyPI. Every measurement is a process of its own; in each
 round both follow on each other, in the other order every other round, so that a machine that slows
 down or speeds up does both alike. Medians of rounds count, a ratio's too. The floor is what the
-machine could do just before or after ssmd's measurement (see engine_bench.h). Where other programs
+machine could do just before and after each slice of ssmd's measurement (see engine_bench.h). Where other programs
 take more than a little of the machine, a measurement is repeated.
 
 Formats are compared with the nearest of llama.cpp's: f32 with F32, bf16 with F16, q8 with Q8_0, q4
@@ -223,6 +223,8 @@ class Results:
                 if self.data.get(key) != value:
                     sys.exit(f"{self.path} was measured with another {key}: name another file, or "
                              "remove it")
+            for row in self.data["rows"]:  # what failed is tried again
+                row["rounds"] = [each for each in row["rounds"] if "error" not in each["ssmd"]]
             return
         machine = json.loads(run([args.ssmd_bench, "roofline", f"--threads={args.threads}",
                                   "--json"], args))
@@ -256,6 +258,9 @@ def sweep_model(model, args, works, results, folder):
     for turn, weights, work in wanted:
         row = results.row(model, weights, work)
         row["rounds"].append(measure_round(files, weights, work, turn, args))
+        if "error" in row["rounds"][-1]["ssmd"]:
+            print(f"{model}, {weights}, {work['work']}: {row['rounds'][-1]['ssmd']['error']}",
+                  file=sys.stderr)
         summarise(row)
         results.save()
         print(f"{model:12} {weights:5} {work['work']:13} round {turn + 1}  {cell(row)}", flush=True)

@@ -34,6 +34,11 @@ void AddRooflineCommand(CLI::App& app, int* exit_code) {
   command->add_flag("--json", flags->json, "One JSON object on standard output");
   command->callback([flags, exit_code] {
     const MachineProbe probe(flags->options.isa, flags->megabytes);
+    if (probe.megabytes() == 0) {
+      std::fputs("no memory for the buffer: give a smaller --megabytes\n", stderr);
+      *exit_code = 1;
+      return;
+    }
     const Roofline roofline = MeasureRoofline(flags->options, probe);
     const std::string text = flags->json ? ToJson(roofline) + "\n" : ToText(roofline);
     std::fputs(text.c_str(), stdout);

@@ -79,6 +79,14 @@ TEST_F(LoadTest, SaysWhatItLoaded) {
   EXPECT_EQ((*model)->max_rows(), ModelLoadOptions().max_rows);
 }
 
+TEST_F(LoadTest, AFolderOfGgufFilesAsksForOneOfThem) {
+  folder_.Write("model-Q8_0.gguf", "GGUF");
+  const auto loaded = LoadLanguageModel(folder_.path(), ModelLoadOptions(), device_.get());
+  EXPECT_EQ(loaded.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(loaded.status().message()),
+              AllOf(HasSubstr("model-Q8_0.gguf"), HasSubstr("give the path of that file")));
+}
+
 TEST_F(LoadTest, DeclaresTheStateOfEveryLayer) {
   const auto model = Load(TinyModel());
   ASSERT_TRUE(model.ok()) << model.status();

@@ -120,9 +120,26 @@ TEST_F(PackedCacheTest, AMatrixOfAnotherSizeIsRefused) {
   EXPECT_THAT(std::string(cache.status().message()), HasSubstr("another size than its shape says"));
 }
 
-TEST_F(PackedCacheTest, WhatACrashLeftIsReplaced) {
-  folder_.Write("cache.part", "of a start that was killed");
+TEST_F(PackedCacheTest, WhatACrashLeftIsRemoved) {
+  folder_.Write("other.ssmd-packed.0123.part", "of a start that was killed");
+  folder_.Write("theirs.part", "of somebody else");
   ASSERT_NO_FATAL_FAILURE(Write());
+  EXPECT_TRUE(Open().ok());
+  EXPECT_EQ(files_.List(folder_.path())->size(), 2u);
+}
+
+// Two processes that start at the same time each write a whole file, and the last one's stays.
+TEST_F(PackedCacheTest, TwoWritersDoNotDisturbEachOther) {
+  auto one = PackedCacheWriter::Create(&files_, path_, "the key");
+  ASSERT_TRUE(one.ok());
+  auto other = PackedCacheWriter::Create(&files_, path_, "the key");
+  ASSERT_TRUE(other.ok());
+  for (auto* writer : {&one, &other}) {
+    ASSERT_TRUE((**writer)->Add("m", digest_, device_->Pack(source_, WeightFormat::kQ8)).ok());
+  }
+  ASSERT_TRUE((*one)->Finish().ok());
+  EXPECT_TRUE(Open().ok());
+  other->reset();  // is cut off
   EXPECT_TRUE(Open().ok());
   EXPECT_EQ(files_.List(folder_.path())->size(), 1u);
 }
