@@ -338,7 +338,7 @@ TEST_F(WeightCacheTest, OtherWeightsFormatsAndDamagedFilesAreMadeAgain) {
   const auto again = LoadLanguageModel(folder_.path(), options_, device_.get());
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(LogitsOf(**again), LogitsOf(**changed));
-  EXPECT_TRUE((*again)->info().warnings.empty());
+  EXPECT_THAT((*again)->info().warnings, ElementsAre(HasSubstr("kept weights were made again: ")));
   int whole = 0;
   for (const std::string& file : CacheFiles()) whole += std::filesystem::file_size(file) > 100;
   EXPECT_EQ(whole, 1);
@@ -363,7 +363,6 @@ TEST_F(WeightCacheTest, ADiskThatIsFullAtAnyMomentIsAWarningAndLeavesNothing) {
   ASSERT_THAT(calm.Paths(), ElementsAre((*kept)->info().weight_cache));
   ASSERT_GT(calm.operations(), 10);
 
-  int warned = 0;
   for (int64_t at = 0; at < calm.operations(); ++at) {
     SCOPED_TRACE(at);
     testing::FaultFileSystem files;
@@ -373,17 +372,10 @@ TEST_F(WeightCacheTest, ADiskThatIsFullAtAnyMomentIsAWarningAndLeavesNothing) {
     ASSERT_TRUE(loaded.ok()) << loaded.status();
     EXPECT_EQ(LogitsOf(**loaded), LogitsOf(**kept));
     EXPECT_FALSE((*loaded)->info().weights_from_cache);
-    const std::vector<std::string>& warnings = (*loaded)->info().warnings;
-    if (warnings.empty()) {  // it was the removal of what a crash would have left
-      EXPECT_EQ(files.Read((*loaded)->info().weight_cache), calm.Read(calm.Paths()[0]));
-      continue;
-    }
-    ++warned;
-    EXPECT_THAT(warnings, ElementsAre(HasSubstr((*kept)->info().weight_cache)));
+    EXPECT_THAT((*loaded)->info().warnings, ElementsAre(HasSubstr((*kept)->info().weight_cache)));
     EXPECT_EQ((*loaded)->info().weight_cache, "");
     EXPECT_THAT(files.Paths(), IsEmpty());
   }
-  EXPECT_EQ(warned, calm.operations() - 1);
 }
 
 TEST_F(WeightCacheTest, NothingIsKeptOfWeightsThatAreNotQuantised) {
