@@ -49,27 +49,13 @@ absl::Status CheckOptions(const ModelLoadOptions& options) {
   return absl::OkStatus();
 }
 
-// Downloads of GGUF files often come as a folder with one for each format.
-absl::Status CheckHoldsNoGguf(const std::string& folder) {
-  const auto entries = PosixFileSystem().List(folder);
-  if (!entries.ok()) return absl::OkStatus();
-  std::string found;
-  for (const FolderEntry& entry : *entries) {
-    if (entry.name == "config.json") return absl::OkStatus();
-    if (absl::EndsWith(entry.name, ".gguf")) found = entry.name;
-  }
-  if (found.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("the folder has no config.json, but ",
-                                                 Quoted(found), ": give the path of that file"));
-}
-
 absl::Status CheckIsFolder(const std::string& path) {
   struct stat info = {};
   if (stat(path.c_str(), &info) != 0) {
     return absl::NotFoundError(
         absl::StrCat("model ", Quoted(path), " cannot be opened: ", std::strerror(errno)));
   }
-  if (S_ISDIR(info.st_mode)) return CheckHoldsNoGguf(path);
+  if (S_ISDIR(info.st_mode)) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(Quoted(path),
                    " is neither a folder nor a file; a model is a folder with config.json and "
@@ -100,13 +86,28 @@ absl::Status CheckPrefill(const ModelLoadOptions& options, const std::string& ar
 }
 
 // config.json, or Mistral's params.json where there is none.
+// Of a folder without a configuration. Downloads of GGUF files often come as a folder with one for
+// each format.
+absl::Status NoConfigError(const std::string& folder, const absl::Status& error) {
+  const auto entries = PosixFileSystem().List(folder);
+  if (!entries.ok()) return error;
+  for (const FolderEntry& entry : *entries) {
+    if (!absl::EndsWith(entry.name, ".gguf")) continue;
+    return absl::InvalidArgumentError(absl::StrCat("the folder has no ", kConfigFile, ", but ",
+                                                   Quoted(entry.name),
+                                                   ": give the path of that file"));
+  }
+  return error;
+}
+
 absl::StatusOr<NamedDocument> ReadModelConfig(const std::string& directory) {
   absl::StatusOr<JsonDocument> config = ReadConfig(directory, kConfigFile);
   if (config.ok()) return NamedDocument{kConfigFile, *std::move(config)};
   if (!absl::IsNotFound(config.status())) return config.status();
   absl::StatusOr<JsonDocument> params = ReadConfig(directory, kMistralFile);
   if (params.ok()) return NamedDocument{kMistralFile, *std::move(params)};
-  return absl::IsNotFound(params.status()) ? config.status() : params.status();
+  return absl::IsNotFound(params.status()) ? NoConfigError(directory, config.status())
+                                           : params.status();
 }
 
 absl::Status ReadGenerationConfig(const std::string& directory, ModelConfig* config) {

@@ -64,8 +64,8 @@ struct ModelLoadOptions {
 // Tokens to draw from rows of logits.
 struct RowDraws {
   std::vector<kernels::SampleRow> draws;  // `logits` are the model's to set, `token_id` the result
-  std::vector<int>
-      rows;  // of each draw: the row of logits, counted from the first that is asked for
+  // Of each draw: the row of logits, counted from the first that is asked for.
+  std::vector<int> rows;
   std::vector<uint8_t> keep;  // of each row: 1 where its logits are wanted as well
 };
 

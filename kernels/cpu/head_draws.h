@@ -61,8 +61,8 @@ class HeadDraws {
   Followed draws_[kMaxFollowed] = {};
   int followed_ = 0;
   int64_t block_panels_ = 0;
-  int64_t stride_ =
-      0;  // of blocks: a line more than whole panels, so that rows meet in no cache set
+  // Of blocks: a line more than whole panels, so that rows meet in no cache set.
+  int64_t stride_ = 0;
 };
 
 }  // namespace ssmd::kernels::cpu

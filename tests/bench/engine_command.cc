@@ -181,6 +181,9 @@ absl::Status RunEngine(const EngineFlags& flags) {
   const kernels::Isa isa = kernels::ParseIsa(flags.isa).value_or(kernels::SupportedIsas().back());
   const auto device = kernels::MakeCpuDevice({isa, flags.threads, flags.pin_threads});
   const MachineProbe probe(isa, flags.megabytes);
+  if (probe.megabytes() == 0) {
+    return absl::ResourceExhaustedError("no memory for the buffer: give a smaller --megabytes");
+  }
   device->AdoptThread();
   const Roofline roofline = MeasureRoofline({isa, device->threads(), 1}, probe);
 

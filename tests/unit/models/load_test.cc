@@ -87,6 +87,14 @@ TEST_F(LoadTest, AFolderOfGgufFilesAsksForOneOfThem) {
               AllOf(HasSubstr("model-Q8_0.gguf"), HasSubstr("give the path of that file")));
 }
 
+TEST_F(LoadTest, AGgufFileBesideAnyConfigurationIsNoMatter) {
+  folder_.Write("model-Q8_0.gguf", "GGUF");
+  folder_.Write("params.json", "{");
+  const auto mistral = LoadLanguageModel(folder_.path(), ModelLoadOptions(), device_.get());
+  EXPECT_THAT(std::string(mistral.status().message()), HasSubstr("params.json"));
+  EXPECT_TRUE(Load(TinyModel()).ok());
+}
+
 TEST_F(LoadTest, DeclaresTheStateOfEveryLayer) {
   const auto model = Load(TinyModel());
   ASSERT_TRUE(model.ok()) << model.status();
