@@ -1,4 +1,5 @@
-// Names of instruction sets and number formats. The devices themselves are in reference/ and cpu/.
+// Names of instruction sets and number formats, and what devices have in common. The devices
+// themselves are in reference/, cpu/ and cuda/.
 #include "kernels/device.h"
 
 namespace ssmd::kernels {
@@ -49,6 +50,41 @@ std::optional<WeightFormat> ParseWeightFormat(std::string_view name) {
     if (name == WeightFormatName(format)) return format;
   }
   return std::nullopt;
+}
+
+namespace {
+
+class PlainProgram final : public StepProgram {
+ public:
+  void Run(const StepIndices& /*step*/, const std::function<void()>& ops) override { ops(); }
+};
+
+}  // namespace
+
+StepIndices Device::Stage(const StepIndices& host, int64_t /*max_rows*/) { return host; }
+
+std::unique_ptr<StepProgram> Device::MakeProgram() { return std::make_unique<PlainProgram>(); }
+
+void Device::MambaLayer(const MambaLayerParams& params) {
+  RmsNorm(params.norm);
+  MatMul(params.in_proj);
+  ConvSilu(params.conv);
+  MatMul(params.x_proj);
+  for (const RmsNormParams* norm : {&params.dt_norm, &params.b_norm, &params.c_norm}) {
+    if (norm->rows > 0) RmsNorm(*norm);
+  }
+  MatMul(params.dt_proj);
+  SelectiveScan(params.scan);
+  MatMul(params.out_proj);
+}
+
+void Device::Mamba2Layer(const Mamba2LayerParams& params) {
+  RmsNorm(params.norm);
+  MatMul(params.in_proj);
+  ConvSilu(params.conv);
+  SsdScan(params.scan);
+  GatedRmsNorm(params.gated_norm);
+  MatMul(params.out_proj);
 }
 
 }  // namespace ssmd::kernels

@@ -1,11 +1,13 @@
 // A place where kernels run, with its memory. The one point where an implementation is chosen:
 // everything above kernels/ calls a Device and does not know which it is.
 //
-// Thread-compatible: one thread (the one that owns the device) calls it at a time. Ops have
-// finished when they return.
+// Thread-compatible: one thread (the one that owns the device) calls it at a time; failure() may be
+// called from any. Ops run in the order in which they are called. What an op or a copy gives to
+// host memory is there when it returns; what it does on the device may still be under way.
 #ifndef SSMD_KERNELS_DEVICE_H_
 #define SSMD_KERNELS_DEVICE_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +30,15 @@ std::string_view IsaName(Isa isa);
 std::optional<Isa> ParseIsa(std::string_view name);  // inverse of IsaName
 std::vector<Isa> SupportedIsas();                    // what this CPU (and OS) can run, best last
 
+// The ops of a step, which a device may record when it first runs them and replay from then on.
+class StepProgram {
+ public:
+  virtual ~StepProgram() = default;
+  // Calls `ops`, or repeats what it did for a step of the same counts. `ops` depends on nothing but
+  // the counts of `step`, which Stage gave, and reads what else changes from device memory.
+  virtual void Run(const StepIndices& step, const std::function<void()>& ops) = 0;
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -41,8 +52,16 @@ class Device {
   // The calling thread makes all calls from now on: puts it where the device wants it to run.
   virtual void AdoptThread() {}
 
+  // What made this device useless for the rest of the process, or "". Ops that follow do nothing,
+  // and what they give is undefined: whoever takes results looks here before using them.
+  virtual std::string failure() const { return ""; }
+
   // Zeroed memory, or an empty Buffer when there is not enough. bytes > 0.
   virtual Buffer Allocate(size_t bytes) = 0;
+  // Host memory that Download and Upload are fastest with. Otherwise the same.
+  virtual Buffer AllocateStaging(size_t bytes) { return Allocate(bytes); }
+  // Bytes that Allocate could still give, where that is known.
+  virtual std::optional<size_t> free_bytes() const { return std::nullopt; }
   virtual void Zero(std::byte* data, size_t bytes) = 0;
   virtual void Copy(std::byte* to, const std::byte* from, size_t bytes) = 0;  // no overlap
   // From the device to host memory and back. A device that computes in host memory just copies.
@@ -68,6 +87,14 @@ class Device {
   // and nothing worse).
   virtual PackedMatrix Restore(const PackedBytes& packed) = 0;
 
+  // Whether Pack takes this format.
+  virtual bool Keeps(WeightFormat format) const = 0;
+
+  // `host` where ops read it, until the next call. A step that decodes may get more rows, up to
+  // max_rows: their token is 0 and their segments touch no state (Segment::dst_slot).
+  virtual StepIndices Stage(const StepIndices& host, int64_t max_rows);
+  virtual std::unique_ptr<StepProgram> MakeProgram();
+
   virtual void Embed(const EmbedParams& params) = 0;
   virtual void RmsNorm(const RmsNormParams& params) = 0;
   virtual void MatMul(const MatMulParams& params) = 0;
@@ -78,6 +105,10 @@ class Device {
   virtual void Sample(const SampleParams& params) = 0;
   virtual void SampleHead(const SampleHeadParams& params) = 0;
   virtual void Logprobs(const LogprobParams& params) = 0;
+
+  // Op after op, unless a device fuses them.
+  virtual void MambaLayer(const MambaLayerParams& params);
+  virtual void Mamba2Layer(const Mamba2LayerParams& params);
 };
 
 struct CpuOptions {
@@ -88,6 +119,14 @@ struct CpuOptions {
 };
 // Never null. Threads are started here and joined by the destructor.
 std::unique_ptr<Device> MakeCpuDevice(const CpuOptions& options);
+
+struct CudaOptions {
+  int ordinal = 0;  // of the GPU, as the driver counts
+  // Kernels without tensor cores and approximations alone: the bits of the CPU, slowly.
+  bool plain = false;
+};
+// Null, and why in *error, where there is no such GPU, or this was built without CUDA.
+std::unique_ptr<Device> MakeCudaDevice(const CudaOptions& options, std::string* error);
 
 // The oracle: double precision inside every op, one thread. f32 in, f32 out.
 std::unique_ptr<Device> MakeReferenceDevice();

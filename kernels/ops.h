@@ -1,20 +1,22 @@
 // The contract of the kernels: one params struct per op. `Device` (device.h) has one method for
-// each, implemented in reference/ (double precision, plain loops: the oracle of the tests) and cpu/
-// (SIMD).
+// each, implemented in reference/ (double precision, plain loops: the oracle of the tests), cpu/
+// (SIMD) and cuda/.
 //
 // What every implementation promises:
 //  - Row independence: a row's result depends on that row's inputs (and its segment's state) alone,
 //    bit for bit, whatever the other rows, their number, the thread count and the chunking are.
 //  - MatMul adds products in ascending k by fused multiply-add within runs of kReductionRun inputs,
 //    then adds the runs in ascending order, then bias, then `add`. One accumulator per output. With
-//    quantised weights a product is that of a group of 32 inputs, and bf16 ones may go in pairs.
+//    quantised weights a product is that of a group of 32 inputs, and where inputs may be rounded
+//    products may go in pairs, or by a matrix unit in its own order.
 //  - The recurrence steps token by token, so a prompt prefilled in any chunks gives the bits that
 //    feeding it one token at a time gives (SsdScan: unless its chunked form is asked for).
-//  - No exception, no libm call whose bits depend on the CPU, and (cpu/) no allocation, except for
+//  - No exception, no libm call whose bits depend on the CPU, and no allocation, except for
 //    the scratch of Sample and SampleHead, once a vocabulary size.
 //
-// All pointers are device memory except where "host" is said. All preconditions are the caller's
-// (engine/models checks shapes at load time): an op does not return an error.
+// All pointers are device memory except where "host" is said; what indexes rows and states of a
+// step is put there by Device::Stage. All preconditions are the caller's (engine/models checks
+// shapes at load time): an op does not return an error.
 #ifndef SSMD_KERNELS_OPS_H_
 #define SSMD_KERNELS_OPS_H_
 
@@ -48,7 +50,7 @@ inline constexpr int64_t PaddedLanes(int64_t channels) {
 // out[r] = row token_ids[r] of `table`, widened to f32.
 struct EmbedParams {
   const PackedMatrix* table = nullptr;  // (vocabulary, d_model)
-  const int32_t* token_ids = nullptr;   // (rows), host; each in [0, vocabulary)
+  const int32_t* token_ids = nullptr;   // (rows); each in [0, vocabulary)
   int64_t rows = 0;
   float* out = nullptr;  // (rows, d_model)
 };
@@ -59,7 +61,7 @@ struct EmbedParams {
 struct RmsNormParams {
   const float* x = nullptr;  // (…, cols), stride x_stride
   int64_t x_stride = 0;
-  const int32_t* row_index = nullptr;  // (rows), host, or null
+  const int32_t* row_index = nullptr;  // (rows), or null
   const float* weight = nullptr;       // (cols), or null for a weightless norm
   float eps = 0;
   int64_t rows = 0;
@@ -78,10 +80,12 @@ struct RmsNormParams {
 // product is the exact sum of code · code, times the weights' scale, times the row's (an fma into
 // the accumulator); in kQ4 followed by the fma of the weights' minimum with scale · Σ code.
 //
-// With weights in kBf16 that say may_round_inputs, a device may round inputs to bf16, to nearest
-// even and denormals to zero, and take them in pairs: pairs in ascending order within a run, in
-// each the second input's product before the first one's (or that of zero, where the inputs are
-// odd). Whether it does is the device's, the same for any number of rows, and part of its profile.
+// With weights that say may_round_inputs a device may round inputs, to nearest even and denormals
+// to zero: to bf16 where weights are kBf16, and a device with matrix units to 16 bits in any format
+// but kF32. Whether it does, and in which order it then adds, is the device's, the same for any
+// number of rows, and part of its profile. cpu/ rounds for kBf16 alone and takes pairs: in
+// ascending order within a run, in each the second input's product before the first one's (or that
+// of zero, where the inputs are odd).
 struct MatMulParams {
   const float* x = nullptr;  // (rows, w->inputs), stride x_stride
   int64_t x_stride = 0;
@@ -100,7 +104,7 @@ struct MatMulParams {
 // ring. The ring keeps the last width−1 pre-convolution inputs as columns: input of token p lies in
 // column p mod (width−1). A first token's ring is zero. width == 1 has no ring.
 struct ConvSiluParams {
-  const Segment* segments = nullptr;  // host
+  const Segment* segments = nullptr;
   int64_t segment_count = 0;
   int64_t channels = 0;
   int64_t width = 0;         // taps, 1..kMaxConvWidth
@@ -123,7 +127,7 @@ struct ConvSiluParams {
 // State and `a` are laid out [ceil(channels/64)][state][64], channels contiguous; the padding of
 // the last block stays zero.
 struct SelectiveScanParams {
-  const Segment* segments = nullptr;  // host
+  const Segment* segments = nullptr;
   int64_t segment_count = 0;
   int64_t channels = 0;
   int64_t state_size = 0;    // N, 1..kMaxStateSize
@@ -168,7 +172,7 @@ inline constexpr int64_t SsdChunkScratch(int64_t groups, int64_t state_size) {
 // chunks are whole: a cut of a history at multiples of kSsdChunkTokens does not show, another does.
 // Rows of other segments, threads and instruction sets do not show either way.
 struct SsdScanParams {
-  const Segment* segments = nullptr;  // host
+  const Segment* segments = nullptr;
   int64_t segment_count = 0;
   int64_t heads = 0;
   int64_t head_dim = 0;  // P: channels of a head
@@ -271,6 +275,42 @@ struct SampleHeadParams {
   const uint8_t* keep = nullptr;
   SampleRow* draws = nullptr;  // host; `logits` of each is a row of product.out
   int64_t draw_count = 0;
+};
+
+// A layer of Mamba-1 (Gu & Dao 2023, section 3.4) and one of Mamba-2 (Dao & Gu 2024, section 7), as
+// the ops they consist of, in this order, so that a device may fuse them. What is between the first
+// and the last op is scratch: a device that fuses need not write it.
+struct MambaLayerParams {
+  RmsNormParams norm;
+  MatMulParams in_proj;  // of norm.out: x and z side by side
+  ConvSiluParams conv;
+  MatMulParams x_proj;  // of conv.out: Δ's low-rank input, B and C side by side
+  // Weightless norms of these three, in place (Falcon-Mamba); rows is 0 where there are none.
+  RmsNormParams dt_norm, b_norm, c_norm;
+  MatMulParams dt_proj;
+  SelectiveScanParams scan;
+  MatMulParams out_proj;  // of scan.y, added to norm.x
+};
+struct Mamba2LayerParams {
+  RmsNormParams norm;
+  MatMulParams in_proj;  // of norm.out: z, x, B, C and Δ side by side
+  ConvSiluParams conv;   // of x, B and C
+  SsdScanParams scan;
+  GatedRmsNormParams gated_norm;
+  MatMulParams out_proj;  // added to norm.x
+};
+
+// What differs from one step to the next. Device::Stage puts it where kernels read it.
+struct StepIndices {
+  const int32_t* token_ids = nullptr;  // (rows)
+  int64_t rows = 0;
+  const Segment* segments = nullptr;  // (segment_count)
+  int64_t segment_count = 0;
+  const int32_t* logit_rows = nullptr;  // (logit_row_count)
+  int64_t logit_row_count = 0;
+
+  // Every segment is a token.
+  bool decodes() const { return rows == segment_count; }
 };
 
 struct TokenLogprob {

@@ -24,19 +24,20 @@
 
 namespace ssmd {
 
-// One layer's share of a step. `x` and `residual` do not overlap.
+// One layer's share of a step.
 struct MixerStep {
   kernels::Device* device = nullptr;
   const StatePool* pool = nullptr;
-  const kernels::Segment* segments = nullptr;
-  int64_t segment_count = 0;
-  int64_t rows = 0;
-  const float* x = nullptr;   // (rows, d_model): the normalised input
+  kernels::StepIndices indices;  // on the device
+  // The norm before the layer, of the residual stream into scratch: the layer's first op.
+  kernels::RmsNormParams norm;
   float* residual = nullptr;  // (rows, d_model): the layer's output is added to it
   float* scratch = nullptr;   // rows × MixerFamily::scratch_floats_per_row() floats, any content
   // rows × MixerFamily::chunk_scratch_floats_per_row() floats, any content; null: prompts are
   // exact.
   float* chunk_scratch = nullptr;
+
+  int64_t rows() const { return indices.rows; }
 };
 
 // One layer.

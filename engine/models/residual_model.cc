@@ -92,6 +92,7 @@ absl::Status ResidualModel::Prepare(const ModelLoadOptions& options, kernels::De
     SSMD_ASSIGN_OR_RETURN(own_head_, loader->Matrix(*head_tensor_, MatrixRole::kVocabulary));
   }
   head_ = head_tensor_ != nullptr ? &own_head_ : &embedding_;
+  program_ = device_->MakeProgram();
   embedding_tensor_ = final_norm_tensor_ = head_tensor_ = nullptr;
   return absl::OkStatus();
 }
@@ -110,36 +111,41 @@ absl::Status ResidualModel::AllocateActivations(const ModelLoadOptions& options)
 }
 
 void ResidualModel::Forward(const Batch& batch, StatePool& pool) {
-  const int64_t rows = batch.rows();
+  const kernels::StepIndices step =
+      device_->Stage({batch.token_ids.data(), batch.rows(), batch.segments.data(),
+                      static_cast<int64_t>(batch.segments.size()), batch.logit_rows.data(),
+                      static_cast<int64_t>(batch.logit_rows.size())},
+                     max_rows_);
+  program_->Run(step, [&] { Run(step, pool); });
+}
+
+void ResidualModel::Run(const kernels::StepIndices& indices, const StatePool& pool) const {
   kernels::EmbedParams embed;
   embed.table = &embedding_;
-  embed.token_ids = batch.token_ids.data();
-  embed.rows = rows;
+  embed.token_ids = indices.token_ids;
+  embed.rows = indices.rows;
   embed.out = residual_.as<float>();
   device_->Embed(embed);
 
   MixerStep step;
   step.device = device_;
   step.pool = &pool;
-  step.segments = batch.segments.data();
-  step.segment_count = static_cast<int64_t>(batch.segments.size());
-  step.rows = rows;
-  step.x = normalised_.as<float>();
+  step.indices = indices;
   step.residual = residual_.as<float>();
   step.scratch = scratch_.as<float>();
   step.chunk_scratch = chunk_scratch_.as<float>();
   for (const Layer& layer : layers_) {
-    Normalise(layer.norm, nullptr, rows);
+    step.norm = Norm(layer.norm, nullptr, indices.rows);
     layer.mixer->Forward(step);
   }
-  if (!batch.logit_rows.empty()) {
-    Normalise(final_norm_, batch.logit_rows.data(), static_cast<int64_t>(batch.logit_rows.size()));
+  if (indices.logit_row_count > 0) {
+    device_->RmsNorm(Norm(final_norm_, indices.logit_rows, indices.logit_row_count));
   }
 }
 
-// Rows of the residual stream, those of `row_index` or all, into normalised_.
-void ResidualModel::Normalise(const kernels::Buffer& weight, const int32_t* row_index,
-                              int64_t rows) {
+// Of rows of the residual stream, those of `row_index` or all, into normalised_.
+kernels::RmsNormParams ResidualModel::Norm(const kernels::Buffer& weight, const int32_t* row_index,
+                                           int64_t rows) const {
   kernels::RmsNormParams norm;
   norm.x = residual_.as<float>();
   norm.x_stride = config_.d_model;
@@ -150,7 +156,7 @@ void ResidualModel::Normalise(const kernels::Buffer& weight, const int32_t* row_
   norm.cols = config_.d_model;
   norm.out = normalised_.as<float>();
   norm.out_stride = config_.d_model;
-  device_->RmsNorm(norm);
+  return norm;
 }
 
 kernels::MatMulParams ResidualModel::HeadProduct(int first, int count) const {

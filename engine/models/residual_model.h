@@ -52,7 +52,9 @@ class ResidualModel final : public LanguageModel {
   void BindHead(const std::string& name, TensorBinder* binder);
   absl::Status AllocateActivations(const ModelLoadOptions& options);
   kernels::MatMulParams HeadProduct(int first, int count) const;
-  void Normalise(const kernels::Buffer& weight, const int32_t* row_index, int64_t rows);
+  void Run(const kernels::StepIndices& indices, const StatePool& pool) const;
+  kernels::RmsNormParams Norm(const kernels::Buffer& weight, const int32_t* row_index,
+                              int64_t rows) const;
 
   const ModelConfig config_;
   const std::unique_ptr<MixerFamily> family_;  // outlives the layers
@@ -76,6 +78,7 @@ class ResidualModel final : public LanguageModel {
   kernels::Buffer scratch_;        // (max_rows, scratch_floats_per_row)
   kernels::Buffer chunk_scratch_;  // (max_rows, chunk_scratch_floats_per_row), of a chunked prefill
   kernels::Buffer logits_;         // (max_logit_rows, vocabulary)
+  std::unique_ptr<kernels::StepProgram> program_;  // of Run
 };
 
 }  // namespace ssmd

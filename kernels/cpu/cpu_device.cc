@@ -77,6 +77,7 @@ class CpuDevice final : public Device {
   PackedMatrix Pack(const MatrixSource& source, WeightFormat format) override;
   std::string layout() const override { return "cpu 2"; }
   size_t PackedSize(int64_t outputs, int64_t inputs, WeightFormat format) const override;
+  bool Keeps(WeightFormat /*format*/) const override { return true; }
   PackedMatrix Restore(const PackedBytes& packed) override;
 
   void Embed(const EmbedParams& params) override;

@@ -27,6 +27,7 @@ class ReferenceDevice final : public Device {
   size_t PackedSize(int64_t outputs, int64_t inputs, WeightFormat format) const override {
     return reference::PackedSize(outputs, inputs, format);
   }
+  bool Keeps(WeightFormat /*format*/) const override { return true; }
   PackedMatrix Restore(const PackedBytes& packed) override {
     return CopyPacked(packed, AllocateHost(packed.bytes));
   }

@@ -39,6 +39,7 @@ class MemoryDevice : public kernels::Device {
   }
   std::string layout() const override { return "none"; }
   size_t PackedSize(int64_t, int64_t, kernels::WeightFormat) const override { return 0; }
+  bool Keeps(kernels::WeightFormat) const override { return false; }
   kernels::PackedMatrix Restore(const kernels::PackedBytes&) override {
     return kernels::PackedMatrix();
   }

@@ -89,10 +89,9 @@ class MambaMixer final : public Mixer {
   int64_t dbc_width() const { return config_.dt_rank + 2 * config_.state_size; }
   Scratch Divide(const MixerStep& step) const;
 
-  void Convolve(const MixerStep& step, const Scratch& s) const;
-  void Select(const MixerStep& step, const Scratch& s) const;
-  void Normalise(const MixerStep& step, float* x, int64_t cols) const;
-  void Scan(const MixerStep& step, const Scratch& s) const;
+  kernels::ConvSiluParams Convolution(const MixerStep& step, const Scratch& s) const;
+  kernels::RmsNormParams Norm(const MixerStep& step, float* x, int64_t cols) const;
+  kernels::SelectiveScanParams Recurrence(const MixerStep& step, const Scratch& s) const;
 
   const MambaConfig& config_;
   MambaTensors tensors_;  // until Prepare has read them
@@ -132,25 +131,34 @@ absl::Status MambaMixer::Prepare(WeightLoader* loader) {
 MambaMixer::Scratch MambaMixer::Divide(const MixerStep& step) const {
   Scratch s;
   s.xz = step.scratch;
-  s.u = s.xz + step.rows * 2 * config_.d_inner;
-  s.dt = s.u + step.rows * config_.d_inner;
-  s.dbc = s.dt + step.rows * config_.d_inner;
+  s.u = s.xz + step.rows() * 2 * config_.d_inner;
+  s.dt = s.u + step.rows() * config_.d_inner;
+  s.dbc = s.dt + step.rows() * config_.d_inner;
   return s;
 }
 
 void MambaMixer::Forward(const MixerStep& step) const {
   const Scratch s = Divide(step);
-  in_proj_.Apply(step, step.x, config_.d_model, s.xz);
-  Convolve(step, s);
-  Select(step, s);
-  Scan(step, s);
-  out_proj_.AddToResidual(step, s.u, config_.d_inner);
+  kernels::MambaLayerParams layer;
+  layer.norm = step.norm;
+  layer.in_proj = in_proj_.Product(step, step.norm.out, step.norm.out_stride, s.xz);
+  layer.conv = Convolution(step, s);
+  layer.x_proj = x_proj_.Product(step, s.u, config_.d_inner, s.dbc);
+  if (config_.dt_bc_norm_eps) {
+    layer.dt_norm = Norm(step, s.dbc, config_.dt_rank);
+    layer.b_norm = Norm(step, s.dbc + config_.dt_rank, config_.state_size);
+    layer.c_norm = Norm(step, s.dbc + config_.dt_rank + config_.state_size, config_.state_size);
+  }
+  layer.dt_proj = dt_proj_.Product(step, s.dbc, dbc_width(), s.dt);
+  layer.scan = Recurrence(step, s);
+  layer.out_proj = out_proj_.AddToResidual(step, s.u, config_.d_inner);
+  step.device->MambaLayer(layer);
 }
 
-void MambaMixer::Convolve(const MixerStep& step, const Scratch& s) const {
+kernels::ConvSiluParams MambaMixer::Convolution(const MixerStep& step, const Scratch& s) const {
   kernels::ConvSiluParams conv;
-  conv.segments = step.segments;
-  conv.segment_count = step.segment_count;
+  conv.segments = step.indices.segments;
+  conv.segment_count = step.indices.segment_count;
   conv.channels = config_.d_inner;
   conv.width = config_.conv_width;
   conv.x = s.xz;
@@ -160,38 +168,25 @@ void MambaMixer::Convolve(const MixerStep& step, const Scratch& s) const {
   conv.ring = step.pool->field(ring_offset_);
   conv.out = s.u;
   conv.out_stride = config_.d_inner;
-  step.device->ConvSilu(conv);
+  return conv;
 }
 
-// dt, B and C from the convolved input.
-void MambaMixer::Select(const MixerStep& step, const Scratch& s) const {
-  x_proj_.Apply(step, s.u, config_.d_inner, s.dbc);
-
-  if (config_.dt_bc_norm_eps) {
-    Normalise(step, s.dbc, config_.dt_rank);
-    Normalise(step, s.dbc + config_.dt_rank, config_.state_size);
-    Normalise(step, s.dbc + config_.dt_rank + config_.state_size, config_.state_size);
-  }
-
-  dt_proj_.Apply(step, s.dbc, dbc_width(), s.dt);
-}
-
-void MambaMixer::Normalise(const MixerStep& step, float* x, int64_t cols) const {
+kernels::RmsNormParams MambaMixer::Norm(const MixerStep& step, float* x, int64_t cols) const {
   kernels::RmsNormParams norm;
   norm.x = x;
   norm.x_stride = dbc_width();
   norm.eps = static_cast<float>(*config_.dt_bc_norm_eps);
-  norm.rows = step.rows;
+  norm.rows = step.rows();
   norm.cols = cols;
   norm.out = x;
   norm.out_stride = dbc_width();
-  step.device->RmsNorm(norm);
+  return norm;
 }
 
-void MambaMixer::Scan(const MixerStep& step, const Scratch& s) const {
+kernels::SelectiveScanParams MambaMixer::Recurrence(const MixerStep& step, const Scratch& s) const {
   kernels::SelectiveScanParams scan;
-  scan.segments = step.segments;
-  scan.segment_count = step.segment_count;
+  scan.segments = step.indices.segments;
+  scan.segment_count = step.indices.segment_count;
   scan.channels = config_.d_inner;
   scan.state_size = config_.state_size;
   scan.x = s.u;
@@ -209,7 +204,7 @@ void MambaMixer::Scan(const MixerStep& step, const Scratch& s) const {
   scan.state = step.pool->field(ssm_offset_);
   scan.y = s.u;
   scan.y_stride = config_.d_inner;
-  step.device->SelectiveScan(scan);
+  return scan;
 }
 
 class MambaFamily final : public MixerFamily {

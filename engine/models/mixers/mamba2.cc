@@ -85,9 +85,9 @@ class Mamba2Mixer final : public Mixer {
     float* xbc;        // (rows, conv_channels): x, B, C after convolution; then y in x's place
   };
 
-  void Convolve(const MixerStep& step, const Scratch& s) const;
-  void Scan(const MixerStep& step, const Scratch& s) const;
-  void Normalise(const MixerStep& step, const Scratch& s) const;
+  kernels::ConvSiluParams Convolution(const MixerStep& step, const Scratch& s) const;
+  kernels::SsdScanParams Recurrence(const MixerStep& step, const Scratch& s) const;
+  kernels::GatedRmsNormParams GatedNorm(const MixerStep& step, const Scratch& s) const;
 
   const Mamba2Config& config_;
   Mamba2Tensors tensors_;  // until Prepare has read them
@@ -124,19 +124,22 @@ absl::Status Mamba2Mixer::Prepare(WeightLoader* loader) {
 void Mamba2Mixer::Forward(const MixerStep& step) const {
   Scratch s;
   s.projected = step.scratch;
-  s.xbc = s.projected + step.rows * config_.projection();
+  s.xbc = s.projected + step.rows() * config_.projection();
 
-  in_proj_.Apply(step, step.x, config_.d_model, s.projected);
-  Convolve(step, s);
-  Scan(step, s);
-  Normalise(step, s);
-  out_proj_.AddToResidual(step, s.xbc, config_.conv_channels());
+  kernels::Mamba2LayerParams layer;
+  layer.norm = step.norm;
+  layer.in_proj = in_proj_.Product(step, step.norm.out, step.norm.out_stride, s.projected);
+  layer.conv = Convolution(step, s);
+  layer.scan = Recurrence(step, s);
+  layer.gated_norm = GatedNorm(step, s);
+  layer.out_proj = out_proj_.AddToResidual(step, s.xbc, config_.conv_channels());
+  step.device->Mamba2Layer(layer);
 }
 
-void Mamba2Mixer::Convolve(const MixerStep& step, const Scratch& s) const {
+kernels::ConvSiluParams Mamba2Mixer::Convolution(const MixerStep& step, const Scratch& s) const {
   kernels::ConvSiluParams conv;
-  conv.segments = step.segments;
-  conv.segment_count = step.segment_count;
+  conv.segments = step.indices.segments;
+  conv.segment_count = step.indices.segment_count;
   conv.channels = config_.conv_channels();
   conv.width = config_.conv_width;
   conv.x = s.projected + config_.d_inner();
@@ -146,13 +149,13 @@ void Mamba2Mixer::Convolve(const MixerStep& step, const Scratch& s) const {
   conv.ring = step.pool->field(ring_offset_);
   conv.out = s.xbc;
   conv.out_stride = config_.conv_channels();
-  step.device->ConvSilu(conv);
+  return conv;
 }
 
-void Mamba2Mixer::Scan(const MixerStep& step, const Scratch& s) const {
+kernels::SsdScanParams Mamba2Mixer::Recurrence(const MixerStep& step, const Scratch& s) const {
   kernels::SsdScanParams scan;
-  scan.segments = step.segments;
-  scan.segment_count = step.segment_count;
+  scan.segments = step.indices.segments;
+  scan.segment_count = step.indices.segment_count;
   scan.heads = config_.heads;
   scan.head_dim = config_.head_dim;
   scan.groups = config_.groups;
@@ -172,10 +175,10 @@ void Mamba2Mixer::Scan(const MixerStep& step, const Scratch& s) const {
   scan.y = s.xbc;
   scan.y_stride = config_.conv_channels();
   scan.chunk_scratch = step.chunk_scratch;
-  step.device->SsdScan(scan);
+  return scan;
 }
 
-void Mamba2Mixer::Normalise(const MixerStep& step, const Scratch& s) const {
+kernels::GatedRmsNormParams Mamba2Mixer::GatedNorm(const MixerStep& step, const Scratch& s) const {
   kernels::GatedRmsNormParams norm;
   norm.x = s.xbc;
   norm.x_stride = config_.conv_channels();
@@ -184,12 +187,12 @@ void Mamba2Mixer::Normalise(const MixerStep& step, const Scratch& s) const {
   norm.weight = norm_.as<float>();
   norm.order = config_.gate_order;
   norm.eps = static_cast<float>(config_.norm_eps);
-  norm.rows = step.rows;
+  norm.rows = step.rows();
   norm.cols = config_.d_inner();
   norm.groups = config_.groups;
   norm.out = s.xbc;
   norm.out_stride = config_.conv_channels();
-  step.device->GatedRmsNorm(norm);
+  return norm;
 }
 
 class Mamba2Family final : public MixerFamily {

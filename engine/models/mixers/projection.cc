@@ -14,27 +14,25 @@ absl::StatusOr<Projection> Projection::Load(const TensorInfo& weight, const Tens
   return projection;
 }
 
-void Projection::Apply(const MixerStep& step, const float* x, int64_t x_stride, float* out) const {
-  Multiply(step, x, x_stride, nullptr, out);
-}
-
-void Projection::AddToResidual(const MixerStep& step, const float* x, int64_t x_stride) const {
-  Multiply(step, x, x_stride, step.residual, step.residual);
-}
-
-void Projection::Multiply(const MixerStep& step, const float* x, int64_t x_stride, const float* add,
-                          float* out) const {
+kernels::MatMulParams Projection::Product(const MixerStep& step, const float* x, int64_t x_stride,
+                                          float* out) const {
   kernels::MatMulParams product;
   product.x = x;
   product.x_stride = x_stride;
-  product.rows = step.rows;
+  product.rows = step.rows();
   product.w = &weight_;
   product.bias = bias_.as<float>();
-  product.add = add;
-  product.add_stride = weight_.outputs;
   product.out = out;
   product.out_stride = weight_.outputs;
-  step.device->MatMul(product);
+  return product;
+}
+
+kernels::MatMulParams Projection::AddToResidual(const MixerStep& step, const float* x,
+                                                int64_t x_stride) const {
+  kernels::MatMulParams product = Product(step, x, x_stride, step.residual);
+  product.add = step.residual;
+  product.add_stride = weight_.outputs;
+  return product;
 }
 
 }  // namespace ssmd

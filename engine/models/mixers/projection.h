@@ -1,4 +1,4 @@
-// A matrix of a layer with its bias, where it has one, and what a step does with it. Read at load
+// A matrix of a layer with its bias, where it has one, and its part in a step. Read at load
 // time; immutable from then on.
 #ifndef SSMD_ENGINE_MODELS_MIXERS_PROJECTION_H_
 #define SSMD_ENGINE_MODELS_MIXERS_PROJECTION_H_
@@ -19,15 +19,13 @@ class Projection {
                                          MatrixRole role, WeightLoader* loader);
 
   // out = W·x + bias, of each row of the step: (rows, outputs) without gaps.
-  void Apply(const MixerStep& step, const float* x, int64_t x_stride, float* out) const;
+  kernels::MatMulParams Product(const MixerStep& step, const float* x, int64_t x_stride,
+                                float* out) const;
   // The same, added to the residual stream. REQUIRES: as many outputs as that is wide.
-  void AddToResidual(const MixerStep& step, const float* x, int64_t x_stride) const;
+  kernels::MatMulParams AddToResidual(const MixerStep& step, const float* x,
+                                      int64_t x_stride) const;
 
  private:
-  // `add`: (rows, outputs), or null.
-  void Multiply(const MixerStep& step, const float* x, int64_t x_stride, const float* add,
-                float* out) const;
-
   kernels::PackedMatrix weight_;
   kernels::Buffer bias_;
 };
