@@ -56,14 +56,14 @@ namespace {
 
 class PlainProgram final : public StepProgram {
  public:
-  void Run(const StepIndices& /*step*/, const std::function<void()>& ops) override { ops(); }
+  void Run(const StepIndices& host, const Ops& ops) override { ops(host); }
 };
 
 }  // namespace
 
-StepIndices Device::Stage(const StepIndices& host, int64_t /*max_rows*/) { return host; }
-
-std::unique_ptr<StepProgram> Device::MakeProgram() { return std::make_unique<PlainProgram>(); }
+std::unique_ptr<StepProgram> Device::MakeProgram(const StepLimits& /*limits*/) {
+  return std::make_unique<PlainProgram>();
+}
 
 void Device::MambaLayer(const MambaLayerParams& params) {
   RmsNorm(params.norm);

@@ -15,7 +15,7 @@
 //    the scratch of Sample and SampleHead, once a vocabulary size.
 //
 // All pointers are device memory except where "host" is said; what indexes rows and states of a
-// step is put there by Device::Stage. All preconditions are the caller's (engine/models checks
+// step is put there by StepProgram::Run (device.h). All preconditions are the caller's (engine/models checks
 // shapes at load time): an op does not return an error.
 #ifndef SSMD_KERNELS_OPS_H_
 #define SSMD_KERNELS_OPS_H_
@@ -300,7 +300,7 @@ struct Mamba2LayerParams {
   MatMulParams out_proj;  // added to norm.x
 };
 
-// What differs from one step to the next. Device::Stage puts it where kernels read it.
+// What differs from one step to the next.
 struct StepIndices {
   const int32_t* token_ids = nullptr;  // (rows)
   int64_t rows = 0;
