@@ -38,6 +38,7 @@ class Event {
  public:
   virtual ~Event() = default;
   virtual bool Passed() = 0;  // the work before it is done
+  virtual void Wait() = 0;    // the host waits until it is
 };
 
 // Does what it is given in order, while the host goes on.
@@ -69,6 +70,9 @@ class Gpu {
   virtual ~Gpu() = default;  // all memory and streams are given back before
 
   virtual const GpuFacts& facts() const = 0;
+
+  // The calling thread makes all calls from now on.
+  virtual void Adopt() = 0;
 
   // 256-byte aligned, not zeroed; null when there is not enough.
   virtual void* Allocate(size_t bytes) = 0;

@@ -30,14 +30,9 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace ssmd::kernels::cuda {
+#include "kernels/cuda/grid.h"
 
-// Blocks of a launch. At most 2³¹ − 1 in x, 65,535 in y and z.
-struct Grid {
-  int64_t x = 1;
-  int64_t y = 1;
-  int64_t z = 1;
-};
+namespace ssmd::kernels::cuda {
 
 inline constexpr int kWarpThreads = 32;
 

@@ -6,7 +6,7 @@
 
 #include <type_traits>
 
-#include "kernels/cuda/runtime.h"
+#include "kernels/cuda/kernel_call.h"
 
 #define SIMT_DEVICE __device__ __forceinline__
 // On the host as well.
@@ -160,17 +160,6 @@ template <typename Kernel>
 struct SharedBytes<Kernel, std::void_t<typename Kernel::Shared>> {
   static constexpr size_t kValue = sizeof(typename Kernel::Shared);
 };
-
-// Of runtime.cu: puts a kernel on a stream.
-struct KernelCall {
-  const char* name;
-  const void* entry;
-  Grid grid;
-  int threads;
-  size_t shared_bytes;
-  void** args;
-};
-void Enqueue(Stream& stream, const KernelCall& call);
 
 template <typename Kernel>
 void Launch(Stream& stream, const Grid& grid, int threads, const typename Kernel::Args& args) {
