@@ -39,6 +39,7 @@ class EmulatedGpu : public kernels::cuda::Gpu {
   ~EmulatedGpu() override;
 
   const kernels::cuda::GpuFacts& facts() const override { return facts_; }
+  void Adopt() override {}
   void* Allocate(size_t bytes) override;
   void Free(void* memory) override;
   void* AllocatePinned(size_t bytes) override;

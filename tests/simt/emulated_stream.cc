@@ -52,6 +52,13 @@ bool EmulatedEvent::Passed() {
   return state_->passed || gpu_->failed();
 }
 
+void EmulatedEvent::Wait() {
+  while (!state_->passed && !gpu_->failed()) {
+    if (!gpu_->Advance()) FailHost("an event is waited for that nothing records");
+  }
+  if (state_->passed) AcquireClock(&state_->clock);
+}
+
 EmulatedStream::EmulatedStream(EmulatedGpu* gpu) : gpu_(*gpu) {
   const Unobserved unobserved;
   blocks_ = std::make_unique<BlockRun>(&gpu->random());
@@ -84,7 +91,8 @@ void EmulatedStream::CopyWithin(void* to, const void* from, size_t bytes) {
 void EmulatedStream::Zero(void* device, size_t bytes) { Push(ZeroWork(device, bytes)); }
 
 void EmulatedStream::Launch(const KernelCall& call, const void* args) {
-  if (gpu_.failed()) return;
+  const bool empty = call.grid.x == 0 || call.grid.y == 0 || call.grid.z == 0;
+  if (empty || gpu_.failed()) return;
   const std::string refusal = RefusalOf(call);
   if (!refusal.empty()) return gpu_.Fail(std::string("launch of ") + call.name + ": " + refusal);
   Push(LaunchWork(call, args));

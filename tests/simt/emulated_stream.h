@@ -57,6 +57,7 @@ class EmulatedEvent : public kernels::cuda::Event {
   explicit EmulatedEvent(EmulatedGpu* gpu) : gpu_(gpu), state_(std::make_shared<EventState>()) {}
 
   bool Passed() override;
+  void Wait() override;
 
   const std::shared_ptr<EventState>& state() const { return state_; }
 
