@@ -52,7 +52,7 @@ inline constexpr int64_t BlockCount(int64_t inputs) {
   return (inputs + kBlockInputs - 1) / kBlockInputs;
 }
 
-inline constexpr int CodeBits(WeightFormat format) {
+SIMT_BOTH constexpr int CodeBits(WeightFormat format) {
   switch (format) {
     case WeightFormat::kF32:
       return 32;
@@ -69,10 +69,10 @@ inline constexpr int CodeBits(WeightFormat format) {
 }
 
 // Bytes of a block's codes, and of its factors.
-inline constexpr int64_t BlockCodeBytes(WeightFormat format) {
+SIMT_BOTH constexpr int64_t BlockCodeBytes(WeightFormat format) {
   return int64_t{kPanelOutputs} * kBlockInputs * CodeBits(format) / 8;
 }
-inline constexpr int64_t BlockFactorBytes(WeightFormat format) {
+SIMT_BOTH constexpr int64_t BlockFactorBytes(WeightFormat format) {
   const int64_t scales = int64_t{kPanelOutputs} * kBlockGroups * 2;
   return format == WeightFormat::kQ8 ? scales : format == WeightFormat::kQ4 ? 2 * scales : 0;
 }
