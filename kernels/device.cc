@@ -40,13 +40,16 @@ std::string_view WeightFormatName(WeightFormat format) {
       return "q8";
     case WeightFormat::kQ4:
       return "q4";
+    case WeightFormat::kF16:
+      return "f16";
+    case WeightFormat::kFp8:
+      return "fp8";
   }
   return "";
 }
 
 std::optional<WeightFormat> ParseWeightFormat(std::string_view name) {
-  for (WeightFormat format :
-       {WeightFormat::kF32, WeightFormat::kBf16, WeightFormat::kQ8, WeightFormat::kQ4}) {
+  for (WeightFormat format : kAllWeightFormats) {
     if (name == WeightFormatName(format)) return format;
   }
   return std::nullopt;
