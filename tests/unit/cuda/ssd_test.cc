@@ -67,8 +67,8 @@ TEST_F(PlainSsd, ChunksGiveTheBitsOfTheCpu) {
                                     << shape.groups << " groups, N = " << shape.state_size);
     // Two chunks and a tail; a token; tokens, a chunk and a tail, to another slot; padding.
     ExpectTheBitsOfTheCpu(Ssd(shape).Chunked(), {{0, kFirst, 0, 0, 0},
-                                                 {kFirst, 1, 1, 2, 9},
-                                                 {kFirst + 1, kThird, 3, 1, 5 * kChunk - 21},
+                                                 {kFirst, 1, 1, 1, 9},
+                                                 {kFirst + 1, kThird, 3, 2, 5 * kChunk - 21},
                                                  {kFirst + 1 + kThird, kChunk, -1, -1, 0}});
   }
 }
