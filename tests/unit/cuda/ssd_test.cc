@@ -41,12 +41,12 @@ class PlainSsd : public CudaTest {
 };
 
 TEST_F(PlainSsd, GivesTheBitsOfTheCpu) {
-  const SsdShape kShapes[] = {
+  const SsdShape kSsdShapes[] = {
       {1, 1, 1, 1, 23},  {3, 5, 1, 3, 23},   {2, 16, 2, 16, 23},  {4, 17, 2, 5, 23},
       {8, 33, 8, 7, 23}, {4, 63, 2, 17, 23}, {2, 64, 1, 128, 23}, {1, 65, 1, 64, 23},
       {3, 80, 3, 9, 23}, {2, 130, 1, 4, 23}, {1, 64, 1, 256, 23},
   };
-  for (const SsdShape& shape : kShapes) {
+  for (const SsdShape& shape : kSsdShapes) {
     SCOPED_TRACE(testing::Message() << shape.heads << " heads of " << shape.head_dim << " in "
                                     << shape.groups << " groups, N = " << shape.state_size);
     ExpectTheBitsOfTheCpu(
@@ -58,11 +58,11 @@ TEST_F(PlainSsd, ChunksGiveTheBitsOfTheCpu) {
   constexpr int32_t kFirst = 2 * kChunk + 5;
   constexpr int32_t kThird = kChunk + 40;
   constexpr int64_t kRows = kFirst + 1 + kThird + kChunk;
-  const SsdShape kShapes[] = {
+  const SsdShape kSsdShapes[] = {
       {1, 1, 1, 1, kRows},    {3, 5, 1, 3, kRows},   {4, 17, 2, 5, kRows},   {4, 63, 2, 17, kRows},
       {2, 64, 1, 128, kRows}, {1, 80, 1, 64, kRows}, {1, 30, 1, 256, kRows},
   };
-  for (const SsdShape& shape : kShapes) {
+  for (const SsdShape& shape : kSsdShapes) {
     SCOPED_TRACE(testing::Message() << shape.heads << " heads of " << shape.head_dim << " in "
                                     << shape.groups << " groups, N = " << shape.state_size);
     // Two chunks and a tail; a token; tokens, a chunk and a tail, to another slot; padding.
