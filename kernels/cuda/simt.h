@@ -17,6 +17,9 @@
 //   };
 //   Launch<RowSum>(stream, {blocks_x, blocks_y}, threads, args);
 //
+// SIMT_UNROLL before a `for` of constant length: whole, so that arrays it indexes stay in
+// registers.
+//
 // Rules: no CUDA keyword, intrinsic, PTX, library or architecture macro outside of simt_cuda.h.
 // Shared memory through block.shared<Shared>() alone, once a kernel; it holds anything at the
 // start. A warp works in step only through the calls below, and all its 32 threads make each of

@@ -11,6 +11,7 @@
 #define SIMT_DEVICE __device__ __forceinline__
 // On the host as well.
 #define SIMT_BOTH __host__ __device__ __forceinline__
+#define SIMT_UNROLL _Pragma("unroll")
 
 namespace ssmd::kernels::cuda {
 

@@ -16,6 +16,7 @@
 
 #define SIMT_DEVICE inline __attribute__((unused))
 #define SIMT_BOTH inline __attribute__((unused))
+#define SIMT_UNROLL
 
 namespace ssmd::kernels::cuda {
 
