@@ -66,6 +66,7 @@ class StatePool {
   // The field at `offset` (StateLayout::Add) of every slot.
   kernels::StateField field(size_t offset) const;
 
+  kernels::Device& device() const { return *device_; }
   int slots() const { return static_cast<int>(generations_.size()); }
   int free_slots() const { return free_count_.load(std::memory_order_relaxed); }
   size_t bytes_per_slot() const { return slot_bytes_; }
