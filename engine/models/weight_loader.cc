@@ -267,7 +267,7 @@ absl::StatusOr<kernels::Buffer> WeightLoader::Upload(const std::vector<float>& v
   const size_t bytes = values.size() * sizeof(float);
   kernels::Buffer buffer = device_->Allocate(bytes);
   if (!buffer) return NoMemory(name, static_cast<int64_t>(bytes));
-  device_->Copy(buffer.data(), reinterpret_cast<const std::byte*>(values.data()), bytes);
+  device_->Upload(buffer.data(), reinterpret_cast<const std::byte*>(values.data()), bytes);
   bytes_kept_ += static_cast<int64_t>(bytes);
   return buffer;
 }

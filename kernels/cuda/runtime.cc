@@ -176,6 +176,9 @@ class CudaGpu final : public Gpu {
   const GpuFacts& facts() const override { return facts_; }
   void Adopt() override { failure_.Check(cudaSetDevice(ordinal_), "choosing the GPU"); }
 
+  void Synchronize() override {
+    if (failure_.ok()) failure_.Check(cudaDeviceSynchronize(), "waiting for the GPU");
+  }
   void* Allocate(size_t bytes) override {
     void* memory = nullptr;
     return Allocated(cudaMalloc(&memory, bytes), "allocating memory") ? memory : nullptr;

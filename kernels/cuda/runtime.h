@@ -74,8 +74,12 @@ class Gpu {
   // The calling thread makes all calls from now on.
   virtual void Adopt() = 0;
 
+  // Waits for all streams.
+  virtual void Synchronize() = 0;
+
   // 256-byte aligned, not zeroed; null when there is not enough.
   virtual void* Allocate(size_t bytes) = 0;
+  // REQUIRES: no stream still uses it.
   virtual void Free(void* memory) = 0;
   // Host memory that the GPU reaches by itself.
   virtual void* AllocatePinned(size_t bytes) = 0;

@@ -3,15 +3,21 @@
 namespace ssmd::kernels::cuda {
 
 Buffer AllocateOn(Gpu& gpu, size_t bytes) {
-  return Buffer(
-      static_cast<std::byte*>(gpu.Allocate(bytes)), bytes,
-      [](void* context, std::byte* data) { static_cast<Gpu*>(context)->Free(data); }, &gpu);
+  const auto free = [](void* context, std::byte* data) {
+    auto* owner = static_cast<Gpu*>(context);
+    owner->Synchronize();
+    owner->Free(data);
+  };
+  return Buffer(static_cast<std::byte*>(gpu.Allocate(bytes)), bytes, free, &gpu);
 }
 
 Buffer AllocatePinned(Gpu& gpu, size_t bytes) {
-  return Buffer(
-      static_cast<std::byte*>(gpu.AllocatePinned(bytes)), bytes,
-      [](void* context, std::byte* data) { static_cast<Gpu*>(context)->FreePinned(data); }, &gpu);
+  const auto free = [](void* context, std::byte* data) {
+    auto* owner = static_cast<Gpu*>(context);
+    owner->Synchronize();
+    owner->FreePinned(data);
+  };
+  return Buffer(static_cast<std::byte*>(gpu.AllocatePinned(bytes)), bytes, free, &gpu);
 }
 
 bool Staging::Reserve(Gpu& gpu, size_t bytes) {

@@ -12,7 +12,8 @@
 
 namespace ssmd::kernels::cuda {
 
-// Not zeroed. Empty when there is not enough. The Gpu must outlive it.
+// Not zeroed. Empty when there is not enough. The Gpu must outlive it; its streams come to rest
+// before it is given back.
 Buffer AllocateOn(Gpu& gpu, size_t bytes);
 Buffer AllocatePinned(Gpu& gpu, size_t bytes);
 

@@ -107,6 +107,11 @@ void EmulatedGpu::Fail(const std::string& text) {
 
 void EmulatedGpu::Remove(EmulatedStream* stream) { std::erase(streams_, stream); }
 
+void EmulatedGpu::Synchronize() {
+  while (Advance()) {
+  }
+}
+
 bool EmulatedGpu::Advance() {
   std::vector<EmulatedStream*> able;
   for (EmulatedStream* stream : streams_) {

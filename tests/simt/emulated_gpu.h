@@ -41,6 +41,7 @@ class EmulatedGpu : public kernels::cuda::Gpu {
 
   const kernels::cuda::GpuFacts& facts() const override { return facts_; }
   void Adopt() override {}
+  void Synchronize() override;
   void* Allocate(size_t bytes) override;
   void Free(void* memory) override;
   void* AllocatePinned(size_t bytes) override;
