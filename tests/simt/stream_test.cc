@@ -9,6 +9,7 @@
 
 #include "kernels/cuda/simt.h"
 #include "tests/simt/gpu_fixture.h"
+#include "tests/simt/sanitizers.h"
 
 namespace ssmd::simt {
 namespace {
@@ -61,7 +62,7 @@ TEST_F(SimtStreams, DoesNothingUntilItIsWaitedFor) {
   Log host = {};
   Append(stream(), log.get(), 2);
   stream().CopyOut(&host, log.get(), sizeof(host));
-  EXPECT_EQ(NumberOf(host), 0);
+  EXPECT_EQ(CountsSoFar().launches, 0);
   stream().Synchronize();
   EXPECT_EQ(NumberOf(host), 2);
 }
@@ -73,6 +74,7 @@ TEST_F(SimtStreams, DoesThingsInTheirOrder) {
 }
 
 TEST_F(SimtStreams, TakesWhatIsNotPinnedAtTheCallAndReadsWhatIsLater) {
+  if (kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer reports the mistake that is made here";
   const auto device = Allocate<int>(2);
   const auto pinned = AllocatePinned<int>(1);
   int pageable = 1;
@@ -119,7 +121,7 @@ TEST_F(SimtStreams, AnEventPassesAfterWhatCameBefore) {
   stream().CopyOut(&host, log.get(), sizeof(host));
   const std::unique_ptr<Event> event = stream().Record();
   Append(stream(), log.get(), 2);
-  EXPECT_EQ(NumberOf(host), 0);
+  EXPECT_EQ(CountsSoFar().launches, 0);
   while (!event->Passed()) {
   }
   EXPECT_EQ(NumberOf(host), 1);
