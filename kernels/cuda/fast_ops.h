@@ -20,6 +20,18 @@ namespace ssmd::kernels::cuda::fast {
 void ScanStep(Stream& stream, const SelectiveScanParams& params);
 void ScanPrompt(Stream& stream, const SelectiveScanParams& params);
 
+// The Mamba-2 recurrence step by step, of segments of any length, which may be cut anywhere. States
+// have the plain op's bits, outputs are within 2e-6 of double precision. `chunk_scratch` is not
+// looked at.
+void SsdStep(Stream& stream, const SsdScanParams& params);
+
+// Convolution and SiLU, with the plain op's bits. REQUIRES: every segment is one token.
+void ConvStep(Stream& stream, const ConvSiluParams& params);
+
+// Within 1e-6 of the row's largest.
+void RmsNorm(Stream& stream, const RmsNormParams& params);
+void GatedRmsNorm(Stream& stream, const GatedRmsNormParams& params);
+
 }  // namespace ssmd::kernels::cuda::fast
 
 #endif  // SSMD_KERNELS_CUDA_FAST_OPS_H_

@@ -6,6 +6,7 @@
 #include "kernels/cuda/plain_ops.h"
 #include "kernels/cuda/scan_fast.h"
 #include "kernels/cuda/simt.h"
+#include "kernels/cuda/vectors.h"
 
 namespace ssmd::kernels::cuda::fast {
 namespace {
@@ -200,18 +201,15 @@ struct ScanPromptKernel {
   }
 };
 
-bool Aligned16(const float* pointer, int64_t stride) {
-  return reinterpret_cast<uintptr_t>(pointer) % 16 == 0 && stride % 4 == 0;
-}
-
 template <int kRun>
 void LaunchScanPrompt(Stream& stream, const SelectiveScanParams& params) {
   ScanPromptArgs args = {params, false, false};
-  args.by_16_bytes = params.channels % 4 == 0 && Aligned16(params.x, params.x_stride) &&
-                     Aligned16(params.dt, params.dt_stride) && Aligned16(params.z, params.z_stride);
+  args.by_16_bytes = params.channels % 4 == 0 && RowsAligned16(params.x, params.x_stride) &&
+                     RowsAligned16(params.dt, params.dt_stride) &&
+                     RowsAligned16(params.z, params.z_stride);
   args.states_by_16_bytes = params.state_size == kRuns * kRun &&
-                            Aligned16(params.b, params.b_stride) &&
-                            Aligned16(params.c, params.c_stride);
+                            RowsAligned16(params.b, params.b_stride) &&
+                            RowsAligned16(params.c, params.c_stride);
   const int64_t blocks = PaddedChannels(params.channels) / kPromptChannels;
   Launch<ScanPromptKernel<kRun>>(stream, {blocks, params.segment_count}, kPromptThreads, args);
 }

@@ -7,6 +7,7 @@
 #include "kernels/cuda/plain_ops.h"
 #include "kernels/cuda/scan_fast.h"
 #include "kernels/cuda/simt.h"
+#include "kernels/cuda/vectors.h"
 
 namespace ssmd::kernels::cuda::fast {
 namespace {
@@ -14,13 +15,6 @@ namespace {
 constexpr int kStepThreads = 64;
 constexpr int kStepChannels = 32;  // of a warp
 constexpr int kStepStates = 4;     // state indices that a thread has in registers
-
-SIMT_DEVICE float Component(const Floats4& v, int i) {
-  return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
-}
-SIMT_DEVICE float& Component(Floats4& v, int i) {
-  return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
-}
 
 // A row, as a thread sees it.
 struct StepRow {
@@ -77,14 +71,14 @@ class ScanStepThread {
     SIMT_UNROLL for (int r = 0; r < kRows; ++r) {
       SIMT_UNROLL for (int i = 0; i < kStepStates; ++i) {
         if (rows[r].from == nullptr || n + i >= run_.count) continue;
-        h[r][i] = *reinterpret_cast<const Floats4*>(rows[r].from + (n + i) * kChannelBlock);
+        h[r][i] = Load4(rows[r].from + (n + i) * kChannelBlock);
       }
     }
     SIMT_UNROLL for (int i = 0; i < kStepStates; ++i) {
       rate[i] = {};
       if (n + i >= run_.count) continue;
       const int64_t at = at_ + (n + i) * kChannelBlock;
-      const Floats4 a = LoadReadOnly(reinterpret_cast<const Floats4*>(op_.a + at));
+      const Floats4 a = LoadReadOnly4(op_.a + at);
       SIMT_UNROLL for (int c = 0; c < 4; ++c) Component(rate[i], c) = Component(a, c) * kLog2OfE;
     }
     SIMT_UNROLL for (int r = 0; r < kRows; ++r) {
@@ -94,7 +88,7 @@ class ScanStepThread {
       SIMT_UNROLL for (int i = 0; i < kStepStates; ++i) {
         if (n + i >= run_.count) continue;
         AdvanceChannels(b[i], c[i], rate[i], rows[r], h[r][i]);
-        *reinterpret_cast<Floats4*>(rows[r].to + (n + i) * kChannelBlock) = h[r][i];
+        Store4(rows[r].to + (n + i) * kChannelBlock, h[r][i]);
       }
     }
   }
