@@ -3,30 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "kernels/cuda/plain_ops.h"
-#include "tests/unit/cuda/cuda_test_util.h"
-#include "tests/unit/kernels/ssd_test_util.h"
+#include "tests/unit/cuda/ssd_test_util.h"
 
 namespace ssmd::kernels::cuda {
 namespace {
 
 constexpr int32_t kChunk = kSsdChunkTokens;
-
-Tensor RunSsd(const Op<SsdScanParams>& op, Ssd& ssd, const std::vector<Segment>& segments) {
-  Tensor y(static_cast<size_t>(ssd.shape.rows * ssd.y_stride()), 7.0f);
-  SsdScanParams params = ssd.Params(segments);
-  params.y = y.data();
-  params.y_stride = ssd.y_stride();
-  op(params);
-  return y;
-}
-
-// One segment in place of its input.
-void RunInPlace(const Op<SsdScanParams>& op, Ssd& ssd, const std::vector<Segment>& segments) {
-  SsdScanParams params = ssd.Params(segments);
-  params.y = ssd.x.data();
-  params.y_stride = params.x_stride;
-  op(params);
-}
 
 class PlainSsd : public CudaTest {
  protected:
