@@ -83,6 +83,9 @@ class EmulatedStream : public kernels::cuda::Stream {
 
   void Launch(const KernelCall& call, const void* args);
 
+  // What is still to be done with some of this memory, or null.
+  const char* UserOf(const void* memory, size_t bytes) const;
+
   bool CanAdvance() const;
   void Advance();  // REQUIRES: CanAdvance()
 

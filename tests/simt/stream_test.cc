@@ -1,0 +1,175 @@
+// When work on streams is done, and in which order.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "kernels/cuda/simt.h"
+#include "tests/simt/gpu_fixture.h"
+
+namespace ssmd::simt {
+namespace {
+
+using kernels::cuda::Block;
+using kernels::cuda::Event;
+using kernels::cuda::Graph;
+using kernels::cuda::Launch;
+using kernels::cuda::Stream;
+
+// value = value · factor + summand: tells in which order it was done.
+struct Step {
+  static constexpr char kName[] = "step";
+  static constexpr int kThreads = 32;
+  struct Args {
+    int* value;
+    int factor, summand;
+  };
+  SIMT_DEVICE static void Run(const Block& block, const Args& args) {
+    if (block.thread() == 0) *args.value = *args.value * args.factor + args.summand;
+  }
+};
+
+class SimtStreams : public GpuTest {
+ protected:
+  // Appends a digit.
+  static void Append(Stream& stream, int* value, int digit) {
+    Launch<Step>(stream, {}, 32, {value, 10, digit});
+  }
+};
+
+TEST_F(SimtStreams, DoesNothingUntilItIsWaitedFor) {
+  const auto value = Upload(std::vector<int>{1});
+  int host = 0;
+  Append(stream(), value.get(), 2);
+  stream().CopyOut(&host, value.get(), sizeof(host));
+  EXPECT_EQ(host, 0);
+  stream().Synchronize();
+  EXPECT_EQ(host, 12);
+}
+
+TEST_F(SimtStreams, DoesThingsInTheirOrder) {
+  const auto value = Upload(std::vector<int>{1});
+  for (int digit = 2; digit <= 6; ++digit) Append(stream(), value.get(), digit);
+  EXPECT_EQ(Download(value.get(), 1)[0], 123456);
+}
+
+TEST_F(SimtStreams, TakesWhatIsNotPinnedAtTheCallAndReadsWhatIsLater) {
+  const auto device = Allocate<int>(2);
+  const auto pinned = AllocatePinned<int>(1);
+  int pageable = 1;
+  *pinned = 1;
+  stream().CopyIn(device.get(), &pageable, sizeof(int));
+  stream().CopyIn(device.get() + 1, pinned.get(), sizeof(int));
+  pageable = 2;
+  *pinned = 2;
+  EXPECT_EQ(Download(device.get(), 2), (std::vector<int>{1, 2}));
+}
+
+TEST_F(SimtStreams, CopiesAndZeroesWithin) {
+  const auto from = Upload(std::vector<int>{1, 2, 3, 4});
+  const auto to = Allocate<int>(4);
+  stream().CopyWithin(to.get() + 1, from.get(), 3 * sizeof(int));
+  stream().Zero(to.get(), 2 * sizeof(int));
+  EXPECT_EQ(Download(to.get() + 0, 4), (std::vector<int>{0, 0, 2, 3}));
+}
+
+TEST_F(SimtStreams, OrderBetweenStreamsIsAnyUnlessTheyWait) {
+  std::set<int> free_order, kept_order;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SetSeed(seed);
+    Open();
+    for (const bool waits : {false, true}) {
+      const auto value = Upload(std::vector<int>{0});
+      stream().Synchronize();
+      const auto other = gpu().MakeStream();
+      Append(stream(), value.get(), 1);
+      if (waits) other->WaitFor(*stream().Record());
+      Append(*other, value.get(), 2);
+      other->Synchronize();
+      stream().Synchronize();
+      (waits ? kept_order : free_order).insert(Download(value.get(), 1)[0]);
+    }
+  }
+  EXPECT_EQ(free_order, (std::set<int>{12, 21}));
+  EXPECT_EQ(kept_order, (std::set<int>{12}));
+}
+
+TEST_F(SimtStreams, AnEventPassesAfterWhatCameBefore) {
+  const auto value = Upload(std::vector<int>{4});
+  int host = 0;
+  stream().CopyOut(&host, value.get(), sizeof(host));
+  const std::unique_ptr<Event> event = stream().Record();
+  Append(stream(), value.get(), 2);
+  while (!event->Passed()) {
+  }
+  EXPECT_EQ(host, 4);
+  EXPECT_EQ(Download(value.get(), 1)[0], 42);
+}
+
+TEST_F(SimtStreams, WhatWasBegunIsDoneWhenAStreamIsDestroyed) {
+  const auto value = Upload(std::vector<int>{1});
+  stream().Synchronize();
+  auto other = gpu().MakeStream();
+  Append(*other, value.get(), 2);
+  other.reset();
+  EXPECT_EQ(Download(value.get(), 1)[0], 12);
+}
+
+TEST_F(SimtStreams, ARecordingIsDoneAtEachReplayAndNotBefore) {
+  const auto value = Upload(std::vector<int>{1});
+  const auto pinned = AllocatePinned<int>(1);
+  const auto copied = Allocate<int>(1);
+  ASSERT_TRUE(stream().BeginRecording());
+  EXPECT_FALSE(stream().BeginRecording());
+  stream().CopyIn(copied.get(), pinned.get(), sizeof(int));
+  Append(stream(), value.get(), 2);
+  const std::unique_ptr<Graph> graph = stream().EndRecording();
+  ASSERT_NE(graph, nullptr);
+  EXPECT_EQ(Download(value.get(), 1)[0], 1);
+
+  *pinned = 5;
+  stream().Replay(*graph);
+  EXPECT_EQ(Download(copied.get(), 1)[0], 5);
+  *pinned = 6;
+  stream().Replay(*graph);
+  stream().Replay(*graph);
+  EXPECT_EQ(Download(copied.get(), 1)[0], 6) << "contents are those of the replay";
+  EXPECT_EQ(Download(value.get(), 1)[0], 1222);
+  EXPECT_EQ(CountsSoFar().replays, 3);
+}
+
+TEST_F(SimtStreams, AGraphMayGoBeforeItsReplayIsDone) {
+  const auto value = Upload(std::vector<int>{1});
+  stream().BeginRecording();
+  Append(stream(), value.get(), 2);
+  std::unique_ptr<Graph> graph = stream().EndRecording();
+  stream().Replay(*graph);
+  graph.reset();
+  EXPECT_EQ(Download(value.get(), 1)[0], 12);
+}
+
+TEST_F(SimtStreams, ARecordingIsSpoiledByWhatCannotBeRepeated) {
+  const auto value = Allocate<int>(1);
+  const auto event = stream().Record();
+  const int pageable = 1;
+  const std::pair<const char*, std::function<void()>> spoilers[] = {
+      {"waiting", [&] { stream().Synchronize(); }},
+      {"an event", [&] { (void)stream().Record(); }},
+      {"waiting for an event", [&] { stream().WaitFor(*event); }},
+      {"a copy from memory that is not pinned",
+       [&] { stream().CopyIn(value.get(), &pageable, sizeof(int)); }},
+  };
+  for (const auto& [name, spoil] : spoilers) {
+    ASSERT_TRUE(stream().BeginRecording());
+    spoil();
+    EXPECT_EQ(stream().EndRecording(), nullptr) << name;
+  }
+  EXPECT_EQ(stream().EndRecording(), nullptr) << "nothing was begun";
+  EXPECT_EQ(gpu().failure(), "");
+}
+
+}  // namespace
+}  // namespace ssmd::simt
