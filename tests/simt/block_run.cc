@@ -107,8 +107,7 @@ BlockRun::Worker* BlockRun::Next() {
 
 BlockRun::Worker* BlockRun::IdleWorker() {
   if (idle_[set_].empty()) {
-    workers_[set_].push_back(std::make_unique<Worker>());
-    workers_[set_].back()->run = this;
+    workers_[set_].push_back(std::make_unique<Worker>(this));
     idle_[set_].push_back(workers_[set_].back().get());
   }
   Worker* worker = idle_[set_].back();

@@ -38,7 +38,31 @@ void* MapStack() {
 
 }  // namespace
 
-Fiber::Fiber() : stack_(MapStack()) {
+FiberOrigin::FiberOrigin() {
+#if defined(SSMD_SIMT_TSAN)
+  tsan_fiber_ = __tsan_create_fiber(0);
+#endif
+}
+
+FiberOrigin::~FiberOrigin() {
+#if defined(SSMD_SIMT_TSAN)
+  __tsan_destroy_fiber(tsan_fiber_);
+#endif
+}
+
+void* FiberOrigin::MakeTsanFiber() const {
+#if defined(SSMD_SIMT_TSAN)
+  void* self = __tsan_get_current_fiber();
+  __tsan_switch_to_fiber(tsan_fiber_, __tsan_switch_to_fiber_no_sync);
+  void* made = __tsan_create_fiber(0);
+  __tsan_switch_to_fiber(self, __tsan_switch_to_fiber_no_sync);
+  return made;
+#else
+  return nullptr;
+#endif
+}
+
+Fiber::Fiber(const FiberOrigin& origin) : stack_(MapStack()), tsan_fiber_(origin.MakeTsanFiber()) {
   auto enter = [](transfer_t from) {
     auto* self = static_cast<Fiber*>(from.data);
 #if defined(SSMD_SIMT_ASAN)
@@ -49,9 +73,6 @@ Fiber::Fiber() : stack_(MapStack()) {
   };
   context_ =
       make_fcontext(static_cast<char*>(stack_) + GuardBytes() + kStackBytes, kStackBytes, enter);
-#if defined(SSMD_SIMT_TSAN)
-  tsan_fiber_ = __tsan_create_fiber(0);
-#endif
 }
 
 Fiber::~Fiber() {

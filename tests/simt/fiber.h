@@ -10,9 +10,26 @@
 
 namespace ssmd::simt {
 
+// Where fibers come from. ThreadSanitizer holds that what was done before a fiber was made comes
+// before all that the fiber does. It has to know of a fiber when that is first needed, and not to
+// take the host for having waited: so fibers are made as if they were when their origin was.
+class FiberOrigin {
+ public:
+  FiberOrigin();
+  ~FiberOrigin();
+  FiberOrigin(const FiberOrigin&) = delete;
+  FiberOrigin& operator=(const FiberOrigin&) = delete;
+
+  // ThreadSanitizer's name of a new fiber; null without it.
+  void* MakeTsanFiber() const;
+
+ private:
+  void* tsan_fiber_ = nullptr;
+};
+
 class Fiber {
  public:
-  Fiber();
+  explicit Fiber(const FiberOrigin& origin);
   ~Fiber();
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
@@ -35,7 +52,7 @@ class Fiber {
   void* argument_ = nullptr;
 
   // ThreadSanitizer's names of the two.
-  void* tsan_fiber_ = nullptr;
+  void* tsan_fiber_;
   void* tsan_caller_ = nullptr;
   // AddressSanitizer's: the caller's stack, and what it keeps of each side.
   const void* caller_stack_ = nullptr;
