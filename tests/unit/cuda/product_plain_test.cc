@@ -12,7 +12,7 @@ namespace ssmd::kernels::cuda {
 namespace {
 
 // Sizes around panels, blocks and runs; rows around both heights of a tile.
-constexpr ProductShape kShapes[] = {
+constexpr ProductShape kPlainShapes[] = {
     {1, 1, 1},     {1, 70, 1100}, {3, 64, 64},  {4, 65, 63},  {5, 31, 513},
     {8, 130, 512}, {33, 17, 129}, {32, 66, 65}, {70, 40, 97},
 };
@@ -37,7 +37,7 @@ class PlainProductTest : public simt::GpuTest {
 
 TEST_F(PlainProductTest, GivesTheBitsOfTheCpu) {
   int variant = 0;
-  for (const ProductShape& shape : kShapes) {
+  for (const ProductShape& shape : kPlainShapes) {
     SCOPED_TRACE(testing::Message() << shape);
     const ProductOperands operands(shape, variant % 2 == 0, variant % 3 == 0);
     ++variant;
@@ -49,7 +49,7 @@ TEST_F(PlainProductTest, GivesTheBitsOfTheCpu) {
 }
 
 TEST_F(PlainProductTest, AgreesWithTheReferenceWhereTheCpuHasNoSuchWeights) {
-  for (const ProductShape& shape : kShapes) {
+  for (const ProductShape& shape : kPlainShapes) {
     SCOPED_TRACE(testing::Message() << shape);
     const ProductOperands operands(shape, true, true);
     for (const WeightFormat format : {WeightFormat::kF16, WeightFormat::kFp8}) {
