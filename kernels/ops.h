@@ -106,6 +106,7 @@ struct MatMulParams {
 struct ConvSiluParams {
   const Segment* segments = nullptr;
   int64_t segment_count = 0;
+  int64_t rows = 0;  // of all segments together, or 0: not said
   int64_t channels = 0;
   int64_t width = 0;         // taps, 1..kMaxConvWidth
   const float* x = nullptr;  // (rows, channels), stride x_stride
@@ -129,6 +130,7 @@ struct ConvSiluParams {
 struct SelectiveScanParams {
   const Segment* segments = nullptr;
   int64_t segment_count = 0;
+  int64_t rows = 0;  // of all segments together, or 0: not said
   int64_t channels = 0;
   int64_t state_size = 0;    // N, 1..kMaxStateSize
   const float* x = nullptr;  // (rows, channels), after convolution and SiLU
@@ -174,6 +176,7 @@ inline constexpr int64_t SsdChunkScratch(int64_t groups, int64_t state_size) {
 struct SsdScanParams {
   const Segment* segments = nullptr;
   int64_t segment_count = 0;
+  int64_t rows = 0;  // of all segments together, or 0: not said
   int64_t heads = 0;
   int64_t head_dim = 0;  // P: channels of a head
   int64_t groups = 1;

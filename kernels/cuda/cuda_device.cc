@@ -7,11 +7,15 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "kernels/cuda/draws.h"
+#include "kernels/cuda/fast_ops.h"
+#include "kernels/cuda/kernel_choice.h"
 #include "kernels/cuda/layout.h"
 #include "kernels/cuda/matrix_upload.h"
 #include "kernels/cuda/plain_ops.h"
+#include "kernels/cuda/product_fast.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda/staging.h"
 #include "kernels/cuda/step_program.h"
@@ -23,15 +27,16 @@ namespace {
 
 class CudaDevice final : public Device {
  public:
-  CudaDevice(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream)
+  CudaDevice(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream, bool plain)
       : gpu_(std::move(gpu)),
         stream_(std::move(stream)),
+        choice_(gpu_->facts(), plain),
         upload_(*gpu_, *stream_),
         draws_(*gpu_, *stream_) {}
   ~CudaDevice() override { stream_->Synchronize(); }
 
   std::string name() const override;
-  std::string profile(WeightFormat /*format*/) const override { return "cuda/plain"; }
+  std::string profile(WeightFormat /*format*/) const override { return choice_.Profile(); }
   int threads() const override { return 1; }
   void AdoptThread() override { gpu_->Adopt(); }
   std::string failure() const override;
@@ -60,16 +65,12 @@ class CudaDevice final : public Device {
   std::unique_ptr<StepProgram> MakeProgram(const StepLimits& limits) override;
 
   void Embed(const EmbedParams& params) override { plain::Embed(*stream_, params); }
-  void RmsNorm(const RmsNormParams& params) override { plain::RmsNorm(*stream_, params); }
+  void RmsNorm(const RmsNormParams& params) override;
   void MatMul(const MatMulParams& params) override;
-  void ConvSilu(const ConvSiluParams& params) override { plain::ConvSilu(*stream_, params); }
-  void SelectiveScan(const SelectiveScanParams& params) override {
-    plain::SelectiveScan(*stream_, params);
-  }
-  void SsdScan(const SsdScanParams& params) override { plain::SsdScan(*stream_, params); }
-  void GatedRmsNorm(const GatedRmsNormParams& params) override {
-    plain::GatedRmsNorm(*stream_, params);
-  }
+  void ConvSilu(const ConvSiluParams& params) override;
+  void SelectiveScan(const SelectiveScanParams& params) override;
+  void SsdScan(const SsdScanParams& params) override;
+  void GatedRmsNorm(const GatedRmsNormParams& params) override;
   void Sample(const SampleParams& params) override;
   void SampleHead(const SampleHeadParams& params) override {
     MatMul(params.product);
@@ -79,15 +80,16 @@ class CudaDevice final : public Device {
 
  private:
   PackedMatrix Noted(PackedMatrix matrix);
-  bool ReserveRows(int64_t rows, int64_t inputs);
+  bool ReserveProduct(size_t bytes);
   bool Have(bool memory, const char* what);
 
   const std::unique_ptr<Gpu> gpu_;
   const std::unique_ptr<Stream> stream_;
+  KernelChoice choice_;
   MatrixUpload upload_;
   Draws draws_;
-  int64_t most_inputs_ = 0;  // of a matrix packed so far
-  Buffer rounded_rows_;      // of a product that is under way
+  std::vector<PackedMatrix> shapes_;  // of matrices packed so far, without data
+  Buffer product_scratch_;
   // What an op found no memory for, that MakeProgram had not been asked to make room for. A
   // literal.
   std::atomic<const char*> no_memory_ = nullptr;
@@ -136,27 +138,72 @@ void CudaDevice::Upload(std::byte* device, const std::byte* host, size_t bytes) 
 }
 
 PackedMatrix CudaDevice::Noted(PackedMatrix matrix) {
-  if (matrix.data) most_inputs_ = std::max(most_inputs_, matrix.inputs);
+  const auto same = [&](const PackedMatrix& known) {
+    return known.outputs == matrix.outputs && known.inputs == matrix.inputs &&
+           known.format == matrix.format;
+  };
+  if (matrix.data && std::none_of(shapes_.begin(), shapes_.end(), same)) {
+    PackedMatrix& shape = shapes_.emplace_back();
+    shape.outputs = matrix.outputs;
+    shape.inputs = matrix.inputs;
+    shape.format = matrix.format;
+  }
   return matrix;
 }
 
-bool CudaDevice::ReserveRows(int64_t rows, int64_t inputs) {
-  const size_t bytes = plain::RoundedRowBytes(rows, inputs);
-  if (rounded_rows_.bytes() >= bytes) return true;
-  rounded_rows_ = Buffer();
-  rounded_rows_ = AllocateOn(*gpu_, bytes);
-  return static_cast<bool>(rounded_rows_);
+size_t ProductScratch(int64_t rows, const PackedMatrix& w) {
+  return std::max(plain::RoundedRowBytes(rows, w.inputs), fast::ProductScratchBytes(rows, w));
+}
+
+bool CudaDevice::ReserveProduct(size_t bytes) {
+  if (product_scratch_.bytes() >= bytes) return true;
+  product_scratch_ = Buffer();
+  product_scratch_ = AllocateOn(*gpu_, bytes);
+  return static_cast<bool>(product_scratch_);
 }
 
 std::unique_ptr<StepProgram> CudaDevice::MakeProgram(const StepLimits& limits) {
   const int64_t rows = std::max(limits.rows, limits.logit_rows);
-  if (!ReserveRows(rows, most_inputs_) || !draws_.Reserve(limits.vocabulary)) return nullptr;
+  size_t scratch = 0;
+  for (const PackedMatrix& w : shapes_) scratch = std::max(scratch, ProductScratch(rows, w));
+  if (!ReserveProduct(scratch) || !draws_.Reserve(limits.vocabulary)) return nullptr;
   return GraphProgram::Make(*gpu_, *stream_, limits.rows);
 }
 
+void CudaDevice::RmsNorm(const RmsNormParams& params) {
+  (choice_.has(FastKernel::kNorm) ? fast::RmsNorm : plain::RmsNorm)(*stream_, params);
+}
+
 void CudaDevice::MatMul(const MatMulParams& params) {
-  if (!Have(ReserveRows(params.rows, params.w->inputs), "rows of a product")) return;
-  plain::MatMul(*stream_, params, rounded_rows_.data());
+  if (!Have(ReserveProduct(ProductScratch(params.rows, *params.w)), "a product")) return;
+  const bool fast = choice_.has(FastKernel::kProduct);
+  (fast ? fast::MatMul : plain::MatMul)(*stream_, params, product_scratch_.data());
+}
+
+void CudaDevice::ConvSilu(const ConvSiluParams& params) {
+  const bool fast = choice_.has(FastKernel::kConv) && params.rows == params.segment_count;
+  (fast ? fast::ConvStep : plain::ConvSilu)(*stream_, params);
+}
+
+void CudaDevice::SelectiveScan(const SelectiveScanParams& params) {
+  if (!choice_.has(FastKernel::kScan)) {
+    plain::SelectiveScan(*stream_, params);
+  } else if (params.rows == params.segment_count) {
+    fast::ScanStep(*stream_, params);
+  } else {
+    fast::ScanPrompt(*stream_, params);
+  }
+}
+
+void CudaDevice::SsdScan(const SsdScanParams& params) {
+  const bool chunked = params.chunk_scratch != nullptr && params.rows != params.segment_count;
+  const bool fast = choice_.has(FastKernel::kSsd) && !chunked;
+  (fast ? fast::SsdStep : plain::SsdScan)(*stream_, params);
+}
+
+void CudaDevice::GatedRmsNorm(const GatedRmsNormParams& params) {
+  const bool fast = choice_.has(FastKernel::kNorm);
+  (fast ? fast::GatedRmsNorm : plain::GatedRmsNorm)(*stream_, params);
 }
 
 void CudaDevice::Sample(const SampleParams& params) {
@@ -185,7 +232,7 @@ std::unique_ptr<Device> MakeCudaDevice(const CudaOptions& options, std::string* 
     *error = gpu->failure();
     return nullptr;
   }
-  return std::make_unique<cuda::CudaDevice>(std::move(gpu), std::move(stream));
+  return std::make_unique<cuda::CudaDevice>(std::move(gpu), std::move(stream), options.plain);
 }
 
 }  // namespace ssmd::kernels
