@@ -1,0 +1,121 @@
+#include "tests/simt/emulated_gpu.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "tests/simt/control_state.h"
+#include "tests/simt/emulated_stream.h"
+#include "tests/simt/misuse.h"
+#include "tests/simt/simt_control.h"
+
+namespace ssmd::simt {
+namespace {
+
+constexpr size_t kAlignment = 256;
+
+}  // namespace
+
+void* Memory::Allocate(size_t bytes) {
+  void* memory = nullptr;
+  if (posix_memalign(&memory, kAlignment, bytes) != 0) return nullptr;
+  std::memset(memory, kGarbage, bytes);
+  blocks_.emplace(static_cast<const std::byte*>(memory), bytes);
+  used_bytes_ += bytes;
+  return memory;
+}
+
+// Whoever still uses it finds garbage, or what has taken its place, or AddressSanitizer.
+void Memory::Free(void* memory, const char* what) {
+  if (memory == nullptr) return;
+  const auto found = blocks_.find(static_cast<const std::byte*>(memory));
+  if (found == blocks_.end()) FailHost(std::string(what) + " is freed that was not allocated");
+  std::memset(memory, kGarbage, found->second);
+  used_bytes_ -= found->second;
+  blocks_.erase(found);
+  std::free(memory);
+}
+
+bool Memory::Has(const void* at, size_t bytes) const {
+  const auto* first = static_cast<const std::byte*>(at);
+  auto block = blocks_.upper_bound(first);
+  if (block == blocks_.begin()) return false;
+  --block;
+  return first + bytes <= block->first + block->second;
+}
+
+EmulatedGpu::EmulatedGpu(const kernels::cuda::GpuFacts& facts) : facts_(facts), random_(Seed()) {}
+
+EmulatedGpu::~EmulatedGpu() {
+  if (!streams_.empty()) FailHost("a GPU is destroyed before its streams");
+  if (device_memory_.blocks() + pinned_memory_.blocks() > 0) {
+    FailHost("a GPU is destroyed before " + std::to_string(device_memory_.blocks()) +
+             " blocks of its memory and " + std::to_string(pinned_memory_.blocks()) +
+             " of pinned memory are given back");
+  }
+}
+
+void* EmulatedGpu::Allocate(size_t bytes) {
+  if (failed() || AllocationFails() || bytes == 0 || bytes > free_bytes()) return nullptr;
+  return device_memory_.Allocate(bytes);
+}
+
+void EmulatedGpu::Free(void* memory) { device_memory_.Free(memory, "memory of a GPU"); }
+
+void* EmulatedGpu::AllocatePinned(size_t bytes) {
+  if (failed() || PinnedAllocationFails() || bytes == 0) return nullptr;
+  return pinned_memory_.Allocate(bytes);
+}
+
+void EmulatedGpu::FreePinned(void* memory) { pinned_memory_.Free(memory, "pinned memory"); }
+
+size_t EmulatedGpu::free_bytes() {
+  return failed() ? 0 : facts_.memory_bytes - device_memory_.used_bytes();
+}
+
+std::unique_ptr<kernels::cuda::Stream> EmulatedGpu::MakeStream() {
+  auto stream = std::make_unique<EmulatedStream>(this);
+  streams_.push_back(stream.get());
+  return stream;
+}
+
+std::string EmulatedGpu::failure() const {
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+bool EmulatedGpu::failed() const { return !failure().empty(); }
+
+void EmulatedGpu::Fail(const std::string& text) {
+  const std::lock_guard lock(mutex_);
+  if (failure_.empty()) failure_ = text;
+}
+
+void EmulatedGpu::Remove(EmulatedStream* stream) { std::erase(streams_, stream); }
+
+bool EmulatedGpu::Advance() {
+  std::vector<EmulatedStream*> able;
+  for (EmulatedStream* stream : streams_) {
+    if (stream->CanAdvance()) able.push_back(stream);
+  }
+  if (able.empty()) return false;
+  able[random_.Below(able.size())]->Advance();
+  return true;
+}
+
+}  // namespace ssmd::simt
+
+namespace ssmd::kernels::cuda {
+
+int CountGpus(std::string* error) { return static_cast<int>(simt::Gpus(error).size()); }
+
+std::unique_ptr<Gpu> OpenGpu(int ordinal, std::string* error) {
+  const std::vector<GpuFacts> gpus = simt::Gpus(error);
+  if (ordinal < 0 || static_cast<size_t>(ordinal) >= gpus.size()) {
+    if (error->empty()) *error = "there is no GPU " + std::to_string(ordinal);
+    return nullptr;
+  }
+  return std::make_unique<simt::EmulatedGpu>(gpus[static_cast<size_t>(ordinal)]);
+}
+
+}  // namespace ssmd::kernels::cuda
