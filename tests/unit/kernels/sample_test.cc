@@ -4,8 +4,8 @@
 
 #include <map>
 
-#include "kernels/random.h"
 #include "tests/unit/kernels/kernel_test_util.h"
+#include "tests/unit/kernels/sample_cases.h"
 
 namespace ssmd::kernels {
 namespace {
@@ -22,128 +22,36 @@ Tensor RandomLogits(int64_t vocabulary, uint32_t seed) {
   return RandomTensor(vocabulary, seed, -6, 6);
 }
 
+void ExpectEqual(Device& device, Device& definition, const std::vector<SampleCase>& cases) {
+  for (const SampleCase& c : cases) {
+    EXPECT_EQ(SampleOne(device, c), SampleOne(definition, c)) << c;
+  }
+}
+
 TEST_P(SampleTest, EqualsTheDefinition) {
-  struct Case {
-    float temperature;
-    int32_t top_k;
-    float top_p;
-    float min_p;
-  };
-  const Case kCases[] = {
-      {0, 0, 1, 0},           {1, 0, 1, 0},          {0.7f, 0, 1, 0},      {1, 5, 1, 0},
-      {1, 0, 0.9f, 0},        {1, 0, 1, 0.05f},      {1.5f, 40, 0.95f, 0}, {10, 100, 0.5f, 0},
-      {0.3f, 7, 0.3f, 0.2f},  {1, 1, 1, 0},          {1, 0, 0, 0},         {1, 0, 1, 1},
-      {1, 100000, 0.999f, 0}, {0.02f, 0, 1, 0},      {0.002f, 0, 1, 0},    {1e30f, 0, 1, 0},
-      {0.01f, 50, 1, 0},      {1e-37f, 20, 0.9f, 0}, {2, 128, 0.8f, 0},    {2, 129, 0.8f, 0},
-      {3, 0, 1, 0.5f},        {3, 0, 0.97f, 0.01f},  {0.5f, 0, 0.6f, 0}};
   for (int64_t vocabulary : {1, 2, 15, 17, 1000, 5003}) {
-    for (const Case& c : kCases) {
-      for (uint64_t position = 0; position < 12; ++position) {
-        Tensor logits = RandomLogits(vocabulary, static_cast<uint32_t>(position));
-        // Coarse logits, so that there are ties at every cut.
-        if (position % 2 == 0) {
-          for (float& logit : logits) logit = std::round(logit);
-        }
-        SampleRow row;
-        row.temperature = c.temperature;
-        row.top_k = c.top_k;
-        row.top_p = c.top_p;
-        row.min_p = c.min_p;
-        row.seed = 99;
-        row.choice = 2;
-        row.position = position;
-        EXPECT_EQ(SampleOne(*cpu_, logits, row), SampleOne(*reference_, logits, row))
-            << vocabulary << " tokens, temperature " << c.temperature << ", top_k " << c.top_k
-            << ", top_p " << c.top_p << ", min_p " << c.min_p << ", position " << position;
-      }
-    }
+    ExpectEqual(*cpu_, *reference_, SettingsCases(vocabulary, 12));
   }
 }
 
-// Of more tokens than masses are summed together, and with a top_p that keeps a few or most.
 TEST_P(SampleTest, EqualsTheDefinitionOfLargeVocabularies) {
-  constexpr int64_t kVocabulary = 70000;
-  for (float top_p : {0.2f, 0.9f, 0.999f}) {
-    for (uint64_t position = 0; position < 4; ++position) {
-      Tensor logits = RandomTensor(kVocabulary, static_cast<uint32_t>(position), -12, 12);
-      if (position % 2 == 1) {
-        for (float& logit : logits) logit = std::round(logit);
-      }
-      SampleRow row;
-      row.top_p = top_p;
-      row.min_p = position == 3 ? 0.01f : 0;
-      row.temperature = position == 2 ? 0.5f : 1;
-      row.position = position;
-      EXPECT_EQ(SampleOne(*cpu_, logits, row), SampleOne(*reference_, logits, row))
-          << "top_p " << top_p << ", position " << position;
-    }
-  }
+  ExpectEqual(*cpu_, *reference_, LargeVocabularyCases());
 }
 
-// Scores are rounded after the largest logit is taken off, which may turn round who wins.
 TEST_P(SampleTest, EqualsTheDefinitionWhereDrawsAreClose) {
-  constexpr int64_t kVocabulary = 40;
-  for (float temperature : {1.0f, 0.7f, 0.1f, 3.0f}) {
-    for (uint64_t position = 0; position < 60; ++position) {
-      SampleRow row;
-      row.temperature = temperature;
-      row.seed = 5;
-      row.position = position;
-      std::vector<double> gumbel;
-      for (int32_t id = 0; id < kVocabulary; ++id) gumbel.push_back(Gumbel({5, 0, position}, id));
-      const auto lowest = std::min_element(gumbel.begin(), gumbel.end()) - gumbel.begin();
-      const auto level = static_cast<double>(position % 7);
-      for (float off : {0.0f, 1e-7f, -1e-7f, 5e-7f, 2e-6f, -1e-5f, 1e-4f}) {
-        Tensor logits(kVocabulary, -100.0f);
-        for (size_t id : {3, 17, 18, 39}) {
-          const double key = level + (id == 18 ? double{off} : 0);
-          logits[id] = static_cast<float>((key - gumbel[id]) * double{temperature});
-        }
-        // The largest logit, which loses.
-        logits[static_cast<size_t>(lowest)] = static_cast<float>(
-            (level - 0.5 - gumbel[static_cast<size_t>(lowest)]) * double{temperature});
-        EXPECT_EQ(SampleOne(*cpu_, logits, row), SampleOne(*reference_, logits, row))
-            << "temperature " << temperature << ", position " << position << ", off " << off;
-      }
-    }
-  }
+  ExpectEqual(*cpu_, *reference_, CloseDrawCases(60));
 }
 
-// Logits that are apart and whose scores are not, and more equal ones than top_k leaves room for.
 TEST_P(SampleTest, EqualsTheDefinitionWhereScoresTie) {
-  for (int32_t top_k : {1, 3, 100}) {
-    for (int tied : {2, 30, 400}) {
-      for (uint64_t position = 0; position < 8; ++position) {
-        Tensor logits = RandomLogits(1000, static_cast<uint32_t>(position));
-        for (float& logit : logits) logit = logit * 0.125f - 8;
-        logits[700] = 512;
-        for (int i = 0; i < tied; ++i) {
-          // Apart by a quarter of the distance of floats near 511.
-          logits[static_cast<size_t>(i * 2 + 5)] = 0.5f + static_cast<float>(i % 2) * 0x1p-17f;
-        }
-        SampleRow row;
-        row.temperature = position % 2 == 0 ? 300.0f : 1000.0f;
-        row.top_k = top_k;
-        row.position = position;
-        EXPECT_EQ(SampleOne(*cpu_, logits, row), SampleOne(*reference_, logits, row))
-            << "top_k " << top_k << ", " << tied << " tied, position " << position;
-      }
-    }
-  }
+  ExpectEqual(*cpu_, *reference_, TiedScoreCases(8));
 }
 
-// Beyond what a float has digits for beside a Gumbel number.
+TEST_P(SampleTest, EqualsTheDefinitionWhereScoresVanish) {
+  ExpectEqual(*cpu_, *reference_, VanishingScoreCases(10));
+}
+
 TEST_P(SampleTest, EqualsTheDefinitionFarFromZero) {
-  for (float level : {-3e6f, 3e6f, 1e30f}) {
-    for (uint64_t position = 0; position < 40; ++position) {
-      Tensor logits = RandomLogits(500, static_cast<uint32_t>(position));
-      for (float& logit : logits) logit += level;
-      SampleRow row;
-      row.position = position;
-      EXPECT_EQ(SampleOne(*cpu_, logits, row), SampleOne(*reference_, logits, row))
-          << level << ", position " << position;
-    }
-  }
+  ExpectEqual(*cpu_, *reference_, FarFromZeroCases(40));
 }
 
 TEST_P(SampleTest, RowsAreIndependentOfEachOther) {

@@ -1,0 +1,306 @@
+// Draws of tokens (SampleParams in ops.h defines them): the tokens that cpu/ draws, for any row.
+//
+// Five launches, none of which waits for the host. Vocabularies are cut into parts, so that a
+// single row has many multiprocessors:
+//   sample_largest  (rows, parts)  adjusts logits, looks whether all are finite, finds the largest
+//   sample_scores   (rows, parts)  scores; greedy rows are done
+//   sample_cut      (rows)         what top_k and top_p keep, for the rows that ask
+//   sample_race     (rows, parts)  the best of score + Gumbel number, and min_p
+//   sample_winner   (rows)         the best of all parts
+// A row's tokens depend on that row alone: parts are the vocabulary's, and all reductions take a
+// largest place or add whole numbers.
+#include <cstdint>
+#include <limits>
+
+#include "kernels/cuda/draw_math.h"
+#include "kernels/cuda/draw_select.h"
+#include "kernels/cuda/math.h"
+#include "kernels/cuda/plain_ops.h"
+#include "kernels/cuda/random.h"
+#include "kernels/cuda/sample_scratch.h"
+#include "kernels/cuda/simt.h"
+
+namespace ssmd::kernels::cuda {
+namespace {
+
+constexpr float kLargestFloat = std::numeric_limits<float>::max();
+constexpr float kSmallestNormal = std::numeric_limits<float>::min();
+
+struct SampleArgs {
+  int64_t vocabulary;
+  SampleRow* rows;
+  std::byte* scratch;
+};
+
+SIMT_DEVICE float Adjusted(const LogitAdjustment& adjustment, float penalty, float logit) {
+  if (adjustment.repeated) logit = logit > 0 ? Divide(logit, penalty) : logit * penalty;
+  logit += adjustment.add;
+  if (logit < -kLargestFloat) return -kLargestFloat;
+  return logit > kLargestFloat ? kLargestFloat : logit;
+}
+
+// Makes a part's adjusted logits. False if one of the thread's was not finite before.
+SIMT_DEVICE bool AdjustPart(const Block& block, const SampleRow& row, TokenRange part,
+                            float* adjusted) {
+  bool finite = true;
+  ForTokens(block, part, row.logits, [&](int32_t id, float logit) {
+    finite = finite && IsFinite(logit);
+    adjusted[id] = logit;
+  });
+  block.Sync();
+  for (int64_t i = block.thread(); i < row.adjustment_count; i += block.threads()) {
+    const LogitAdjustment adjustment = row.adjustments[i];
+    const int32_t id = adjustment.token_id;
+    if (id < part.begin || id >= part.end) continue;
+    adjusted[id] = Adjusted(adjustment, row.repetition_penalty, adjusted[id]);
+  }
+  block.Sync();
+  return finite;
+}
+
+struct SampleLargest {
+  static constexpr char kName[] = "sample_largest";
+  static constexpr int kThreads = kPartThreads;
+  using Args = SampleArgs;
+  using Shared = BlockMaxShared;
+
+  SIMT_DEVICE static void Run(const Block& block, const Args& args) {
+    const SampleScratch scratch(args.scratch, args.vocabulary);
+    const SampleRow& row = args.rows[block.x()];
+    const TokenRange part = scratch.part(block.y());
+    uint64_t largest = 0;
+    if (row.adjustment_count == 0) {
+      largest = LargestPlace(block, part, row.logits);
+    } else {
+      float* adjusted = scratch.scores(block.x());
+      const bool finite = AdjustPart(block, row, part, adjusted);
+      largest = finite ? LargestPlace(block, part, adjusted) : kDefectPlace;
+    }
+    largest = BlockMax(block, block.shared<Shared>(), largest);
+    if (block.thread() == 0) scratch.places(block.x())[block.y()] = largest;
+  }
+};
+
+SIMT_DEVICE bool Races(const SampleRow& row, uint64_t largest) {
+  return largest != kDefectPlace && !(row.temperature < kSmallestNormal);
+}
+
+struct SampleScores {
+  static constexpr char kName[] = "sample_scores";
+  static constexpr int kThreads = kPartThreads;
+  using Args = SampleArgs;
+  using Shared = BlockMaxShared;
+
+  SIMT_DEVICE static void Run(const Block& block, const Args& args) {
+    const SampleScratch scratch(args.scratch, args.vocabulary);
+    SampleRow& row = args.rows[block.x()];
+    uint64_t place = 0;
+    for (int64_t i = block.thread(); i < scratch.parts(); i += block.threads()) {
+      place = LargerOf(place, scratch.places(block.x())[i]);
+    }
+    place = BlockMax(block, block.shared<Shared>(), place);
+    if (block.y() == 0 && block.thread() == 0) {
+      *scratch.plan(block.x()) = {Races(row, place), Cut()};
+      row.token_id = place == kDefectPlace ? kNotFinite : TokenOf(place);
+    }
+    if (!Races(row, place)) return;
+
+    float* scores = scratch.scores(block.x());
+    const float* logits = row.adjustment_count == 0 ? row.logits : scores;
+    const float largest = LogitOf(place);
+    const float temperature = row.temperature;
+    ForTokens(block, scratch.part(block.y()), logits,
+              [&](int32_t id, float logit) { scores[id] = Divide(logit - largest, temperature); });
+  }
+};
+
+SIMT_DEVICE uint64_t MassOfKey(uint32_t key) { return MassOf(Exp(ScoreOf(key))); }
+
+// The mass that top_p wants, of `total`: their product, rounded up, and at least 1.
+SIMT_DEVICE uint64_t WantedMass(float top_p, uint64_t total) {
+  const double product = static_cast<double>(top_p) * static_cast<double>(total);
+  auto whole = static_cast<uint64_t>(product);
+  if (static_cast<double>(whole) < product) ++whole;
+  return whole == 0 ? 1 : whole;
+}
+
+struct SampleCut {
+  static constexpr char kName[] = "sample_cut";
+  static constexpr int kThreads = 1024;
+  using Args = SampleArgs;
+  using Shared = SelectShared;
+
+  SIMT_DEVICE static void Run(const Block& block, const Args& args) {
+    const SampleScratch scratch(args.scratch, args.vocabulary);
+    const SampleRow& row = args.rows[block.x()];
+    DrawPlan* plan = scratch.plan(block.x());
+    const int32_t top_k = row.top_k;
+    const float top_p = row.top_p;
+    const bool all_k = top_k <= 0 || top_k >= args.vocabulary;
+    if (!plan->races || (all_k && !(top_p < 1))) return;
+
+    auto& shared = block.shared<Shared>();
+    const float* scores = scratch.scores(block.x());
+    const TokenRange tokens = scratch.all();
+    Cut cut;
+    if (!all_k) {
+      cut = SelectFirst(
+          block, shared, tokens, scores, cut, ScoreKey, [](uint32_t) { return uint64_t{1}; },
+          [&](uint64_t) { return static_cast<uint64_t>(top_k); });
+    }
+    if (top_p < 1) {
+      cut = SelectFirst(block, shared, tokens, scores, cut, ScoreKey, MassOfKey,
+                        [&](uint64_t total) { return WantedMass(top_p, total); });
+    }
+    if (block.thread() == 0) plan->cut = cut;
+  }
+};
+
+// Some token in the draw has a score of 0, and no −log u is outside of [2^−53, 53 ln 2]. So the
+// winner's −log u · e^−score is below 37, and its score above −log 37 − 37.
+constexpr float kWorstBound = 37.0f;
+constexpr float kLeastScore = -41.0f;
+
+// A row's race, as a thread sees it.
+struct Race {
+  Cut cut;
+  DrawKey key;
+  float min_p;
+};
+
+struct Entrant {
+  float exponential;  // e^score
+  PhiloxWords words;
+};
+
+// Whether a token is in the draw, and may win by its score.
+SIMT_DEVICE bool Enters(const Race& race, int32_t token_id, float score, Entrant* entrant) {
+  if (score < kLeastScore) return false;
+  if (!Keeps(race.cut, ScoreKey(score), token_id)) return false;
+  entrant->exponential = Exp(score);
+  if (race.min_p > 0) {
+    const auto mass = static_cast<double>(MassOf(entrant->exponential));
+    if (mass < static_cast<double>(race.min_p) * kMassOne) return false;
+  }
+  entrant->words = WordsOf(race.key, token_id);
+  return true;
+}
+
+// The largest score − log(−log u) has the smallest −log u · e^−score, so a bound of the latter
+// rules out most tokens by one comparison in f32. A bound is that of some token, from above. −log u
+// lies between 1 − u and (1 − u) / u, and the first 24 bits of the random words say where u is. 1%
+// covers all rounding.
+SIMT_DEVICE float First24(const Entrant& entrant) {
+  return static_cast<float>(entrant.words.word[0] >> 8);
+}
+SIMT_DEVICE float BoundBy(const Entrant& entrant) {
+  const float u = First24(entrant);
+  return Divide(0x1p24f - u, u * entrant.exponential);
+}
+SIMT_DEVICE bool MayWin(const Entrant& entrant, float bound) {
+  const float room = (0x1p24f - 1 - First24(entrant)) * 0x1p-24f;
+  return !(room > entrant.exponential * bound * 1.01f);
+}
+
+struct SampleRace {
+  static constexpr char kName[] = "sample_race";
+  static constexpr int kThreads = kPartThreads;
+  using Args = SampleArgs;
+  using Shared = BlockMaxShared;
+
+  SIMT_DEVICE static void Run(const Block& block, const Args& args) {
+    const SampleScratch scratch(args.scratch, args.vocabulary);
+    const SampleRow& row = args.rows[block.x()];
+    const DrawPlan& plan = *scratch.plan(block.x());
+    if (!plan.races) return;
+    const Race race = {plan.cut, {row.seed, row.choice, row.position}, row.min_p};
+    const float* scores = scratch.scores(block.x());
+    const TokenRange part = scratch.part(block.y());
+    auto& shared = block.shared<Shared>();
+    const float bound = FirstBound(block, shared, race, part, scores);
+    Runner best = RunPart(block, race, part, scores, bound);
+
+    const uint64_t score = BlockMax(block, shared, best.score);
+    if (best.score < score) best.token = 0;
+    const uint64_t token = BlockMax(block, shared, best.token);
+    if (block.thread() == 0) scratch.runners(block.x())[block.y()] = {score, token};
+  }
+
+ private:
+  // The smallest bound by any of the threads' first tokens. Positive numbers are ordered by their
+  // bits.
+  SIMT_DEVICE static float FirstBound(const Block& block, Shared& shared, const Race& race,
+                                      TokenRange part, const float* scores) {
+    float bound = kWorstBound;
+    const int32_t id = part.begin + block.thread();
+    Entrant entrant;
+    if (id < part.end && Enters(race, id, scores[id], &entrant)) {
+      const float by_first = BoundBy(entrant);
+      bound = by_first < bound ? by_first : bound;
+    }
+    return FloatOf(~static_cast<uint32_t>(BlockMax(block, shared, ~BitsOf(bound))));
+  }
+
+  // The thread's best.
+  SIMT_DEVICE static Runner RunPart(const Block& block, const Race& race, TokenRange part,
+                                    const float* scores, float bound) {
+    Runner best;
+    ForTokens(block, part, scores, [&](int32_t id, float score) {
+      Entrant entrant;
+      if (!Enters(race, id, score, &entrant) || !MayWin(entrant, bound)) return;
+      const double result = static_cast<double>(score) + GumbelOf(entrant.words);
+      if (OrderedKey(result) <= best.score) return;
+      best = {OrderedKey(result), ~static_cast<uint32_t>(id)};
+      const float by_best = Exp(-static_cast<float>(result));
+      bound = by_best < bound ? by_best : bound;
+    });
+    return best;
+  }
+};
+
+struct SampleWinner {
+  static constexpr char kName[] = "sample_winner";
+  static constexpr int kThreads = kPartThreads;
+  using Args = SampleArgs;
+  using Shared = BlockMaxShared;
+
+  SIMT_DEVICE static void Run(const Block& block, const Args& args) {
+    const SampleScratch scratch(args.scratch, args.vocabulary);
+    if (!scratch.plan(block.x())->races) return;
+    auto& shared = block.shared<Shared>();
+    Runner best;
+    for (int64_t i = block.thread(); i < scratch.parts(); i += block.threads()) {
+      const Runner runner = scratch.runners(block.x())[i];
+      if (runner.score < best.score) continue;
+      if (runner.score > best.score || runner.token > best.token) best = runner;
+    }
+    const uint64_t score = BlockMax(block, shared, best.score);
+    if (best.score < score) best.token = 0;
+    const uint64_t token = BlockMax(block, shared, best.token);
+    if (block.thread() == 0) args.rows[block.x()].token_id = TokenOf(token);
+  }
+};
+
+}  // namespace
+
+namespace plain {
+
+size_t SampleScratchBytes(int64_t rows, int64_t vocabulary) {
+  return static_cast<size_t>(rows * SampleScratch(nullptr, vocabulary).row_bytes());
+}
+
+void Sample(Stream& stream, int64_t vocabulary, SampleRow* rows, int64_t row_count,
+            std::byte* scratch) {
+  if (row_count == 0) return;
+  const SampleArgs args = {vocabulary, rows, scratch};
+  const Grid by_part = {row_count, SampleScratch(scratch, vocabulary).parts()};
+  const Grid by_row = {row_count};
+  Launch<SampleLargest>(stream, by_part, SampleLargest::kThreads, args);
+  Launch<SampleScores>(stream, by_part, SampleScores::kThreads, args);
+  Launch<SampleCut>(stream, by_row, SampleCut::kThreads, args);
+  Launch<SampleRace>(stream, by_part, SampleRace::kThreads, args);
+  Launch<SampleWinner>(stream, by_row, SampleWinner::kThreads, args);
+}
+
+}  // namespace plain
+}  // namespace ssmd::kernels::cuda
