@@ -82,6 +82,7 @@ struct alignas(8) Words2 {
 //   uint32_t MultiplyHigh(uint32_t, uint32_t);
 //   int PopCount(uint32_t); int LeadingZeros(uint32_t); int TrailingZeros(uint32_t);  // 32 of 0
 //   float HalfToFloat(uint16_t); uint16_t FloatToHalf(float);     // IEEE's binary16, to even
+//   uint32_t PackBf16(float low, float high);   // both to nearest even, into halves of a word
 //   int32_t DotInt8(uint32_t a, uint32_t b, int32_t sum);         // 4 signed products, exact
 //
 //   // On global or shared memory; the old value.
