@@ -37,7 +37,7 @@ class Graph {
 class Event {
  public:
   virtual ~Event() = default;
-  virtual bool Passed() = 0;  // the work before it is done
+  virtual bool Passed() = 0;  // the work before it is done, or the GPU has failed
 };
 
 // Does what it is given in order, while the host goes on.
@@ -57,7 +57,9 @@ class Stream {
   virtual std::unique_ptr<Event> Record() = 0;
   virtual void WaitFor(const Event& event) = 0;  // of any stream; the host does not wait
 
-  // What follows is recorded and not done. False if the stream cannot record now.
+  // What follows is recorded and not done. False if the stream cannot record now. Kernels, copies
+  // and zeroing can be recorded; waiting, events, replays and copies from memory that is not pinned
+  // spoil it.
   virtual bool BeginRecording() = 0;
   // Null if there was no memory for it, or the recording was spoiled.
   virtual std::unique_ptr<Graph> EndRecording() = 0;
@@ -72,6 +74,7 @@ class Gpu {
 
   // 256-byte aligned, not zeroed; null when there is not enough.
   virtual void* Allocate(size_t bytes) = 0;
+  // REQUIRES: no stream is still to use it. Likewise FreePinned().
   virtual void Free(void* memory) = 0;
   // Host memory that the GPU reaches by itself.
   virtual void* AllocatePinned(size_t bytes) = 0;

@@ -23,7 +23,9 @@
 // Rules: no CUDA keyword, intrinsic, PTX, library or architecture macro outside of simt_cuda.h.
 // Shared memory through block.shared<Shared>() alone, once a kernel; it holds anything at the
 // start. A warp works in step only through the calls below, and all its 32 threads make each of
-// them. All threads of a block reach each Sync(). Blocks of a launch do not wait for each other.
+// them, on the same line. All threads of a block reach each Sync(), likewise. What a thread wrote
+// is there for others after Sync(), and in its warp after SyncWarp(): a shuffle, a ballot or a
+// product is no barrier. Blocks of a launch do not wait for each other.
 //
 // Floating point: denormals are zero, in and out; nothing is contracted, Fma says where products
 // and sums are fused; division and square root are IEEE's.
@@ -94,13 +96,11 @@ struct alignas(8) Words2 {
 //   T LoadReadOnly(const T*), Words4 LoadStreaming(const Words4*)
 //
 //   // 16 bytes from global to shared memory, both aligned; they arrive at AsyncWait<n>, which
-//   waits
-//   // for all of the thread's groups but the last n, and are seen by others after Sync().
+//   // waits for all of the thread's groups but the last n, and are seen by others after Sync().
 //   void AsyncCopy16(void* shared, const void* global); void AsyncCommit(); void AsyncWait<n>();
 //
-//   // The tensor core's product of a warp: d (16, 8) += a (16, 16) · b (16, 8), bf16 or f16 in,
-//   f32
-//   // out. Lane l has, with g = l / 4 and q = l % 4 (PTX ISA, m16n8k16):
+//   // The tensor core's product of a warp: d (16, 8) += a (16, 16) · b (16, 8), of bf16 or f16, in
+//   // f32. Lane l has, with g = l / 4 and q = l % 4 (PTX ISA, m16n8k16):
 //   //   a[0] rows g, columns 2q and 2q + 1 (the first in the low half); a[1] row g + 8;
 //   //   a[2] row g, columns 2q + 8 and 2q + 9; a[3] row g + 8, those columns;
 //   //   b[0] rows 2q and 2q + 1, column g; b[1] rows 2q + 8 and 2q + 9;

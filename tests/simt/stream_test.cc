@@ -1,7 +1,7 @@
 // When work on streams is done, and in which order.
 #include <gtest/gtest.h>
 
-#include <cmath>
+#include <functional>
 #include <memory>
 #include <set>
 #include <utility>
@@ -9,6 +9,7 @@
 
 #include "kernels/cuda/simt.h"
 #include "tests/simt/gpu_fixture.h"
+#include "tests/simt/sanitizers.h"
 
 namespace ssmd::simt {
 namespace {
@@ -19,44 +20,61 @@ using kernels::cuda::Graph;
 using kernels::cuda::Launch;
 using kernels::cuda::Stream;
 
-// value = value · factor + summand: tells in which order it was done.
-struct Step {
-  static constexpr char kName[] = "step";
+// Things that were done, each a digit.
+struct Log {
+  uint32_t count;
+  int digits[7];
+};
+
+struct AppendDigit {
+  static constexpr char kName[] = "append_digit";
   static constexpr int kThreads = 32;
   struct Args {
-    int* value;
-    int factor, summand;
+    Log* log;
+    int digit;
   };
   SIMT_DEVICE static void Run(const Block& block, const Args& args) {
-    if (block.thread() == 0) *args.value = *args.value * args.factor + args.summand;
+    if (block.thread() > 0) return;
+    args.log->digits[kernels::cuda::AtomicAdd(&args.log->count, 1u)] = args.digit;
   }
 };
 
 class SimtStreams : public GpuTest {
  protected:
-  // Appends a digit.
-  static void Append(Stream& stream, int* value, int digit) {
-    Launch<Step>(stream, {}, 32, {value, 10, digit});
+  OnGpu<Log> EmptyLog() {
+    auto log = Upload(std::vector<Log>(1));
+    stream().Synchronize();
+    return log;
   }
+  static void Append(Stream& on, Log* log, int digit) {
+    Launch<AppendDigit>(on, {}, 32, {log, digit});
+  }
+  static int NumberOf(const Log& log) {
+    int number = 0;
+    for (uint32_t i = 0; i < log.count; ++i) number = 10 * number + log.digits[i];
+    return number;
+  }
+  int Read(const Log* log) { return NumberOf(Download(log, 1)[0]); }
 };
 
 TEST_F(SimtStreams, DoesNothingUntilItIsWaitedFor) {
-  const auto value = Upload(std::vector<int>{1});
-  int host = 0;
-  Append(stream(), value.get(), 2);
-  stream().CopyOut(&host, value.get(), sizeof(host));
-  EXPECT_EQ(host, 0);
+  const auto log = EmptyLog();
+  Log host = {};
+  Append(stream(), log.get(), 2);
+  stream().CopyOut(&host, log.get(), sizeof(host));
+  EXPECT_EQ(CountsSoFar().launches, 0);
   stream().Synchronize();
-  EXPECT_EQ(host, 12);
+  EXPECT_EQ(NumberOf(host), 2);
 }
 
 TEST_F(SimtStreams, DoesThingsInTheirOrder) {
-  const auto value = Upload(std::vector<int>{1});
-  for (int digit = 2; digit <= 6; ++digit) Append(stream(), value.get(), digit);
-  EXPECT_EQ(Download(value.get(), 1)[0], 123456);
+  const auto log = EmptyLog();
+  for (int digit = 1; digit <= 6; ++digit) Append(stream(), log.get(), digit);
+  EXPECT_EQ(Read(log.get()), 123456);
 }
 
 TEST_F(SimtStreams, TakesWhatIsNotPinnedAtTheCallAndReadsWhatIsLater) {
+  if (kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer reports the mistake that is made here";
   const auto device = Allocate<int>(2);
   const auto pinned = AllocatePinned<int>(1);
   int pageable = 1;
@@ -73,7 +91,7 @@ TEST_F(SimtStreams, CopiesAndZeroesWithin) {
   const auto to = Allocate<int>(4);
   stream().CopyWithin(to.get() + 1, from.get(), 3 * sizeof(int));
   stream().Zero(to.get(), 2 * sizeof(int));
-  EXPECT_EQ(Download(to.get() + 0, 4), (std::vector<int>{0, 0, 2, 3}));
+  EXPECT_EQ(Download(to.get(), 4), (std::vector<int>{0, 0, 2, 3}));
 }
 
 TEST_F(SimtStreams, OrderBetweenStreamsIsAnyUnlessTheyWait) {
@@ -82,15 +100,14 @@ TEST_F(SimtStreams, OrderBetweenStreamsIsAnyUnlessTheyWait) {
     SetSeed(seed);
     Open();
     for (const bool waits : {false, true}) {
-      const auto value = Upload(std::vector<int>{0});
-      stream().Synchronize();
+      const auto log = EmptyLog();
       const auto other = gpu().MakeStream();
-      Append(stream(), value.get(), 1);
+      Append(stream(), log.get(), 1);
       if (waits) other->WaitFor(*stream().Record());
-      Append(*other, value.get(), 2);
+      Append(*other, log.get(), 2);
       other->Synchronize();
       stream().Synchronize();
-      (waits ? kept_order : free_order).insert(Download(value.get(), 1)[0]);
+      (waits ? kept_order : free_order).insert(Read(log.get()));
     }
   }
   EXPECT_EQ(free_order, (std::set<int>{12, 21}));
@@ -98,37 +115,38 @@ TEST_F(SimtStreams, OrderBetweenStreamsIsAnyUnlessTheyWait) {
 }
 
 TEST_F(SimtStreams, AnEventPassesAfterWhatCameBefore) {
-  const auto value = Upload(std::vector<int>{4});
-  int host = 0;
-  stream().CopyOut(&host, value.get(), sizeof(host));
+  const auto log = EmptyLog();
+  Log host = {};
+  Append(stream(), log.get(), 1);
+  stream().CopyOut(&host, log.get(), sizeof(host));
   const std::unique_ptr<Event> event = stream().Record();
-  Append(stream(), value.get(), 2);
+  Append(stream(), log.get(), 2);
+  EXPECT_EQ(CountsSoFar().launches, 0);
   while (!event->Passed()) {
   }
-  EXPECT_EQ(host, 4);
-  EXPECT_EQ(Download(value.get(), 1)[0], 42);
+  EXPECT_EQ(NumberOf(host), 1);
+  EXPECT_EQ(Read(log.get()), 12);
 }
 
 TEST_F(SimtStreams, WhatWasBegunIsDoneWhenAStreamIsDestroyed) {
-  const auto value = Upload(std::vector<int>{1});
-  stream().Synchronize();
+  const auto log = EmptyLog();
   auto other = gpu().MakeStream();
-  Append(*other, value.get(), 2);
+  Append(*other, log.get(), 1);
   other.reset();
-  EXPECT_EQ(Download(value.get(), 1)[0], 12);
+  EXPECT_EQ(Read(log.get()), 1);
 }
 
 TEST_F(SimtStreams, ARecordingIsDoneAtEachReplayAndNotBefore) {
-  const auto value = Upload(std::vector<int>{1});
+  const auto log = EmptyLog();
   const auto pinned = AllocatePinned<int>(1);
   const auto copied = Allocate<int>(1);
   ASSERT_TRUE(stream().BeginRecording());
   EXPECT_FALSE(stream().BeginRecording());
   stream().CopyIn(copied.get(), pinned.get(), sizeof(int));
-  Append(stream(), value.get(), 2);
+  Append(stream(), log.get(), 2);
   const std::unique_ptr<Graph> graph = stream().EndRecording();
   ASSERT_NE(graph, nullptr);
-  EXPECT_EQ(Download(value.get(), 1)[0], 1);
+  EXPECT_EQ(Read(log.get()), 0);
 
   *pinned = 5;
   stream().Replay(*graph);
@@ -137,18 +155,18 @@ TEST_F(SimtStreams, ARecordingIsDoneAtEachReplayAndNotBefore) {
   stream().Replay(*graph);
   stream().Replay(*graph);
   EXPECT_EQ(Download(copied.get(), 1)[0], 6) << "contents are those of the replay";
-  EXPECT_EQ(Download(value.get(), 1)[0], 1222);
+  EXPECT_EQ(Read(log.get()), 222);
   EXPECT_EQ(CountsSoFar().replays, 3);
 }
 
 TEST_F(SimtStreams, AGraphMayGoBeforeItsReplayIsDone) {
-  const auto value = Upload(std::vector<int>{1});
+  const auto log = EmptyLog();
   stream().BeginRecording();
-  Append(stream(), value.get(), 2);
+  Append(stream(), log.get(), 2);
   std::unique_ptr<Graph> graph = stream().EndRecording();
   stream().Replay(*graph);
   graph.reset();
-  EXPECT_EQ(Download(value.get(), 1)[0], 12);
+  EXPECT_EQ(Read(log.get()), 2);
 }
 
 TEST_F(SimtStreams, ARecordingIsSpoiledByWhatCannotBeRepeated) {
