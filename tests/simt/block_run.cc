@@ -194,7 +194,7 @@ void BlockRun::CheckSameCall(int first, int count, const char* what) const {
     const Thread& other = by_thread_[static_cast<size_t>(i)]->thread;
     const bool same = other.call == one.call && other.place.line == one.place.line &&
                       std::strcmp(other.place.file, one.place.file) == 0 &&
-                      other.fragments.widen == one.fragments.widen;
+                      (one.call != Call::kMma || other.fragments.widen == one.fragments.widen);
     if (!same) FailStuck(first, count, what);
   }
 }
