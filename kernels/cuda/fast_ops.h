@@ -25,6 +25,11 @@ void ScanPrompt(Stream& stream, const SelectiveScanParams& params);
 // looked at.
 void SsdStep(Stream& stream, const SsdScanParams& params);
 
+// The same in chunks of kSsdChunkTokens on tensor cores, on the grid of positions that ops.h has,
+// with steps for what is outside of whole chunks: a cut at the grid does not show. Within 2e-5 of
+// double precision. Asks for no `chunk_scratch`.
+void SsdPrompt(Stream& stream, const SsdScanParams& params);
+
 // Convolution and SiLU, with the plain op's bits. REQUIRES: every segment is one token.
 void ConvStep(Stream& stream, const ConvSiluParams& params);
 

@@ -79,6 +79,7 @@ struct alignas(8) Words2 {
 //   uint32_t MultiplyHigh(uint32_t, uint32_t);
 //   int PopCount(uint32_t); int LeadingZeros(uint32_t); int TrailingZeros(uint32_t);  // 32 of 0
 //   float HalfToFloat(uint16_t); uint16_t FloatToHalf(float);     // IEEE's binary16, to even
+//   uint32_t PackBf16(float low, float high);   // both to nearest even, into halves of a word
 //   int32_t DotInt8(uint32_t a, uint32_t b, int32_t sum);         // 4 signed products, exact
 //   uint32_t FmaBf16x2(uint32_t a, uint32_t b, uint32_t c);       // two bf16 each, denormals kept
 //

@@ -78,6 +78,12 @@ SIMT_DEVICE uint16_t FloatToHalf(float value) {
   return bits;
 }
 
+SIMT_DEVICE uint32_t PackBf16(float low, float high) {
+  uint32_t halves;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(halves) : "f"(high), "f"(low));
+  return halves;
+}
+
 SIMT_DEVICE int32_t DotInt8(uint32_t a, uint32_t b, int32_t sum) {
   return __dp4a(static_cast<int>(a), static_cast<int>(b), sum);
 }

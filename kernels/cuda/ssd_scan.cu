@@ -9,19 +9,6 @@
 namespace ssmd::kernels::cuda::plain {
 namespace {
 
-// Which tokens of a segment a launch takes: all, or those before or after its whole chunks.
-enum class SsdTokens { kAll, kBefore, kAfter };
-
-struct SsdSpan {
-  int32_t begin, end;  // of the segment's tokens
-};
-SIMT_DEVICE SsdSpan SpanOf(const Segment& segment, SsdTokens tokens) {
-  if (tokens == SsdTokens::kAll) return {0, segment.length};
-  const SsdCut cut = CutIntoChunks(segment, kSsdChunkTokens);
-  if (tokens == SsdTokens::kBefore) return {0, cut.before};
-  return {cut.before + cut.chunks * static_cast<int32_t>(kSsdChunkTokens), segment.length};
-}
-
 struct SsdScanArgs {
   SsdScanParams op;
   int64_t state_row;

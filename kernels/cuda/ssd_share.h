@@ -23,6 +23,19 @@ SIMT_DEVICE SsdCut CutIntoChunks(const Segment& segment, int chunk_tokens) {
   return {before, (segment.length - before) / chunk_tokens};
 }
 
+// Which tokens of a segment a launch takes: all, or those before or after its whole chunks.
+enum class SsdTokens : uint8_t { kAll, kBefore, kAfter };
+
+struct SsdSpan {
+  int32_t begin, end;  // of the segment's tokens
+};
+SIMT_DEVICE SsdSpan SpanOf(const Segment& segment, SsdTokens tokens) {
+  if (tokens == SsdTokens::kAll) return {0, segment.length};
+  const SsdCut cut = CutIntoChunks(segment, kSsdChunkTokens);
+  if (tokens == SsdTokens::kBefore) return {0, cut.before};
+  return {cut.before + cut.chunks * static_cast<int32_t>(kSsdChunkTokens), segment.length};
+}
+
 // The channels of a block.
 struct SsdShare {
   int64_t head;

@@ -5,6 +5,7 @@
 // Thread (quad, part) has four channels and one of sixteen parts of the state indices.
 #include "kernels/cuda/fast_ops.h"
 #include "kernels/cuda/simt.h"
+#include "kernels/cuda/ssd_chunks.h"
 #include "kernels/cuda/ssd_share.h"
 #include "kernels/cuda/vectors.h"
 
@@ -20,6 +21,7 @@ static_assert(kSsdStepThreads >= kMaxStateSize, "a thread loads an element of B 
 struct SsdStepArgs {
   SsdScanParams op;
   int64_t state_row;
+  SsdTokens tokens;
 };
 
 struct SsdStepShared {
@@ -52,12 +54,14 @@ class SsdStepThread {
     at_ = share_.state + begin_ * state_row_ + quad_;
   }
 
-  SIMT_DEVICE void Run() {
-    const float* from = StateAt(op_.state, segment_.src_slot) + at_;
+  SIMT_DEVICE void Run(const SsdSpan& span) {
+    // The first token of a segment takes the state over from where it was.
+    const int32_t slot = span.begin == 0 ? segment_.src_slot : segment_.dst_slot;
+    const float* from = StateAt(op_.state, slot) + at_;
     SIMT_UNROLL for (int i = 0; i < kLength; ++i) {
       state_[i] = i < count_ ? Load4(from + i * state_row_) : Floats4{};
     }
-    for (int32_t t = 0; t < segment_.length; ++t) TakeToken(segment_.first_row + t);
+    for (int32_t t = span.begin; t < span.end; ++t) TakeToken(segment_.first_row + t);
     float* to = StateAt(op_.state, segment_.dst_slot) + at_;
     SIMT_UNROLL for (int i = 0; i < kLength; ++i) {
       if (i >= count_) continue;
@@ -156,15 +160,15 @@ struct SsdStepKernel {
   SIMT_DEVICE static void Run(const Block& block, const Args& args) {
     const Segment segment = args.op.segments[block.y()];
     if (segment.dst_slot < 0) return;
-    SsdStepThread<kLength>(block, args, segment, block.shared<Shared>()).Run();
+    const SsdSpan span = SpanOf(segment, args.tokens);
+    if (span.begin == span.end) return;
+    SsdStepThread<kLength>(block, args, segment, block.shared<Shared>()).Run(span);
   }
 };
 
-}  // namespace
-
-void SsdStep(Stream& stream, const SsdScanParams& params) {
+void LaunchSsdStep(Stream& stream, const SsdScanParams& params, SsdTokens tokens) {
   if (params.segment_count == 0) return;
-  const SsdStepArgs args = {params, PaddedLanes(params.head_dim)};
+  const SsdStepArgs args = {params, PaddedLanes(params.head_dim), tokens};
   const Grid grid = {params.heads * SharesOfAHead(params.head_dim), params.segment_count};
   if (params.state_size <= 4 * kParts) {
     Launch<SsdStepKernel<4>>(stream, grid, kSsdStepThreads, args);
@@ -173,6 +177,18 @@ void SsdStep(Stream& stream, const SsdScanParams& params) {
   } else {
     Launch<SsdStepKernel<16>>(stream, grid, kSsdStepThreads, args);
   }
+}
+
+}  // namespace
+
+void SsdStep(Stream& stream, const SsdScanParams& params) {
+  LaunchSsdStep(stream, params, SsdTokens::kAll);
+}
+
+void SsdPrompt(Stream& stream, const SsdScanParams& params) {
+  LaunchSsdStep(stream, params, SsdTokens::kBefore);
+  SsdChunks(stream, params);
+  LaunchSsdStep(stream, params, SsdTokens::kAfter);
 }
 
 }  // namespace ssmd::kernels::cuda::fast

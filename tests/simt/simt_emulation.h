@@ -109,6 +109,10 @@ SIMT_DEVICE int TrailingZeros(uint32_t x) { return std::countr_zero(x); }
 SIMT_DEVICE float HalfToFloat(uint16_t bits) { return WidenF16(bits); }
 SIMT_DEVICE uint16_t FloatToHalf(float value) { return RoundToF16(value); }
 
+SIMT_DEVICE uint32_t PackBf16(float low, float high) {
+  return RoundToBf16(low) | uint32_t{RoundToBf16(high)} << 16;
+}
+
 SIMT_DEVICE int32_t DotInt8(uint32_t a, uint32_t b, int32_t sum) {
   auto total = static_cast<uint32_t>(sum);  // wraps, as on the device
   for (int shift = 0; shift < 32; shift += 8) {
