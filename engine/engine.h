@@ -31,8 +31,10 @@ namespace ssmd {
 // Every limit has a flag of the daemon (server/options.*) and is enforced past the value given.
 struct EngineLimits {
   int state_slots = 0;  // per model, >= 2; 0: as many as fit state_bytes
-  int64_t state_bytes = int64_t{1}
-                        << 30;  // per model, for state_slots = 0 (at least 2 slots, at most 1024)
+  // Per model, for state_slots = 0 (at least 2 slots, at most 1024). 0: of a device that says how
+  // much memory is free once the models are loaded, nine tenths of that, shared by the models; else
+  // 1 GiB.
+  int64_t state_bytes = 0;
   int64_t host_state_bytes = int64_t{1} << 30;      // states outside of slots, all models together
   int64_t prefix_cache_bytes = int64_t{256} << 20;  // per model; of slots and host memory
   int prefix_grid_tokens = 512;                     // a prompt's states are held at its multiples
@@ -100,6 +102,10 @@ class Engine {
   static absl::StatusOr<std::unique_ptr<Engine>> Create(std::unique_ptr<kernels::Device> device,
                                                         EngineOptions options);
   virtual ~Engine() = default;  // ends every turn with UNAVAILABLE and joins the step thread
+
+  // What made the device useless, or "". Every turn ends with UNAVAILABLE then, and the process had
+  // better end, too: sessions are as they were at their last commit. Any thread.
+  virtual std::string device_failure() const = 0;
 
   // RESOURCE_EXHAUSTED when the queue is full, UNAVAILABLE while draining, NOT_FOUND for a model or
   // a session that is not the tenant's, ABORTED for a session with a turn in progress or at another

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kSlotsMin = 2;  // what a turn reads, and what it writes
 constexpr int kAutomaticSlotsMax = 1024;
+constexpr int64_t kAutomaticStateBytes = int64_t{1} << 30;
 
 absl::Status AtLeast(const char* name, int64_t value, int64_t minimum) {
   if (value >= minimum) return absl::OkStatus();
@@ -38,10 +39,13 @@ absl::Status CheckEngineLimits(const EngineLimits& limits) {
   return absl::OkStatus();
 }
 
-int SlotCount(const EngineLimits& limits, size_t bytes_per_slot) {
+int SlotCount(const EngineLimits& limits, size_t bytes_per_slot, std::optional<size_t> free_bytes) {
   if (limits.state_slots != 0) return limits.state_slots;
-  const int64_t fit =
-      limits.state_bytes / std::max<int64_t>(static_cast<int64_t>(bytes_per_slot), 1);
+  int64_t bytes = limits.state_bytes;
+  if (bytes == 0) {
+    bytes = free_bytes ? static_cast<int64_t>(*free_bytes) / 10 * 9 : kAutomaticStateBytes;
+  }
+  const int64_t fit = bytes / std::max<int64_t>(static_cast<int64_t>(bytes_per_slot), 1);
   return static_cast<int>(std::clamp<int64_t>(fit, kSlotsMin, kAutomaticSlotsMax));
 }
 

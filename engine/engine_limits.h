@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "engine/engine.h"
@@ -13,8 +14,9 @@ namespace ssmd {
 // INVALID_ARGUMENT names the limit that is out of range.
 absl::Status CheckEngineLimits(const EngineLimits& limits);
 
-// How many slots a model gets.
-int SlotCount(const EngineLimits& limits, size_t bytes_per_slot);
+// How many slots a model gets. `free_bytes`: of the device's memory, for this model; absent where
+// that is not known.
+int SlotCount(const EngineLimits& limits, size_t bytes_per_slot, std::optional<size_t> free_bytes);
 
 // How many states of sessions have room in all tiers, one slot left for work.
 int64_t StatesMax(const EngineLimits& limits, const StateDirOptions& state_dir, int slots,

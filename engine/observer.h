@@ -64,6 +64,8 @@ class Observer {
   // again.
   virtual void OnUnreadableState(const std::string& /*model*/, const std::string& /*stored_id*/,
                                  const absl::Status& /*why*/) {}
+  // The device is useless from now on, and nothing is served any more.
+  virtual void OnDeviceFailure(const std::string& /*what*/) {}
   virtual void OnRecovered(const RecoveryRecord& /*recovery*/) {}
   virtual void OnRequestEnd(const RequestRecord& /*request*/) {}
 };

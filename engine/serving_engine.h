@@ -34,6 +34,7 @@ class ServingEngine final : public Engine {
   static absl::StatusOr<std::unique_ptr<ServingEngine>> Create(EngineParts parts);
   ~ServingEngine() override;
 
+  std::string device_failure() const override { return device_->failure(); }
   absl::StatusOr<std::shared_ptr<OutputStream>> Generate(GenerateRequest request,
                                                          std::string request_id) override;
   std::function<void()> Score(ScoreRequest request, std::string request_id,
@@ -85,7 +86,8 @@ class ServingEngine final : public Engine {
 
   // making (serving_engine_create.cc)
   absl::Status OpenStateDir();
-  absl::Status PutInService(LoadedModel loaded);
+  // `models_left`: that are not in service yet, this one included.
+  absl::Status PutInService(LoadedModel loaded, size_t models_left);
   absl::Status OpenSessions();
   void StartLoop();
 

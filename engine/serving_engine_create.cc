@@ -40,8 +40,8 @@ absl::StatusOr<std::unique_ptr<ServingEngine>> ServingEngine::Create(EngineParts
   std::vector<LoadedModel> models = std::move(parts.models);
   auto engine = std::unique_ptr<ServingEngine>(new ServingEngine(std::move(parts)));
   SSMD_RETURN_IF_ERROR(engine->OpenStateDir());
-  for (LoadedModel& loaded : models) {
-    SSMD_RETURN_IF_ERROR(engine->PutInService(std::move(loaded)));
+  for (size_t i = 0; i < models.size(); ++i) {
+    SSMD_RETURN_IF_ERROR(engine->PutInService(std::move(models[i]), models.size() - i));
   }
   SSMD_RETURN_IF_ERROR(engine->OpenSessions());
   engine->StartLoop();
@@ -69,7 +69,7 @@ absl::Status ServingEngine::OpenStateDir() {
   return absl::OkStatus();
 }
 
-absl::Status ServingEngine::PutInService(LoadedModel loaded) {
+absl::Status ServingEngine::PutInService(LoadedModel loaded, size_t models_left) {
   auto service = std::make_unique<ModelInService>();
   service->name = std::move(loaded.name);
   service->model = std::move(loaded.model);
@@ -78,7 +78,9 @@ absl::Status ServingEngine::PutInService(LoadedModel loaded) {
   service->prompt_budget = limits_.prompt_budget;
   service->max_history_tokens = limits_.max_history_tokens;
   const StateLayout& layout = service->model->state_layout();
-  const int slots = SlotCount(limits_, layout.bytes_per_slot());
+  std::optional<size_t> free_bytes = device_->free_bytes();
+  if (free_bytes) *free_bytes /= models_left;
+  const int slots = SlotCount(limits_, layout.bytes_per_slot(), free_bytes);
   SSMD_ASSIGN_OR_RETURN(service->pool, StatePool::Create(device_.get(), layout, slots));
   service->identity.fingerprint = service->model->info().fingerprint;
   service->identity.layout = layout.Describe();

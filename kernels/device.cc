@@ -40,13 +40,16 @@ std::string_view WeightFormatName(WeightFormat format) {
       return "q8";
     case WeightFormat::kQ4:
       return "q4";
+    case WeightFormat::kF16:
+      return "f16";
+    case WeightFormat::kFp8:
+      return "fp8";
   }
   return "";
 }
 
 std::optional<WeightFormat> ParseWeightFormat(std::string_view name) {
-  for (WeightFormat format :
-       {WeightFormat::kF32, WeightFormat::kBf16, WeightFormat::kQ8, WeightFormat::kQ4}) {
+  for (WeightFormat format : kAllWeightFormats) {
     if (name == WeightFormatName(format)) return format;
   }
   return std::nullopt;
@@ -56,14 +59,14 @@ namespace {
 
 class PlainProgram final : public StepProgram {
  public:
-  void Run(const StepIndices& /*step*/, const std::function<void()>& ops) override { ops(); }
+  void Run(const StepIndices& host, const Ops& ops) override { ops(host); }
 };
 
 }  // namespace
 
-StepIndices Device::Stage(const StepIndices& host, int64_t /*max_rows*/) { return host; }
-
-std::unique_ptr<StepProgram> Device::MakeProgram() { return std::make_unique<PlainProgram>(); }
+std::unique_ptr<StepProgram> Device::MakeProgram(const StepLimits& /*limits*/) {
+  return std::make_unique<PlainProgram>();
+}
 
 void Device::MambaLayer(const MambaLayerParams& params) {
   RmsNorm(params.norm);

@@ -30,13 +30,25 @@ std::string_view IsaName(Isa isa);
 std::optional<Isa> ParseIsa(std::string_view name);  // inverse of IsaName
 std::vector<Isa> SupportedIsas();                    // what this CPU (and OS) can run, best last
 
-// The ops of a step, which a device may record when it first runs them and replay from then on.
+// What the steps of a model come to at most.
+struct StepLimits {
+  int64_t rows = 0;
+  int64_t logit_rows = 0;  // of one SampleHead or MatMul that makes logits
+  int64_t vocabulary = 0;
+};
+
+// The ops of a model's steps, which a device may record when it first runs them and replay from
+// then on. Destroyed before its device.
 class StepProgram {
  public:
+  using Ops = std::function<void(const StepIndices& step)>;
+
   virtual ~StepProgram() = default;
-  // Calls `ops`, or repeats what it did for a step of the same counts. `ops` depends on nothing but
-  // the counts of `step`, which Stage gave, and reads what else changes from device memory.
-  virtual void Run(const StepIndices& step, const std::function<void()>& ops) = 0;
+  // Calls `ops` with the indices of `host`, which is host memory, where ops read them; or repeats
+  // what it did for a step of the same counts. So `ops` depends on nothing but the counts, and the
+  // memory that its ops use is the same every time. A step that decodes may get more rows, up to
+  // the limit: their token is 0 and their segments touch no state (Segment::dst_slot).
+  virtual void Run(const StepIndices& host, const Ops& ops) = 0;
 };
 
 class Device {
@@ -90,10 +102,9 @@ class Device {
   // Whether Pack takes this format.
   virtual bool Keeps(WeightFormat format) const = 0;
 
-  // `host` where ops read it, until the next call. A step that decodes may get more rows, up to
-  // max_rows: their token is 0 and their segments touch no state (Segment::dst_slot).
-  virtual StepIndices Stage(const StepIndices& host, int64_t max_rows);
-  virtual std::unique_ptr<StepProgram> MakeProgram();
+  // After the model's matrices were packed: makes room for what its steps need beside its own
+  // buffers. Null when memory ran out.
+  virtual std::unique_ptr<StepProgram> MakeProgram(const StepLimits& limits);
 
   virtual void Embed(const EmbedParams& params) = 0;
   virtual void RmsNorm(const RmsNormParams& params) = 0;

@@ -15,7 +15,7 @@
 //    the scratch of Sample and SampleHead, once a vocabulary size.
 //
 // All pointers are device memory except where "host" is said; what indexes rows and states of a
-// step is put there by Device::Stage. All preconditions are the caller's (engine/models checks
+// step is put there by StepProgram::Run (device.h). All preconditions are the caller's (engine/models checks
 // shapes at load time): an op does not return an error.
 #ifndef SSMD_KERNELS_OPS_H_
 #define SSMD_KERNELS_OPS_H_
@@ -106,6 +106,7 @@ struct MatMulParams {
 struct ConvSiluParams {
   const Segment* segments = nullptr;
   int64_t segment_count = 0;
+  int64_t rows = 0;  // of all segments together, or 0: not said
   int64_t channels = 0;
   int64_t width = 0;         // taps, 1..kMaxConvWidth
   const float* x = nullptr;  // (rows, channels), stride x_stride
@@ -129,6 +130,7 @@ struct ConvSiluParams {
 struct SelectiveScanParams {
   const Segment* segments = nullptr;
   int64_t segment_count = 0;
+  int64_t rows = 0;  // of all segments together, or 0: not said
   int64_t channels = 0;
   int64_t state_size = 0;    // N, 1..kMaxStateSize
   const float* x = nullptr;  // (rows, channels), after convolution and SiLU
@@ -174,6 +176,7 @@ inline constexpr int64_t SsdChunkScratch(int64_t groups, int64_t state_size) {
 struct SsdScanParams {
   const Segment* segments = nullptr;
   int64_t segment_count = 0;
+  int64_t rows = 0;  // of all segments together, or 0: not said
   int64_t heads = 0;
   int64_t head_dim = 0;  // P: channels of a head
   int64_t groups = 1;
@@ -300,7 +303,7 @@ struct Mamba2LayerParams {
   MatMulParams out_proj;  // added to norm.x
 };
 
-// What differs from one step to the next. Device::Stage puts it where kernels read it.
+// What differs from one step to the next.
 struct StepIndices {
   const int32_t* token_ids = nullptr;  // (rows)
   int64_t rows = 0;

@@ -177,4 +177,33 @@ double DequantisedWeight(const QuantisedGroup& group, int64_t i, WeightFormat fo
   return scale * (group.codes[i] - kCodeOffset);
 }
 
+uint8_t RoundToE4m3(float value) {
+  const auto sign = static_cast<uint8_t>(BitsOfFloat(value) >> 31 << 7);
+  const float magnitude = std::fabs(value);
+  if (magnitude >= kMaxE4m3) return sign | 0x7E;
+  // In eighths of 2^−6, the step of denormals and of the lowest binade.
+  if (magnitude < 0x1p-6f) return sign | static_cast<uint8_t>(RoundToInteger(magnitude * 0x1p9f));
+  const uint32_t rebased = BitsOfFloat(magnitude) - (120u << 23);
+  return static_cast<uint8_t>(sign | (rebased + 0x7FFFF + (rebased >> 20 & 1)) >> 20);
+}
+
+float WidenE4m3(uint8_t code) {
+  const int exponent = code >> 3 & 0xF;
+  const int significand = code & 7;
+  const float magnitude = exponent == 0
+                              ? static_cast<float>(significand) * 0x1p-9f
+                              : FloatFromBits(static_cast<uint32_t>(exponent + 120) << 23 |
+                                              static_cast<uint32_t>(significand) << 20);
+  return code >> 7 != 0 ? -magnitude : magnitude;
+}
+
+float E4m3Scale(const float* weights, int64_t count) {
+  float largest = 0;
+  for (int64_t i = 0; i < count; ++i) largest = std::max(largest, std::fabs(weights[i]));
+  const float scale = largest / kMaxE4m3;
+  return scale < std::numeric_limits<float>::min() ? 0 : scale;
+}
+
+uint8_t E4m3Code(float weight, float scale) { return scale == 0 ? 0 : RoundToE4m3(weight / scale); }
+
 }  // namespace ssmd::kernels

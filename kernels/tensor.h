@@ -15,9 +15,14 @@
 namespace ssmd::kernels {
 
 // Number format in which a weight matrix is kept. kQ8 and kQ4 are quantised in groups: 32 inputs of
-// an output share a scale (quantise.h). States are always f32, and so are activations, but for what
-// MatMul (ops.h) does with them where weights are quantised, or kBf16.
-enum class WeightFormat : uint8_t { kF32, kBf16, kQ8, kQ4 };
+// an output share a scale; in kFp8 all inputs of an output do (quantise.h). Not every device keeps
+// each (Device::Keeps). States are always f32, and so are activations, but for what MatMul (ops.h)
+// does with them where weights are not kF32.
+enum class WeightFormat : uint8_t { kF32, kBf16, kQ8, kQ4, kF16, kFp8 };
+
+inline constexpr WeightFormat kAllWeightFormats[] = {WeightFormat::kF32, WeightFormat::kBf16,
+                                                     WeightFormat::kF16, WeightFormat::kFp8,
+                                                     WeightFormat::kQ8,  WeightFormat::kQ4};
 
 // Sides of a matrix beyond which none is packed: no product of sizes overflows below it.
 inline constexpr int64_t kMaxMatrixSide = int64_t{1} << 28;
@@ -81,8 +86,8 @@ struct PackedMatrix {
   int64_t outputs = 0;
   int64_t inputs = 0;
   WeightFormat format = WeightFormat::kF32;
-  // Whether MatMul may round activations to bf16, where weights are kBf16 and the device has
-  // instructions for that (ops.h). Its user says so, who knows what the product feeds.
+  // Whether MatMul may round activations to 16 bits, where the device has instructions for that
+  // (ops.h). Its user says so, who knows what the product feeds.
   bool may_round_inputs = false;
   Buffer data;
 

@@ -94,7 +94,7 @@ absl::Status Daemon::Open() {
 
 bool Daemon::ready() const {
   MutexLock lock(&mutex_);
-  return serving_ != nullptr && !draining_;
+  return serving_ != nullptr && !draining_ && engine_->device_failure().empty();
 }
 
 bool Daemon::draining() const {
@@ -106,7 +106,7 @@ ListenAddress Daemon::grpc_listen() const { return AtPort(options_.grpc_listen, 
 
 ListenAddress Daemon::http_listen() const { return AtPort(options_.http_listen, http_->port()); }
 
-void Daemon::Tick() {
+bool Daemon::Tick() {
   bool reloaded = false;
   if (const absl::Status status = tenants_->Poll(&reloaded); !status.ok()) {
     const std::string message(status.message());
@@ -121,6 +121,7 @@ void Daemon::Tick() {
   if (stuck > 0) {
     log_->Write(LogLevel::kWarn, "stuck_readers_cut_off", {{"calls", int64_t{stuck}}});
   }
+  return engine_->device_failure().empty();
 }
 
 void Daemon::Drain() {

@@ -43,8 +43,8 @@ class Daemon {
   std::string http_address() const { return http_listen().ToReachable(); }
 
   // To be called now and then (every second or so), by one thread: notices a changed token file,
-  // and breaks off calls that are stuck.
-  void Tick();
+  // and breaks off calls that are stuck. False once the device has failed: it is time to Stop.
+  bool Tick();
 
   // Not ready; new turns are refused; those accepted go on. Thread-safe, irreversible, returns at
   // once.

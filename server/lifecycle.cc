@@ -65,7 +65,7 @@ SignalWatch::~SignalWatch() {
   close(write_fd_);
 }
 
-int SignalWatch::Wait(Duration period, const std::function<void()>& tick) {
+int SignalWatch::Wait(Duration period, const std::function<bool()>& tick) {
   const int timeout_ms =
       static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(period).count());
   for (;;) {
@@ -73,7 +73,7 @@ int SignalWatch::Wait(Duration period, const std::function<void()>& tick) {
     const int ready = poll(&waited, 1, timeout_ms);
     unsigned char number = 0;
     if (ready > 0 && read(read_fd_, &number, 1) == 1) return number;
-    if (ready == 0) tick();
+    if (ready == 0 && !tick()) return 0;
   }
 }
 

@@ -23,8 +23,9 @@ class SignalWatch {
   SignalWatch(const SignalWatch&) = delete;
   SignalWatch& operator=(const SignalWatch&) = delete;
 
-  // Calls `tick` every `period` until a signal came; returns its number.
-  int Wait(Duration period, const std::function<void()>& tick);
+  // Calls `tick` every `period` until a signal came, whose number is returned, or tick says false,
+  // and then 0 is.
+  int Wait(Duration period, const std::function<bool()>& tick);
 
  private:
   int read_fd_ = -1;

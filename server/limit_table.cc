@@ -45,8 +45,9 @@ constexpr double kTenYears = 3650 * kDay;
 
 std::vector<LimitRow> StateLimits(EngineLimits* e, ServerLimits* server) {
   return {
-      {"--state-bytes", kStates, &e->state_bytes, Unit::kBytes, 1, 4 * kTi,
-       "Memory of a model's slots where --state-slots is auto; 2 are always made"},
+      {"--state-bytes", kStates, &e->state_bytes, Unit::kBytes, 0, 4 * kTi,
+       "Memory of a model's slots where --state-slots is auto; 2 are always made. 0: 1 GiB; on a "
+       "GPU nine tenths of what is free once the models are loaded, shared by them"},
       {"--host-state-bytes", kStates, &e->host_state_bytes, Unit::kBytes, 0, 4 * kTi,
        "States in host memory, of all models together"},
       {"--prefix-cache-bytes", kStates, &e->prefix_cache_bytes, Unit::kBytes, 0, 4 * kTi,

@@ -9,6 +9,8 @@
 #include <system_error>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "engine/base/status_macros.h"
 #include "engine/engine.h"
 #include "server/daemon.h"
 #include "server/lifecycle.h"
@@ -33,6 +35,18 @@ std::string FolderOf(const std::string& model) {
   return folder.empty() ? "." : folder;
 }
 
+absl::StatusOr<std::unique_ptr<kernels::Device>> MakeDevice(const Options& options) {
+  if (!options.gpu) {
+    return kernels::MakeCpuDevice({options.isa, options.threads, options.pin_threads});
+  }
+  std::string error;
+  kernels::CudaOptions cuda;
+  cuda.ordinal = *options.gpu;
+  std::unique_ptr<kernels::Device> device = kernels::MakeCudaDevice(cuda, &error);
+  if (device != nullptr) return device;
+  return absl::FailedPreconditionError(absl::StrCat("--device cuda:", cuda.ordinal, ": ", error));
+}
+
 absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Observer* observer) {
   const SteadyClock clock;
   const bool terminal = isatty(STDERR_FILENO) == 1;
@@ -54,8 +68,8 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Obser
     spec.load.progress = [&line](int64_t done, int64_t total) { line.Update(done, total); };
     engine.models.push_back(std::move(spec));
   }
-  return Engine::Create(kernels::MakeCpuDevice({options.isa, options.threads, options.pin_threads}),
-                        std::move(engine));
+  SSMD_ASSIGN_OR_RETURN(std::unique_ptr<kernels::Device> device, MakeDevice(options));
+  return Engine::Create(std::move(device), std::move(engine));
 }
 
 void LogStart(const Daemon& daemon, const Engine& engine, Log* log) {
@@ -105,11 +119,11 @@ int Run(const Options& options) {
     if (!written.ok()) return Fail(written);
   }
   LogStart(**daemon, **engine, &log);
-  signals.Wait(kTick, [&] { (*daemon)->Tick(); });
+  const bool failed = signals.Wait(kTick, [&] { return (*daemon)->Tick(); }) == 0;
   const bool finished = (*daemon)->Stop();
   RemoveReadyFile(options.ready_file);
   log.Write(LogLevel::kInfo, "stopped", {{"all_turns_ended", finished}});
-  return 0;
+  return failed ? 1 : 0;
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "engine/base/model_name.h"
 #include "engine/base/status_macros.h"
 #include "server/limit_table.h"
@@ -108,7 +109,7 @@ void AddModelFlags(CLI::App* app, Options* options, RawOptions* raw) {
 }
 
 void AddComputeFlags(CLI::App* app, Options* options, RawOptions* raw) {
-  app->add_option("--device", raw->device, "Where to compute; this version has cpu")
+  app->add_option("--device", raw->device, "Where to compute: cpu, cuda (the first GPU), cuda:N")
       ->group(kGroupCompute)
       ->type_name("NAME")
       ->capture_default_str();
@@ -263,11 +264,24 @@ absl::Status ParseModelOption(const std::string& text, Options* options) {
   return Invalid(absl::StrCat("--model-option ", text, ": weights must be f32, bf16, q8 or q4"));
 }
 
-absl::Status ParseCompute(const RawOptions& raw, Options* options) {
-  if (raw.device != "cpu") {
-    return Invalid(absl::StrCat("--device ", raw.device,
-                                " is not available in this version; use --device cpu"));
+absl::Status ParseDevice(const std::string& device, Options* options) {
+  if (device == "cpu") return absl::OkStatus();
+  constexpr absl::string_view kCuda = "cuda";
+  absl::string_view ordinal = device;
+  int32_t gpu = 0;
+  const bool cuda = absl::ConsumePrefix(&ordinal, kCuda) &&
+                    (ordinal.empty() || (absl::ConsumePrefix(&ordinal, ":") &&
+                                         absl::SimpleAtoi(ordinal, &gpu) && gpu >= 0));
+  if (!cuda) {
+    return Invalid(
+        absl::StrCat("--device must be cpu, cuda or cuda:N (the GPU's number), got ", device));
   }
+  options->gpu = gpu;
+  return absl::OkStatus();
+}
+
+absl::Status ParseCompute(const RawOptions& raw, Options* options) {
+  SSMD_RETURN_IF_ERROR(ParseDevice(raw.device, options));
   if (raw.isa == "auto") return absl::OkStatus();
   options->isa = kernels::ParseIsa(raw.isa);
   if (!options->isa.has_value()) {

@@ -34,6 +34,7 @@ struct TlsFiles {
 
 struct Options {
   std::vector<ModelArgument> models;
+  std::optional<int> gpu;           // ordinal; absent: the CPU computes
   std::optional<kernels::Isa> isa;  // absent: the best that this CPU has
   int threads = 0;                  // 0: one per CPU
   bool pin_threads = false;

@@ -17,6 +17,7 @@ inline constexpr std::string_view kQueueFull = "QUEUE_FULL";
 inline constexpr std::string_view kSlotsHeld = "SLOTS_HELD_BY_SESSIONS";
 inline constexpr std::string_view kTooManySessions = "TOO_MANY_SESSIONS";
 inline constexpr std::string_view kDraining = "DRAINING";
+inline constexpr std::string_view kDeviceFailed = "DEVICE_FAILED";
 inline constexpr std::string_view kSessionBusy = "SESSION_BUSY";
 inline constexpr std::string_view kRevisionMismatch = "REVISION_MISMATCH";
 inline constexpr std::string_view kTakenOver = "TAKEN_OVER";

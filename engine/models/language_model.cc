@@ -9,10 +9,13 @@
 #include <cstring>
 #include <map>
 #include <new>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "engine/base/status_macros.h"
 #include "engine/formats/checkpoint.h"
 #include "engine/formats/gguf.h"
@@ -83,6 +86,17 @@ absl::Status CheckPrefill(const ModelLoadOptions& options, const std::string& ar
   return absl::InvalidArgumentError(
       absl::StrCat("prefill=chunked: the layers of ", architecture,
                    " have no chunked form, as those of mamba2 have; leave it exact"));
+}
+
+absl::Status CheckKept(const kernels::Device& device, kernels::WeightFormat format) {
+  if (device.Keeps(format)) return absl::OkStatus();
+  std::vector<std::string> kept;
+  for (const kernels::WeightFormat candidate : kernels::kAllWeightFormats) {
+    if (device.Keeps(candidate)) kept.emplace_back(kernels::WeightFormatName(candidate));
+  }
+  return absl::InvalidArgumentError(absl::StrCat("this device (", device.name(), ") keeps no ",
+                                                 std::string(kernels::WeightFormatName(format)),
+                                                 " weights: use ", absl::StrJoin(kept, ", ")));
 }
 
 // config.json, or Mistral's params.json where there is none.
@@ -220,6 +234,7 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path,
                         IsRegularFile(path) ? DescribeGguf(path) : DescribeFolder(path));
   ModelConfig& config = description.config;
   SSMD_RETURN_IF_ERROR(CheckPrefill(options, config.architecture, *description.family));
+  if (options.weights) SSMD_RETURN_IF_ERROR(CheckKept(*device, *options.weights));
 
   SSMD_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(path));
   TensorBinder binder(&checkpoint);

@@ -32,7 +32,7 @@ std::optional<Prefill> ParsePrefill(absl::string_view name);  // "exact", "chunk
 
 struct ModelInfo {
   std::string architecture;  // "mamba", "falcon_mamba", "mamba2"
-  std::string weights;       // "f32", "bf16", "q8", "q4": how matrices are kept
+  std::string weights;       // "f32", "bf16", "f16", "fp8", "q8", "q4": how matrices are kept
   int64_t chunk_tokens = 0;  // of the chunked prefill; 0: prompts are exact
   int64_t parameters = 0;
   int64_t weight_bytes = 0;  // as kept

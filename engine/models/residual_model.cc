@@ -92,9 +92,11 @@ absl::Status ResidualModel::Prepare(const ModelLoadOptions& options, kernels::De
     SSMD_ASSIGN_OR_RETURN(own_head_, loader->Matrix(*head_tensor_, MatrixRole::kVocabulary));
   }
   head_ = head_tensor_ != nullptr ? &own_head_ : &embedding_;
-  program_ = device_->MakeProgram();
   embedding_tensor_ = final_norm_tensor_ = head_tensor_ = nullptr;
-  return absl::OkStatus();
+  program_ = device_->MakeProgram({max_rows_, max_logit_rows_, config_.vocabulary});
+  if (program_ != nullptr) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("no memory for steps of ", max_rows_, " rows: use a smaller token budget"));
 }
 
 absl::Status ResidualModel::AllocateActivations(const ModelLoadOptions& options) {
@@ -111,12 +113,11 @@ absl::Status ResidualModel::AllocateActivations(const ModelLoadOptions& options)
 }
 
 void ResidualModel::Forward(const Batch& batch, StatePool& pool) {
-  const kernels::StepIndices step =
-      device_->Stage({batch.token_ids.data(), batch.rows(), batch.segments.data(),
-                      static_cast<int64_t>(batch.segments.size()), batch.logit_rows.data(),
-                      static_cast<int64_t>(batch.logit_rows.size())},
-                     max_rows_);
-  program_->Run(step, [&] { Run(step, pool); });
+  const kernels::StepIndices host = {
+      batch.token_ids.data(),  batch.rows(),
+      batch.segments.data(),   static_cast<int64_t>(batch.segments.size()),
+      batch.logit_rows.data(), static_cast<int64_t>(batch.logit_rows.size())};
+  program_->Run(host, [&](const kernels::StepIndices& indices) { Run(indices, pool); });
 }
 
 void ResidualModel::Run(const kernels::StepIndices& indices, const StatePool& pool) const {

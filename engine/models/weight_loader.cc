@@ -16,12 +16,16 @@
 namespace ssmd {
 namespace {
 
+using kernels::WeightFormat;
+
 constexpr size_t kChunkBytes = size_t{4} << 20;
 
 // Exclusive limits of the bits of a finite value, its sign apart.
 constexpr uint32_t kF32Limit = 0x7F800000;
 constexpr uint32_t kF32AsBf16Limit = 0x7F7F8000;  // from here on, rounding gives infinity
+constexpr uint32_t kF32AsF16Limit = 0x477FF000;   // likewise
 constexpr uint32_t kBf16Limit = 0x7F80;
+constexpr uint32_t kBf16AsF16Limit = 0x4780;
 constexpr uint32_t kF16Limit = 0x7C00;
 // The same of a magnitude that is quantised: kMaxQuantisedWeight, 2^15, is the last.
 static_assert(kernels::kMaxQuantisedWeight == 32768);
@@ -79,12 +83,16 @@ kernels::MatrixSource::Type SourceType(TensorType type) {
 }
 
 // Of `count` blocks, which are single elements where the type is plain.
-int64_t FirstNotFinite(TensorType type, bool kept_as_bf16, const std::byte* data, int64_t count) {
+int64_t FirstNotFinite(TensorType type, WeightFormat kept, const std::byte* data, int64_t count) {
+  const bool f16 = kept == WeightFormat::kF16;
   switch (type) {
     case TensorType::kF32:
-      return FirstBeyond<uint32_t>(data, count, kept_as_bf16 ? kF32AsBf16Limit : kF32Limit);
+      return FirstBeyond<uint32_t>(data, count,
+                                   kept == WeightFormat::kBf16 ? kF32AsBf16Limit
+                                   : f16                       ? kF32AsF16Limit
+                                                               : kF32Limit);
     case TensorType::kBf16:
-      return FirstBeyond<uint16_t>(data, count, kBf16Limit);
+      return FirstBeyond<uint16_t>(data, count, f16 ? kBf16AsF16Limit : kBf16Limit);
     case TensorType::kF16:
       return FirstBeyond<uint16_t>(data, count, kF16Limit);
     default:
@@ -120,7 +128,11 @@ int64_t FirstBlockTooLarge(const TensorInfo& tensor) {
   return -1;
 }
 
-int64_t FirstTooLargeToQuantise(const TensorInfo& tensor) {
+// What groups of 32 inputs cannot keep, nor f16 where the factors of blocks do not tell how large
+// the weights are.
+int64_t FirstTooLarge(const TensorInfo& tensor, WeightFormat format) {
+  const bool f16_of_blocks = format == WeightFormat::kF16 && TensorTypeBlock(tensor.type) > 1;
+  if (!kernels::IsQuantised(format) && !f16_of_blocks) return -1;
   switch (tensor.type) {
     case TensorType::kF32:
       return FirstBeyond<uint32_t>(tensor.data, tensor.elements, kF32QuantisedLimit);
@@ -151,9 +163,10 @@ absl::Status NoMemory(const std::string& name, int64_t bytes) {
 
 }  // namespace
 
-kernels::WeightFormat KeptFormat(kernels::WeightFormat asked, MatrixRole role) {
-  if (!kernels::IsQuantised(asked) || role == MatrixRole::kProjection) return asked;
-  return role == MatrixRole::kSelection ? kernels::WeightFormat::kBf16 : kernels::WeightFormat::kQ8;
+kernels::WeightFormat KeptFormat(WeightFormat asked, MatrixRole role) {
+  const bool rounded = kernels::IsQuantised(asked) || asked == WeightFormat::kFp8;
+  if (!rounded || role == MatrixRole::kProjection) return asked;
+  return role == MatrixRole::kSelection ? WeightFormat::kBf16 : WeightFormat::kQ8;
 }
 
 WeightLoader::WeightLoader(kernels::Device* device, kernels::WeightFormat format,
@@ -165,7 +178,7 @@ absl::Status WeightLoader::NotFinite(const std::string& name, int64_t index) {
       absl::StrCat("weight ", Quoted(name), " is not finite at index ", index));
 }
 
-absl::Status WeightLoader::Examine(const TensorInfo& tensor, bool kept_as_bf16) {
+absl::Status WeightLoader::Examine(const TensorInfo& tensor, WeightFormat kept) {
   const size_t block_bytes = TensorTypeBytes(tensor.type);
   const size_t chunk_bytes = kChunkBytes / block_bytes * block_bytes;
   Sha256Hasher hasher;
@@ -173,7 +186,7 @@ absl::Status WeightLoader::Examine(const TensorInfo& tensor, bool kept_as_bf16) 
     const size_t bytes = std::min(chunk_bytes, tensor.bytes - done);
     const std::byte* chunk = tensor.data + done;
     const int64_t bad =
-        FirstNotFinite(tensor.type, kept_as_bf16, chunk, static_cast<int64_t>(bytes / block_bytes));
+        FirstNotFinite(tensor.type, kept, chunk, static_cast<int64_t>(bytes / block_bytes));
     if (bad >= 0) {
       const int64_t block = static_cast<int64_t>(done / block_bytes) + bad;
       return NotFinite(tensor.name, block * TensorTypeBlock(tensor.type));
@@ -219,11 +232,9 @@ absl::StatusOr<std::optional<kernels::PackedMatrix>> WeightLoader::FromCache(
 
 absl::StatusOr<kernels::PackedMatrix> WeightLoader::Pack(const TensorInfo& tensor,
                                                          kernels::WeightFormat format) {
-  SSMD_RETURN_IF_ERROR(Examine(tensor, format == kernels::WeightFormat::kBf16));
-  if (kernels::IsQuantised(format)) {
-    const int64_t index = FirstTooLargeToQuantise(tensor);
-    if (index >= 0) return TooLarge(tensor.name, index, format);
-  }
+  SSMD_RETURN_IF_ERROR(Examine(tensor, format));
+  const int64_t index = FirstTooLarge(tensor, format);
+  if (index >= 0) return TooLarge(tensor.name, index, format);
   kernels::PackedMatrix packed =
       device_->Pack(SourceOf(tensor, tensor.shape[0], tensor.shape[1]), format);
   if (!packed.data) return NoMemory(tensor.name, tensor.elements * 4);
@@ -239,7 +250,7 @@ void WeightLoader::ReportProgress(size_t bytes) {
 }
 
 absl::StatusOr<std::vector<float>> WeightLoader::Values(const TensorInfo& tensor) {
-  SSMD_RETURN_IF_ERROR(Examine(tensor, false));
+  SSMD_RETURN_IF_ERROR(Examine(tensor, WeightFormat::kF32));
   const kernels::MatrixSource source = SourceOf(tensor, 1, tensor.elements);
   std::vector<float> values(static_cast<size_t>(tensor.elements));
   kernels::ReadSourceRow(source, 0, values.data());
@@ -256,7 +267,7 @@ absl::StatusOr<kernels::Buffer> WeightLoader::Upload(const std::vector<float>& v
   const size_t bytes = values.size() * sizeof(float);
   kernels::Buffer buffer = device_->Allocate(bytes);
   if (!buffer) return NoMemory(name, static_cast<int64_t>(bytes));
-  device_->Copy(buffer.data(), reinterpret_cast<const std::byte*>(values.data()), bytes);
+  device_->Upload(buffer.data(), reinterpret_cast<const std::byte*>(values.data()), bytes);
   bytes_kept_ += static_cast<int64_t>(bytes);
   return buffer;
 }

@@ -78,7 +78,7 @@ class WeightLoader {
   void ReportProgress(size_t bytes);
 
   // Checks and digests a tensor's bytes.
-  absl::Status Examine(const TensorInfo& tensor, bool kept_as_bf16);
+  absl::Status Examine(const TensorInfo& tensor, kernels::WeightFormat kept);
 
   kernels::Device* device_;
   kernels::WeightFormat format_;

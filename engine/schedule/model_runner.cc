@@ -106,6 +106,19 @@ void ModelRunner::DropSession(const SessionKey& session) {
   for (auto& [turn, reason] : over) FinishTurn(std::move(turn), reason);
 }
 
+// Ends all turns if it has.
+bool ModelRunner::DeviceFailed() {
+  const std::string what = context_.device->failure();
+  if (what.empty()) return false;
+  if (!std::exchange(device_failed_, true) && context_.observer != nullptr) {
+    context_.observer->OnDeviceFailure(what);
+  }
+  EndAll(WithReason(absl::UnavailableError("the device has failed and this server is going down: a "
+                                           "session is as it was before the turn"),
+                    reason::kDeviceFailed));
+  return true;
+}
+
 void ModelRunner::EndAll(const absl::Status& status) {
   auto over = waiting_.TakeIf([&](const Turn&) { return status; });
   for (auto& turn : running_) over.emplace_back(std::move(turn), status);

@@ -59,7 +59,8 @@ class ModelRunner final : private PrefixesInFlight {
   bool TakeOver(const SessionKey& session, const std::string& request_id,
                 const std::shared_ptr<OutputStream>& stream);
 
-  // Ends what is over and starts what can start. True when there is a step to run.
+  // Ends what is over and starts what can start. True when there is a step to run. Once the device
+  // has failed, all turns are over.
   bool Tidy();
   // REQUIRES: Tidy() just returned true.
   void Step();
@@ -109,6 +110,8 @@ class ModelRunner final : private PrefixesInFlight {
   std::shared_ptr<PrefixWait> Find(const std::string& tenant, absl::Span<const int32_t> prompt,
                                    int64_t held) override;
 
+  bool DeviceFailed();
+
   // steps
   std::vector<Served> PlanStep();
   void AddSegment(const Served& served, Batch* batch);
@@ -128,6 +131,7 @@ class ModelRunner final : private PrefixesInFlight {
   TurnQueue waiting_;
   std::vector<std::unique_ptr<Turn>> running_;
   std::vector<Committing> committing_;
+  bool device_failed_ = false;
   uint64_t steps_ = 0;
   int64_t read_tokens_ = 0;
   int64_t sampled_tokens_ = 0;

@@ -180,6 +180,10 @@ bool ModelRunner::Tidy() {
   const TimePoint now = context_.clock->Now();
   model_->tiers->Tend();
   PollCommits();
+  if (DeviceFailed()) {
+    PublishStats();
+    return false;
+  }
   EndOverdue(now);
   Resume();
   StartWaiting(now);

@@ -106,6 +106,7 @@ void ModelRunner::Step() {
   record.tokens = batch.rows();
   record.segments = static_cast<int64_t>(served.size());
   RunModel(served, &batch);
+  if (DeviceFailed()) return;
   ++steps_;
 
   const TimePoint end = context_.clock->Now();

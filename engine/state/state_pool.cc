@@ -87,9 +87,10 @@ void StatePool::CopyState(const Slot& from, const Slot& to) {
   if (source != target && slot_bytes_ > 0) device_->Copy(target, source, slot_bytes_);
 }
 
-void StatePool::Read(const Slot& from, std::byte* to) const {
+bool StatePool::Read(const Slot& from, std::byte* to) const {
   const std::byte* source = BytesOf(from);
   if (slot_bytes_ > 0) device_->Download(to, source, slot_bytes_);
+  return device_->failure().empty();
 }
 
 void StatePool::Write(const std::byte* from, const Slot& to) {

@@ -58,13 +58,15 @@ class StatePool {
   // Overwrites `to` with the state of `from`.
   void CopyState(const Slot& from, const Slot& to);
 
-  // A slot's bytes to host memory and back, bytes_per_slot() of them.
-  void Read(const Slot& from, std::byte* to) const;
+  // A slot's bytes to host memory and back, bytes_per_slot() of them. Read is false when the device
+  // has failed, and what it read is not the state.
+  bool Read(const Slot& from, std::byte* to) const;
   void Write(const std::byte* from, const Slot& to);
 
   // The field at `offset` (StateLayout::Add) of every slot.
   kernels::StateField field(size_t offset) const;
 
+  kernels::Device& device() const { return *device_; }
   int slots() const { return static_cast<int>(generations_.size()); }
   int free_slots() const { return free_count_.load(std::memory_order_relaxed); }
   size_t bytes_per_slot() const { return slot_bytes_; }

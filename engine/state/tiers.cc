@@ -142,7 +142,7 @@ StateBytes StateTiers::ReadSlot(const Slot& slot) const {
   auto bytes = std::make_shared<kernels::Buffer>(
       kernels::AllocateHost(std::max<size_t>(bytes_per_state(), 1)));
   if (!*bytes) return nullptr;
-  options_.pool->Read(slot, bytes->data());
+  if (!options_.pool->Read(slot, bytes->data())) return nullptr;
   return bytes;
 }
 

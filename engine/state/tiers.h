@@ -166,6 +166,7 @@ class StateTiers {
   bool ChargeHost(bool relieve);
   bool EvictFromHost();
   void StoreDirty();
+  // Null when there is no memory for it, or the device has failed.
   StateBytes ReadSlot(const Slot& slot) const;
   StateBytes InMemory(const TieredState& state) const;
 

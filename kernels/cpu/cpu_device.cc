@@ -77,7 +77,9 @@ class CpuDevice final : public Device {
   PackedMatrix Pack(const MatrixSource& source, WeightFormat format) override;
   std::string layout() const override { return "cpu 2"; }
   size_t PackedSize(int64_t outputs, int64_t inputs, WeightFormat format) const override;
-  bool Keeps(WeightFormat /*format*/) const override { return true; }
+  bool Keeps(WeightFormat format) const override {
+    return format != WeightFormat::kF16 && format != WeightFormat::kFp8;
+  }
   PackedMatrix Restore(const PackedBytes& packed) override;
 
   void Embed(const EmbedParams& params) override;
@@ -158,6 +160,7 @@ PackedMatrix CpuDevice::Pack(const MatrixSource& source, WeightFormat format) {
 
 size_t CpuDevice::PackedSize(int64_t outputs, int64_t inputs, WeightFormat format) const {
   if (outputs < 1 || inputs < 1 || outputs > kMaxMatrixSide || inputs > kMaxMatrixSide) return 0;
+  if (!Keeps(format)) return 0;
   if (!IsQuantised(format)) {
     return static_cast<size_t>(PanelCount(outputs) * PanelBytes(inputs, format));
   }

@@ -38,6 +38,7 @@ class Event {
  public:
   virtual ~Event() = default;
   virtual bool Passed() = 0;  // the work before it is done
+  virtual void Wait() = 0;    // the host waits until it is
 };
 
 // Does what it is given in order, while the host goes on.
@@ -70,8 +71,15 @@ class Gpu {
 
   virtual const GpuFacts& facts() const = 0;
 
+  // The calling thread makes all calls from now on.
+  virtual void Adopt() = 0;
+
+  // Waits for all streams.
+  virtual void Synchronize() = 0;
+
   // 256-byte aligned, not zeroed; null when there is not enough.
   virtual void* Allocate(size_t bytes) = 0;
+  // REQUIRES: no stream still uses it.
   virtual void Free(void* memory) = 0;
   // Host memory that the GPU reaches by itself.
   virtual void* AllocatePinned(size_t bytes) = 0;

@@ -17,6 +17,9 @@
 //   };
 //   Launch<RowSum>(stream, {blocks_x, blocks_y}, threads, args);
 //
+// SIMT_UNROLL before a `for` of constant length: whole, so that arrays it indexes stay in
+// registers.
+//
 // Rules: no CUDA keyword, intrinsic, PTX, library or architecture macro outside of simt_cuda.h.
 // Shared memory through block.shared<Shared>() alone, once a kernel; it holds anything at the
 // start. A warp works in step only through the calls below, and all its 32 threads make each of
@@ -30,14 +33,9 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace ssmd::kernels::cuda {
+#include "kernels/cuda/grid.h"
 
-// Blocks of a launch. At most 2³¹ − 1 in x, 65,535 in y and z.
-struct Grid {
-  int64_t x = 1;
-  int64_t y = 1;
-  int64_t z = 1;
-};
+namespace ssmd::kernels::cuda {
 
 inline constexpr int kWarpThreads = 32;
 
@@ -80,6 +78,7 @@ struct alignas(8) Words2 {
 //   int PopCount(uint32_t); int LeadingZeros(uint32_t); int TrailingZeros(uint32_t);  // 32 of 0
 //   float HalfToFloat(uint16_t); uint16_t FloatToHalf(float);     // IEEE's binary16, to even
 //   int32_t DotInt8(uint32_t a, uint32_t b, int32_t sum);         // 4 signed products, exact
+//   uint32_t FmaBf16x2(uint32_t a, uint32_t b, uint32_t c);       // two bf16 each, denormals kept
 //
 //   // On global or shared memory; the old value.
 //   T AtomicAdd(T*, T) (32 and 64 bits, integers), uint32_t AtomicMax(uint32_t*, uint32_t),

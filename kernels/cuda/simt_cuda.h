@@ -6,11 +6,12 @@
 
 #include <type_traits>
 
-#include "kernels/cuda/runtime.h"
+#include "kernels/cuda/kernel_call.h"
 
 #define SIMT_DEVICE __device__ __forceinline__
 // On the host as well.
 #define SIMT_BOTH __host__ __device__ __forceinline__
+#define SIMT_UNROLL _Pragma("unroll")
 
 namespace ssmd::kernels::cuda {
 
@@ -79,6 +80,12 @@ SIMT_DEVICE uint16_t FloatToHalf(float value) {
 
 SIMT_DEVICE int32_t DotInt8(uint32_t a, uint32_t b, int32_t sum) {
   return __dp4a(static_cast<int>(a), static_cast<int>(b), sum);
+}
+
+SIMT_DEVICE uint32_t FmaBf16x2(uint32_t a, uint32_t b, uint32_t c) {
+  uint32_t d;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+  return d;
 }
 
 SIMT_DEVICE int32_t AtomicAdd(int32_t* to, int32_t value) { return atomicAdd(to, value); }
@@ -160,17 +167,6 @@ template <typename Kernel>
 struct SharedBytes<Kernel, std::void_t<typename Kernel::Shared>> {
   static constexpr size_t kValue = sizeof(typename Kernel::Shared);
 };
-
-// Of runtime.cu: puts a kernel on a stream.
-struct KernelCall {
-  const char* name;
-  const void* entry;
-  Grid grid;
-  int threads;
-  size_t shared_bytes;
-  void** args;
-};
-void Enqueue(Stream& stream, const KernelCall& call);
 
 template <typename Kernel>
 void Launch(Stream& stream, const Grid& grid, int threads, const typename Kernel::Args& args) {

@@ -199,7 +199,7 @@ class SsdChunkThread {
 
   SIMT_DEVICE void AdvanceTile(int first) {
     const int begin = part_ * kPart;
-    float sums[kPart];
+    float sums[kPart] = {};
     for (int k = 0; k < kPart; ++k) {
       if (first + begin + k >= states_) continue;
       const float before = s_.state[first + begin + k][channel_];

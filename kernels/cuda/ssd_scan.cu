@@ -161,8 +161,6 @@ void LaunchSsdScan(Stream& stream, const SsdScanParams& params, SsdTokens tokens
   constexpr int kThreads = kRuns * kSsdChannels;
   if (params.state_size <= 4 * kRuns) {
     Launch<SsdScanKernel<4>>(stream, grid, kThreads, args);
-  } else if (params.state_size <= 16 * kRuns) {
-    Launch<SsdScanKernel<16>>(stream, grid, kThreads, args);
   } else if (params.state_size <= 32 * kRuns) {
     Launch<SsdScanKernel<32>>(stream, grid, kThreads, args);
   } else {

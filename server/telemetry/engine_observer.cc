@@ -16,6 +16,13 @@ void EngineObserver::OnUnreadableState(const std::string& model, const std::stri
                {"message", std::string_view(why.message().data(), why.message().size())}});
 }
 
+void EngineObserver::OnDeviceFailure(const std::string& what) {
+  log_->Write(LogLevel::kError, "device_failed",
+              {{"what", std::string_view(what)},
+               {"message", std::string_view("all turns end and the daemon stops; start it again: "
+                                            "sessions go on from their last commit")}});
+}
+
 void EngineObserver::OnRecovered(const RecoveryRecord& recovery) {
   log_->Write(LogLevel::kInfo, "recovered",
               {{"sessions", recovery.sessions}, {"removed_states", recovery.removed_states}});

@@ -27,6 +27,7 @@ class EngineObserver final : public Observer {
   }
   void OnUnreadableState(const std::string& model, const std::string& stored_id,
                          const absl::Status& why) override;
+  void OnDeviceFailure(const std::string& what) override;
   void OnRecovered(const RecoveryRecord& recovery) override;
   void OnRequestEnd(const RequestRecord& request) override;
 

@@ -186,7 +186,7 @@ TEST(CommandLine, WhatWouldBeUnsafeOrCannotWorkIsRefusedInOneLine) {
       {{"--model", tales, "--state-slots", "1"}, "--state-slots"},
       {{"--model", tales, "--token-budget", "0"}, "--token-budget"},
       {{"--model", tales, "--isa", "mmx"}, "--isa"},
-      {{"--model", tales, "--device", "cuda"}, "--device"},
+      {{"--model", tales, "--device", "cuda:99"}, "--device cuda:99: "},
       {{"--model", tales, "--model", tales}, "taken"},
       {{"--model", tales, "--model-option", "other.weights=f32"}, "other"},
       {{"--model", tales, "--model-option", "tales.weights=q3"}, "weights"},

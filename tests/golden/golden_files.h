@@ -109,7 +109,12 @@ inline void ExpectSameBits(const LogitRows& a, const LogitRows& b) {
   }
 }
 
-// "reference", or "cpu_" and an instruction set.
+// "reference", or "cpu_" and an instruction set; or, in a program with a GPU, "cuda" and
+// "cuda_plain" alone.
+#if defined(SSMD_TEST_CUDA)
+inline std::vector<std::string> CpuNames() { return {"cuda_plain", "cuda"}; }
+inline std::vector<std::string> DeviceNames() { return CpuNames(); }
+#else
 inline std::vector<std::string> CpuNames() {
   std::vector<std::string> names;
   for (const kernels::Isa isa : kernels::SupportedIsas()) {
@@ -122,9 +127,16 @@ inline std::vector<std::string> DeviceNames() {
   names.insert(names.begin(), "reference");
   return names;
 }
+#endif
 
 inline std::unique_ptr<kernels::Device> MakeDevice(const std::string& name, int threads) {
   if (name == "reference") return kernels::MakeReferenceDevice();
+#if defined(SSMD_TEST_CUDA)
+  if (name.rfind("cuda", 0) == 0) {
+    std::string error;
+    return kernels::MakeCudaDevice({0, name == "cuda_plain"}, &error);
+  }
+#endif
   kernels::CpuOptions options;
   options.isa = kernels::ParseIsa(name.substr(4));
   options.threads = threads;

@@ -107,8 +107,7 @@ BlockRun::Worker* BlockRun::Next() {
 
 BlockRun::Worker* BlockRun::IdleWorker() {
   if (idle_[set_].empty()) {
-    workers_[set_].push_back(std::make_unique<Worker>());
-    workers_[set_].back()->run = this;
+    workers_[set_].push_back(std::make_unique<Worker>(this));
     idle_[set_].push_back(workers_[set_].back().get());
   }
   Worker* worker = idle_[set_].back();
@@ -179,7 +178,8 @@ void BlockRun::ReleaseWarp(int warp) {
   in_warp_call_[warp] = 0;
   Thread* lanes[kWarpThreads];
   for (int lane = 0; lane < kWarpThreads; ++lane) {
-    Worker* worker = by_thread_[static_cast<size_t>(warp * kWarpThreads + lane)];
+    const int index = warp * kWarpThreads + lane;
+    Worker* worker = by_thread_[static_cast<size_t>(index)];
     lanes[lane] = &worker->thread;
     worker->thread.waits = false;
     ready_.push_back(worker);
@@ -194,7 +194,7 @@ void BlockRun::CheckSameCall(int first, int count, const char* what) const {
     const Thread& other = by_thread_[static_cast<size_t>(i)]->thread;
     const bool same = other.call == one.call && other.place.line == one.place.line &&
                       std::strcmp(other.place.file, one.place.file) == 0 &&
-                      other.fragments.widen == one.fragments.widen;
+                      (one.call != Call::kMma || other.fragments.widen == one.fragments.widen);
     if (!same) FailStuck(first, count, what);
   }
 }

@@ -35,10 +35,12 @@ class BlockRun {
  private:
   // A fiber and the thread that runs on it.
   struct Worker {
+    explicit Worker(BlockRun* of) : run(of), fiber(of->origin_) {}
+
+    BlockRun* const run;
     Fiber fiber;
     Thread thread{&fiber};
-    BlockRun* run;
-    bool started;  // a thread, which waits
+    bool started = false;  // a thread, which waits
   };
 
   void RunBlock(int64_t block);
@@ -55,6 +57,7 @@ class BlockRun {
   [[noreturn]] void FailStuck(int first, int count, const char* what) const;
 
   Random& random_;
+  const FiberOrigin origin_;
 
   // Of the launch.
   KernelCall call_ = {};

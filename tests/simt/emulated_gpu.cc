@@ -25,11 +25,13 @@ void* Memory::Allocate(size_t bytes) {
   return memory;
 }
 
-// Whoever still uses it finds garbage, or what has taken its place, or AddressSanitizer.
-void Memory::Free(void* memory, const char* what) {
-  if (memory == nullptr) return;
+size_t Memory::SizeOf(const void* memory) const {
   const auto found = blocks_.find(static_cast<const std::byte*>(memory));
-  if (found == blocks_.end()) FailHost(std::string(what) + " is freed that was not allocated");
+  return found == blocks_.end() ? 0 : found->second;
+}
+
+void Memory::Free(void* memory) {
+  const auto found = blocks_.find(static_cast<const std::byte*>(memory));
   std::memset(memory, kGarbage, found->second);
   used_bytes_ -= found->second;
   blocks_.erase(found);
@@ -60,14 +62,26 @@ void* EmulatedGpu::Allocate(size_t bytes) {
   return device_memory_.Allocate(bytes);
 }
 
-void EmulatedGpu::Free(void* memory) { device_memory_.Free(memory, "memory of a GPU"); }
+void EmulatedGpu::Free(void* memory) { Free(device_memory_, memory, "memory of a GPU"); }
 
 void* EmulatedGpu::AllocatePinned(size_t bytes) {
   if (failed() || PinnedAllocationFails() || bytes == 0) return nullptr;
   return pinned_memory_.Allocate(bytes);
 }
 
-void EmulatedGpu::FreePinned(void* memory) { pinned_memory_.Free(memory, "pinned memory"); }
+void EmulatedGpu::FreePinned(void* memory) { Free(pinned_memory_, memory, "pinned memory"); }
+
+// Whoever uses it later finds garbage, or what has taken its place, or AddressSanitizer.
+void EmulatedGpu::Free(Memory& from, void* memory, const std::string& what) {
+  if (memory == nullptr) return;
+  const size_t bytes = from.SizeOf(memory);
+  if (bytes == 0) FailHost(what + " is freed that was not allocated");
+  for (const EmulatedStream* stream : streams_) {
+    const char* user = failed() ? nullptr : stream->UserOf(memory, bytes);
+    if (user != nullptr) FailHost(what + " is freed that is still to be used by " + user);
+  }
+  from.Free(memory);
+}
 
 size_t EmulatedGpu::free_bytes() {
   return failed() ? 0 : facts_.memory_bytes - device_memory_.used_bytes();
@@ -92,6 +106,11 @@ void EmulatedGpu::Fail(const std::string& text) {
 }
 
 void EmulatedGpu::Remove(EmulatedStream* stream) { std::erase(streams_, stream); }
+
+void EmulatedGpu::Synchronize() {
+  while (Advance()) {
+  }
+}
 
 bool EmulatedGpu::Advance() {
   std::vector<EmulatedStream*> able;

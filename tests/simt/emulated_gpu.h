@@ -21,8 +21,9 @@ class Memory {
  public:
   // Null where there is none.
   void* Allocate(size_t bytes);
-  // REQUIRES: Allocate gave it. `what` it is, for the message otherwise.
-  void Free(void* memory, const char* what);
+  void Free(void* memory);  // REQUIRES: SizeOf(memory) > 0
+
+  size_t SizeOf(const void* memory) const;  // as Allocate gave it; 0 if it did not
 
   bool Has(const void* at, size_t bytes) const;  // all of it within one block
   size_t used_bytes() const { return used_bytes_; }
@@ -39,6 +40,8 @@ class EmulatedGpu : public kernels::cuda::Gpu {
   ~EmulatedGpu() override;
 
   const kernels::cuda::GpuFacts& facts() const override { return facts_; }
+  void Adopt() override {}
+  void Synchronize() override;
   void* Allocate(size_t bytes) override;
   void Free(void* memory) override;
   void* AllocatePinned(size_t bytes) override;
@@ -60,6 +63,8 @@ class EmulatedGpu : public kernels::cuda::Gpu {
   bool Advance();
 
  private:
+  void Free(Memory& from, void* memory, const std::string& what);
+
   const kernels::cuda::GpuFacts facts_;
   Random random_;
   Memory device_memory_, pinned_memory_;

@@ -1,5 +1,8 @@
 #include "tests/simt/emulated_stream.h"
 
+#include <algorithm>
+#include <cstring>
+#include <string>
 #include <utility>
 
 #include "tests/simt/control_state.h"
@@ -10,13 +13,12 @@
 namespace ssmd::simt {
 namespace {
 
-constexpr size_t kSharedBytesMax = 227 << 10;  // of compute capability 9.0
 constexpr size_t kArgsBytesMax = 4096;
 constexpr int64_t kGridXMax = INT32_MAX;
 constexpr int64_t kGridYZMax = 65535;
 
 // Why a GPU would not take it, or "".
-std::string RefusalOf(const KernelCall& call) {
+std::string RefusalOf(const KernelCall& call, size_t shared_bytes_max) {
   const auto& grid = call.grid;
   const auto outside = [](int64_t blocks, int64_t most) { return blocks < 1 || blocks > most; };
   if (call.threads < 1 || call.threads > kThreadsMax || call.threads > call.kernel_threads ||
@@ -28,7 +30,7 @@ std::string RefusalOf(const KernelCall& call) {
     return "a grid of (" + std::to_string(grid.x) + ", " + std::to_string(grid.y) + ", " +
            std::to_string(grid.z) + ')';
   }
-  if (call.shared_bytes > kSharedBytesMax) {
+  if (call.shared_bytes > shared_bytes_max) {
     return std::to_string(call.shared_bytes) + " bytes of shared memory";
   }
   if (call.args_bytes > kArgsBytesMax) return std::to_string(call.args_bytes) + " bytes of Args";
@@ -52,6 +54,13 @@ bool EmulatedEvent::Passed() {
   return state_->passed || gpu_->failed();
 }
 
+void EmulatedEvent::Wait() {
+  while (!state_->passed && !gpu_->failed()) {
+    if (!gpu_->Advance()) FailHost("an event is waited for that nothing records");
+  }
+  if (state_->passed) AcquireClock(&state_->clock);
+}
+
 EmulatedStream::EmulatedStream(EmulatedGpu* gpu) : gpu_(*gpu) {
   const Unobserved unobserved;
   blocks_ = std::make_unique<BlockRun>(&gpu->random());
@@ -68,24 +77,28 @@ EmulatedStream::~EmulatedStream() {
 }
 
 void EmulatedStream::CopyIn(void* device, const void* host, size_t bytes) {
+  if (bytes == 0) return;
   if (gpu_.pinned_memory().Has(host, bytes)) return Push(CopyInWork(device, host, bytes));
   // Recorded, it would be read at every replay from memory that may have gone.
   if (!Spoils()) Push(StagedCopyInWork(device, host, bytes));
 }
 
 void EmulatedStream::CopyOut(void* host, const void* device, size_t bytes) {
-  Push(CopyOutWork(host, device, bytes));
+  if (bytes > 0) Push(CopyOutWork(host, device, bytes));
 }
 
 void EmulatedStream::CopyWithin(void* to, const void* from, size_t bytes) {
-  Push(CopyWithinWork(to, from, bytes));
+  if (bytes > 0) Push(CopyWithinWork(to, from, bytes));
 }
 
-void EmulatedStream::Zero(void* device, size_t bytes) { Push(ZeroWork(device, bytes)); }
+void EmulatedStream::Zero(void* device, size_t bytes) {
+  if (bytes > 0) Push(ZeroWork(device, bytes));
+}
 
 void EmulatedStream::Launch(const KernelCall& call, const void* args) {
-  if (gpu_.failed()) return;
-  const std::string refusal = RefusalOf(call);
+  const bool empty = call.grid.x == 0 || call.grid.y == 0 || call.grid.z == 0;
+  if (empty || gpu_.failed()) return;
+  const std::string refusal = RefusalOf(call, gpu_.facts().shared_bytes);
   if (!refusal.empty()) return gpu_.Fail(std::string("launch of ") + call.name + ": " + refusal);
   Push(LaunchWork(call, args));
 }
@@ -141,6 +154,20 @@ void EmulatedStream::Push(std::shared_ptr<const Work> work) {
   if (recording_) return recorded_.push_back(std::move(work));
   queue_.push_back({std::move(work), std::make_unique<char>()});
   ReleaseClock(queue_.back().enqueued.get());
+}
+
+// An address is one wherever the arguments have it as one of their words.
+const char* EmulatedStream::UserOf(const void* memory, size_t bytes) const {
+  const auto first = reinterpret_cast<uintptr_t>(memory);
+  for (const Queued& queued : queue_) {
+    const Work& work = *queued.work;
+    for (size_t at = 0; at + sizeof(uintptr_t) <= work.call.args_bytes; at += sizeof(uintptr_t)) {
+      uintptr_t word;
+      std::memcpy(&word, work.args.get() + at, sizeof(word));
+      if (word - first < bytes) return work.call.name;
+    }
+  }
+  return nullptr;
 }
 
 bool EmulatedStream::CanAdvance() const {

@@ -57,6 +57,7 @@ class EmulatedEvent : public kernels::cuda::Event {
   explicit EmulatedEvent(EmulatedGpu* gpu) : gpu_(gpu), state_(std::make_shared<EventState>()) {}
 
   bool Passed() override;
+  void Wait() override;
 
   const std::shared_ptr<EventState>& state() const { return state_; }
 
@@ -82,6 +83,9 @@ class EmulatedStream : public kernels::cuda::Stream {
   void Replay(const kernels::cuda::Graph& graph) override;
 
   void Launch(const KernelCall& call, const void* args);
+
+  // What is still to be done with some of this memory, or null.
+  const char* UserOf(const void* memory, size_t bytes) const;
 
   bool CanAdvance() const;
   void Advance();  // REQUIRES: CanAdvance()

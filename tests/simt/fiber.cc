@@ -38,31 +38,35 @@ void* MapStack() {
 
 }  // namespace
 
-Fiber::Fiber() : stack_(MapStack()) {
-  auto enter = [](transfer_t from) {
-    auto* self = static_cast<Fiber*>(from.data);
-#if defined(SSMD_SIMT_ASAN)
-    __sanitizer_finish_switch_fiber(nullptr, &self->caller_stack_, &self->caller_stack_bytes_);
-#endif
-    self->caller_ = from.fctx;
-    self->Work();
-  };
+FiberOrigin::FiberOrigin() : tsan_fiber_(simt::MakeTsanFiber()) {}
+
+FiberOrigin::~FiberOrigin() { ForgetTsanFiber(tsan_fiber_); }
+
+void* FiberOrigin::MakeTsanFiber() const {
+  void* self = CurrentTsanFiber();
+  SwitchTsanFiber(tsan_fiber_);
+  void* made = simt::MakeTsanFiber();
+  SwitchTsanFiber(self);
+  return made;
+}
+
+Fiber::Fiber(const FiberOrigin& origin)
+    : map_(MapStack()),
+      stack_(static_cast<char*>(map_) + GuardBytes()),
+      tsan_fiber_(origin.MakeTsanFiber()) {
   context_ =
-      make_fcontext(static_cast<char*>(stack_) + GuardBytes() + kStackBytes, kStackBytes, enter);
-#if defined(SSMD_SIMT_TSAN)
-  tsan_fiber_ = __tsan_create_fiber(0);
-#endif
+      make_fcontext(static_cast<char*>(stack_) + kStackBytes, kStackBytes, [](transfer_t from) {
+        auto* self = static_cast<Fiber*>(from.data);
+        self->Arrive(from.fctx);
+        self->Work();
+      });
 }
 
 Fiber::~Fiber() {
-#if defined(SSMD_SIMT_TSAN)
-  __tsan_destroy_fiber(tsan_fiber_);
-#endif
-#if defined(SSMD_SIMT_ASAN)
+  ForgetTsanFiber(tsan_fiber_);
   // The frames that stand there are never left, and the addresses will be used again.
-  __asan_unpoison_memory_region(static_cast<char*>(stack_) + GuardBytes(), kStackBytes);
-#endif
-  munmap(stack_, GuardBytes() + kStackBytes);
+  ForgetAsanStack(stack_, kStackBytes);
+  munmap(map_, GuardBytes() + kStackBytes);
 }
 
 void Fiber::Start(void (*work)(void*), void* argument) {
@@ -72,33 +76,25 @@ void Fiber::Start(void (*work)(void*), void* argument) {
 }
 
 void Fiber::Resume() {
-#if defined(SSMD_SIMT_ASAN)
-  __sanitizer_start_switch_fiber(&asan_caller_, static_cast<char*>(stack_) + GuardBytes(),
-                                 kStackBytes);
-#endif
-#if defined(SSMD_SIMT_TSAN)
-  tsan_caller_ = __tsan_get_current_fiber();
-  __tsan_switch_to_fiber(tsan_fiber_, __tsan_switch_to_fiber_no_sync);
-#endif
+  void* asan_kept = nullptr;
+  tsan_caller_ = CurrentTsanFiber();
+  BeginAsanSwitch(&asan_kept, stack_, kStackBytes);
+  SwitchTsanFiber(tsan_fiber_);
   const transfer_t from = jump_fcontext(context_, this);
-#if defined(SSMD_SIMT_ASAN)
-  __sanitizer_finish_switch_fiber(asan_caller_, nullptr, nullptr);
-#endif
+  EndAsanSwitch(asan_kept, nullptr, nullptr);
   context_ = from.fctx;
 }
 
 void Fiber::Suspend() {
-#if defined(SSMD_SIMT_ASAN)
-  __sanitizer_start_switch_fiber(&asan_fiber_, caller_stack_, caller_stack_bytes_);
-#endif
-#if defined(SSMD_SIMT_TSAN)
-  __tsan_switch_to_fiber(tsan_caller_, __tsan_switch_to_fiber_no_sync);
-#endif
+  BeginAsanSwitch(&asan_kept_, caller_stack_, caller_stack_bytes_);
+  SwitchTsanFiber(tsan_caller_);
   const transfer_t from = jump_fcontext(caller_, nullptr);
-#if defined(SSMD_SIMT_ASAN)
-  __sanitizer_finish_switch_fiber(asan_fiber_, &caller_stack_, &caller_stack_bytes_);
-#endif
-  caller_ = from.fctx;
+  Arrive(from.fctx);
+}
+
+void Fiber::Arrive(void* caller) {
+  EndAsanSwitch(asan_kept_, &caller_stack_, &caller_stack_bytes_);
+  caller_ = caller;
 }
 
 void Fiber::Work() {

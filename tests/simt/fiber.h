@@ -10,9 +10,26 @@
 
 namespace ssmd::simt {
 
+// Where fibers come from. ThreadSanitizer holds that what was done before a fiber was made comes
+// before all that the fiber does. It has to know of a fiber when that is first needed, and not to
+// take the host for having waited: so fibers are made as if they were when their origin was.
+class FiberOrigin {
+ public:
+  FiberOrigin();
+  ~FiberOrigin();
+  FiberOrigin(const FiberOrigin&) = delete;
+  FiberOrigin& operator=(const FiberOrigin&) = delete;
+
+  // ThreadSanitizer's name of a new fiber; null without it.
+  void* MakeTsanFiber() const;
+
+ private:
+  void* tsan_fiber_ = nullptr;
+};
+
 class Fiber {
  public:
-  Fiber();
+  explicit Fiber(const FiberOrigin& origin);
   ~Fiber();
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
@@ -26,22 +43,23 @@ class Fiber {
   void Suspend();
 
  private:
+  // On the fiber: it has been switched to, from there.
+  void Arrive(void* caller);
   [[noreturn]] void Work();
 
-  void* stack_;             // with the page below
+  void* const map_;         // with a page that may not be touched, below the stack
+  void* const stack_;       // its lowest address
   void* context_;           // where the fiber stands, while it does not run
   void* caller_ = nullptr;  // where its caller stands, while it does
   void (*work_)(void*) = nullptr;
   void* argument_ = nullptr;
 
-  // ThreadSanitizer's names of the two.
-  void* tsan_fiber_ = nullptr;
+  // For the sanitizers.
+  void* const tsan_fiber_;
   void* tsan_caller_ = nullptr;
-  // AddressSanitizer's: the caller's stack, and what it keeps of each side.
   const void* caller_stack_ = nullptr;
   size_t caller_stack_bytes_ = 0;
-  void* asan_fiber_ = nullptr;
-  void* asan_caller_ = nullptr;
+  void* asan_kept_ = nullptr;
 };
 
 }  // namespace ssmd::simt

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,6 +21,10 @@ using OnGpu = std::unique_ptr<T, std::function<void(T*)>>;
 class GpuTest : public ::testing::Test {
  protected:
   GpuTest() { Open(); }
+
+  void TearDown() override {
+    if (HasFailure()) std::cerr << "simt: seed " << Seed() << '\n';
+  }
 
   // Anew, by what the control says now.
   void Open() {

@@ -40,45 +40,63 @@ void AnnotateIgnoreWritesEnd(const char* file, int line);
 
 namespace ssmd::simt {
 
+// ThreadSanitizer. A clock is any byte: all that was done before a release of it, by whoever
+// released it, comes before what follows an acquire.
 #if defined(SSMD_SIMT_TSAN)
-
 inline constexpr bool kThreadSanitizer = true;
-
-// All that was done before a release of a clock, by whoever released it, comes before what follows
-// an acquire. A clock is any byte.
 inline void ReleaseClock(char* clock) { __tsan_release(clock); }
 inline void AcquireClock(char* clock) { __tsan_acquire(clock); }
+inline void* MakeTsanFiber() { return __tsan_create_fiber(0); }
+inline void ForgetTsanFiber(void* fiber) { __tsan_destroy_fiber(fiber); }
+inline void* CurrentTsanFiber() { return __tsan_get_current_fiber(); }
+inline void SwitchTsanFiber(void* to) {
+  __tsan_switch_to_fiber(to, __tsan_switch_to_fiber_no_sync);
+}
+inline void IgnoreAccesses() {
+  AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+  AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+}
+inline void HeedAccesses() {
+  AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+  AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+}
+#else
+inline constexpr bool kThreadSanitizer = false;
+inline void ReleaseClock(char*) {}
+inline void AcquireClock(char*) {}
+inline void* MakeTsanFiber() { return nullptr; }
+inline void ForgetTsanFiber(void*) {}
+inline void* CurrentTsanFiber() { return nullptr; }
+inline void SwitchTsanFiber(void*) {}
+inline void IgnoreAccesses() {}
+inline void HeedAccesses() {}
+#endif
 
 // The accesses of the calling fiber or thread are not looked at; what it allocates is as new.
 class Unobserved {
  public:
-  Unobserved() {
-    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
-    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
-  }
-  ~Unobserved() {
-    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
-    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
-  }
+  Unobserved() { IgnoreAccesses(); }
+  ~Unobserved() { HeedAccesses(); }
   Unobserved(const Unobserved&) = delete;
   Unobserved& operator=(const Unobserved&) = delete;
 };
 
+// AddressSanitizer: around every switch, what it keeps of the side that is left and the stack that
+// is switched to, and then the other way round.
+#if defined(SSMD_SIMT_ASAN)
+inline void BeginAsanSwitch(void** kept, const void* stack, size_t bytes) {
+  __sanitizer_start_switch_fiber(kept, stack, bytes);
+}
+inline void EndAsanSwitch(void* kept, const void** stack_left, size_t* bytes_left) {
+  __sanitizer_finish_switch_fiber(kept, stack_left, bytes_left);
+}
+inline void ForgetAsanStack(void* stack, size_t bytes) {
+  __asan_unpoison_memory_region(stack, bytes);
+}
 #else
-
-inline constexpr bool kThreadSanitizer = false;
-
-inline void ReleaseClock(char*) {}
-inline void AcquireClock(char*) {}
-
-class Unobserved {
- public:
-  Unobserved() {}
-  ~Unobserved() {}
-  Unobserved(const Unobserved&) = delete;
-  Unobserved& operator=(const Unobserved&) = delete;
-};
-
+inline void BeginAsanSwitch(void**, const void*, size_t) {}
+inline void EndAsanSwitch(void*, const void**, size_t*) {}
+inline void ForgetAsanStack(void*, size_t) {}
 #endif
 
 }  // namespace ssmd::simt

@@ -16,6 +16,7 @@
 
 #define SIMT_DEVICE inline __attribute__((unused))
 #define SIMT_BOTH inline __attribute__((unused))
+#define SIMT_UNROLL
 
 namespace ssmd::kernels::cuda {
 
@@ -115,6 +116,24 @@ SIMT_DEVICE int32_t DotInt8(uint32_t a, uint32_t b, int32_t sum) {
     total += static_cast<uint32_t>(product);
   }
   return static_cast<int32_t>(total);
+}
+
+// By bits: kernels run with denormals off, and these are exact with them. A result that is not a
+// bf16 by itself is rounded twice.
+SIMT_DEVICE double WidenBf16Exactly(uint32_t bf16) {
+  const double magnitude = (bf16 & 0x7F80) == 0 ? (bf16 & 0x7F) * 0x1p-133
+                                                : WidenBf16(static_cast<uint16_t>(bf16 & 0x7FFF));
+  return (bf16 & 0x8000) != 0 ? -magnitude : magnitude;
+}
+SIMT_DEVICE uint32_t FmaBf16x2(uint32_t a, uint32_t b, uint32_t c) {
+  uint32_t d = 0;
+  for (int shift = 0; shift < 32; shift += 16) {
+    const double sum =
+        WidenBf16Exactly(a >> shift & 0xFFFF) * WidenBf16Exactly(b >> shift & 0xFFFF) +
+        WidenBf16Exactly(c >> shift & 0xFFFF);
+    d |= uint32_t{RoundToBf16(static_cast<float>(sum))} << shift;
+  }
+  return d;
 }
 
 SIMT_DEVICE int32_t AtomicAdd(int32_t* to, int32_t value) {

@@ -15,13 +15,15 @@ namespace ssmd::testing {
 using LogitRows = std::vector<std::vector<float>>;
 
 // Appends the logits of all of the last batch's logit_rows, read in tiles.
-inline void AppendLogits(LanguageModel& model, int count, LogitRows* rows) {
+inline void AppendLogits(LanguageModel& model, const StatePool& pool, int count, LogitRows* rows) {
   const int vocabulary = model.info().vocabulary;
   for (int first = 0; first < count; first += model.max_logit_rows()) {
     const int tile = std::min(model.max_logit_rows(), count - first);
-    const float* logits = model.Logits(first, tile);
-    for (int i = 0; i < tile; ++i) {
-      rows->emplace_back(logits + i * vocabulary, logits + (i + 1) * vocabulary);
+    const auto* logits = reinterpret_cast<const std::byte*>(model.Logits(first, tile));
+    const size_t row_bytes = static_cast<size_t>(vocabulary) * sizeof(float);
+    for (int i = 0; i < tile; ++i, logits += row_bytes) {
+      auto& row = rows->emplace_back(static_cast<size_t>(vocabulary));
+      pool.device().Download(reinterpret_cast<std::byte*>(row.data()), logits, row_bytes);
     }
   }
 }
@@ -41,7 +43,7 @@ inline LogitRows RunInSegments(LanguageModel& model, StatePool& pool,
     batch.logit_rows.resize(static_cast<size_t>(length));
     std::iota(batch.logit_rows.begin(), batch.logit_rows.end(), 0);
     model.Forward(batch, pool);
-    AppendLogits(model, length, &rows);
+    AppendLogits(model, pool, length, &rows);
     position += length;
   }
   return rows;

@@ -159,6 +159,7 @@ kernels::ConvSiluParams MambaMixer::Convolution(const MixerStep& step, const Scr
   kernels::ConvSiluParams conv;
   conv.segments = step.indices.segments;
   conv.segment_count = step.indices.segment_count;
+  conv.rows = step.rows();
   conv.channels = config_.d_inner;
   conv.width = config_.conv_width;
   conv.x = s.xz;
@@ -187,6 +188,7 @@ kernels::SelectiveScanParams MambaMixer::Recurrence(const MixerStep& step, const
   kernels::SelectiveScanParams scan;
   scan.segments = step.indices.segments;
   scan.segment_count = step.indices.segment_count;
+  scan.rows = step.rows();
   scan.channels = config_.d_inner;
   scan.state_size = config_.state_size;
   scan.x = s.u;

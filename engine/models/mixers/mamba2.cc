@@ -140,6 +140,7 @@ kernels::ConvSiluParams Mamba2Mixer::Convolution(const MixerStep& step, const Sc
   kernels::ConvSiluParams conv;
   conv.segments = step.indices.segments;
   conv.segment_count = step.indices.segment_count;
+  conv.rows = step.rows();
   conv.channels = config_.conv_channels();
   conv.width = config_.conv_width;
   conv.x = s.projected + config_.d_inner();
@@ -156,6 +157,7 @@ kernels::SsdScanParams Mamba2Mixer::Recurrence(const MixerStep& step, const Scra
   kernels::SsdScanParams scan;
   scan.segments = step.indices.segments;
   scan.segment_count = step.indices.segment_count;
+  scan.rows = step.rows();
   scan.heads = config_.heads;
   scan.head_dim = config_.head_dim;
   scan.groups = config_.groups;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "kernels/matrix_source.h"
 #include "kernels/number_format.h"
@@ -144,6 +145,49 @@ TEST(Quantise, InputsBeyondTheCountDoNotMatter) {
     EXPECT_EQ(group.scale, same.scale);
     EXPECT_EQ(group.minimum, same.minimum);
   }
+}
+
+// Every value of e4m3 stays itself, and what lies between two goes to the nearer one, to the even
+// one from the middle.
+TEST(E4m3, RoundsToTheNearest) {
+  for (int code = 0; code < 0x7E; ++code) {
+    const float low = WidenE4m3(static_cast<uint8_t>(code));
+    const float high = WidenE4m3(static_cast<uint8_t>(code + 1));
+    const float middle = (low + high) / 2;
+    const int even = code % 2 == 0 ? code : code + 1;
+    for (const float sign : {1.0f, -1.0f}) {
+      const int base = sign < 0 ? 0x80 : 0;
+      EXPECT_EQ(RoundToE4m3(sign * low), base + code);
+      EXPECT_EQ(RoundToE4m3(sign * std::nextafter(middle, 0.0f)), base + code);
+      EXPECT_EQ(RoundToE4m3(sign * middle), base + even);
+      EXPECT_EQ(RoundToE4m3(sign * std::nextafter(middle, 1000.0f)), base + code + 1);
+    }
+  }
+  EXPECT_EQ(WidenE4m3(1), 0x1p-9f);
+  EXPECT_EQ(WidenE4m3(0x38), 1.0f);
+  EXPECT_EQ(WidenE4m3(0x7E), kMaxE4m3);
+}
+
+TEST(E4m3, SaturatesAndMakesNoNan) {
+  for (const float beyond : {448.0f, 464.0f, 1e9f, std::numeric_limits<float>::infinity()}) {
+    EXPECT_EQ(RoundToE4m3(beyond), 0x7E);
+    EXPECT_EQ(RoundToE4m3(-beyond), 0xFE);
+  }
+  EXPECT_EQ(RoundToE4m3(0x1p-149f), 0);
+}
+
+TEST(E4m3, TheLargestWeightOfAnOutputIsTheLargestNumber) {
+  const Tensor weights = {0.5f, -3.0f, 1.0f};
+  const float scale = E4m3Scale(weights.data(), 3);
+  EXPECT_EQ(scale, 3.0f / 448);
+  EXPECT_EQ(E4m3Code(-3.0f, scale), 0xFE);
+  EXPECT_NEAR(WidenE4m3(E4m3Code(0.5f, scale)) * scale, 0.5f, 0.5f / 16);
+}
+
+TEST(E4m3, WeightsWithoutAScaleAreZero) {
+  const Tensor weights = {0x1p-120f, -0x1p-149f};
+  EXPECT_EQ(E4m3Scale(weights.data(), 2), 0);
+  EXPECT_EQ(E4m3Code(0x1p-120f, 0), 0);
 }
 
 }  // namespace

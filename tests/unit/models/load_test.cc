@@ -265,13 +265,13 @@ TEST_F(LoadTest, RefusesWeightsTooLargeToQuantise) {
 // What feeds the recurrence, and the vocabulary, is kept better than asked for.
 TEST(KeptFormat, DependsOnTheRoleWhereMatricesAreQuantised) {
   using kernels::WeightFormat;
-  for (const WeightFormat asked : {WeightFormat::kF32, WeightFormat::kBf16}) {
+  for (const WeightFormat asked : {WeightFormat::kF32, WeightFormat::kBf16, WeightFormat::kF16}) {
     for (const MatrixRole role :
          {MatrixRole::kProjection, MatrixRole::kSelection, MatrixRole::kVocabulary}) {
       EXPECT_EQ(KeptFormat(asked, role), asked);
     }
   }
-  for (const WeightFormat asked : {WeightFormat::kQ8, WeightFormat::kQ4}) {
+  for (const WeightFormat asked : {WeightFormat::kQ8, WeightFormat::kQ4, WeightFormat::kFp8}) {
     EXPECT_EQ(KeptFormat(asked, MatrixRole::kProjection), asked);
     EXPECT_EQ(KeptFormat(asked, MatrixRole::kSelection), WeightFormat::kBf16);
     EXPECT_EQ(KeptFormat(asked, MatrixRole::kVocabulary), WeightFormat::kQ8);
@@ -281,7 +281,7 @@ TEST(KeptFormat, DependsOnTheRoleWhereMatricesAreQuantised) {
 TEST_F(LoadTest, EachFormatIsItsOwnModel) {
   const TinyModel tiny;
   std::set<std::string> fingerprints;
-  for (const char* name : {"f32", "bf16", "q8", "q4"}) {
+  for (const char* name : {"f32", "bf16", "f16", "fp8", "q8", "q4"}) {
     ModelLoadOptions options;
     options.weights = kernels::ParseWeightFormat(name);
     const auto loaded = Load(tiny, options);
@@ -289,6 +289,32 @@ TEST_F(LoadTest, EachFormatIsItsOwnModel) {
     EXPECT_EQ((*loaded)->info().weights, name);
     EXPECT_TRUE(fingerprints.insert((*loaded)->info().fingerprint).second) << name;
   }
+}
+
+TEST_F(LoadTest, AFormatThatTheDeviceDoesNotKeepIsRefused) {
+  const auto cpu = kernels::MakeCpuDevice({kernels::Isa::kScalar, 1});
+  TinyModel().Write(folder_);
+  for (const char* name : {"f16", "fp8"}) {
+    ModelLoadOptions options;
+    options.weights = kernels::ParseWeightFormat(name);
+    const auto loaded = LoadLanguageModel(folder_.path(), options, cpu.get());
+    EXPECT_EQ(loaded.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(loaded.status().message()),
+                AllOf(HasSubstr("this device (cpu/scalar) keeps no " + std::string(name)),
+                      HasSubstr("use f32, bf16, q8, q4")));
+  }
+}
+
+TEST_F(LoadTest, WeightsBeyondF16AreRefusedWhereTheyAreKeptAsSuch) {
+  ModelLoadOptions options;
+  options.weights = kernels::WeightFormat::kF16;
+  TinyModel largest;
+  SetValue(&largest, kInProj, 5, 65519.0f);  // rounds to the last that is finite
+  EXPECT_TRUE(Load(largest, options).ok());
+  TinyModel beyond;
+  SetValue(&beyond, kInProj, 5, 65520.0f);
+  const auto loaded = Load(beyond, options);
+  EXPECT_THAT(std::string(loaded.status().message()), HasSubstr("not finite at index 5"));
 }
 
 class WeightCacheTest : public LoadTest {

@@ -334,8 +334,8 @@ TEST(MakeEngine, NamesTheLimitThatIsOutOfRange) {
 
 TEST(MakeEngine, TakesAsManySlotsAsFitItsBytesWithinBounds) {
   FakeProbe probe;
-  for (const auto& [bytes, slots] :
-       std::vector<std::pair<int64_t, int>>{{0, 2}, {128 * 5 + 1, 5}, {int64_t{1} << 30, 1024}}) {
+  for (const auto& [bytes, slots] : std::vector<std::pair<int64_t, int>>{
+           {1, 2}, {128 * 5 + 1, 5}, {0, 1024}, {int64_t{1} << 30, 1024}}) {
     FakeEngineOptions options;
     options.limits.state_slots = 0;
     options.limits.state_bytes = bytes;

@@ -20,6 +20,7 @@ namespace ssmd::server {
 
 class FakeEngine final : public Engine {
  public:
+  std::string device_failure() const override { return ""; }
   struct Turn {
     GenerateRequest request;
     std::string request_id;

@@ -21,10 +21,18 @@ TEST(SignalWatch, WaitsTicksAndTellsWhichSignalCame) {
     int ticks = 0;
     const int came = watch.Wait(std::chrono::milliseconds(1), [&] {
       if (++ticks == 3) kill(getpid(), number);
+      return true;
     });
     EXPECT_EQ(came, number);
     EXPECT_GE(ticks, 3);
   }
+}
+
+TEST(SignalWatch, EndsTheWaitWhenATickSaysSo) {
+  SignalWatch watch;
+  int ticks = 0;
+  EXPECT_EQ(watch.Wait(std::chrono::milliseconds(1), [&] { return ++ticks < 3; }), 0);
+  EXPECT_EQ(ticks, 3);
 }
 
 TEST(SignalWatchDeathTest, ASecondSignalEndsTheProcessAtOnce) {

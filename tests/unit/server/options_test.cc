@@ -95,7 +95,9 @@ TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
                 "prefill must be exact or chunked");
   ExpectRefused({"--model", "a=x", "--model-option", "a.weights=f64"},
                 "must be f32, bf16, q8 or q4");
-  ExpectRefused({"--model", "a=x", "--device", "cuda:0"}, "cuda:0 is not available");
+  for (const char* device : {"gpu", "cuda:", "cuda:x", "cuda:-1", "cuda1", "CUDA"}) {
+    ExpectRefused({"--model", "a=x", "--device", device}, "must be cpu, cuda or cuda:N");
+  }
   ExpectRefused({"--model", "a=x", "--isa", "sse2"},
                 "--isa must be auto, scalar, avx2, avx512, avx512vnni, avx512bf16 or neon");
   ExpectRefused({"--model", "a=x", "--state-slots", "1"}, "--state-slots must be auto or in 2..");
@@ -149,7 +151,7 @@ struct Limit {
 TEST(Options, EveryLimitTakesItsRangeAndNothingPastIt) {
   const auto seconds = [](Duration duration) { return Seconds(duration); };
   const std::vector<Limit> kLimits = {
-      {"--state-bytes", 1, 4398046511104, [](auto& o) { return o.engine.state_bytes; }},
+      {"--state-bytes", 0, 4398046511104, [](auto& o) { return o.engine.state_bytes; }},
       {"--token-budget", 1, 65536, [](auto& o) { return o.engine.token_budget; }},
       {"--prompt-budget", 1, 65536, [](auto& o) { return o.engine.prompt_budget; }},
       {"--max-running", 1, 1048576, [](auto& o) { return o.engine.max_running; }},

@@ -1,0 +1,238 @@
+// A GPU as a Device: its memory as Buffers, ops as kernels on one stream.
+//
+// Copies to and from host memory that callers hold wait for the stream; ops do not, but for those
+// that give results to the host (Sample, Logprobs).
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/cuda/draws.h"
+#include "kernels/cuda/fast_ops.h"
+#include "kernels/cuda/kernel_choice.h"
+#include "kernels/cuda/layout.h"
+#include "kernels/cuda/matrix_upload.h"
+#include "kernels/cuda/plain_ops.h"
+#include "kernels/cuda/product_fast.h"
+#include "kernels/cuda/runtime.h"
+#include "kernels/cuda/staging.h"
+#include "kernels/cuda/step_program.h"
+#include "kernels/device.h"
+
+namespace ssmd::kernels {
+namespace cuda {
+namespace {
+
+class CudaDevice final : public Device {
+ public:
+  CudaDevice(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream, bool plain)
+      : gpu_(std::move(gpu)),
+        stream_(std::move(stream)),
+        choice_(gpu_->facts(), plain),
+        upload_(*gpu_, *stream_),
+        draws_(*gpu_, *stream_) {}
+  ~CudaDevice() override { stream_->Synchronize(); }
+
+  std::string name() const override;
+  std::string profile(WeightFormat /*format*/) const override { return choice_.Profile(); }
+  int threads() const override { return 1; }
+  void AdoptThread() override { gpu_->Adopt(); }
+  std::string failure() const override;
+
+  Buffer Allocate(size_t bytes) override;
+  Buffer AllocateStaging(size_t bytes) override;
+  std::optional<size_t> free_bytes() const override { return gpu_->free_bytes(); }
+  void Zero(std::byte* data, size_t bytes) override { stream_->Zero(data, bytes); }
+  void Copy(std::byte* to, const std::byte* from, size_t bytes) override {
+    stream_->CopyWithin(to, from, bytes);
+  }
+  void Download(std::byte* host, const std::byte* device, size_t bytes) override;
+  void Upload(std::byte* device, const std::byte* host, size_t bytes) override;
+
+  bool Keeps(WeightFormat /*format*/) const override { return true; }
+  PackedMatrix Pack(const MatrixSource& source, WeightFormat format) override {
+    return Noted(upload_.Pack(source, format));
+  }
+  std::string layout() const override { return "cuda 1"; }
+  size_t PackedSize(int64_t outputs, int64_t inputs, WeightFormat format) const override {
+    return PackedMatrixBytes(outputs, inputs, format);
+  }
+  PackedMatrix Restore(const PackedBytes& packed) override {
+    return Noted(upload_.Restore(packed));
+  }
+  std::unique_ptr<StepProgram> MakeProgram(const StepLimits& limits) override;
+
+  void Embed(const EmbedParams& params) override { plain::Embed(*stream_, params); }
+  void RmsNorm(const RmsNormParams& params) override;
+  void MatMul(const MatMulParams& params) override;
+  void ConvSilu(const ConvSiluParams& params) override;
+  void SelectiveScan(const SelectiveScanParams& params) override;
+  void SsdScan(const SsdScanParams& params) override;
+  void GatedRmsNorm(const GatedRmsNormParams& params) override;
+  void Sample(const SampleParams& params) override;
+  void SampleHead(const SampleHeadParams& params) override {
+    MatMul(params.product);
+    Sample({params.product.w->outputs, params.draws, params.draw_count});
+  }
+  void Logprobs(const LogprobParams& params) override;
+
+ private:
+  PackedMatrix Noted(PackedMatrix matrix);
+  bool ReserveProduct(size_t bytes);
+  bool Have(bool memory, const char* what);
+
+  const std::unique_ptr<Gpu> gpu_;
+  const std::unique_ptr<Stream> stream_;
+  KernelChoice choice_;
+  MatrixUpload upload_;
+  Draws draws_;
+  std::vector<PackedMatrix> shapes_;  // of matrices packed so far, without data
+  Buffer product_scratch_;
+  // What an op found no memory for, that MakeProgram had not been asked to make room for. A
+  // literal.
+  std::atomic<const char*> no_memory_ = nullptr;
+};
+
+std::string CudaDevice::name() const {
+  const GpuFacts& facts = gpu_->facts();
+  return "cuda/" + facts.name + " (" + std::to_string(facts.major) + "." +
+         std::to_string(facts.minor) + ")";
+}
+
+std::string CudaDevice::failure() const {
+  std::string failure = gpu_->failure();
+  const char* no_memory = no_memory_.load();
+  if (failure.empty() && no_memory != nullptr) {
+    failure = std::string("no GPU memory for ") + no_memory;
+  }
+  return failure;
+}
+
+bool CudaDevice::Have(bool memory, const char* what) {
+  if (!memory) no_memory_.store(what);
+  return memory;
+}
+
+Buffer CudaDevice::Allocate(size_t bytes) {
+  Buffer buffer = AllocateOn(*gpu_, bytes);
+  if (buffer) stream_->Zero(buffer.data(), bytes);
+  return buffer;
+}
+
+Buffer CudaDevice::AllocateStaging(size_t bytes) {
+  Buffer buffer = AllocatePinned(*gpu_, bytes);
+  if (buffer) std::fill(buffer.data(), buffer.data() + bytes, std::byte{0});
+  return buffer;
+}
+
+void CudaDevice::Download(std::byte* host, const std::byte* device, size_t bytes) {
+  stream_->CopyOut(host, device, bytes);
+  stream_->Synchronize();
+}
+
+void CudaDevice::Upload(std::byte* device, const std::byte* host, size_t bytes) {
+  stream_->CopyIn(device, host, bytes);
+  stream_->Synchronize();
+}
+
+PackedMatrix CudaDevice::Noted(PackedMatrix matrix) {
+  const auto same = [&](const PackedMatrix& known) {
+    return known.outputs == matrix.outputs && known.inputs == matrix.inputs &&
+           known.format == matrix.format;
+  };
+  if (matrix.data && std::none_of(shapes_.begin(), shapes_.end(), same)) {
+    PackedMatrix& shape = shapes_.emplace_back();
+    shape.outputs = matrix.outputs;
+    shape.inputs = matrix.inputs;
+    shape.format = matrix.format;
+  }
+  return matrix;
+}
+
+size_t ProductScratch(int64_t rows, const PackedMatrix& w) {
+  return std::max(plain::RoundedRowBytes(rows, w.inputs), fast::ProductScratchBytes(rows, w));
+}
+
+bool CudaDevice::ReserveProduct(size_t bytes) {
+  if (product_scratch_.bytes() >= bytes) return true;
+  product_scratch_ = Buffer();
+  product_scratch_ = AllocateOn(*gpu_, bytes);
+  return static_cast<bool>(product_scratch_);
+}
+
+std::unique_ptr<StepProgram> CudaDevice::MakeProgram(const StepLimits& limits) {
+  const int64_t rows = std::max(limits.rows, limits.logit_rows);
+  size_t scratch = 0;
+  for (const PackedMatrix& w : shapes_) scratch = std::max(scratch, ProductScratch(rows, w));
+  if (!ReserveProduct(scratch) || !draws_.Reserve(limits.vocabulary)) return nullptr;
+  return GraphProgram::Make(*gpu_, *stream_, limits.rows);
+}
+
+void CudaDevice::RmsNorm(const RmsNormParams& params) {
+  (choice_.has(FastKernel::kNorm) ? fast::RmsNorm : plain::RmsNorm)(*stream_, params);
+}
+
+void CudaDevice::MatMul(const MatMulParams& params) {
+  if (!Have(ReserveProduct(ProductScratch(params.rows, *params.w)), "a product")) return;
+  const bool fast = choice_.has(FastKernel::kProduct);
+  (fast ? fast::MatMul : plain::MatMul)(*stream_, params, product_scratch_.data());
+}
+
+void CudaDevice::ConvSilu(const ConvSiluParams& params) {
+  const bool fast = choice_.has(FastKernel::kConv) && params.rows == params.segment_count;
+  (fast ? fast::ConvStep : plain::ConvSilu)(*stream_, params);
+}
+
+void CudaDevice::SelectiveScan(const SelectiveScanParams& params) {
+  if (!choice_.has(FastKernel::kScan)) {
+    plain::SelectiveScan(*stream_, params);
+  } else if (params.rows == params.segment_count) {
+    fast::ScanStep(*stream_, params);
+  } else {
+    fast::ScanPrompt(*stream_, params);
+  }
+}
+
+void CudaDevice::SsdScan(const SsdScanParams& params) {
+  const bool chunked = params.chunk_scratch != nullptr && params.rows != params.segment_count;
+  const bool fast = choice_.has(FastKernel::kSsd) && !chunked;
+  (fast ? fast::SsdStep : plain::SsdScan)(*stream_, params);
+}
+
+void CudaDevice::GatedRmsNorm(const GatedRmsNormParams& params) {
+  const bool fast = choice_.has(FastKernel::kNorm);
+  (fast ? fast::GatedRmsNorm : plain::GatedRmsNorm)(*stream_, params);
+}
+
+void CudaDevice::Sample(const SampleParams& params) {
+  if (Have(draws_.Reserve(params.vocabulary), "draws")) draws_.Sample(params);
+}
+
+void CudaDevice::Logprobs(const LogprobParams& params) {
+  if (Have(draws_.Reserve(params.vocabulary), "log-probabilities")) draws_.Logprobs(params);
+}
+
+}  // namespace
+}  // namespace cuda
+
+std::unique_ptr<Device> MakeCudaDevice(const CudaOptions& options, std::string* error) {
+  std::string reason;
+  const int count = cuda::CountGpus(&reason);
+  if (options.ordinal >= count) {
+    *error = count == 0 ? "no GPU can be used here" : "there are only " + std::to_string(count);
+    if (!reason.empty()) *error += ": " + reason;
+    return nullptr;
+  }
+  std::unique_ptr<cuda::Gpu> gpu = cuda::OpenGpu(options.ordinal, error);
+  if (gpu == nullptr) return nullptr;
+  std::unique_ptr<cuda::Stream> stream = gpu->MakeStream();
+  if (stream == nullptr) {
+    *error = gpu->failure();
+    return nullptr;
+  }
+  return std::make_unique<cuda::CudaDevice>(std::move(gpu), std::move(stream), options.plain);
+}
+
+}  // namespace ssmd::kernels

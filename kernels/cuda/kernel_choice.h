@@ -1,0 +1,45 @@
+// Which of the fast kernels a device uses: those that its GPU can run and that gave what their
+// plain twins give. Kernels whose bits must agree go together.
+#ifndef SSMD_KERNELS_CUDA_KERNEL_CHOICE_H_
+#define SSMD_KERNELS_CUDA_KERNEL_CHOICE_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "kernels/cuda/runtime.h"
+
+namespace ssmd::kernels::cuda {
+
+enum class FastKernel : uint8_t {
+  kProduct,  // tensor cores
+  kScan,     // Mamba-1: single tokens and prompts
+  kSsd,      // Mamba-2
+  kConv,     // of single tokens
+  kNorm,     // with and without a gate
+};
+inline constexpr std::array kFastKernels = {FastKernel::kProduct, FastKernel::kScan,
+                                            FastKernel::kSsd, FastKernel::kConv, FastKernel::kNorm};
+std::string_view NameOf(FastKernel kernel);  // "product", …
+
+class KernelChoice {
+ public:
+  // All that this GPU can run, or none.
+  KernelChoice(const GpuFacts& gpu, bool plain);
+
+  bool has(FastKernel kernel) const { return on_[static_cast<size_t>(kernel)]; }
+  void SwitchOff(FastKernel kernel) { on_[static_cast<size_t>(kernel)] = false; }
+
+  // What the bits of a device depend on: "cuda/plain", or the generation of tensor cores and what
+  // is switched off, as in "cuda/9.0-scan".
+  std::string Profile() const;
+
+ private:
+  std::array<bool, kFastKernels.size()> on_{};
+  const std::string generation_;
+};
+
+}  // namespace ssmd::kernels::cuda
+
+#endif  // SSMD_KERNELS_CUDA_KERNEL_CHOICE_H_

@@ -1,0 +1,90 @@
+// The fast product: rounds the rows, chooses the kernel, and adds up what segments give.
+#include "kernels/cuda/plain_ops.h"
+#include "kernels/cuda/product_fast.h"
+#include "kernels/cuda/product_parts.h"
+
+namespace ssmd::kernels::cuda::fast {
+namespace {
+
+// A thread an output of a row.
+template <typename Kind>
+struct AddSegments {
+  static constexpr char kName[] = "add_segments";
+  static constexpr int kThreads = 256;
+  struct Args {
+    ProductOperands operands;
+    int64_t padded;  // outputs
+    int64_t pieces;  // blocks of a row
+  };
+
+  SIMT_DEVICE static void Run(const Block& block, const Args& args) {
+    const int64_t row = block.x() / args.pieces;
+    const int64_t output = block.x() % args.pieces * kThreads + block.thread();
+    ProductOperands operands = args.operands;
+    if (output >= operands.w.outputs) return;
+    const float* partial = operands.partials + row * args.padded + output;
+    float sum = *partial;
+    for (int64_t s = 1; s < operands.segments; ++s) {
+      partial += operands.to.rows * args.padded;
+      sum = sum + *partial;
+    }
+    operands.partials = nullptr;
+    StoreSum<Kind>(operands, 0, row, output, sum);
+  }
+};
+
+template <typename Kind>
+void LaunchAddSegments(Stream& stream, const ProductOperands& operands) {
+  using Kernel = AddSegments<Kind>;
+  const int64_t padded = PanelCount(operands.w.outputs) * kPanelOutputs;
+  const int64_t pieces = (padded + Kernel::kThreads - 1) / Kernel::kThreads;
+  Launch<Kernel>(stream, {operands.to.rows * pieces}, Kernel::kThreads, {operands, padded, pieces});
+}
+
+// Whether blocks of threads have a segment each, of several.
+bool HasPartials(int64_t rows, const PackedMatrix& w) {
+  if (SegmentCount(w.outputs, w.inputs) == 1) return false;
+  return rows <= kFewRows || SplitsManyRows(rows, w);
+}
+
+size_t AlignedRowsBytes(int64_t rows, const PackedMatrix& w) {
+  constexpr size_t kAlignment = 256;
+  return (RoundedRowsBytes(rows, w) + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+size_t PartialBytes(int64_t rows, const PackedMatrix& w) {
+  if (!HasPartials(rows, w)) return 0;
+  return static_cast<size_t>(SegmentCount(w.outputs, w.inputs) * rows * PanelCount(w.outputs)) *
+         kPanelOutputs * sizeof(float);
+}
+
+}  // namespace
+
+size_t ProductScratchBytes(int64_t rows, const PackedMatrix& w) {
+  if (w.format == WeightFormat::kF32 || rows == 0) return 0;
+  return AlignedRowsBytes(rows, w) + PartialBytes(rows, w);
+}
+
+void MatMul(Stream& stream, const MatMulParams& params, std::byte* scratch) {
+  const PackedMatrix& w = *params.w;
+  if (params.rows == 0) return;
+  if (w.format == WeightFormat::kF32) return plain::MatMul(stream, params, scratch);
+  ProductOperands operands;
+  operands.w = ViewOf(w);
+  operands.x = RoundRows(stream, params, scratch);
+  operands.segments = SegmentCount(w.outputs, w.inputs);
+  operands.to = OutputOf(params);
+  operands.partials = nullptr;
+  if (HasPartials(params.rows, w)) {
+    operands.partials = reinterpret_cast<float*>(scratch + AlignedRowsBytes(params.rows, w));
+  }
+  if (params.rows <= kFewRows) {
+    MultiplyFewRows(stream, w, operands);
+  } else {
+    MultiplyManyRows(stream, w, operands);
+  }
+  if (operands.partials == nullptr) return;
+  WithKind(w, [&](auto kind) { LaunchAddSegments<decltype(kind)>(stream, operands); });
+}
+
+}  // namespace ssmd::kernels::cuda::fast

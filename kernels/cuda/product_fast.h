@@ -1,0 +1,35 @@
+// MatMul on the tensor core (sm_80 and later): the fast twin of plain::MatMul.
+//
+// Inputs are rounded to 16 bits, or split into three parts where they may not be (rounded_rows.h);
+// codes of weights become 16-bit numbers exactly. The inputs of a matrix are cut into segments by
+// its shape alone (layout.h, SegmentCount). In a segment an output has one accumulator, which takes
+// 16 inputs at a time in ascending order; with quantised weights a group of 32, scaled. Segments
+// are added in ascending order, then come fp8's scale, bias and `add`. So a row's bits depend on
+// nothing but the row and the weights, whichever of the kernels computes it:
+//
+//   few rows (product_few.cu): bound by reading the weights, which go from memory to registers
+//   many rows (product_many.cu): tiles of 128 outputs and 128 rows, both through shared memory
+//
+// Differences from the exact sum of the rounded operands are those of f32 sums, about 2^−22 of the
+// sum of magnitudes.
+#ifndef SSMD_KERNELS_CUDA_PRODUCT_FAST_H_
+#define SSMD_KERNELS_CUDA_PRODUCT_FAST_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cuda/runtime.h"
+#include "kernels/ops.h"
+
+namespace ssmd::kernels::cuda::fast {
+
+// Scratch that a product of so many rows needs, whatever the weights' bytes are. Grows with rows.
+size_t ProductScratchBytes(int64_t rows, const PackedMatrix& w);
+
+// f32 weights go to plain::MatMul. REQUIRES: `scratch` is aligned to 16 bytes and not in use by
+// other work of the GPU.
+void MatMul(Stream& stream, const MatMulParams& params, std::byte* scratch);
+
+}  // namespace ssmd::kernels::cuda::fast
+
+#endif  // SSMD_KERNELS_CUDA_PRODUCT_FAST_H_

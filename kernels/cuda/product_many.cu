@@ -1,0 +1,242 @@
+// The fast product (product_fast.h) of many rows.
+//
+// A block of threads has two panels, 128 outputs, and a tile of rows. Weights, in their own format,
+// and inputs come through a ring of blocks of 64 inputs in shared memory. A warp has 32 outputs and
+// half of the rows, and makes fragments of its weights as it uses them.
+//
+// Where tiles alone would leave multiprocessors idle, each segment of the inputs gets blocks of its
+// own; otherwise one block adds them all up.
+#include "kernels/cuda/product_parts.h"
+
+namespace ssmd::kernels::cuda::fast {
+namespace {
+
+constexpr int kTilePanels = 2;
+// Tiles below which segments are computed apart.
+constexpr int64_t kEnoughTiles = 132;
+// Tiles of rows that neighbouring blocks share weights of: so that what is read at one time stays
+// in the second cache.
+constexpr int64_t kGroupedTiles = 8;
+
+constexpr int TileRows(int parts) { return parts == 1 ? 128 : 64; }
+
+struct ManyRowsArgs {
+  ProductOperands operands;
+  int64_t row_tiles;
+  int64_t pairs;  // of panels
+};
+
+template <typename Kind, bool kOneSegment>
+struct ManyRows {
+  static constexpr char kName[] = "product_many";
+  static constexpr int kThreads = 256;
+  static constexpr int kRows = Kind::kParts == 1 ? 128 : 64;
+  // Blocks of inputs in shared memory, within the 99 KB that every GPU has.
+  static constexpr int kSlots = Kind::kParts == 1 ? 3 : 2;
+  static constexpr int kUnits = 2;  // of 16 outputs, of a warp
+  static constexpr int kUnitWarps = kTilePanels * kPanelOutputs / (kUnits * 16);
+  static constexpr int kRowTiles = kRows / kCoreRows / (kThreads / kWarpThreads / kUnitWarps);
+  static constexpr int kPairs = kPanelOutputs / 2;  // of outputs that lie next to each other
+
+  using Args = ManyRowsArgs;
+  struct Slot {
+    Words4 chunks[kTilePanels][Kind::kChunks][kPanelLanes];
+    alignas(16) uint32_t factors[kTilePanels][kPairs][Kind::kGroups ? Kind::kFactorWords : 1];
+    alignas(16) uint32_t x[Kind::kParts][kBlockCores][kRows][4];
+    alignas(16) float sums[kBlockGroups][Kind::kQ4 ? kRows : 4];
+  };
+  struct Shared {
+    Slot slots[kSlots];
+  };
+  static_assert(sizeof(Shared) <= 99 * 1024);
+
+  // What a warp adds up: units of outputs × tiles of eight rows.
+  using Sums = float[kUnits][kRowTiles][4];
+
+  // The block's tile.
+  struct Place {
+    int64_t row;
+    int64_t pair;
+  };
+  SIMT_DEVICE static Place PlaceOf(const Block& block, const Args& args) {
+    const int64_t group = block.x() / (kGroupedTiles * args.pairs);
+    const int64_t first = group * kGroupedTiles;
+    const int64_t left = args.row_tiles - first;
+    const int64_t tiles = left < kGroupedTiles ? left : kGroupedTiles;
+    const int64_t within = block.x() % (kGroupedTiles * args.pairs);
+    return {(first + within % tiles) * kRows, within / tiles};
+  }
+
+  SIMT_DEVICE static void Run(const Block& block, const Args& args) {
+    Shared& shared = block.shared<Shared>();
+    const ProductOperands& p = args.operands;
+    const Place place = PlaceOf(block, args);
+    const int64_t begin = kOneSegment ? SegmentBegin(p.w.blocks, p.segments, block.y()) : 0;
+    const int64_t end =
+        kOneSegment ? SegmentBegin(p.w.blocks, p.segments, block.y() + 1) : p.w.blocks;
+    for (int i = 0; i < kSlots - 1; ++i) {
+      if (begin + i < end) Copy(block, p, place, begin + i, shared.slots[i]);
+      AsyncCommit();
+    }
+    Sums acc = {};
+    Sums total = {};
+    int64_t segment = 0;
+    int slot = 0;
+    for (int64_t b = begin; b < end; ++b) {
+      AsyncWait<kSlots - 2>();
+      block.Sync();
+      if (b + kSlots - 1 < end) {
+        Copy(block, p, place, b + kSlots - 1, shared.slots[(slot + kSlots - 1) % kSlots]);
+      }
+      AsyncCommit();
+      AddBlock(block, shared.slots[slot], acc);
+      slot = (slot + 1) % kSlots;
+      if (!kOneSegment && b + 1 == SegmentBegin(p.w.blocks, p.segments, segment + 1)) {
+        EndSegment(segment == 0, acc, total);
+        ++segment;
+      }
+    }
+    StoreSums(block, p, place, kOneSegment ? acc : total);
+  }
+
+  SIMT_DEVICE static void EndSegment(bool first, Sums& acc, Sums& total) {
+    SIMT_UNROLL for (int u = 0; u < kUnits; ++u) {
+      SIMT_UNROLL for (int n = 0; n < kRowTiles; ++n) {
+        SIMT_UNROLL for (int i = 0; i < 4; ++i) {
+          total[u][n][i] = first ? acc[u][n][i] : total[u][n][i] + acc[u][n][i];
+          acc[u][n][i] = 0;
+        }
+      }
+    }
+  }
+
+  SIMT_DEVICE static void Copy(const Block& block, const ProductOperands& p, const Place& place,
+                               int64_t b, Slot& slot) {
+    CopyWeights(block, p, place, b, slot);
+    CopyInputs(block, p, place, b, slot);
+  }
+
+  // The last pair may have one panel, which is then there twice.
+  SIMT_DEVICE static void CopyWeights(const Block& block, const ProductOperands& p,
+                                      const Place& place, int64_t b, Slot& slot) {
+    const int64_t last = (p.w.outputs - 1) / kPanelOutputs;
+    for (int i = 0; i < kTilePanels; ++i) {
+      const int64_t index = place.pair * kTilePanels + i;
+      const std::byte* panel = p.w.data + (index < last ? index : last) * p.w.panel_bytes;
+      CopyBytes<Kind::kCodeBytes>(block, slot.chunks[i], panel + b * Kind::kCodeBytes);
+      if constexpr (Kind::kGroups) {
+        CopyBytes<Kind::kFactorBytes>(block, slot.factors[i],
+                                      panel + p.w.factor_offset + b * Kind::kFactorBytes);
+      }
+    }
+  }
+
+  template <int64_t kBytes>
+  SIMT_DEVICE static void CopyBytes(const Block& block, void* to, const std::byte* from) {
+    for (int i = block.thread() * 16; i < kBytes; i += kThreads * 16) {
+      AsyncCopy16(static_cast<std::byte*>(to) + i, from + i);
+    }
+  }
+
+  // Of the rows that there are; what a slot holds of others goes to no output.
+  SIMT_DEVICE static void CopyInputs(const Block& block, const ProductOperands& p,
+                                     const Place& place, int64_t b, Slot& slot) {
+    const int64_t rows = p.x.padded_rows;
+    for (int i = block.thread(); i < Kind::kParts * kBlockCores * kRows; i += kThreads) {
+      const int64_t row = place.row + i % kRows;
+      const int core = i / kRows % kBlockCores;
+      const int part = i / kRows / kBlockCores;
+      if (row >= rows) continue;
+      const auto* from = reinterpret_cast<const Words4*>(p.x.rows + part * p.x.part_bytes);
+      AsyncCopy16(slot.x[part][core][i % kRows], from + (b * kBlockCores + core) * rows + row);
+    }
+    if constexpr (Kind::kQ4) {
+      const int64_t row = place.row + block.thread() % (kRows / 4) * 4;
+      const int group = block.thread() / (kRows / 4);
+      if (group >= kBlockGroups || row >= rows) return;
+      AsyncCopy16(&slot.sums[group][row - place.row],
+                  p.x.sums + (b * kBlockGroups + group) * rows + row);
+    }
+  }
+
+  SIMT_DEVICE static void AddBlock(const Block& block, const Slot& slot, Sums& acc) {
+    const int g = block.lane() / 4;
+    const int q = block.lane() % 4;
+    const int first_row = block.warp() / kUnitWarps * kRowTiles * kCoreRows;
+    for (int group = 0; group < kBlockGroups; ++group) {
+      GroupWeights<Kind> a[kUnits];
+      SIMT_UNROLL for (int u = 0; u < kUnits; ++u) {
+        const int unit = block.warp() % kUnitWarps * kUnits + u;
+        const int warp = unit % 4;  // of a panel's fragments
+        const auto& chunks = slot.chunks[unit / 4];
+        const auto& factors = slot.factors[unit / 4];
+        a[u] = UnpackGroup<Kind>(
+            group, [&](int i) { return chunks[i][warp * kWarpThreads + block.lane()]; },
+            [&](int i) { return factors[warp * 8 + g][i]; });
+      }
+      SIMT_UNROLL for (int n = 0; n < kRowTiles; ++n) {
+        const int row = first_row + n * kCoreRows;
+        GroupInputs<Kind> inputs = {};
+        for (int core = 0; core < kBlockCores / kBlockGroups; ++core) {
+          for (int part = 0; part < Kind::kParts; ++part) {
+            const int at = group * (kBlockCores / kBlockGroups) + core;
+            inputs.b[core / 2][part][core % 2] = slot.x[part][at][row + g][q];
+          }
+        }
+        if constexpr (Kind::kQ4) {
+          for (int i = 0; i < 2; ++i) inputs.sums[i] = slot.sums[group][row + 2 * q + i];
+        }
+        SIMT_UNROLL for (int u = 0; u < kUnits; ++u) AddGroup<Kind>(a[u], inputs, acc[u][n]);
+      }
+    }
+  }
+
+  SIMT_DEVICE static void StoreSums(const Block& block, const ProductOperands& p,
+                                    const Place& place, const Sums& sums) {
+    const int64_t first_output = place.pair * kTilePanels * kPanelOutputs +
+                                 block.warp() % kUnitWarps * kUnits * 16 + block.lane() / 4;
+    const int64_t first_row =
+        place.row + block.warp() / kUnitWarps * kRowTiles * kCoreRows + block.lane() % 4 * 2;
+    SIMT_UNROLL for (int u = 0; u < kUnits; ++u) {
+      SIMT_UNROLL for (int n = 0; n < kRowTiles; ++n) {
+        SIMT_UNROLL for (int i = 0; i < 4; ++i) {
+          StoreSum<Kind>(p, block.y(), first_row + n * kCoreRows + i % 2,
+                         first_output + u * 16 + i / 2 * 8, sums[u][n][i]);
+        }
+      }
+    }
+  }
+};
+
+int64_t TilePairs(const PackedMatrix& w) {
+  return (PanelCount(w.outputs) + kTilePanels - 1) / kTilePanels;
+}
+
+int64_t RowTiles(int64_t rows, const PackedMatrix& w) {
+  const int64_t tile = TileRows(InputParts(w));
+  return (rows + tile - 1) / tile;
+}
+
+}  // namespace
+
+bool SplitsManyRows(int64_t rows, const PackedMatrix& w) {
+  return TilePairs(w) * RowTiles(rows, w) < kEnoughTiles;
+}
+
+void MultiplyManyRows(Stream& stream, const PackedMatrix& w, const ProductOperands& operands) {
+  const int64_t row_tiles = RowTiles(operands.to.rows, w);
+  const ManyRowsArgs args = {operands, row_tiles, TilePairs(w)};
+  const int64_t tiles = row_tiles * args.pairs;
+  WithKind(w, [&](auto kind) {
+    using One = ManyRows<decltype(kind), true>;
+    using All = ManyRows<decltype(kind), false>;
+    static_assert(One::kRows == TileRows(decltype(kind)::kParts));
+    if (operands.segments == 1 || operands.partials != nullptr) {
+      Launch<One>(stream, {tiles, operands.segments}, One::kThreads, args);
+    } else {
+      Launch<All>(stream, {tiles}, All::kThreads, args);
+    }
+  });
+}
+
+}  // namespace ssmd::kernels::cuda::fast

@@ -1,0 +1,76 @@
+// What the fast product's kernels share (product_fast.h): their operands, the choice of a kind, and
+// partial sums.
+#ifndef SSMD_KERNELS_CUDA_PRODUCT_PARTS_H_
+#define SSMD_KERNELS_CUDA_PRODUCT_PARTS_H_
+
+#include "kernels/cuda/fragments.h"
+#include "kernels/cuda/product_output.h"
+#include "kernels/cuda/rounded_rows.h"
+
+namespace ssmd::kernels::cuda::fast {
+
+// Up to this many rows the weights are read once, by product_few.cu.
+inline constexpr int64_t kFewRows = 64;
+
+struct ProductOperands {
+  WeightView w;
+  RoundedRows x;
+  int64_t segments;
+  // [segments][rows][outputs padded to panels]: the segments' sums, where blocks of threads have
+  // one each; null where they go to the output.
+  float* partials;
+  ProductOutput to;
+};
+
+// A row's sum of an output, of the segment or of all.
+template <typename Kind>
+SIMT_DEVICE void StoreSum(const ProductOperands& p, int64_t segment, int64_t row, int64_t output,
+                          float sum) {
+  if (p.partials != nullptr) {
+    const int64_t padded = (p.w.outputs + kPanelOutputs - 1) / kPanelOutputs * kPanelOutputs;
+    if (row < p.to.rows && output < padded) {
+      p.partials[(segment * p.to.rows + row) * padded + output] = sum;
+    }
+    return;
+  }
+  if constexpr (Kind::kFormat == WeightFormat::kFp8) {
+    if (output >= p.w.outputs) return;
+    const std::byte* panel = p.w.data + output / kPanelOutputs * p.w.panel_bytes;
+    const auto* scales = reinterpret_cast<const float*>(panel + p.w.factor_offset);
+    sum = sum * scales[output % kPanelOutputs];
+  }
+  Finish(p.to, row, output, sum);
+}
+
+// `launch(Kind)` with the kind of a product. REQUIRES: not f32.
+template <typename Function>
+void WithKind(const PackedMatrix& w, const Function& launch) {
+  const bool split = InputParts(w) > 1;
+  switch (w.format) {
+    case WeightFormat::kBf16:
+      return split ? launch(ProductKind<WeightFormat::kBf16, kSplitParts>())
+                   : launch(ProductKind<WeightFormat::kBf16, 1>());
+    case WeightFormat::kF16:
+      return split ? launch(ProductKind<WeightFormat::kF16, kSplitParts>())
+                   : launch(ProductKind<WeightFormat::kF16, 1>());
+    case WeightFormat::kFp8:
+      return split ? launch(ProductKind<WeightFormat::kFp8, kSplitParts>())
+                   : launch(ProductKind<WeightFormat::kFp8, 1>());
+    case WeightFormat::kQ8:
+      return launch(ProductKind<WeightFormat::kQ8, 1>());
+    case WeightFormat::kQ4:
+      return launch(ProductKind<WeightFormat::kQ4, 1>());
+    case WeightFormat::kF32:
+      return;
+  }
+}
+
+// By product_few.cu, of kFewRows or fewer, and product_many.cu.
+void MultiplyFewRows(Stream& stream, const PackedMatrix& w, const ProductOperands& operands);
+void MultiplyManyRows(Stream& stream, const PackedMatrix& w, const ProductOperands& operands);
+// Whether MultiplyManyRows has a block of threads for each segment.
+bool SplitsManyRows(int64_t rows, const PackedMatrix& w);
+
+}  // namespace ssmd::kernels::cuda::fast
+
+#endif  // SSMD_KERNELS_CUDA_PRODUCT_PARTS_H_

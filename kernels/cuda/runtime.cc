@@ -1,0 +1,264 @@
+// runtime.h on the CUDA runtime.
+#include "kernels/cuda/runtime.h"
+
+#include <cuda_runtime.h>
+
+#include <mutex>
+#include <set>
+
+#include "kernels/cuda/kernel_call.h"
+
+namespace ssmd::kernels::cuda {
+namespace {
+
+// The first error that nothing mends, kept for whoever asks.
+class Failure {
+ public:
+  // True while there was none and `error` is none.
+  bool Check(cudaError_t error, const std::string& doing) {
+    if (error == cudaSuccess) return ok();
+    cudaGetLastError();
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (text_.empty()) {
+      text_ = doing + ": " + cudaGetErrorName(error) + " (" + cudaGetErrorString(error) + ")";
+    }
+    return false;
+  }
+  bool ok() const { return text().empty(); }
+  std::string text() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return text_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string text_;
+};
+
+class CudaGraph final : public Graph {
+ public:
+  explicit CudaGraph(cudaGraphExec_t exec) : exec_(exec) {}
+  ~CudaGraph() override { cudaGraphExecDestroy(exec_); }
+  cudaGraphExec_t exec() const { return exec_; }
+
+ private:
+  const cudaGraphExec_t exec_;
+};
+
+class CudaEvent final : public Event {
+ public:
+  CudaEvent(cudaEvent_t event, Failure& failure) : event_(event), failure_(failure) {}
+  ~CudaEvent() override {
+    if (event_ != nullptr) cudaEventDestroy(event_);
+  }
+  bool Passed() override {
+    if (event_ == nullptr) return true;
+    const cudaError_t error = cudaEventQuery(event_);
+    if (error == cudaErrorNotReady) {
+      cudaGetLastError();
+      return false;
+    }
+    failure_.Check(error, "asking for an event");
+    return true;
+  }
+  void Wait() override {
+    if (event_ != nullptr) failure_.Check(cudaEventSynchronize(event_), "waiting for an event");
+  }
+  cudaEvent_t event() const { return event_; }
+
+ private:
+  const cudaEvent_t event_;  // null where none could be made, which is a failure
+  Failure& failure_;
+};
+
+class CudaStream final : public Stream {
+ public:
+  CudaStream(cudaStream_t stream, Failure& failure) : stream_(stream), failure_(failure) {}
+  ~CudaStream() override { cudaStreamDestroy(stream_); }
+
+  void CopyIn(void* device, const void* host, size_t bytes) override {
+    Copy(device, host, bytes, cudaMemcpyHostToDevice, "copying to the GPU");
+  }
+  void CopyOut(void* host, const void* device, size_t bytes) override {
+    Copy(host, device, bytes, cudaMemcpyDeviceToHost, "copying from the GPU");
+  }
+  void CopyWithin(void* to, const void* from, size_t bytes) override {
+    Copy(to, from, bytes, cudaMemcpyDeviceToDevice, "copying on the GPU");
+  }
+  void Zero(void* device, size_t bytes) override {
+    if (failure_.ok())
+      failure_.Check(cudaMemsetAsync(device, 0, bytes, stream_), "clearing memory");
+  }
+  void Synchronize() override {
+    if (failure_.ok()) failure_.Check(cudaStreamSynchronize(stream_), "waiting for the GPU");
+  }
+  std::unique_ptr<Event> Record() override;
+  void WaitFor(const Event& event) override;
+  bool BeginRecording() override;
+  std::unique_ptr<Graph> EndRecording() override;
+  void Replay(const Graph& graph) override;
+
+  void Enqueue(const KernelCall& call);
+
+ private:
+  void Copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, const char* doing) {
+    if (failure_.ok()) failure_.Check(cudaMemcpyAsync(to, from, bytes, kind, stream_), doing);
+  }
+  bool AllowShared(const KernelCall& call);
+
+  const cudaStream_t stream_;
+  Failure& failure_;
+  std::set<const void*> with_large_shared_;
+};
+
+std::unique_ptr<Event> CudaStream::Record() {
+  cudaEvent_t event = nullptr;
+  if (failure_.ok() &&
+      failure_.Check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "making an event")) {
+    failure_.Check(cudaEventRecord(event, stream_), "recording an event");
+  }
+  return std::make_unique<CudaEvent>(event, failure_);
+}
+
+void CudaStream::WaitFor(const Event& event) {
+  const cudaEvent_t other = static_cast<const CudaEvent&>(event).event();
+  if (other == nullptr || !failure_.ok()) return;
+  failure_.Check(cudaStreamWaitEvent(stream_, other, 0), "waiting for another stream");
+}
+
+bool CudaStream::BeginRecording() {
+  return failure_.ok() &&
+         cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal) == cudaSuccess;
+}
+
+std::unique_ptr<Graph> CudaStream::EndRecording() {
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t exec = nullptr;
+  bool made = cudaStreamEndCapture(stream_, &graph) == cudaSuccess && graph != nullptr;
+  made = made && cudaGraphInstantiate(&exec, graph, 0) == cudaSuccess;
+  if (graph != nullptr) cudaGraphDestroy(graph);
+  cudaGetLastError();  // what was spoiled is done without
+  if (!made) return nullptr;
+  return std::make_unique<CudaGraph>(exec);
+}
+
+void CudaStream::Replay(const Graph& graph) {
+  if (!failure_.ok()) return;
+  failure_.Check(cudaGraphLaunch(static_cast<const CudaGraph&>(graph).exec(), stream_),
+                 "replaying a step");
+}
+
+// More than 48 KB of shared memory have to be asked for, once a kernel.
+bool CudaStream::AllowShared(const KernelCall& call) {
+  constexpr size_t kWithoutAsking = 48 << 10;
+  if (call.shared_bytes <= kWithoutAsking || with_large_shared_.count(call.entry) > 0) return true;
+  with_large_shared_.insert(call.entry);
+  return failure_.Check(
+      cudaFuncSetAttribute(call.entry, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                           static_cast<int>(call.shared_bytes)),
+      std::string("shared memory of ") + call.name);
+}
+
+void CudaStream::Enqueue(const KernelCall& call) {
+  const bool empty = call.grid.x == 0 || call.grid.y == 0 || call.grid.z == 0;
+  if (empty || !failure_.ok() || !AllowShared(call)) return;
+  const dim3 grid(static_cast<unsigned>(call.grid.x), static_cast<unsigned>(call.grid.y),
+                  static_cast<unsigned>(call.grid.z));
+  failure_.Check(cudaLaunchKernel(call.entry, grid, dim3(static_cast<unsigned>(call.threads)),
+                                  call.args, call.shared_bytes, stream_),
+                 call.name);
+}
+
+class CudaGpu final : public Gpu {
+ public:
+  CudaGpu(int ordinal, GpuFacts facts) : ordinal_(ordinal), facts_(std::move(facts)) {}
+
+  const GpuFacts& facts() const override { return facts_; }
+  void Adopt() override { failure_.Check(cudaSetDevice(ordinal_), "choosing the GPU"); }
+
+  void Synchronize() override {
+    if (failure_.ok()) failure_.Check(cudaDeviceSynchronize(), "waiting for the GPU");
+  }
+  void* Allocate(size_t bytes) override {
+    void* memory = nullptr;
+    return Allocated(cudaMalloc(&memory, bytes), "allocating memory") ? memory : nullptr;
+  }
+  void Free(void* memory) override { cudaFree(memory); }
+  void* AllocatePinned(size_t bytes) override {
+    void* memory = nullptr;
+    const cudaError_t error = cudaHostAlloc(&memory, bytes, cudaHostAllocPortable);
+    return Allocated(error, "allocating host memory") ? memory : nullptr;
+  }
+  void FreePinned(void* memory) override { cudaFreeHost(memory); }
+  size_t free_bytes() override {
+    size_t free = 0;
+    size_t total = 0;
+    failure_.Check(cudaMemGetInfo(&free, &total), "asking for free memory");
+    return free;
+  }
+
+  std::unique_ptr<Stream> MakeStream() override {
+    cudaStream_t stream = nullptr;
+    if (!failure_.Check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking),
+                        "making a stream")) {
+      return nullptr;
+    }
+    return std::make_unique<CudaStream>(stream, failure_);
+  }
+
+  std::string failure() const override { return failure_.text(); }
+
+ private:
+  bool Allocated(cudaError_t error, const char* doing) {
+    if (error == cudaErrorMemoryAllocation) {
+      cudaGetLastError();
+      return false;
+    }
+    return failure_.Check(error, doing);
+  }
+
+  const int ordinal_;
+  const GpuFacts facts_;
+  Failure failure_;
+};
+
+GpuFacts FactsOf(const cudaDeviceProp& properties) {
+  GpuFacts facts;
+  facts.name = properties.name;
+  facts.major = properties.major;
+  facts.minor = properties.minor;
+  facts.multiprocessors = properties.multiProcessorCount;
+  facts.memory_bytes = properties.totalGlobalMem;
+  facts.shared_bytes = properties.sharedMemPerBlockOptin;
+  cudaDriverGetVersion(&facts.driver_version);
+  cudaRuntimeGetVersion(&facts.runtime_version);
+  return facts;
+}
+
+}  // namespace
+
+void Enqueue(Stream& stream, const KernelCall& call) {
+  static_cast<CudaStream&>(stream).Enqueue(call);
+}
+
+int CountGpus(std::string* error) {
+  int count = 0;
+  const cudaError_t result = cudaGetDeviceCount(&count);
+  if (result == cudaSuccess) return count;
+  cudaGetLastError();
+  *error = cudaGetErrorString(result);
+  return 0;
+}
+
+std::unique_ptr<Gpu> OpenGpu(int ordinal, std::string* error) {
+  cudaDeviceProp properties;
+  cudaError_t result = cudaGetDeviceProperties(&properties, ordinal);
+  if (result == cudaSuccess) result = cudaSetDevice(ordinal);
+  if (result == cudaSuccess) result = cudaFree(nullptr);  // makes the context
+  if (result == cudaSuccess) return std::make_unique<CudaGpu>(ordinal, FactsOf(properties));
+  cudaGetLastError();
+  *error = cudaGetErrorString(result);
+  return nullptr;
+}
+
+}  // namespace ssmd::kernels::cuda
