@@ -156,10 +156,21 @@ struct SampleCut {
   }
 };
 
-// Some token in the draw has a score of 0, and no −log u is outside of [2^−53, 53 ln 2]. So the
-// winner's −log u · e^−score is below 37, and its score above −log 37 − 37.
-constexpr float kWorstBound = 37.0f;
+// Some token in the draw has a score of 0, and no −log u is outside of [2^−53, 53 ln 2]. So no
+// token with a score below −(53 ln 2 + log(53 ln 2)) = −40.4 wins.
 constexpr float kLeastScore = -41.0f;
+
+// The largest score − log(−log u) has the smallest −log u · e^−score, here a token's wait. Bounds
+// of it in f32 rule out nearly all tokens: −log u lies between 1 − u and (1 − u) / u, and the first
+// 24 bits of the random words say where u is.
+struct Wait {
+  float least, most;
+};
+constexpr Wait kNotInDraw = {std::numeric_limits<float>::infinity(),
+                             std::numeric_limits<float>::infinity()};
+constexpr float kNoScore = -std::numeric_limits<float>::infinity();
+constexpr float kLongestWait = 37.0f;  // of a winner
+constexpr float kSlack = 1.01f;        // covers all rounding
 
 // A row's race, as a thread sees it.
 struct Race {
@@ -168,43 +179,21 @@ struct Race {
   float min_p;
 };
 
-struct Entrant {
-  float exponential;  // e^score
-  PhiloxWords words;
-};
-
-// Whether a token is in the draw, and may win by its score.
-SIMT_DEVICE bool Enters(const Race& race, int32_t token_id, float score, Entrant* entrant) {
-  if (score < kLeastScore) return false;
-  if (!Keeps(race.cut, ScoreKey(score), token_id)) return false;
-  entrant->exponential = Exp(score);
+SIMT_DEVICE Wait WaitOf(const Race& race, int32_t token_id, float score) {
+  if (score < kLeastScore || !Keeps(race.cut, ScoreKey(score), token_id)) return kNotInDraw;
+  const float exponential = Exp(score);
   if (race.min_p > 0) {
-    const auto mass = static_cast<double>(MassOf(entrant->exponential));
-    if (mass < static_cast<double>(race.min_p) * kMassOne) return false;
+    const auto mass = static_cast<double>(MassOf(exponential));
+    if (mass < static_cast<double>(race.min_p) * kMassOne) return kNotInDraw;
   }
-  entrant->words = WordsOf(race.key, token_id);
-  return true;
-}
-
-// The largest score − log(−log u) has the smallest −log u · e^−score, so a bound of the latter
-// rules out most tokens by one comparison in f32. A bound is that of some token, from above. −log u
-// lies between 1 − u and (1 − u) / u, and the first 24 bits of the random words say where u is. 1%
-// covers all rounding.
-SIMT_DEVICE float First24(const Entrant& entrant) {
-  return static_cast<float>(entrant.words.word[0] >> 8);
-}
-SIMT_DEVICE float BoundBy(const Entrant& entrant) {
-  const float u = First24(entrant);
-  return Divide(0x1p24f - u, u * entrant.exponential);
-}
-SIMT_DEVICE bool MayWin(const Entrant& entrant, float bound) {
-  const float room = (0x1p24f - 1 - First24(entrant)) * 0x1p-24f;
-  return !(room > entrant.exponential * bound * 1.01f);
+  const auto u = static_cast<float>(WordsOf(race.key, token_id).word[0] >> 8);  // · 2^24
+  return {Divide(0x1p24f - 1 - u, 0x1p24f * exponential), Divide(0x1p24f - u, u * exponential)};
 }
 
 struct SampleRace {
   static constexpr char kName[] = "sample_race";
   static constexpr int kThreads = kPartThreads;
+  static constexpr int kShare = kPartTokens / kPartThreads;  // tokens of a thread
   using Args = SampleArgs;
   using Shared = BlockMaxShared;
 
@@ -217,8 +206,8 @@ struct SampleRace {
     const float* scores = scratch.scores(block.x());
     const TokenRange part = scratch.part(block.y());
     auto& shared = block.shared<Shared>();
-    const float bound = FirstBound(block, shared, race, part, scores);
-    Runner best = RunPart(block, race, part, scores, bound);
+    const uint32_t runners = MayWin(block, shared, race, part, scores);
+    Runner best = BestOf(block, runners, race, part, scores);
 
     const uint64_t score = BlockMax(block, shared, best.score);
     if (best.score < score) best.token = 0;
@@ -227,33 +216,46 @@ struct SampleRace {
   }
 
  private:
-  // The smallest bound by any of the threads' first tokens. Positive numbers are ordered by their
-  // bits.
-  SIMT_DEVICE static float FirstBound(const Block& block, Shared& shared, const Race& race,
-                                      TokenRange part, const float* scores) {
-    float bound = kWorstBound;
-    const int32_t id = part.begin + block.thread();
-    Entrant entrant;
-    if (id < part.end && Enters(race, id, scores[id], &entrant)) {
-      const float by_first = BoundBy(entrant);
-      bound = by_first < bound ? by_first : bound;
-    }
-    return FloatOf(~static_cast<uint32_t>(BlockMax(block, shared, ~BitsOf(bound))));
+  // The i-th token of a thread.
+  SIMT_DEVICE static int32_t TokenAt(const Block& block, TokenRange part, int i) {
+    return part.begin + block.thread() + i * block.threads();
   }
 
-  // The thread's best.
-  SIMT_DEVICE static Runner RunPart(const Block& block, const Race& race, TokenRange part,
-                                    const float* scores, float bound) {
+  // Bit i: the thread's i-th token may have the shortest wait of the part's.
+  SIMT_DEVICE static uint32_t MayWin(const Block& block, Shared& shared, const Race& race,
+                                     TokenRange part, const float* scores) {
+    float score[kShare];
+    SIMT_UNROLL
+    for (int i = 0; i < kShare; ++i) {
+      const int32_t id = TokenAt(block, part, i);
+      score[i] = id < part.end ? scores[id] : kNoScore;
+    }
+    float least[kShare];
+    float bound = kLongestWait;
+    SIMT_UNROLL
+    for (int i = 0; i < kShare; ++i) {
+      const Wait wait = WaitOf(race, TokenAt(block, part, i), score[i]);
+      least[i] = wait.least;
+      bound = wait.most < bound ? wait.most : bound;
+    }
+    // Positive numbers are ordered by their bits.
+    bound = FloatOf(~static_cast<uint32_t>(BlockMax(block, shared, ~BitsOf(bound)))) * kSlack;
+    uint32_t may = 0;
+    SIMT_UNROLL
+    for (int i = 0; i < kShare; ++i) may |= least[i] <= bound ? 1u << i : 0;
+    return may;
+  }
+
+  // The thread's best, among those tokens.
+  SIMT_DEVICE static Runner BestOf(const Block& block, uint32_t tokens, const Race& race,
+                                   TokenRange part, const float* scores) {
     Runner best;
-    ForTokens(block, part, scores, [&](int32_t id, float score) {
-      Entrant entrant;
-      if (!Enters(race, id, score, &entrant) || !MayWin(entrant, bound)) return;
-      const double result = static_cast<double>(score) + GumbelOf(entrant.words);
-      if (OrderedKey(result) <= best.score) return;
-      best = {OrderedKey(result), ~static_cast<uint32_t>(id)};
-      const float by_best = Exp(-static_cast<float>(result));
-      bound = by_best < bound ? by_best : bound;
-    });
+    for (; tokens != 0; tokens &= tokens - 1) {
+      const int32_t id = TokenAt(block, part, TrailingZeros(tokens));
+      const double gumbel = GumbelOf(WordsOf(race.key, id));
+      const uint64_t score = OrderedKey(static_cast<double>(scores[id]) + gumbel);
+      if (score > best.score) best = {score, ~static_cast<uint32_t>(id)};
+    }
     return best;
   }
 };

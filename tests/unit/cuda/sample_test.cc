@@ -10,6 +10,7 @@
 
 #include "kernels/cuda/plain_ops.h"
 #include "tests/simt/gpu_fixture.h"
+#include "tests/simt/sanitizers.h"
 #include "tests/unit/kernels/kernel_test_util.h"
 #include "tests/unit/kernels/sample_cases.h"
 
@@ -17,6 +18,20 @@ namespace ssmd::kernels::cuda {
 namespace {
 
 using Cases = std::vector<SampleCase>;
+
+// Of rows that differ in their numbers alone, ThreadSanitizer, which takes a hundred times as long
+// as their tokens do, sees a share.
+#if defined(SSMD_SIMT_TSAN)
+constexpr int kShare = 8;
+#else
+constexpr int kShare = 1;
+#endif
+
+Cases ShareOf(const Cases& cases) {
+  Cases share;
+  for (size_t i = 0; i < cases.size(); i += kShare) share.push_back(cases[i]);
+  return share;
+}
 
 class SampleOnGpu : public simt::GpuTest {
  protected:
@@ -46,7 +61,8 @@ class SampleOnGpu : public simt::GpuTest {
     return tokens;
   }
 
-  void ExpectAsOnCpu(const Cases& cases) {
+  void ExpectAsOnCpu(const Cases& all) {
+    const Cases cases = ShareOf(all);
     const std::vector<int32_t> tokens = Draw(cases);
     for (size_t i = 0; i < cases.size(); ++i) {
       EXPECT_EQ(tokens[i], SampleOne(*cpu_, cases[i])) << cases[i];
@@ -66,7 +82,7 @@ TEST_F(SampleOnGpu, CloseDrawsAreAsOnCpu) { ExpectAsOnCpu(CloseDrawCases(8)); }
 
 TEST_F(SampleOnGpu, TiedScoresDrawAsOnCpu) { ExpectAsOnCpu(TiedScoreCases(4)); }
 
-TEST_F(SampleOnGpu, VanishingScoresDrawAsOnCpu) { ExpectAsOnCpu(VanishingScoreCases(10)); }
+TEST_F(SampleOnGpu, VanishingScoresDrawAsOnCpu) { ExpectAsOnCpu(VanishingScoreCases(4)); }
 
 TEST_F(SampleOnGpu, LogitsFarFromZeroDrawAsOnCpu) { ExpectAsOnCpu(FarFromZeroCases(10)); }
 
@@ -134,7 +150,7 @@ TEST_F(SampleOnGpu, AnyRowsDrawAsOnCpu) {
   RandomCase random(11);
   for (int64_t vocabulary : {1, 2, 3, 16, 33, 100, 257, 999, 2048, 2049, 4500}) {
     Cases cases;
-    for (int i = 0; i < 24; ++i) cases.push_back(random.Of(vocabulary));
+    for (int i = 0; i < 16; ++i) cases.push_back(random.Of(vocabulary));
     ExpectAsOnCpu(cases);
   }
 }
