@@ -65,7 +65,7 @@ size_t ProductScratchBytes(int64_t rows, const PackedMatrix& w) {
   return AlignedRowsBytes(rows, w) + PartialBytes(rows, w);
 }
 
-void MatMul(Stream& stream, const MatMulParams& params, std::byte* scratch) {
+void MatMul(Stream& stream, const MatMulParams& params, std::byte* scratch, ProductUnit unit) {
   const PackedMatrix& w = *params.w;
   if (params.rows == 0) return;
   if (w.format == WeightFormat::kF32) return plain::MatMul(stream, params, scratch);
@@ -78,11 +78,8 @@ void MatMul(Stream& stream, const MatMulParams& params, std::byte* scratch) {
   if (HasPartials(params.rows, w)) {
     operands.partials = reinterpret_cast<float*>(scratch + AlignedRowsBytes(params.rows, w));
   }
-  if (params.rows <= kFewRows) {
-    MultiplyFewRows(stream, w, operands);
-  } else {
-    MultiplyManyRows(stream, w, operands);
-  }
+  const auto multiply = unit == ProductUnit::kWgmma ? MultiplyByWgmma : MultiplyByMma;
+  multiply(stream, w, operands, params.rows <= kFewRows);
   if (operands.partials == nullptr) return;
   WithKind(w, [&](auto kind) { LaunchAddSegments<decltype(kind)>(stream, operands); });
 }

@@ -7,8 +7,8 @@
 // are added in ascending order, then come fp8's scale, bias and `add`. So a row's bits depend on
 // nothing but the row and the weights, whichever of the kernels computes it:
 //
-//   few rows (product_few.cu): bound by reading the weights, which go from memory to registers
-//   many rows (product_many.cu): tiles of 128 outputs and 128 rows, both through shared memory
+//   few rows (product_few.h): bound by reading the weights, which go from memory to registers
+//   many rows (product_many.h): tiles of 128 outputs and 128 rows, both through shared memory
 //
 // Differences from the exact sum of the rounded operands are those of f32 sums, about 2^−22 of the
 // sum of magnitudes.
@@ -26,9 +26,17 @@ namespace ssmd::kernels::cuda::fast {
 // Scratch that a product of so many rows needs, whatever the weights' bytes are. Grows with rows.
 size_t ProductScratchBytes(int64_t rows, const PackedMatrix& w);
 
+// Which instruction makes the products. Bits depend on it, as units differ in how they add 16
+// products: a device has one for all that it does.
+enum class ProductUnit : uint8_t {
+  kMma,    // mma.sync
+  kWgmma,  // of compute capability 9.0 alone
+};
+
 // f32 weights go to plain::MatMul. REQUIRES: `scratch` is aligned to 16 bytes and not in use by
 // other work of the GPU.
-void MatMul(Stream& stream, const MatMulParams& params, std::byte* scratch);
+void MatMul(Stream& stream, const MatMulParams& params, std::byte* scratch,
+            ProductUnit unit = ProductUnit::kMma);
 
 }  // namespace ssmd::kernels::cuda::fast
 

@@ -65,11 +65,29 @@ void WithKind(const PackedMatrix& w, const Function& launch) {
   }
 }
 
-// By product_few.cu, of kFewRows or fewer, and product_many.cu.
-void MultiplyFewRows(Stream& stream, const PackedMatrix& w, const ProductOperands& operands);
-void MultiplyManyRows(Stream& stream, const PackedMatrix& w, const ProductOperands& operands);
-// Whether MultiplyManyRows has a block of threads for each segment.
-bool SplitsManyRows(int64_t rows, const PackedMatrix& w);
+// Of many rows a block of threads has so many, of two panels' outputs.
+inline constexpr int kTilePanels = 2;
+inline constexpr int ManyRowsTile(int parts) { return parts == 1 ? 128 : 64; }
+inline int64_t ManyRowsTiles(int64_t rows, const PackedMatrix& w) {
+  const int64_t tile = ManyRowsTile(InputParts(w));
+  return (rows + tile - 1) / tile;
+}
+inline int64_t PanelPairs(const PackedMatrix& w) {
+  return (PanelCount(w.outputs) + kTilePanels - 1) / kTilePanels;
+}
+// Whether each segment gets blocks of threads of its own: where there are fewer than these without.
+inline constexpr int64_t kEnoughTiles = 132;
+inline bool SplitsManyRows(int64_t rows, const PackedMatrix& w) {
+  return PanelPairs(w) * ManyRowsTiles(rows, w) < kEnoughTiles;
+}
+
+// The sums of all segments, or of each where there is room for partials; by kernels for few rows
+// or for many, with the products of warps (product_mma.cu) or of warpgroups (product_wgmma.cu).
+// REQUIRES: kFewRows or fewer are few.
+void MultiplyByMma(Stream& stream, const PackedMatrix& w, const ProductOperands& operands,
+                   bool few);
+void MultiplyByWgmma(Stream& stream, const PackedMatrix& w, const ProductOperands& operands,
+                     bool few);
 
 }  // namespace ssmd::kernels::cuda::fast
 

@@ -13,6 +13,8 @@
 namespace ssmd::kernels::cuda {
 namespace {
 
+using fast::ProductUnit;
+
 // A format, and whether its inputs may be rounded.
 struct ProductCase {
   WeightFormat format;
@@ -34,9 +36,9 @@ class FastProductTest : public simt::GpuTest {
     w.may_round_inputs = c.may_round;
     return w;
   }
-  void MatMul(const MatMulParams& params) {
+  void MatMul(const MatMulParams& params, ProductUnit unit = ProductUnit::kMma) {
     const auto scratch = Allocate<std::byte>(fast::ProductScratchBytes(params.rows, *params.w));
-    fast::MatMul(stream(), params, scratch.get());
+    fast::MatMul(stream(), params, scratch.get(), unit);
     stream().Synchronize();
     EXPECT_EQ(gpu().failure(), "");
   }
@@ -188,12 +190,33 @@ TEST_F(FastProductTest, WhoAddsTheSegmentsDoesNotShow) {
     const Tensor together = operands.Run(w, [&](const MatMulParams& params) {
       const auto scratch = Allocate<std::byte>(fast::RoundedRowsBytes(params.rows, w));
       const auto x = fast::RoundRows(stream(), params, scratch.get());
-      fast::MultiplyManyRows(
-          stream(), w,
-          {ViewOf(w), x, SegmentCount(w.outputs, w.inputs), nullptr, OutputOf(params)});
+      fast::MultiplyByMma(
+          stream(), w, {ViewOf(w), x, SegmentCount(w.outputs, w.inputs), nullptr, OutputOf(params)},
+          false);
       stream().Synchronize();
     });
     EXPECT_TRUE(SameBits(together, Run(operands, w, 0, shape.rows))) << c;
+  }
+}
+
+// The products of warpgroups, which the emulation adds as it does those of warps. What it cannot
+// show is that a device adds for any number of rows alike.
+TEST_F(FastProductTest, WarpgroupsMultiplyTheSame) {
+  for (const ProductShape& shape : {ProductShape{5, 70, 260},
+                                    {14, 64, 64},
+                                    {30, 10, 130},
+                                    {60, 130, 70},
+                                    {131, 200, 70},
+                                    {70, 66, 520}}) {
+    SCOPED_TRACE(testing::Message() << shape);
+    const ProductOperands operands(shape, true, true);
+    for (const ProductCase& c : kCases) {
+      const PackedMatrix w = Pack(operands.source(), c);
+      EXPECT_TRUE(SameBits(
+          operands.Run(w, [this](const MatMulParams& p) { MatMul(p, ProductUnit::kWgmma); }),
+          Run(operands, w, 0, shape.rows)))
+          << c;
+    }
   }
 }
 

@@ -4,13 +4,15 @@
 // all rows. Each lane reads its own fragments of the weights, 16 bytes at a time and kDepth blocks
 // of inputs ahead, straight into registers. The rows' inputs, which all warps need, come through a
 // ring of blocks in shared memory.
-#include "kernels/cuda/product_parts.h"
+#ifndef SSMD_KERNELS_CUDA_PRODUCT_FEW_H_
+#define SSMD_KERNELS_CUDA_PRODUCT_FEW_H_
+
+#include "kernels/cuda/product_block.h"
 
 namespace ssmd::kernels::cuda::fast {
-namespace {
 
-// Up to 8 · kRowTiles rows.
-template <typename Kind, int kRowTiles>
+// Up to 8 · kRowTiles rows, by products of warps or of the block's warpgroup.
+template <typename Kind, int kRowTiles, bool kWarpgroup>
 struct FewRows {
   static constexpr char kName[] = "product_few";
   static constexpr int kThreads = kPanelLanes;
@@ -22,10 +24,7 @@ struct FewRows {
   static constexpr int kRows = kRowTiles * kCoreRows;
 
   using Args = ProductOperands;
-  struct Slot {
-    alignas(16) uint32_t x[Kind::kParts][kBlockCores][kRows][4];
-    alignas(16) float sums[kBlockGroups][Kind::kQ4 ? kRows : 4];
-  };
+  using Slot = InputBlock<Kind, kRows>;
   struct Shared {
     Slot slots[kSlots];
   };
@@ -46,19 +45,22 @@ struct FewRows {
       if (begin + i < end) weights[i] = LoadWeights(block, args, panel, begin + i);
     }
     for (int i = 0; i < kSlots - 1; ++i) {
-      if (begin + i < end) CopyInputs(block, args, begin + i, shared.slots[i]);
+      if (begin + i < end)
+        CopyInputs<Kind, kRows, kThreads>(block, args.x, 0, begin + i, shared.slots[i]);
       AsyncCommit();
     }
-    float acc[kRowTiles][4] = {};
+    Sums<1, kRowTiles> acc = {};
     int slot = 0;
     for (int64_t first = begin; first < end; first += kDepth) {
       SIMT_UNROLL for (int i = 0; i < kDepth; ++i) {
         const int64_t b = first + i;
         if (b >= end) break;
         AsyncWait<kSlots - 2>();
+        if constexpr (kWarpgroup) ShareWithTensorCore();
         block.Sync();
         if (b + kSlots - 1 < end) {
-          CopyInputs(block, args, b + kSlots - 1, shared.slots[(slot + kSlots - 1) % kSlots]);
+          CopyInputs<Kind, kRows, kThreads>(block, args.x, 0, b + kSlots - 1,
+                                            shared.slots[(slot + kSlots - 1) % kSlots]);
         }
         AsyncCommit();
         AddBlock(block, args, weights[i], shared.slots[slot], acc);
@@ -90,69 +92,37 @@ struct FewRows {
     return weights;
   }
 
-  // Of the rows that there are; what a slot holds of others goes to no output.
-  SIMT_DEVICE static void CopyInputs(const Block& block, const Args& args, int64_t b, Slot& slot) {
-    constexpr int kCopies = Kind::kParts * kBlockCores * kRows;
-    const int64_t rows = args.x.padded_rows;
-    for (int i = block.thread(); i < kCopies; i += kThreads) {
-      const int row = i % kRows;
-      const int core = i / kRows % kBlockCores;
-      const int part = i / kRows / kBlockCores;
-      if (row >= rows) continue;
-      const auto* from = reinterpret_cast<const Words4*>(args.x.rows + part * args.x.part_bytes);
-      AsyncCopy16(slot.x[part][core][row], from + (b * kBlockCores + core) * rows + row);
-    }
-    if constexpr (Kind::kQ4) {
-      const int i = block.thread();
-      const int row = i % (kRows / 4) * 4;
-      const int group = i / (kRows / 4);
-      if (group >= kBlockGroups || row >= rows) return;
-      AsyncCopy16(&slot.sums[group][row], args.x.sums + (b * kBlockGroups + group) * rows + row);
-    }
-  }
-
   SIMT_DEVICE static void AddBlock(const Block& block, const Args& args, const Weights& weights,
-                                   const Slot& slot, float (&acc)[kRowTiles][4]) {
-    const int column = block.lane() / 4;
-    const int q = block.lane() % 4;
-    SIMT_UNROLL for (int group = 0; group < kBlockGroups; ++group) {
-      const auto a = UnpackGroup<Kind>(
+                                   const Slot& slot, Sums<1, kRowTiles>& acc) {
+    const auto unpack = [&](int /*unit*/, int group) {
+      return UnpackGroup<Kind>(
           group, [&](int i) { return weights.chunks[i]; },
           [&](int i) { return weights.factors[i]; });
-      SIMT_UNROLL for (int n = 0; n < kRowTiles; ++n) {
-        if (n * kCoreRows >= args.x.padded_rows) break;
-        GroupInputs<Kind> inputs = {};
-        for (int core = 0; core < kBlockCores / kBlockGroups; ++core) {
-          for (int part = 0; part < Kind::kParts; ++part) {
-            const int at = group * (kBlockCores / kBlockGroups) + core;
-            inputs.b[core / 2][part][core % 2] = slot.x[part][at][n * kCoreRows + column][q];
-          }
-        }
-        if constexpr (Kind::kQ4) {
-          for (int i = 0; i < 2; ++i) inputs.sums[i] = slot.sums[group][n * kCoreRows + 2 * q + i];
-        }
-        AddGroup<Kind>(a, inputs, acc[n]);
-      }
+    };
+    if constexpr (kWarpgroup) {
+      AddBlockByWarpgroup(block, slot, unpack, acc);
+    } else {
+      AddBlockByWarp(block, slot, 0, args.x.padded_rows, unpack, acc);
     }
   }
 
   SIMT_DEVICE static void StoreSums(const Block& block, const Args& args,
-                                    const float (&acc)[kRowTiles][4]) {
+                                    const Sums<1, kRowTiles>& acc) {
     const int64_t output = block.x() * kPanelOutputs + block.warp() * 16 + block.lane() / 4;
     SIMT_UNROLL for (int n = 0; n < kRowTiles; ++n) {
       for (int i = 0; i < 4; ++i) {
         const int64_t row = n * kCoreRows + block.lane() % 4 * 2 + i % 2;
-        StoreSum<Kind>(args, block.y(), row, output + i / 2 * 8, acc[n][i]);
+        StoreSum<Kind>(args, block.y(), row, output + i / 2 * 8, acc[0][n][i]);
       }
     }
   }
 };
 
-template <typename Kind>
+template <typename Kind, bool kWarpgroup>
 void LaunchFewRows(Stream& stream, const ProductOperands& operands) {
   const Grid grid = {PanelCount(operands.w.outputs), operands.segments};
   const auto launch = [&]<int kRowTiles>() {
-    using Kernel = FewRows<Kind, kRowTiles>;
+    using Kernel = FewRows<Kind, kRowTiles, kWarpgroup>;
     Launch<Kernel>(stream, grid, Kernel::kThreads, operands);
   };
   const int64_t tiles = operands.x.padded_rows / kCoreRows;
@@ -167,10 +137,6 @@ void LaunchFewRows(Stream& stream, const ProductOperands& operands) {
   }
 }
 
-}  // namespace
-
-void MultiplyFewRows(Stream& stream, const PackedMatrix& w, const ProductOperands& operands) {
-  WithKind(w, [&](auto kind) { LaunchFewRows<decltype(kind)>(stream, operands); });
-}
-
 }  // namespace ssmd::kernels::cuda::fast
+
+#endif  // SSMD_KERNELS_CUDA_PRODUCT_FEW_H_
