@@ -136,6 +136,17 @@ struct GroupInputs {
   float sums[2];
 };
 
+// acc += a quantised group's sums of products, scaled; and in q4 the minimum's share, by the sums
+// of the inputs.
+template <typename Kind>
+SIMT_DEVICE void ScaleGroup(const GroupWeights<Kind>& weights, const float (&sum)[4],
+                            const float (&input_sums)[2], float (&acc)[4]) {
+  for (int i = 0; i < 4; ++i) {
+    acc[i] = Fma(weights.scale[i / 2], sum[i], acc[i]);
+    if (Kind::kQ4) acc[i] = Fma(weights.minimum[i / 2], input_sums[i % 2], acc[i]);
+  }
+}
+
 // acc += weights · inputs, of 16 outputs and eight rows. Tiles ascend; in each the parts of the
 // inputs do, the high one first, and in each of those the parts of the weights.
 template <typename Kind>
@@ -154,12 +165,7 @@ SIMT_DEVICE void AddGroup(const GroupWeights<Kind>& weights, const GroupInputs<K
       }
     }
   }
-  if constexpr (Kind::kGroups) {
-    for (int i = 0; i < 4; ++i) {
-      acc[i] = Fma(weights.scale[i / 2], sum[i], acc[i]);
-      if (Kind::kQ4) acc[i] = Fma(weights.minimum[i / 2], inputs.sums[i % 2], acc[i]);
-    }
-  }
+  if constexpr (Kind::kGroups) ScaleGroup(weights, sum, inputs.sums, acc);
 }
 
 }  // namespace ssmd::kernels::cuda::fast

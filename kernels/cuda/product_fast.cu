@@ -13,32 +13,21 @@ struct AddSegments {
   static constexpr int kThreads = 256;
   struct Args {
     ProductOperands operands;
-    int64_t padded;  // outputs
     int64_t pieces;  // blocks of a row
   };
 
   SIMT_DEVICE static void Run(const Block& block, const Args& args) {
     const int64_t row = block.x() / args.pieces;
     const int64_t output = block.x() % args.pieces * kThreads + block.thread();
-    ProductOperands operands = args.operands;
-    if (output >= operands.w.outputs) return;
-    const float* partial = operands.partials + row * args.padded + output;
-    float sum = *partial;
-    for (int64_t s = 1; s < operands.segments; ++s) {
-      partial += operands.to.rows * args.padded;
-      sum = sum + *partial;
-    }
-    operands.partials = nullptr;
-    StoreSum<Kind>(operands, 0, row, output, sum);
+    FinishSegments<Kind>(args.operands, row, output);
   }
 };
 
 template <typename Kind>
 void LaunchAddSegments(Stream& stream, const ProductOperands& operands) {
   using Kernel = AddSegments<Kind>;
-  const int64_t padded = PanelCount(operands.w.outputs) * kPanelOutputs;
-  const int64_t pieces = (padded + Kernel::kThreads - 1) / Kernel::kThreads;
-  Launch<Kernel>(stream, {operands.to.rows * pieces}, Kernel::kThreads, {operands, padded, pieces});
+  const int64_t pieces = (operands.w.outputs + Kernel::kThreads - 1) / Kernel::kThreads;
+  Launch<Kernel>(stream, {operands.to.rows * pieces}, Kernel::kThreads, {operands, pieces});
 }
 
 // Whether blocks of threads have a segment each, of several.
@@ -48,6 +37,7 @@ bool HasPartials(int64_t rows, const PackedMatrix& w) {
 }
 
 size_t AlignedRowsBytes(int64_t rows, const PackedMatrix& w) {
+  if (rows <= kNarrowRows) return 0;
   constexpr size_t kAlignment = 256;
   return (RoundedRowsBytes(rows, w) + kAlignment - 1) / kAlignment * kAlignment;
 }
@@ -66,24 +56,33 @@ size_t ProductScratchBytes(int64_t rows, const PackedMatrix& w) {
 }
 
 void MatMul(Stream& stream, const MatMulParams& params, std::byte* scratch) {
+  MatMulWith(ProductOptions(), stream, params, scratch);
+}
+
+void MatMulWith(const ProductOptions& options, Stream& stream, const MatMulParams& params,
+                std::byte* scratch) {
   const PackedMatrix& w = *params.w;
   if (params.rows == 0) return;
   if (w.format == WeightFormat::kF32) return plain::MatMul(stream, params, scratch);
-  ProductOperands operands;
+  const bool wgmma = options.unit == ProductUnit::kWgmma;
+  const bool partials = HasPartials(params.rows, w);
+  ProductOperands operands = {};
   operands.w = ViewOf(w);
-  operands.x = RoundRows(stream, params, scratch);
   operands.segments = SegmentCount(w.outputs, w.inputs);
   operands.to = OutputOf(params);
-  operands.partials = nullptr;
-  if (HasPartials(params.rows, w)) {
+  if (partials) {
     operands.partials = reinterpret_cast<float*>(scratch + AlignedRowsBytes(params.rows, w));
   }
-  if (params.rows <= kFewRows) {
-    MultiplyFewRows(stream, w, operands);
+  if (params.rows <= kNarrowRows) {
+    uint32_t* arrivals = partials ? options.arrivals : nullptr;
+    const NarrowArgs args = {operands, params.x, params.x_stride, arrivals};
+    (wgmma ? MultiplyNarrowByWgmma : MultiplyNarrowByMma)(stream, w, args);
+    if (arrivals != nullptr) return;
   } else {
-    MultiplyManyRows(stream, w, operands);
+    operands.x = RoundRows(stream, params, scratch);
+    (wgmma ? MultiplyByWgmma : MultiplyByMma)(stream, w, operands);
   }
-  if (operands.partials == nullptr) return;
+  if (!partials) return;
   WithKind(w, [&](auto kind) { LaunchAddSegments<decltype(kind)>(stream, operands); });
 }
 

@@ -7,8 +7,9 @@
 // are added in ascending order, then come fp8's scale, bias and `add`. So a row's bits depend on
 // nothing but the row and the weights, whichever of the kernels computes it:
 //
-//   few rows (product_few.cu): bound by reading the weights, which go from memory to registers
-//   many rows (product_many.cu): tiles of 128 outputs and 128 rows, both through shared memory
+//   up to 8 rows (product_narrow.h): one launch
+//   up to 64 rows (product_few.h): bound by reading the weights, which go from memory to registers
+//   more rows (product_many.h): tiles of 128 outputs and 128 rows, both through shared memory
 //
 // Differences from the exact sum of the rounded operands are those of f32 sums, about 2^−22 of the
 // sum of magnitudes.
@@ -26,9 +27,26 @@ namespace ssmd::kernels::cuda::fast {
 // Scratch that a product of so many rows needs, whatever the weights' bytes are. Grows with rows.
 size_t ProductScratchBytes(int64_t rows, const PackedMatrix& w);
 
-// f32 weights go to plain::MatMul. REQUIRES: `scratch` is aligned to 16 bytes and not in use by
-// other work of the GPU.
+// Which instruction makes the products. Bits depend on it, as units differ in how they add 16
+// products: a device has one for all that it does.
+enum class ProductUnit : uint8_t {
+  kMma,    // mma.sync
+  kWgmma,  // of compute capability 9.0 alone
+};
+
+struct ProductOptions {
+  ProductUnit unit = ProductUnit::kMma;
+  // Device memory of kProductArrivals words that nobody else uses, zero at first: products leave it
+  // so. With it a product of up to 8 rows is one launch; without, two where inputs are in segments.
+  uint32_t* arrivals = nullptr;
+};
+inline constexpr int64_t kProductArrivals = 264;
+
+// f32 weights go to plain::MatMul. REQUIRES: `scratch` is aligned to 16 bytes and, as `arrivals`,
+// not in use by other work of the GPU.
 void MatMul(Stream& stream, const MatMulParams& params, std::byte* scratch);
+void MatMulWith(const ProductOptions& options, Stream& stream, const MatMulParams& params,
+                std::byte* scratch);
 
 }  // namespace ssmd::kernels::cuda::fast
 

@@ -9,7 +9,8 @@
 
 namespace ssmd::kernels::cuda::fast {
 
-// Up to this many rows the weights are read once, by product_few.cu.
+// Up to so many rows there is a kernel each.
+inline constexpr int64_t kNarrowRows = kCoreRows;
 inline constexpr int64_t kFewRows = 64;
 
 struct ProductOperands {
@@ -22,17 +23,13 @@ struct ProductOperands {
   ProductOutput to;
 };
 
-// A row's sum of an output, of the segment or of all.
+SIMT_DEVICE int64_t PaddedOutputs(const ProductOperands& p) {
+  return (p.w.outputs + kPanelOutputs - 1) / kPanelOutputs * kPanelOutputs;
+}
+
+// A row's sum of an output over all segments.
 template <typename Kind>
-SIMT_DEVICE void StoreSum(const ProductOperands& p, int64_t segment, int64_t row, int64_t output,
-                          float sum) {
-  if (p.partials != nullptr) {
-    const int64_t padded = (p.w.outputs + kPanelOutputs - 1) / kPanelOutputs * kPanelOutputs;
-    if (row < p.to.rows && output < padded) {
-      p.partials[(segment * p.to.rows + row) * padded + output] = sum;
-    }
-    return;
-  }
+SIMT_DEVICE void StoreTotal(const ProductOperands& p, int64_t row, int64_t output, float sum) {
   if constexpr (Kind::kFormat == WeightFormat::kFp8) {
     if (output >= p.w.outputs) return;
     const std::byte* panel = p.w.data + output / kPanelOutputs * p.w.panel_bytes;
@@ -41,6 +38,39 @@ SIMT_DEVICE void StoreSum(const ProductOperands& p, int64_t segment, int64_t row
   }
   Finish(p.to, row, output, sum);
 }
+
+// The same of one segment, or of all.
+template <typename Kind>
+SIMT_DEVICE void StoreSum(const ProductOperands& p, int64_t segment, int64_t row, int64_t output,
+                          float sum) {
+  if (p.partials == nullptr) return StoreTotal<Kind>(p, row, output, sum);
+  const int64_t padded = PaddedOutputs(p);
+  if (row >= p.to.rows || output >= padded) return;
+  p.partials[(segment * p.to.rows + row) * padded + output] = sum;
+}
+
+// Adds what StoreSum kept of the segments, in ascending order.
+template <typename Kind>
+SIMT_DEVICE void FinishSegments(const ProductOperands& p, int64_t row, int64_t output) {
+  if (output >= p.w.outputs) return;
+  const int64_t padded = PaddedOutputs(p);
+  const float* partial = p.partials + row * padded + output;
+  float sum = LoadCoherent(partial);
+  for (int64_t s = 1; s < p.segments; ++s) {
+    partial += p.to.rows * padded;
+    sum = sum + LoadCoherent(partial);
+  }
+  StoreTotal<Kind>(p, row, output, sum);
+}
+
+// The operands of a product of kNarrowRows or fewer.
+struct NarrowArgs {
+  ProductOperands operands;  // without rounded rows
+  const float* x;
+  int64_t x_stride;
+  // (panels), zero: the blocks of a panel that have arrived. Null: nobody adds segments here.
+  uint32_t* arrivals;
+};
 
 // `launch(Kind)` with the kind of a product. REQUIRES: not f32.
 template <typename Function>
@@ -65,11 +95,29 @@ void WithKind(const PackedMatrix& w, const Function& launch) {
   }
 }
 
-// By product_few.cu, of kFewRows or fewer, and product_many.cu.
-void MultiplyFewRows(Stream& stream, const PackedMatrix& w, const ProductOperands& operands);
-void MultiplyManyRows(Stream& stream, const PackedMatrix& w, const ProductOperands& operands);
-// Whether MultiplyManyRows has a block of threads for each segment.
-bool SplitsManyRows(int64_t rows, const PackedMatrix& w);
+// Of many rows a block of threads has so many, of two panels' outputs.
+inline constexpr int kTilePanels = 2;
+inline constexpr int ManyRowsTile(int parts) { return parts == 1 ? 128 : 64; }
+inline int64_t ManyRowsTiles(int64_t rows, const PackedMatrix& w) {
+  const int64_t tile = ManyRowsTile(InputParts(w));
+  return (rows + tile - 1) / tile;
+}
+inline int64_t PanelPairs(const PackedMatrix& w) {
+  return (PanelCount(w.outputs) + kTilePanels - 1) / kTilePanels;
+}
+// Whether each segment gets blocks of threads of its own: where there are fewer than these without.
+inline constexpr int64_t kEnoughTiles = 132;
+inline bool SplitsManyRows(int64_t rows, const PackedMatrix& w) {
+  return PanelPairs(w) * ManyRowsTiles(rows, w) < kEnoughTiles;
+}
+
+// The sums of all segments, or of each where there is room for partials, with the products of warps
+// (product_mma.cu) or of warpgroups (product_wgmma.cu).
+void MultiplyByMma(Stream& stream, const PackedMatrix& w, const ProductOperands& operands);
+void MultiplyByWgmma(Stream& stream, const PackedMatrix& w, const ProductOperands& operands);
+// The same of kNarrowRows or fewer, before they are rounded.
+void MultiplyNarrowByMma(Stream& stream, const PackedMatrix& w, const NarrowArgs& args);
+void MultiplyNarrowByWgmma(Stream& stream, const PackedMatrix& w, const NarrowArgs& args);
 
 }  // namespace ssmd::kernels::cuda::fast
 

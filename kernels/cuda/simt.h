@@ -91,6 +91,10 @@ struct alignas(8) Words2 {
 //   // not kept.
 //   T LoadReadOnly(const T*), Words4 LoadStreaming(const Words4*)
 //
+//   // What this thread wrote before is seen by whoever, after a FenceDevice of its own, reads by
+//   // LoadCoherent and has learned of it by an atomic: in another block too.
+//   void FenceDevice(); float LoadCoherent(const float*);
+//
 //   // 16 bytes from global to shared memory, both aligned; they arrive at AsyncWait<n>, which
 //   // waits for all of the thread's groups but the last n, and are seen by others after Sync().
 //   void AsyncCopy16(void* shared, const void* global); void AsyncCommit(); void AsyncWait<n>();

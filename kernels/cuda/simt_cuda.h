@@ -127,6 +127,9 @@ SIMT_DEVICE Words4 LoadStreaming(const Words4* from) {
   return v;
 }
 
+SIMT_DEVICE void FenceDevice() { __threadfence(); }
+SIMT_DEVICE float LoadCoherent(const float* from) { return __ldcg(from); }
+
 SIMT_DEVICE void AsyncCopy16(void* shared, const void* global) {
   const auto to = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" : : "r"(to), "l"(global) : "memory");

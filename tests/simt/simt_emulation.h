@@ -12,6 +12,7 @@
 
 #include "kernels/cuda/runtime.h"
 #include "kernels/number_format.h"
+#include "tests/simt/sanitizers.h"
 #include "tests/simt/thread.h"
 
 #define SIMT_DEVICE inline __attribute__((unused))
@@ -171,6 +172,14 @@ SIMT_DEVICE T LoadReadOnly(const T* from) {
   return *from;
 }
 SIMT_DEVICE Words4 LoadStreaming(const Words4* from) { return LoadReadOnly(from); }
+
+// Blocks run one after another; only ThreadSanitizer is to be told.
+inline char device_clock;
+SIMT_DEVICE void FenceDevice() {
+  simt::AcquireClock(&device_clock);
+  simt::ReleaseClock(&device_clock);
+}
+SIMT_DEVICE float LoadCoherent(const float* from) { return *from; }
 
 SIMT_DEVICE void AsyncCopy16(void* shared, const void* global) {
   simt::AsyncCopy(*simt::current_thread, shared, global);

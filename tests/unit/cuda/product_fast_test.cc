@@ -13,6 +13,8 @@
 namespace ssmd::kernels::cuda {
 namespace {
 
+using fast::ProductUnit;
+
 // A format, and whether its inputs may be rounded.
 struct ProductCase {
   WeightFormat format;
@@ -34,9 +36,9 @@ class FastProductTest : public simt::GpuTest {
     w.may_round_inputs = c.may_round;
     return w;
   }
-  void MatMul(const MatMulParams& params) {
+  void MatMul(const MatMulParams& params, ProductUnit unit = ProductUnit::kMma) {
     const auto scratch = Allocate<std::byte>(fast::ProductScratchBytes(params.rows, *params.w));
-    fast::MatMul(stream(), params, scratch.get());
+    fast::MatMulWith({unit, arrivals_.get()}, stream(), params, scratch.get());
     stream().Synchronize();
     EXPECT_EQ(gpu().failure(), "");
   }
@@ -54,6 +56,8 @@ class FastProductTest : public simt::GpuTest {
   }
 
   const std::unique_ptr<Device> reference_ = MakeReferenceDevice();
+  const simt::OnGpu<uint32_t> arrivals_ =
+      Upload(std::vector<uint32_t>(static_cast<size_t>(fast::kProductArrivals)));
 };
 
 float RoundedInput(float x, const ProductCase& c) {
@@ -188,12 +192,58 @@ TEST_F(FastProductTest, WhoAddsTheSegmentsDoesNotShow) {
     const Tensor together = operands.Run(w, [&](const MatMulParams& params) {
       const auto scratch = Allocate<std::byte>(fast::RoundedRowsBytes(params.rows, w));
       const auto x = fast::RoundRows(stream(), params, scratch.get());
-      fast::MultiplyManyRows(
-          stream(), w,
-          {ViewOf(w), x, SegmentCount(w.outputs, w.inputs), nullptr, OutputOf(params)});
+      fast::MultiplyByMma(
+          stream(), w, {ViewOf(w), x, SegmentCount(w.outputs, w.inputs), nullptr, OutputOf(params)});
       stream().Synchronize();
     });
     EXPECT_TRUE(SameBits(together, Run(operands, w, 0, shape.rows))) << c;
+  }
+}
+
+// By the last block of a panel, or by a kernel of its own; and the arrivals are none again.
+TEST_F(FastProductTest, WhoAddsTheSegmentsOfFewRowsDoesNotShow) {
+  const ProductShape shape = {7, 150, 1100};
+  ASSERT_GT(SegmentCount(shape.outputs, shape.inputs), 1);
+  const ProductOperands operands(shape, true, true);
+  for (const ProductCase& c : kCases) {
+    const PackedMatrix w = Pack(operands.source(), c);
+    const Tensor apart = operands.Run(w, [&](const MatMulParams& params) {
+      const auto scratch = Allocate<std::byte>(fast::ProductScratchBytes(params.rows, w));
+      fast::MatMul(stream(), params, scratch.get());
+      stream().Synchronize();
+    });
+    EXPECT_TRUE(SameBits(Run(operands, w, 0, shape.rows), apart)) << c;
+    const auto arrivals = Download(arrivals_.get(), fast::kProductArrivals);
+    for (const uint32_t count : arrivals) ASSERT_EQ(count, 0u);
+  }
+}
+
+TEST(FastProduct, MatricesInSegmentsHaveFewPanels) {
+  for (int64_t outputs = 64; outputs < 100000; outputs += 64) {
+    if (SegmentCount(outputs, 1 << 20) > 1) {
+      ASSERT_LE(PanelCount(outputs), fast::kProductArrivals);
+    }
+  }
+}
+
+// The products of warpgroups, which the emulation adds as it does those of warps. What it cannot
+// show is that a device adds for any number of rows alike.
+TEST_F(FastProductTest, WarpgroupsMultiplyTheSame) {
+  for (const ProductShape& shape : {ProductShape{5, 70, 260},
+                                    {14, 64, 64},
+                                    {30, 10, 130},
+                                    {60, 130, 70},
+                                    {131, 200, 70},
+                                    {70, 66, 520}}) {
+    SCOPED_TRACE(testing::Message() << shape);
+    const ProductOperands operands(shape, true, true);
+    for (const ProductCase& c : kCases) {
+      const PackedMatrix w = Pack(operands.source(), c);
+      EXPECT_TRUE(SameBits(
+          operands.Run(w, [this](const MatMulParams& p) { MatMul(p, ProductUnit::kWgmma); }),
+          Run(operands, w, 0, shape.rows)))
+          << c;
+    }
   }
 }
 

@@ -2,23 +2,21 @@
 //
 // A block of threads has two panels, 128 outputs, and a tile of rows. Weights, in their own format,
 // and inputs come through a ring of blocks of 64 inputs in shared memory. A warp has 32 outputs and
-// half of the rows, and makes fragments of its weights as it uses them.
+// half of the rows, or a warpgroup 64 outputs and all rows, and makes fragments of its weights as
+// it uses them.
 //
 // Where tiles alone would leave multiprocessors idle, each segment of the inputs gets blocks of its
 // own; otherwise one block adds them all up.
-#include "kernels/cuda/product_parts.h"
+#ifndef SSMD_KERNELS_CUDA_PRODUCT_MANY_H_
+#define SSMD_KERNELS_CUDA_PRODUCT_MANY_H_
+
+#include "kernels/cuda/product_block.h"
 
 namespace ssmd::kernels::cuda::fast {
-namespace {
 
-constexpr int kTilePanels = 2;
-// Tiles below which segments are computed apart.
-constexpr int64_t kEnoughTiles = 132;
 // Tiles of rows that neighbouring blocks share weights of: so that what is read at one time stays
 // in the second cache.
-constexpr int64_t kGroupedTiles = 8;
-
-constexpr int TileRows(int parts) { return parts == 1 ? 128 : 64; }
+inline constexpr int64_t kGroupedTiles = 8;
 
 struct ManyRowsArgs {
   ProductOperands operands;
@@ -26,14 +24,14 @@ struct ManyRowsArgs {
   int64_t pairs;  // of panels
 };
 
-template <typename Kind, bool kOneSegment>
+template <typename Kind, bool kOneSegment, bool kWarpgroup>
 struct ManyRows {
   static constexpr char kName[] = "product_many";
   static constexpr int kThreads = 256;
-  static constexpr int kRows = Kind::kParts == 1 ? 128 : 64;
+  static constexpr int kRows = ManyRowsTile(Kind::kParts);
   // Blocks of inputs in shared memory, within the 99 KB that every GPU has.
   static constexpr int kSlots = Kind::kParts == 1 ? 3 : 2;
-  static constexpr int kUnits = 2;  // of 16 outputs, of a warp
+  static constexpr int kUnits = kWarpgroup ? 1 : 2;  // of 16 outputs, of a warp
   static constexpr int kUnitWarps = kTilePanels * kPanelOutputs / (kUnits * 16);
   static constexpr int kRowTiles = kRows / kCoreRows / (kThreads / kWarpThreads / kUnitWarps);
   static constexpr int kPairs = kPanelOutputs / 2;  // of outputs that lie next to each other
@@ -42,16 +40,14 @@ struct ManyRows {
   struct Slot {
     Words4 chunks[kTilePanels][Kind::kChunks][kPanelLanes];
     alignas(16) uint32_t factors[kTilePanels][kPairs][Kind::kGroups ? Kind::kFactorWords : 1];
-    alignas(16) uint32_t x[Kind::kParts][kBlockCores][kRows][4];
-    alignas(16) float sums[kBlockGroups][Kind::kQ4 ? kRows : 4];
+    InputBlock<Kind, kRows> inputs;
   };
   struct Shared {
     Slot slots[kSlots];
   };
   static_assert(sizeof(Shared) <= 99 * 1024);
 
-  // What a warp adds up: units of outputs × tiles of eight rows.
-  using Sums = float[kUnits][kRowTiles][4];
+  using WarpSums = Sums<kUnits, kRowTiles>;
 
   // The block's tile.
   struct Place {
@@ -78,12 +74,13 @@ struct ManyRows {
       if (begin + i < end) Copy(block, p, place, begin + i, shared.slots[i]);
       AsyncCommit();
     }
-    Sums acc = {};
-    Sums total = {};
+    WarpSums acc = {};
+    WarpSums total = {};
     int64_t segment = 0;
     int slot = 0;
     for (int64_t b = begin; b < end; ++b) {
       AsyncWait<kSlots - 2>();
+      if constexpr (kWarpgroup) ShareWithTensorCore();
       block.Sync();
       if (b + kSlots - 1 < end) {
         Copy(block, p, place, b + kSlots - 1, shared.slots[(slot + kSlots - 1) % kSlots]);
@@ -99,7 +96,7 @@ struct ManyRows {
     StoreSums(block, p, place, kOneSegment ? acc : total);
   }
 
-  SIMT_DEVICE static void EndSegment(bool first, Sums& acc, Sums& total) {
+  SIMT_DEVICE static void EndSegment(bool first, WarpSums& acc, WarpSums& total) {
     SIMT_UNROLL for (int u = 0; u < kUnits; ++u) {
       SIMT_UNROLL for (int n = 0; n < kRowTiles; ++n) {
         SIMT_UNROLL for (int i = 0; i < 4; ++i) {
@@ -113,7 +110,7 @@ struct ManyRows {
   SIMT_DEVICE static void Copy(const Block& block, const ProductOperands& p, const Place& place,
                                int64_t b, Slot& slot) {
     CopyWeights(block, p, place, b, slot);
-    CopyInputs(block, p, place, b, slot);
+    CopyInputs<Kind, kRows, kThreads>(block, p.x, place.row, b, slot.inputs);
   }
 
   // The last pair may have one panel, which is then there twice.
@@ -138,61 +135,26 @@ struct ManyRows {
     }
   }
 
-  // Of the rows that there are; what a slot holds of others goes to no output.
-  SIMT_DEVICE static void CopyInputs(const Block& block, const ProductOperands& p,
-                                     const Place& place, int64_t b, Slot& slot) {
-    const int64_t rows = p.x.padded_rows;
-    for (int i = block.thread(); i < Kind::kParts * kBlockCores * kRows; i += kThreads) {
-      const int64_t row = place.row + i % kRows;
-      const int core = i / kRows % kBlockCores;
-      const int part = i / kRows / kBlockCores;
-      if (row >= rows) continue;
-      const auto* from = reinterpret_cast<const Words4*>(p.x.rows + part * p.x.part_bytes);
-      AsyncCopy16(slot.x[part][core][i % kRows], from + (b * kBlockCores + core) * rows + row);
-    }
-    if constexpr (Kind::kQ4) {
-      const int64_t row = place.row + block.thread() % (kRows / 4) * 4;
-      const int group = block.thread() / (kRows / 4);
-      if (group >= kBlockGroups || row >= rows) return;
-      AsyncCopy16(&slot.sums[group][row - place.row],
-                  p.x.sums + (b * kBlockGroups + group) * rows + row);
-    }
-  }
-
-  SIMT_DEVICE static void AddBlock(const Block& block, const Slot& slot, Sums& acc) {
-    const int g = block.lane() / 4;
-    const int q = block.lane() % 4;
-    const int first_row = block.warp() / kUnitWarps * kRowTiles * kCoreRows;
-    for (int group = 0; group < kBlockGroups; ++group) {
-      GroupWeights<Kind> a[kUnits];
-      SIMT_UNROLL for (int u = 0; u < kUnits; ++u) {
-        const int unit = block.warp() % kUnitWarps * kUnits + u;
-        const int warp = unit % 4;  // of a panel's fragments
-        const auto& chunks = slot.chunks[unit / 4];
-        const auto& factors = slot.factors[unit / 4];
-        a[u] = UnpackGroup<Kind>(
-            group, [&](int i) { return chunks[i][warp * kWarpThreads + block.lane()]; },
-            [&](int i) { return factors[warp * 8 + g][i]; });
-      }
-      SIMT_UNROLL for (int n = 0; n < kRowTiles; ++n) {
-        const int row = first_row + n * kCoreRows;
-        GroupInputs<Kind> inputs = {};
-        for (int core = 0; core < kBlockCores / kBlockGroups; ++core) {
-          for (int part = 0; part < Kind::kParts; ++part) {
-            const int at = group * (kBlockCores / kBlockGroups) + core;
-            inputs.b[core / 2][part][core % 2] = slot.x[part][at][row + g][q];
-          }
-        }
-        if constexpr (Kind::kQ4) {
-          for (int i = 0; i < 2; ++i) inputs.sums[i] = slot.sums[group][row + 2 * q + i];
-        }
-        SIMT_UNROLL for (int u = 0; u < kUnits; ++u) AddGroup<Kind>(a[u], inputs, acc[u][n]);
-      }
+  SIMT_DEVICE static void AddBlock(const Block& block, const Slot& slot, WarpSums& acc) {
+    const auto unpack = [&](int u, int group) {
+      const int unit = block.warp() % kUnitWarps * kUnits + u;
+      const int warp = unit % 4;  // of a panel's fragments
+      const auto& chunks = slot.chunks[unit / 4];
+      const auto& factors = slot.factors[unit / 4][warp * 8 + block.lane() / 4];
+      return UnpackGroup<Kind>(
+          group, [&](int i) { return chunks[i][warp * kWarpThreads + block.lane()]; },
+          [&](int i) { return factors[i]; });
+    };
+    if constexpr (kWarpgroup) {
+      AddBlockByWarpgroup(block, slot.inputs, unpack, acc);
+    } else {
+      const int first_row = block.warp() / kUnitWarps * kRowTiles * kCoreRows;
+      AddBlockByWarp(block, slot.inputs, first_row, kRows, unpack, acc);
     }
   }
 
   SIMT_DEVICE static void StoreSums(const Block& block, const ProductOperands& p,
-                                    const Place& place, const Sums& sums) {
+                                    const Place& place, const WarpSums& sums) {
     const int64_t first_output = place.pair * kTilePanels * kPanelOutputs +
                                  block.warp() % kUnitWarps * kUnits * 16 + block.lane() / 4;
     const int64_t first_row =
@@ -208,35 +170,19 @@ struct ManyRows {
   }
 };
 
-int64_t TilePairs(const PackedMatrix& w) {
-  return (PanelCount(w.outputs) + kTilePanels - 1) / kTilePanels;
-}
-
-int64_t RowTiles(int64_t rows, const PackedMatrix& w) {
-  const int64_t tile = TileRows(InputParts(w));
-  return (rows + tile - 1) / tile;
-}
-
-}  // namespace
-
-bool SplitsManyRows(int64_t rows, const PackedMatrix& w) {
-  return TilePairs(w) * RowTiles(rows, w) < kEnoughTiles;
-}
-
-void MultiplyManyRows(Stream& stream, const PackedMatrix& w, const ProductOperands& operands) {
-  const int64_t row_tiles = RowTiles(operands.to.rows, w);
-  const ManyRowsArgs args = {operands, row_tiles, TilePairs(w)};
-  const int64_t tiles = row_tiles * args.pairs;
-  WithKind(w, [&](auto kind) {
-    using One = ManyRows<decltype(kind), true>;
-    using All = ManyRows<decltype(kind), false>;
-    static_assert(One::kRows == TileRows(decltype(kind)::kParts));
-    if (operands.segments == 1 || operands.partials != nullptr) {
-      Launch<One>(stream, {tiles, operands.segments}, One::kThreads, args);
-    } else {
-      Launch<All>(stream, {tiles}, All::kThreads, args);
-    }
-  });
+template <typename Kind, bool kWarpgroup>
+void LaunchManyRows(Stream& stream, const PackedMatrix& w, const ProductOperands& operands) {
+  const ManyRowsArgs args = {operands, ManyRowsTiles(operands.to.rows, w), PanelPairs(w)};
+  const int64_t tiles = args.row_tiles * args.pairs;
+  if (operands.segments == 1 || operands.partials != nullptr) {
+    using Kernel = ManyRows<Kind, true, kWarpgroup>;
+    Launch<Kernel>(stream, {tiles, operands.segments}, Kernel::kThreads, args);
+  } else {
+    using Kernel = ManyRows<Kind, false, kWarpgroup>;
+    Launch<Kernel>(stream, {tiles}, Kernel::kThreads, args);
+  }
 }
 
 }  // namespace ssmd::kernels::cuda::fast
+
+#endif  // SSMD_KERNELS_CUDA_PRODUCT_MANY_H_
