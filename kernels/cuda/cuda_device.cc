@@ -39,6 +39,7 @@ class CudaDevice final : public Device {
   std::string profile(WeightFormat /*format*/) const override { return choice_.Profile(); }
   int threads() const override { return 1; }
   void AdoptThread() override { gpu_->Adopt(); }
+  bool runs_ahead() const override { return true; }
   std::string failure() const override;
 
   Buffer Allocate(size_t bytes) override;
