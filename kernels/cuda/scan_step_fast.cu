@@ -21,6 +21,7 @@ struct StepRow {
   int32_t row = 0;
   const float* from = nullptr;  // its states, at the thread's channels; null of a padded row
   float* to = nullptr;
+  float gate = 0;       // silu(z) of its own channel
   float delta[4] = {};  // of its channels
   float delta_x[4] = {};
   float sums[4] = {};
@@ -56,7 +57,9 @@ class ScanStepThread {
     row.row = segment.first_row;
     row.from = StateAt(op_.state, segment.src_slot) + at_;
     row.to = StateAt(op_.state, segment.dst_slot) + at_;
-    const float delta = Softplus(exists_ ? op_.dt[row.row * op_.dt_stride + channel_] : 0);
+    const float delta =
+        Softplus(exists_ ? LoadReadOnly(op_.dt + row.row * op_.dt_stride + channel_) : 0);
+    if (exists_) row.gate = Silu(LoadReadOnly(op_.z + row.row * op_.z_stride + channel_));
     const float delta_x = delta * (exists_ ? X(row) : 0);
     SIMT_UNROLL for (int c = 0; c < 4; ++c) {
       row.delta[c] = block_.Shuffle(delta, block_.lane() % 8 + 8 * c);
@@ -87,7 +90,7 @@ class ScanStepThread {
       const float* c = op_.c + rows[r].row * op_.c_stride + run_.begin + n;
       SIMT_UNROLL for (int i = 0; i < kStepStates; ++i) {
         if (n + i >= run_.count) continue;
-        AdvanceChannels(b[i], c[i], rate[i], rows[r], h[r][i]);
+        AdvanceChannels(LoadReadOnly(b + i), LoadReadOnly(c + i), rate[i], rows[r], h[r][i]);
         Store4(rows[r].to + (n + i) * kChannelBlock, h[r][i]);
       }
     }
@@ -110,8 +113,8 @@ class ScanStepThread {
     if (row.from == nullptr) return;
     const float sum = SumRuns(block_, row.sums);
     if (!exists_) return;
-    const float gate = Silu(op_.z[row.row * op_.z_stride + channel_]);
-    op_.y[row.row * op_.y_stride + channel_] = Fma(op_.d[channel_], X(row), sum) * gate;
+    op_.y[row.row * op_.y_stride + channel_] =
+        Fma(LoadReadOnly(op_.d + channel_), X(row), sum) * row.gate;
   }
 
   const Block& block_;
