@@ -11,6 +11,7 @@
 //   struct RowSum {
 //     static constexpr char kName[] = "row_sum";   // in errors and tables
 //     static constexpr int kThreads = 128;         // of a block, at most; a multiple of 32
+//     static constexpr int kBlocks = 2;            // that have registers at once, or absent
 //     struct Args { … };                           // plain data, device pointers
 //     struct Shared { … };                         // or absent
 //     SIMT_DEVICE static void Run(const Block& block, const Args& args);

@@ -161,8 +161,18 @@ SIMT_DEVICE float Exp2Approximate(float x) {
   return y;
 }
 
+// A kernel's kBlocks, or 0: as the compiler likes.
+template <typename Kernel, typename = void>
+struct BlocksAtOnce {
+  static constexpr int kValue = 0;
+};
 template <typename Kernel>
-__global__ void __launch_bounds__(Kernel::kThreads)
+struct BlocksAtOnce<Kernel, std::void_t<decltype(Kernel::kBlocks)>> {
+  static constexpr int kValue = Kernel::kBlocks;
+};
+
+template <typename Kernel>
+__global__ void __launch_bounds__(Kernel::kThreads, BlocksAtOnce<Kernel>::kValue)
     KernelEntry(const __grid_constant__ typename Kernel::Args args) {
   Kernel::Run(Block(), args);
 }

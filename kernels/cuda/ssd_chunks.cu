@@ -233,6 +233,7 @@ struct SsdChunkKernel {
   static constexpr int kThreads = kChunkThreads;
   using Args = SsdChunkArgs;
   using Shared = SsdChunkShared<kStates>;
+  static_assert(sizeof(Shared) <= kSharedBytesMax);
 
   SIMT_DEVICE static void Run(const Block& block, const Args& args) {
     const Segment segment = args.op.segments[block.y()];
