@@ -94,10 +94,11 @@ TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
   ExpectRefused({"--model", "a=x", "--model-option", "a.prefill=fast"},
                 "prefill must be exact or chunked");
   ExpectRefused({"--model", "a=x", "--model-option", "a.weights=f64"},
-                "must be f32, bf16, q8 or q4");
+                "must be f32, bf16, q8, q4, or on a GPU f16 or fp8");
   for (const char* device : {"gpu", "cuda:", "cuda:x", "cuda:-1", "cuda1", "CUDA"}) {
     ExpectRefused({"--model", "a=x", "--device", device}, "must be cpu, cuda or cuda:N");
   }
+  ExpectRefused({"--model", "a=x", "--gpu-kernels", "best"}, "must be fast or plain, got best");
   ExpectRefused({"--model", "a=x", "--isa", "sse2"},
                 "--isa must be auto, scalar, avx2, avx512, avx512vnni, avx512bf16 or neon");
   ExpectRefused({"--model", "a=x", "--state-slots", "1"}, "--state-slots must be auto or in 2..");
