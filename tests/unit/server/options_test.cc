@@ -46,6 +46,20 @@ TEST(Options, DefaultsAreLoopbackAndDocumented) {
   EXPECT_FALSE(options.isa.has_value());
 }
 
+TEST(Options, AGpuGetsLargerStepsUnlessTheyAreGiven) {
+  const Options gpu = ParseOk({"--model", "a=/models/a", "--device", "cuda:2"});
+  EXPECT_EQ(gpu.gpu, 2);
+  EXPECT_EQ(gpu.engine.token_budget, 4096);
+  EXPECT_EQ(gpu.engine.prompt_budget, 512);
+  EXPECT_FALSE(gpu.plain_gpu_kernels);
+  const Options given = ParseOk({"--model", "a=/models/a", "--device", "cuda", "--token-budget",
+                                 "512", "--prompt-budget", "7", "--gpu-kernels", "plain"});
+  EXPECT_EQ(given.gpu, 0);
+  EXPECT_EQ(given.engine.token_budget, 512);
+  EXPECT_EQ(given.engine.prompt_budget, 7);
+  EXPECT_TRUE(given.plain_gpu_kernels);
+}
+
 TEST(Options, ModelsAreNamedOrTakeTheirFoldersOrFilesName) {
   const Options options = ParseOk({"--model", "a=/x/y", "--model", "/models/big-one/", "--model",
                                    "relative/dir", "--model", "/x/m-q8_0.gguf", "--model-option",
