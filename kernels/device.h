@@ -64,6 +64,8 @@ class Device {
   // The calling thread makes all calls from now on: puts it where the device wants it to run.
   virtual void AdoptThread() {}
 
+  // Whether ops may be under way when they return, so that the caller can do something else.
+  virtual bool runs_ahead() const { return false; }
   // What made this device useless for the rest of the process, or "". Ops that follow do nothing,
   // and what they give is undefined: whoever takes results looks here before using them.
   virtual std::string failure() const { return ""; }

@@ -42,6 +42,7 @@ absl::StatusOr<std::unique_ptr<kernels::Device>> MakeDevice(const Options& optio
   std::string error;
   kernels::CudaOptions cuda;
   cuda.ordinal = *options.gpu;
+  cuda.plain = options.plain_gpu_kernels;
   std::unique_ptr<kernels::Device> device = kernels::MakeCudaDevice(cuda, &error);
   if (device != nullptr) return device;
   return absl::FailedPreconditionError(absl::StrCat("--device cuda:", cuda.ordinal, ": ", error));

@@ -39,6 +39,7 @@ class CudaDevice final : public Device {
   std::string profile(WeightFormat /*format*/) const override { return choice_.Profile(); }
   int threads() const override { return 1; }
   void AdoptThread() override { gpu_->Adopt(); }
+  bool runs_ahead() const override { return true; }
   std::string failure() const override;
 
   Buffer Allocate(size_t bytes) override;
@@ -196,9 +197,14 @@ void CudaDevice::SelectiveScan(const SelectiveScanParams& params) {
 }
 
 void CudaDevice::SsdScan(const SsdScanParams& params) {
-  const bool chunked = params.chunk_scratch != nullptr && params.rows != params.segment_count;
-  const bool fast = choice_.has(FastKernel::kSsd) && !chunked;
-  (fast ? fast::SsdStep : plain::SsdScan)(*stream_, params);
+  const bool decodes = params.rows == params.segment_count;  // then no chunk is whole
+  if (!choice_.has(FastKernel::kSsd)) {
+    plain::SsdScan(*stream_, params);
+  } else if (params.chunk_scratch != nullptr && !decodes) {
+    fast::SsdPrompt(*stream_, params);
+  } else {
+    fast::SsdStep(*stream_, params);
+  }
 }
 
 void CudaDevice::GatedRmsNorm(const GatedRmsNormParams& params) {

@@ -24,7 +24,7 @@
 
 namespace ssmd::kernels::cuda::fast {
 
-// Scratch that a product of so many rows needs, whatever the weights' bytes are. Grows with rows.
+// Scratch that products of so many rows need, and of fewer.
 size_t ProductScratchBytes(int64_t rows, const PackedMatrix& w);
 
 // Which instruction makes the products. Bits depend on it, as units differ in how they add 16

@@ -161,6 +161,16 @@ SIMT_DEVICE float Exp2Approximate(float x) {
   return y;
 }
 
+// A kernel's kBlocks, or 0: as the compiler likes.
+template <typename Kernel, typename = void>
+struct BlocksAtOnce {
+  static constexpr int kValue = 0;
+};
+template <typename Kernel>
+struct BlocksAtOnce<Kernel, std::void_t<decltype(Kernel::kBlocks)>> {
+  static constexpr int kValue = Kernel::kBlocks;
+};
+
 // The bytes of a kernel's Shared, or 0.
 template <typename Kernel, typename = void>
 struct SharedBytes {
@@ -173,7 +183,7 @@ struct SharedBytes<Kernel, std::void_t<typename Kernel::Shared>> {
 
 // With the bytes of Kernel::Shared, which so are in its name, and in resources.txt.
 template <typename Kernel, size_t kShared>
-__global__ void __launch_bounds__(Kernel::kThreads)
+__global__ void __launch_bounds__(Kernel::kThreads, BlocksAtOnce<Kernel>::kValue)
     KernelEntry(const __grid_constant__ typename Kernel::Args args) {
   Kernel::Run(Block(), args);
 }

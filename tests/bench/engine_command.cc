@@ -82,7 +82,7 @@ absl::Status ApplyOption(const std::string& option, std::vector<ModelToMeasure>*
     }
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("--model-option must be NAME.weights=f32|bf16|q8|q4 or "
+      absl::StrCat("--model-option must be NAME.weights=f32|bf16|f16|fp8|q8|q4 or "
                    "NAME.prefill=exact|chunked of a model named before, got \"",
                    option, "\""));
 }
@@ -216,7 +216,7 @@ void AddEngineCommand(CLI::App& app, int* exit_code) {
   command->add_option("--model", flags->models,
                       "NAME=PATH of a checkpoint folder or a GGUF file (repeatable)");
   command->add_option("--model-option", flags->model_options,
-                      "NAME.weights=f32|bf16|q8|q4 (default: as the file has them) or "
+                      "NAME.weights=f32|bf16|f16|fp8|q8|q4 (default: as the file has them) or "
                       "NAME.prefill=exact|chunked, of mamba2 (default: exact); repeatable");
   command->add_option("--random", flags->random, "A shape, with random bf16 weights (repeatable)")
       ->check(CLI::IsMember(RandomShapes()));
