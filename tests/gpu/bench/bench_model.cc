@@ -37,7 +37,7 @@ WeightFormat VocabularyFormat(WeightFormat asked) {
 std::unique_ptr<BenchModel> BenchModel::Make(kernels::Device& device, const Shape& shape,
                                              WeightFormat format, const Room& room) {
   std::unique_ptr<BenchModel> model(new BenchModel(device, shape, format));
-  const bool made = model->Allocate(room) && model->MakeVectors() && model->MakeMatrices();
+  const bool made = model->Allocate(room) && model->MakeMatrices();
   return made ? std::move(model) : nullptr;
 }
 
@@ -62,30 +62,31 @@ bool BenchModel::Allocate(const Room& room) {
 
 Buffer BenchModel::Floats(const std::vector<float>& values) {
   const size_t bytes = values.size() * sizeof(float);
+  weight_bytes_ += static_cast<double>(bytes);
   Buffer buffer = device_.Allocate(bytes);
   if (buffer)
     device_.Upload(buffer.data(), reinterpret_cast<const std::byte*>(values.data()), bytes);
   return buffer;
 }
 
-bool BenchModel::MakeVectors() {
+bool BenchModel::MakeVectors(Layer* layer) {
   const auto inner = static_cast<size_t>(shape_.inner());
   const auto channels = static_cast<size_t>(shape_.conv_channels());
+  const auto deltas = static_cast<size_t>(shape_.mamba2 ? shape_.heads() : shape_.inner());
   const std::vector<float> ones(inner, 1.0f);
   // Decays of a state's entries are −1, −2, … in Mamba-1, of heads in Mamba-2: their order does not
   // matter here.
-  const size_t rates =
-      shape_.mamba2 ? static_cast<size_t>(shape_.heads()) : shape_.ssm_bytes() / sizeof(float);
-  std::vector<float> a(rates);
-  for (size_t i = 0; i < rates; ++i) a[i] = -1 - static_cast<float>(i % 16);
-  a_ = Floats(a);
-  d_ = Floats(ones);
-  gated_norm_ = Floats(ones);
-  norm_ = Floats(std::vector<float>(static_cast<size_t>(shape_.d_model), 1.0f));
-  conv_ = Floats(RandomFloats(Shape::kConvWidth * channels, 0.5f, 1));
-  conv_bias_ = Floats(RandomFloats(channels, 0.1f, 2));
-  dt_bias_ = Floats(std::vector<float>(inner, kDtBias));
-  return a_ && d_ && gated_norm_ && norm_ && conv_ && conv_bias_ && dt_bias_;
+  std::vector<float> rates(shape_.mamba2 ? deltas : shape_.ssm_bytes() / sizeof(float));
+  for (size_t i = 0; i < rates.size(); ++i) rates[i] = -1 - static_cast<float>(i % 16);
+  layer->norm = Floats(std::vector<float>(static_cast<size_t>(shape_.d_model), 1.0f));
+  layer->conv = Floats(RandomFloats(Shape::kConvWidth * channels, 0.5f, 1));
+  layer->conv_bias = Floats(RandomFloats(channels, 0.1f, 2));
+  layer->dt_bias = Floats(std::vector<float>(deltas, kDtBias));
+  layer->a = Floats(rates);
+  layer->d = Floats(ones);
+  if (shape_.mamba2) layer->gated_norm = Floats(ones);
+  return layer->norm && layer->conv && layer->conv_bias && layer->dt_bias && layer->a && layer->d &&
+         (layer->gated_norm || !shape_.mamba2);
 }
 
 // Packed once; the other layers have the same bytes, each at a place of its own.
@@ -113,7 +114,10 @@ bool BenchModel::MakeMatrices() {
   for (size_t i = 0; i < layers_.size(); ++i) {
     layers_[i].ring_offset = i * (shape_.ring_bytes() + shape_.ssm_bytes());
     layers_[i].ssm_offset = layers_[i].ring_offset + shape_.ring_bytes();
+    if (!MakeVectors(&layers_[i])) return false;
   }
+  final_norm_ = Floats(std::vector<float>(static_cast<size_t>(shape_.d_model), 1.0f));
+  if (!final_norm_) return false;
   const WeightFormat selection = SelectionFormat(format_);
   const auto make = [&](int64_t outputs, int64_t inputs, WeightFormat format,
                         PackedMatrix Layer::*matrix) {
@@ -157,12 +161,13 @@ kernels::EmbedParams BenchModel::Embed(const StepIndices& step) const {
   return embed;
 }
 
-kernels::RmsNormParams BenchModel::Norm(const int32_t* row_index, int64_t rows) const {
+kernels::RmsNormParams BenchModel::Norm(const Buffer& weight, const int32_t* row_index,
+                                        int64_t rows) const {
   kernels::RmsNormParams norm;
   norm.x = residual_.as<float>();
   norm.x_stride = norm.cols = norm.out_stride = shape_.d_model;
   norm.row_index = row_index;
-  norm.weight = norm_.as<float>();
+  norm.weight = weight.as<float>();
   norm.eps = kNormEps;
   norm.rows = rows;
   norm.out = normalised_.as<float>();
@@ -203,8 +208,8 @@ ConvSiluParams BenchModel::Conv(const Layer& layer, const StepIndices& step, con
   conv.width = Shape::kConvWidth;
   conv.x = x;
   conv.x_stride = shape_.projection();
-  conv.weight = conv_.as<float>();
-  conv.bias = conv_bias_.as<float>();
+  conv.weight = layer.conv.as<float>();
+  conv.bias = layer.conv_bias.as<float>();
   conv.ring = Field(layer.ring_offset);
   conv.out = out;
   conv.out_stride = shape_.conv_channels();
@@ -217,13 +222,13 @@ kernels::MambaLayerParams BenchModel::MambaParams(const Layer& layer,
   auto* u = inner_.as<float>();
   auto* xz = projected_.as<float>();
   kernels::MambaLayerParams params;
-  params.norm = Norm(nullptr, step.rows);
+  params.norm = Norm(layer.norm, nullptr, step.rows);
   params.in_proj = Product(layer.in_proj, normalised_.as<float>(), shape_.d_model, step.rows, xz);
   params.conv = Conv(layer, step, xz, u);
   params.x_proj = Product(layer.x_proj, u, inner, step.rows, dbc_.as<float>());
   params.dt_proj =
       Product(layer.dt_proj, dbc_.as<float>(), shape_.dbc(), step.rows, dt_.as<float>());
-  params.dt_proj.bias = dt_bias_.as<float>();
+  params.dt_proj.bias = layer.dt_bias.as<float>();
   kernels::SelectiveScanParams& scan = params.scan;
   scan.segments = step.segments;
   scan.segment_count = step.segment_count;
@@ -239,8 +244,8 @@ kernels::MambaLayerParams BenchModel::MambaParams(const Layer& layer,
   scan.b_stride = scan.c_stride = shape_.dbc();
   scan.z = xz + inner;
   scan.z_stride = shape_.projection();
-  scan.a = a_.as<float>();
-  scan.d = d_.as<float>();
+  scan.a = layer.a.as<float>();
+  scan.d = layer.d.as<float>();
   scan.state = Field(layer.ssm_offset);
   params.out_proj = AddToResidual(layer.out_proj, u, inner, step.rows);
   return params;
@@ -252,7 +257,7 @@ kernels::Mamba2LayerParams BenchModel::Mamba2Params(const Layer& layer,
   auto* projected = projected_.as<float>();  // z, x, B, C, Δ
   auto* xbc = inner_.as<float>();
   kernels::Mamba2LayerParams params;
-  params.norm = Norm(nullptr, step.rows);
+  params.norm = Norm(layer.norm, nullptr, step.rows);
   params.in_proj =
       Product(layer.in_proj, normalised_.as<float>(), shape_.d_model, step.rows, projected);
   params.conv = Conv(layer, step, projected + inner, xbc);
@@ -270,9 +275,9 @@ kernels::Mamba2LayerParams BenchModel::Mamba2Params(const Layer& layer,
   scan.x_stride = scan.y_stride = scan.b_stride = scan.c_stride = shape_.conv_channels();
   scan.dt = projected + inner + shape_.conv_channels();
   scan.dt_stride = shape_.projection();
-  scan.dt_bias = dt_bias_.as<float>();
-  scan.a = a_.as<float>();
-  scan.d = d_.as<float>();
+  scan.dt_bias = layer.dt_bias.as<float>();
+  scan.a = layer.a.as<float>();
+  scan.d = layer.d.as<float>();
   scan.state = Field(layer.ssm_offset);
   scan.chunk_scratch = chunked_ ? chunk_scratch_.as<float>() : nullptr;
   kernels::GatedRmsNormParams& norm = params.gated_norm;
@@ -281,7 +286,7 @@ kernels::Mamba2LayerParams BenchModel::Mamba2Params(const Layer& layer,
   norm.x_stride = norm.out_stride = shape_.conv_channels();
   norm.gate = projected;
   norm.gate_stride = shape_.projection();
-  norm.weight = gated_norm_.as<float>();
+  norm.weight = layer.gated_norm.as<float>();
   norm.eps = kNormEps;
   norm.rows = step.rows;
   norm.cols = inner;
@@ -298,7 +303,7 @@ void BenchModel::Step(const StepIndices& step) {
       device_.MambaLayer(MambaParams(layer, step));
     }
   }
-  device_.RmsNorm(Norm(step.logit_rows, step.logit_row_count));
+  device_.RmsNorm(Norm(final_norm_, step.logit_rows, step.logit_row_count));
 }
 
 void BenchModel::DrawTokens(int64_t rows) {

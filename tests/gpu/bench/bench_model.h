@@ -66,6 +66,7 @@ class BenchModel {
  private:
   struct Layer {
     kernels::PackedMatrix in_proj, x_proj, dt_proj, out_proj;
+    kernels::Buffer norm, gated_norm, conv, conv_bias, dt_bias, a, d;
     size_t ring_offset = 0;
     size_t ssm_offset = 0;
   };
@@ -73,8 +74,9 @@ class BenchModel {
   BenchModel(kernels::Device& device, const Shape& shape, kernels::WeightFormat format)
       : device_(device), shape_(shape), format_(format) {}
   bool Allocate(const Room& room);
-  bool MakeVectors();
+  bool MakeVectors(Layer* layer);
   bool MakeMatrices();
+  // On the device, counted as weights.
   kernels::Buffer Floats(const std::vector<float>& values);
   bool MakeMatrixOfLayers(int64_t outputs, int64_t inputs, kernels::WeightFormat format,
                           kernels::PackedMatrix Layer::*matrix);
@@ -83,7 +85,8 @@ class BenchModel {
   kernels::Mamba2LayerParams Mamba2Params(const Layer& layer,
                                           const kernels::StepIndices& step) const;
   kernels::EmbedParams Embed(const kernels::StepIndices& step) const;
-  kernels::RmsNormParams Norm(const int32_t* row_index, int64_t rows) const;
+  kernels::RmsNormParams Norm(const kernels::Buffer& weight, const int32_t* row_index,
+                              int64_t rows) const;
   kernels::MatMulParams Product(const kernels::PackedMatrix& w, const float* x, int64_t x_stride,
                                 int64_t rows, float* out) const;
   kernels::MatMulParams AddToResidual(const kernels::PackedMatrix& w, const float* x,
@@ -113,8 +116,7 @@ class BenchModel {
 
   std::vector<Layer> layers_;
   kernels::PackedMatrix vocabulary_;  // the embedding, and the head
-  // All layers share vectors, which are small.
-  kernels::Buffer norm_, gated_norm_, conv_, conv_bias_, dt_bias_, a_, d_;
+  kernels::Buffer final_norm_;
   kernels::Buffer residual_, normalised_, projected_, inner_, dt_, dbc_, chunk_scratch_, logits_;
   kernels::Buffer states_;
   std::vector<kernels::SampleRow> draws_;

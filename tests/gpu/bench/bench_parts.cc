@@ -124,7 +124,7 @@ std::vector<Part> BenchModel::Parts(const Load& load) {
   Part norm = OpPart("final_norm", FloatBytes(2 * load.sessions, shape_.d_model));
   norm.count = 1;
   norm.run = [this](const StepIndices& step) {
-    device_.RmsNorm(Norm(step.logit_rows, step.logit_row_count));
+    device_.RmsNorm(Norm(final_norm_, step.logit_rows, step.logit_row_count));
   };
   parts.push_back(std::move(norm));
   Part head = ProductPart("head", vocabulary_, load.sessions, false);

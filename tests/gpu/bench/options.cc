@@ -14,7 +14,8 @@ price of a kernel boundary, and the matrix peak, by cuBLASLt where the dynamic l
 for each model and number format, with random weights:
 
   kernel  each kind of op of a step alone, in all layers one after the other, each layer with weights
-          and states of its own; a figure is of one layer's, boundary included
+          and states of its own; a figure is of one layer's, boundary included (what all layers
+          together have in less than the cache, as norms have, is read from there: above the copy)
   step    whole steps as they are served: a decode step is a recorded graph, a prompt is not; once as
           steps in a row (`decode`, `prefill`), once with greedy draws that the host waits for
           (`decode+draws`). A decode step's floor is reading weights once, and reading and writing
