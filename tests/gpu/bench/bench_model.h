@@ -60,6 +60,7 @@ class BenchModel {
   std::byte* slot(int64_t i) const {
     return states_.data() + static_cast<size_t>(i) * shape_.slot_bytes();
   }
+  int64_t slots() const { return static_cast<int64_t>(states_.bytes() / shape_.slot_bytes()); }
   double weight_bytes() const { return weight_bytes_; }  // that a step reads, all of them once
   double ProductFlops(int64_t rows, int64_t logit_rows) const;
 
