@@ -13,23 +13,9 @@
 #include "tests/gpu/bench/bench_model.h"
 #include "tests/gpu/bench/figures.h"
 #include "tests/gpu/bench/options.h"
+#include "tests/gpu/bench/repeated_step.h"
 
 namespace ssmd::gpu_bench {
-
-// The indices of a step that is run again and again, with the same sessions at the same place.
-class RepeatedStep {
- public:
-  // Empty where memory is short.
-  static std::optional<RepeatedStep> Make(kernels::Device& device, const Load& load);
-
-  kernels::StepIndices on_host() const;
-  kernels::StepIndices on_device() const;
-
- private:
-  std::vector<kernels::Segment> segments_;
-  std::vector<int32_t> token_ids_, logit_rows_;
-  kernels::Buffer device_segments_, device_token_ids_, device_logit_rows_;
-};
 
 class Bench {
  public:

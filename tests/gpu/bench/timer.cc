@@ -35,6 +35,7 @@ Spread Timer::Measure(const std::function<double(int)>& take) const {
       std::clamp(possible, 1.0 * std::min(kFewestRuns, options_.runs), 1.0 * options_.runs));
   if (repeats > 1) take(repeats);
   std::vector<double> times;
+  times.reserve(static_cast<size_t>(runs));
   for (int run = 0; run < runs; ++run) times.push_back(take(repeats) / repeats);
   return SpreadOf(std::move(times));
 }
