@@ -2,6 +2,8 @@
 //
 // Copies to and from host memory that callers hold wait for the stream; ops do not, but for those
 // that give results to the host (Sample, Logprobs).
+#include "kernels/cuda/cuda_device.h"
+
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -221,6 +223,12 @@ void CudaDevice::Logprobs(const LogprobParams& params) {
 }
 
 }  // namespace
+
+std::unique_ptr<Device> MakeDeviceOf(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream,
+                                     const CudaOptions& options) {
+  return std::make_unique<CudaDevice>(std::move(gpu), std::move(stream), options.plain);
+}
+
 }  // namespace cuda
 
 std::unique_ptr<Device> MakeCudaDevice(const CudaOptions& options, std::string* error) {
@@ -238,7 +246,7 @@ std::unique_ptr<Device> MakeCudaDevice(const CudaOptions& options, std::string* 
     *error = gpu->failure();
     return nullptr;
   }
-  return std::make_unique<cuda::CudaDevice>(std::move(gpu), std::move(stream), options.plain);
+  return cuda::MakeDeviceOf(std::move(gpu), std::move(stream), options);
 }
 
 }  // namespace ssmd::kernels
