@@ -30,6 +30,8 @@ HostCopyRef HostCopies::Start(StateBytes bytes, std::unique_ptr<kernels::Transfe
 }
 
 HostCopyRef HostCopies::Read(const Slot& from) {
+  const auto failed = [this] { return !pool_->device().failure().empty(); };
+  if (failed()) return nullptr;
   std::shared_ptr<kernels::Buffer> bytes;
   if (buffers_) {
     bytes = buffers_->Take();
@@ -39,7 +41,7 @@ HostCopyRef HostCopies::Read(const Slot& from) {
   }
   if (bytes == nullptr || !*bytes) return nullptr;
   auto transfer = pool_->StartRead(from, bytes->data());
-  if (!pool_->device().failure().empty()) return nullptr;
+  if (transfer == nullptr && failed()) return nullptr;
   return Start(std::move(bytes), std::move(transfer), from.index());
 }
 

@@ -170,7 +170,9 @@ class StateTiers {
   void CopyAhead();
   bool CopyAhead(TieredState* state);
   bool ChargeHost(bool relieve);
-  bool EvictFromHost(bool from_slots_too = true);
+  bool EvictFromHost();
+  bool EvictUnused();
+  void EvictFromHost(TieredState* state);
   void StoreDirty();
   // Null when it is not, there is no memory for a copy, or the device has failed.
   HostCopyRef InMemory(const TieredState& state);

@@ -92,9 +92,7 @@ bool StateTiers::CopyAhead(TieredState* state) {
   const bool may_leave_memory = !state->stored_id().empty() && state->memory_pins == 0;
   if (!options_.host->TryCharge(bytes_per_state())) {
     if (may_leave_memory) return true;
-    // Not for another copy ahead, or the two would take turns.
-    if (in_host_.size() >= kHostFloor && !EvictFromHost(/*from_slots_too=*/false)) return false;
-    options_.host->Charge(bytes_per_state());
+    if (!EvictUnused() || !options_.host->TryCharge(bytes_per_state())) return false;
   }
   HostCopyRef copy = copies_.Read(state->slot);
   if (copy == nullptr) {
@@ -121,20 +119,34 @@ bool StateTiers::ChargeHost(bool relieve) {
   }
 }
 
-// `from_slots_too`: those that are in a slot as well.
-bool StateTiers::EvictFromHost(bool from_slots_too) {
+bool StateTiers::EvictFromHost() {
   for (size_t looks = 2 * in_host_.size(); looks > 0; --looks) {
     TieredState* state = in_host_.front();
     in_host_.splice(in_host_.end(), in_host_, in_host_.begin());
-    const bool elsewhere =
-        state->slot ? from_slots_too : !state->stored_id().empty() && state->memory_pins == 0;
+    const bool elsewhere = state->slot || (!state->stored_id().empty() && state->memory_pins == 0);
     if (!elsewhere || std::exchange(state->used, false)) continue;
-    LeaveHost(state);
-    ++evictions_[static_cast<size_t>(StateTier::kHost)];
-    if (options_.on_eviction) options_.on_eviction(StateTier::kHost);
+    EvictFromHost(state);
     return true;
   }
   return false;
+}
+
+// For a copy ahead: it takes no room that anybody has asked for, so no state's that was used since
+// the hand passed (by a turn that waits for its start, it may be), and not another such copy's.
+bool StateTiers::EvictUnused() {
+  if (options_.host->used() > options_.host->limit()) return false;
+  const auto unused = std::find_if(in_host_.begin(), in_host_.end(), [](const auto* state) {
+    return !state->slot && !state->used && state->memory_pins == 0 && !state->stored_id().empty();
+  });
+  if (unused == in_host_.end()) return false;
+  EvictFromHost(*unused);
+  return true;
+}
+
+void StateTiers::EvictFromHost(TieredState* state) {
+  LeaveHost(state);
+  ++evictions_[static_cast<size_t>(StateTier::kHost)];
+  if (options_.on_eviction) options_.on_eviction(StateTier::kHost);
 }
 
 // For the slot of another state, which gets the room of this one.

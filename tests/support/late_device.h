@@ -25,6 +25,7 @@ class LateDevice : public MemoryDevice {
   std::string failure() const override { return failed; }
   bool overlaps_downloads() const override { return late_; }
   kernels::Buffer AllocateStaging(size_t bytes) override {
+    if (no_staging) return kernels::Buffer();
     ++staging_buffers;
     return Allocate(bytes);
   }
@@ -46,6 +47,7 @@ class LateDevice : public MemoryDevice {
 
   int downloads = 0;
   int staging_buffers = 0;
+  bool no_staging = false;
   bool stuck = false;  // nobody sees a transfer done by asking
   std::string failed;
 

@@ -18,7 +18,7 @@ using testing::LateDevice;
 using testing::Tiers;
 
 TEST(TiersAhead, TheNextVictimsAreCopiedWhenSlotsRunLow) {
-  Tiers t({.slots = 6, .late = true});
+  Tiers t({.slots = 6, .host_states = 3, .late = true});
   std::vector<StateRef> states;
   for (int i = 0; i < 3; ++i) states.push_back(t.Make(i));
   t.Settle();
@@ -42,7 +42,7 @@ TEST(TiersAhead, TheNextVictimsAreCopiedWhenSlotsRunLow) {
 }
 
 TEST(TiersAhead, NothingIsCopiedWhereItWouldKeepStepsWaiting) {
-  Tiers t({.slots = 6});
+  Tiers t({.slots = 6, .host_states = 6});
   std::vector<StateRef> states;
   for (int i = 0; i < 6; ++i) states.push_back(t.Make(i));
   t.Settle();
@@ -89,7 +89,7 @@ TEST(TiersAhead, ASlotThatIsWorkedInIsCopiedAsItIs) {
 }
 
 TEST(TiersAhead, AStateMayBeLetGoDuringItsCopy) {
-  Tiers t({.slots = 2, .late = true});
+  Tiers t({.slots = 2, .host_states = 2, .late = true});
   t.device.stuck = true;
   StateRef a = t.Make(1);
   const StateRef b = t.Make(2);
@@ -104,7 +104,7 @@ TEST(TiersAhead, AStateMayBeLetGoDuringItsCopy) {
 }
 
 TEST(TiersAhead, AReclaimedSlotIsWrittenAfterItsCopy) {
-  Tiers t({.slots = 2, .late = true});
+  Tiers t({.slots = 2, .host_states = 2, .late = true});
   t.device.stuck = true;
   StateRef a = t.Make(4);
   const StateRef b = t.Make(5);
@@ -173,8 +173,28 @@ TEST(TiersAhead, CopiesAheadTakeNoRoomFromStates) {
   }
 }
 
+TEST(TiersAhead, NoRoomIsMadeOfWhatAWaitingTurnLoaded) {
+  Tiers t({.slots = 4, .host_states = 9, .store = true, .late = true});
+  std::vector<StateRef> states;
+  for (int i = 0; i < 40; ++i) {
+    StateRef state = t.Make(i);
+    for (int tries = 0; state == nullptr && tries < 10; ++tries) {
+      t.Settle();
+      state = t.Make(i);
+    }
+    ASSERT_NE(state, nullptr);
+    states.push_back(std::move(state));
+  }
+  for (int i = 0; i < 40; ++i) {
+    const StateRef& state = states[static_cast<size_t>(i)];
+    if (t.tiers->Prepare(state) == StateTiers::Readiness::kReady) continue;
+    t.Settle();
+    EXPECT_EQ(t.tiers->Prepare(state), StateTiers::Readiness::kReady) << i;
+  }
+}
+
 TEST(TiersAhead, TwoCopiesDoNotTakeTurns) {
-  Tiers t({.slots = 4, .late = true});
+  Tiers t({.slots = 4, .host_states = 9, .late = true});
   std::vector<StateRef> states;
   while (StateRef state = t.Make(static_cast<int>(states.size()))) {
     states.push_back(state);
@@ -186,7 +206,7 @@ TEST(TiersAhead, TwoCopiesDoNotTakeTurns) {
 }
 
 TEST(TiersAhead, ACopyThatADeviceDidNotFinishIsNotTheState) {
-  Tiers t({.slots = 2, .late = true});
+  Tiers t({.slots = 2, .host_states = 2, .late = true});
   t.device.stuck = true;
   const StateRef whole = t.Make(1);
   const StateRef cut = t.Make(2);
@@ -239,6 +259,23 @@ TEST(TiersAhead, MemoryIsGivenBackWhereTheBudgetIsSmall) {
   EXPECT_EQ(t.device.staging_buffers, 20 + static_cast<int>(StateTiers::kHostFloor) - 4);
   states.clear();
   t.host.Return(20 * kTierBytes);
+}
+
+TEST(TiersAhead, WithoutMemoryForACopyAStateStaysInItsSlot) {
+  Tiers t({.slots = 2, .host_states = 2, .late = true});
+  const StateRef a = t.Make(1);
+  StateRef b = t.Make(2);
+  t.device.no_staging = true;
+  t.Settle();
+  EXPECT_FALSE(t.tiers->TakeSlot());
+  EXPECT_EQ(t.host.used(), 0);
+  EXPECT_EQ(a->tier(), StateTier::kDevice);
+  b = nullptr;
+  const StateRef c = t.Make(3);
+  ASSERT_NE(c, nullptr) << "what is let go of is there all the same";
+  t.device.no_staging = false;
+  EXPECT_EQ(t.ValueOf(a), 1);
+  EXPECT_NE(t.Make(4), nullptr);
 }
 
 TEST(HostBuffers, WhatComesBackAfterTheEndIsLeftAlone) {
