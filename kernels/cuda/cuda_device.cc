@@ -262,7 +262,8 @@ std::unique_ptr<Device> MakeCudaDevice(const CudaOptions& options, std::string* 
   std::string reason;
   const int count = cuda::CountGpus(&reason);
   if (options.ordinal >= count) {
-    *error = count == 0 ? "no GPU can be used here" : "there are only " + std::to_string(count);
+    *error = count == 0 ? "no GPU can be used here"
+                        : "there is no such GPU, only " + std::to_string(count) + ", from 0 on";
     if (!reason.empty()) *error += ": " + reason;
     return nullptr;
   }
@@ -274,8 +275,8 @@ std::unique_ptr<Device> MakeCudaDevice(const CudaOptions& options, std::string* 
     *error = gpu->failure();
     return nullptr;
   }
-  return std::make_unique<cuda::CudaDevice>(std::move(gpu), std::move(stream),
-                                            std::move(downloads), options.plain);
+  return std::make_unique<cuda::CudaDevice>(std::move(gpu), std::move(stream), std::move(downloads),
+                                            options.plain);
 }
 
 }  // namespace ssmd::kernels
