@@ -1,7 +1,9 @@
 // A GPU as a Device: its memory as Buffers, ops as kernels on one stream.
 //
-// Copies to and from host memory that callers hold wait for the stream; ops do not, but for those
-// that give results to the host (Sample, Logprobs).
+// Copies to and from host memory that callers hold wait for the stream, but for Transfers; ops do
+// not, but for those that give results to the host (Sample, Logprobs). Downloads that are Transfers
+// have a stream of their own, beside the ops. Uploads go with the ops, which wait for them anyway:
+// so none is kept up by a download.
 #include "kernels/cuda/cuda_device.h"
 
 #include <algorithm>
@@ -27,15 +29,35 @@ namespace ssmd::kernels {
 namespace cuda {
 namespace {
 
+class StreamTransfer final : public Transfer {
+ public:
+  // `copied`: of any stream.
+  StreamTransfer(Stream& ops, std::unique_ptr<Event> copied)
+      : ops_(ops), copied_(std::move(copied)) {}
+
+  bool Done() override { return copied_->Passed(); }
+  void Wait() override { copied_->Wait(); }
+  void HoldOps() override { ops_.WaitFor(*copied_); }
+
+ private:
+  Stream& ops_;
+  const std::unique_ptr<Event> copied_;
+};
+
 class CudaDevice final : public Device {
  public:
-  CudaDevice(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream, bool plain)
+  CudaDevice(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream,
+             std::unique_ptr<Stream> downloads, bool plain)
       : gpu_(std::move(gpu)),
         stream_(std::move(stream)),
+        downloads_(std::move(downloads)),
         choice_(gpu_->facts(), plain),
         upload_(*gpu_, *stream_),
         draws_(*gpu_, *stream_) {}
-  ~CudaDevice() override { stream_->Synchronize(); }
+  ~CudaDevice() override {
+    stream_->Synchronize();
+    downloads_->Synchronize();
+  }
 
   std::string name() const override;
   std::string profile(WeightFormat /*format*/) const override { return choice_.Profile(); }
@@ -53,6 +75,11 @@ class CudaDevice final : public Device {
   }
   void Download(std::byte* host, const std::byte* device, size_t bytes) override;
   void Upload(std::byte* device, const std::byte* host, size_t bytes) override;
+  std::unique_ptr<Transfer> StartDownload(std::byte* host, const std::byte* device,
+                                          size_t bytes) override;
+  std::unique_ptr<Transfer> StartUpload(std::byte* device, const std::byte* host,
+                                        size_t bytes) override;
+  bool overlaps_downloads() const override { return true; }
 
   bool Keeps(WeightFormat /*format*/) const override { return true; }
   PackedMatrix Pack(const MatrixSource& source, WeightFormat format) override {
@@ -88,6 +115,7 @@ class CudaDevice final : public Device {
 
   const std::unique_ptr<Gpu> gpu_;
   const std::unique_ptr<Stream> stream_;
+  const std::unique_ptr<Stream> downloads_;
   KernelChoice choice_;
   MatrixUpload upload_;
   Draws draws_;
@@ -138,6 +166,19 @@ void CudaDevice::Download(std::byte* host, const std::byte* device, size_t bytes
 void CudaDevice::Upload(std::byte* device, const std::byte* host, size_t bytes) {
   stream_->CopyIn(device, host, bytes);
   stream_->Synchronize();
+}
+
+std::unique_ptr<Transfer> CudaDevice::StartDownload(std::byte* host, const std::byte* device,
+                                                    size_t bytes) {
+  downloads_->WaitFor(*stream_->Record());
+  downloads_->CopyOut(host, device, bytes);
+  return std::make_unique<StreamTransfer>(*stream_, downloads_->Record());
+}
+
+std::unique_ptr<Transfer> CudaDevice::StartUpload(std::byte* device, const std::byte* host,
+                                                  size_t bytes) {
+  stream_->CopyIn(device, host, bytes);
+  return std::make_unique<StreamTransfer>(*stream_, stream_->Record());
 }
 
 PackedMatrix CudaDevice::Noted(PackedMatrix matrix) {
@@ -226,7 +267,10 @@ void CudaDevice::Logprobs(const LogprobParams& params) {
 
 std::unique_ptr<Device> MakeDeviceOf(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream,
                                      const CudaOptions& options) {
-  return std::make_unique<CudaDevice>(std::move(gpu), std::move(stream), options.plain);
+  std::unique_ptr<Stream> downloads = gpu->MakeStream();
+  if (downloads == nullptr) return nullptr;
+  return std::make_unique<CudaDevice>(std::move(gpu), std::move(stream), std::move(downloads),
+                                      options.plain);
 }
 
 }  // namespace cuda
@@ -235,7 +279,8 @@ std::unique_ptr<Device> MakeCudaDevice(const CudaOptions& options, std::string* 
   std::string reason;
   const int count = cuda::CountGpus(&reason);
   if (options.ordinal >= count) {
-    *error = count == 0 ? "no GPU can be used here" : "there are only " + std::to_string(count);
+    *error = count == 0 ? "no GPU can be used here"
+                        : "there is no such GPU, only " + std::to_string(count) + ", from 0 on";
     if (!reason.empty()) *error += ": " + reason;
     return nullptr;
   }
@@ -246,7 +291,9 @@ std::unique_ptr<Device> MakeCudaDevice(const CudaOptions& options, std::string* 
     *error = gpu->failure();
     return nullptr;
   }
-  return cuda::MakeDeviceOf(std::move(gpu), std::move(stream), options);
+  std::unique_ptr<Device> device = cuda::MakeDeviceOf(std::move(gpu), std::move(stream), options);
+  if (device == nullptr) *error = "the GPU gave no second stream";
+  return device;
 }
 
 }  // namespace ssmd::kernels

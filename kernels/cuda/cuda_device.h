@@ -11,7 +11,7 @@
 
 namespace ssmd::kernels::cuda {
 
-// `stream` is one of `gpu`. Of the options, the ordinal is not looked at.
+// `stream` is one of `gpu`. Of the options, the ordinal is not looked at. Null when the GPU fails.
 std::unique_ptr<Device> MakeDeviceOf(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream,
                                      const CudaOptions& options);
 
