@@ -34,6 +34,17 @@ class Block {
   SIMT_DEVICE void Sync() const { __syncthreads(); }
   SIMT_DEVICE void SyncWarp() const { __syncwarp(kWholeWarp); }
   SIMT_DEVICE bool SyncAny(bool mine) const { return __syncthreads_or(mine ? 1 : 0) != 0; }
+  // Instructions of 9.0; a kernel compiled for less is launched after earlier ones (runtime.cc).
+  SIMT_DEVICE void WaitForEarlierKernels() const {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" : : : "memory");
+#endif
+  }
+  SIMT_DEVICE void LetNextKernelStart() const {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" : : : "memory");
+#endif
+  }
   template <typename T>
   SIMT_DEVICE T& shared() const {
     return *reinterpret_cast<T*>(shared_memory);
@@ -187,13 +198,23 @@ struct SharedBytes<Kernel, std::void_t<typename Kernel::Shared>> {
   static constexpr size_t kValue = sizeof(typename Kernel::Shared);
 };
 
+// A kernel's kOverlaps, or false.
+template <typename Kernel, typename = void>
+struct Overlaps {
+  static constexpr bool kValue = false;
+};
+template <typename Kernel>
+struct Overlaps<Kernel, std::void_t<decltype(Kernel::kOverlaps)>> {
+  static constexpr bool kValue = Kernel::kOverlaps;
+};
+
 template <typename Kernel>
 void Launch(Stream& stream, const Grid& grid, int threads, const typename Kernel::Args& args) {
   static_assert(std::is_trivially_copyable_v<typename Kernel::Args>);
   auto copy = args;
   void* pointers[] = {&copy};
   Enqueue(stream, {Kernel::kName, reinterpret_cast<const void*>(&KernelEntry<Kernel>), grid,
-                   threads, SharedBytes<Kernel>::kValue, pointers});
+                   threads, SharedBytes<Kernel>::kValue, Overlaps<Kernel>::kValue, pointers});
 }
 
 }  // namespace ssmd::kernels::cuda
