@@ -48,6 +48,7 @@ class RouterTest : public ::testing::Test {
     OpsRoutes ops;
     ops.metrics = [] { return std::string("metrics here\n"); };
     ops.ready = [] { return false; };
+    ops.note = [] { return std::string(); };
     ops.metrics_open = metrics_open;
     AddOpsRoutes(ops, router.get());
     return router;
