@@ -32,7 +32,8 @@ ListenAddress AtPort(ListenAddress listen, uint16_t port) {
 std::string KernelNote(const std::vector<kernels::FastKernelState>& kernels) {
   std::string names;
   for (const kernels::FastKernelState& kernel : kernels) {
-    if (!kernel.off_because.empty()) absl::StrAppend(&names, names.empty() ? "" : ", ", kernel.name);
+    if (!kernel.off_because.empty())
+      absl::StrAppend(&names, names.empty() ? "" : ", ", kernel.name);
   }
   if (names.empty()) return "";
   return absl::StrCat("fast kernels are off, as they disagree with the plain ones: ", names);

@@ -99,20 +99,22 @@ absl::Status ResidualModel::Prepare(const ModelLoadOptions& options, kernels::De
 absl::Status ResidualModel::MakeProgram() {
   const kernels::StepLimits limits = {max_rows_, max_logit_rows_, config_.vocabulary};
   program_ = device_->MakeProgram(limits);
-  bool made = program_ != nullptr;
-  if (made) {
-    const std::unique_ptr<StatePool> pool = StatePool::WithoutSlots(device_, layout_);
-    made = device_->Rehearse(limits, [&](const kernels::StepIndices& indices) {
-      Run(indices, *pool);
-      device_->MatMul(HeadProduct(0, static_cast<int>(indices.logit_row_count)));
-    });
+  if (program_ == nullptr) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no memory for steps of ", max_rows_, " rows: use a smaller token budget"));
   }
+  const std::unique_ptr<StatePool> pool = StatePool::WithoutSlots(device_, layout_);
+  const bool tried = device_->Rehearse(limits, [&](const kernels::StepIndices& indices) {
+    Run(indices, *pool);
+    device_->MatMul(HeadProduct(0, static_cast<int>(indices.logit_row_count)));
+  });
   if (const std::string failure = device_->failure(); !failure.empty()) {
-    return absl::UnavailableError(absl::StrCat("the device failed while it was tried: ", failure));
+    return absl::UnavailableError(
+        absl::StrCat("the device failed while its kernels were tried: ", failure));
   }
-  if (made) return absl::OkStatus();
+  if (tried) return absl::OkStatus();
   return absl::ResourceExhaustedError(
-      absl::StrCat("no memory for steps of ", max_rows_, " rows: use a smaller token budget"));
+      "no memory to try the device's kernels in: use a smaller token budget");
 }
 
 absl::Status ResidualModel::AllocateActivations(const ModelLoadOptions& options) {

@@ -29,21 +29,24 @@ std::string EndOf(std::string_view text) { return std::string(kEnd) + DigestOf(t
 
 // All of a file of a size that can be one of ours, or "".
 std::string ContentsOf(const std::string& path) {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(path, error);
+  if (error || bytes > kMaxFileBytes) return "";
   std::ifstream file(path, std::ios::binary);
-  std::string text(kMaxFileBytes, '\0');
+  std::string text(static_cast<size_t>(bytes), '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(file.gcount()));
-  return text.size() < kMaxFileBytes ? text : "";
+  return text;
 }
 
 }  // namespace
 
-AgreedChecks::AgreedChecks(const std::string& folder, const std::string& holds_for)
+AgreedChecks::AgreedChecks(const std::string& folder, const std::string& gpu,
+                           const std::string& holds_for)
     : holds_for_(holds_for) {
   const bool one_line = holds_for.find('\n') == std::string::npos;
   if (folder.empty() || holds_for.empty() || !one_line) return;
-  path_ =
-      (std::filesystem::path(folder) / ("kernels-" + DigestOf(holds_for) + ".checked")).string();
+  path_ = (std::filesystem::path(folder) / ("kernels-" + DigestOf(gpu) + ".checked")).string();
   Read();
 }
 

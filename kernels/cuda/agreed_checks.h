@@ -19,8 +19,9 @@ namespace ssmd::kernels::cuda {
 
 class AgreedChecks {
  public:
-  // A file in `folder`, named for `holds_for`. Nothing is read or kept where either is empty.
-  AgreedChecks(const std::string& folder, const std::string& holds_for);
+  // A file in `folder`, one for each `gpu`. Nothing is read or kept where `folder` or `holds_for`
+  // is empty.
+  AgreedChecks(const std::string& folder, const std::string& gpu, const std::string& holds_for);
 
   bool Has(const std::string& check) const { return checks_.count(check) > 0; }
   void Add(const std::string& check) { changed_ = checks_.insert(check).second || changed_; }

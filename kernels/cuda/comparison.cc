@@ -43,9 +43,10 @@ void Comparison::Zeros(const float* fast, const float* plain, int64_t count,
 }
 
 std::string Comparison::Problem() const {
-  if (broken_ != nullptr) return broken_;
   const double mean = squares_ == 0 ? 0 : std::sqrt(squares_ / scale_squares_);
-  if (largest_ <= bounds_.element && mean <= bounds_.mean) return "";
+  if (largest_ <= bounds_.element && mean <= bounds_.mean) {
+    return broken_ == nullptr ? "" : broken_;
+  }
   char text[120];
   std::snprintf(text, sizeof(text),
                 "errors are up to %.2g of the usual size of a result, and %.2g of it on average",

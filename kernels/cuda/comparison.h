@@ -32,7 +32,7 @@ class Comparison {
   // What is zero is zero.
   void Zeros(const float* fast, const float* plain, int64_t count, const char* otherwise);
 
-  // What is wrong, first of all with what was to be equal; "" where nothing is.
+  // What is wrong, errors before rules; "" where nothing is.
   std::string Problem() const;
 
  private:

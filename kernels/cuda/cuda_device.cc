@@ -206,14 +206,14 @@ bool CudaDevice::Rehearse(const StepLimits& limits, const StepProgram::Ops& ops)
   ops(step);
   rehearsal_ = nullptr;
 
-  AgreedChecks agreed(check_folder_, ChecksHoldFor());
+  AgreedChecks agreed(check_folder_, name(), ChecksHoldFor());
   CheckSpace space(*gpu_, *stream_);
   std::vector<Disagreement> found;
-  if (!rehearsal.Compare(space, &choice_, &agreed, &found)) return false;
+  const bool compared = rehearsal.Compare(space, &choice_, &agreed, &found);
   kernels_ = ChosenKernels(choice_, fast_, plain_);
   for (const Disagreement& disagreement : found) SwitchedOff(disagreement);
-  agreed.Save();
-  return true;
+  if (compared) agreed.Save();
+  return compared;
 }
 
 // "" where this build cannot be told from another.
