@@ -13,7 +13,7 @@ struct OpsRoutes {
   std::function<std::string()> metrics;  // Prometheus text
   std::function<bool()> ready;
   std::function<std::string()> note;  // what is not as it should be, though ready; "" or a line
-  bool metrics_open = false;  // else as Router::Access::kCaller
+  bool metrics_open = false;          // else as Router::Access::kCaller
 };
 void AddOpsRoutes(const OpsRoutes& routes, Router* router);
 
