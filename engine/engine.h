@@ -82,6 +82,7 @@ struct EngineOptions {
 struct EngineFigures {   // what is shared by the models
   CommitLogFigures log;  // zeros without a state directory
   StoreFigures store;
+  std::vector<kernels::FastKernelState> fast_kernels;  // kernels::Device::fast_kernels
 };
 
 struct ServedModel {

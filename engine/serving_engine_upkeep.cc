@@ -142,6 +142,7 @@ EngineFigures ServingEngine::Figures() const {
   EngineFigures figures;
   figures.log = log_->figures();
   if (store_ != nullptr) figures.store = store_->figures();
+  figures.fast_kernels = fast_kernels_;
   return figures;
 }
 

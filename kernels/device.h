@@ -52,6 +52,12 @@ class StepProgram {
   virtual void Run(const StepIndices& host, const Ops& ops) = 0;
 };
 
+// A group of kernels that a device uses in the place of plain ones.
+struct FastKernelState {
+  std::string name;         // "product" and the like
+  std::string off_because;  // what is wrong with it here; empty: it is used
+};
+
 // A copy between the device and host memory that goes on beside the host, and perhaps beside ops.
 // Until it is done both memories have to stay, what it reads unchanged. Destroying this does not
 // end it; destroyed before its device.
@@ -136,6 +142,17 @@ class Device {
   // buffers. Null when memory ran out.
   virtual std::unique_ptr<StepProgram> MakeProgram(const StepLimits& limits);
 
+  // Which ops do the steps of a model consist of? Calls `ops` as a StepProgram does, to see them,
+  // and none is done: state fields may be without memory. A device with kernels that it does not
+  // take on trust tries them on what it sees, and leaves off those that are wrong, which changes
+  // profile(). After MakeProgram and before its first Run; `limits` are those of MakeProgram. False
+  // where there was no memory for that, or with a failure().
+  virtual bool Rehearse(const StepLimits& /*limits*/, const StepProgram::Ops& /*ops*/) {
+    return true;
+  }
+  // What became of them. Empty for a device without such kernels.
+  virtual std::vector<FastKernelState> fast_kernels() const { return {}; }
+
   virtual void Embed(const EmbedParams& params) = 0;
   virtual void RmsNorm(const RmsNormParams& params) = 0;
   virtual void MatMul(const MatMulParams& params) = 0;
@@ -165,6 +182,9 @@ struct CudaOptions {
   int ordinal = 0;  // of the GPU, as the driver counts
   // Kernels without tensor cores and approximations alone: the bits of the CPU, slowly.
   bool plain = false;
+  // A folder where it is remembered which fast kernels were found right (Device::Rehearse), so that
+  // the next start need not try them again. Empty: nowhere.
+  std::string check_folder{};
 };
 // Null, and why in *error, where there is no such GPU, or this was built without CUDA.
 std::unique_ptr<Device> MakeCudaDevice(const CudaOptions& options, std::string* error);

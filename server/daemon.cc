@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
 #include "server/access/pem_file.h"
 #include "server/http/ops_routes.h"
@@ -23,6 +26,17 @@ constexpr std::chrono::seconds kWakeUp(5);
 ListenAddress AtPort(ListenAddress listen, uint16_t port) {
   listen.port = port;
   return listen;
+}
+
+// The log says more, which is not for everyone.
+std::string KernelNote(const std::vector<kernels::FastKernelState>& kernels) {
+  std::string names;
+  for (const kernels::FastKernelState& kernel : kernels) {
+    if (!kernel.off_because.empty())
+      absl::StrAppend(&names, names.empty() ? "" : ", ", kernel.name);
+  }
+  if (names.empty()) return "";
+  return absl::StrCat("fast kernels are off, as they disagree with the plain ones: ", names);
 }
 
 }  // namespace
@@ -77,6 +91,7 @@ absl::Status Daemon::Open() {
   OpsRoutes ops;
   ops.metrics = [this] { return metrics_->Scrape(engine_->Stats(), engine_->Figures()); };
   ops.ready = [this] { return ready(); };
+  ops.note = [this] { return KernelNote(engine_->Figures().fast_kernels); };
   ops.metrics_open = IsLoopbackHost(options_.http_listen.host);
   AddOpsRoutes(ops, router_.get());
 

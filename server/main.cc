@@ -35,6 +35,11 @@ std::string FolderOf(const std::string& model) {
   return folder.empty() ? "." : folder;
 }
 
+// Empty where nothing is to be kept.
+std::string CacheFolder(const Options& options, const ModelArgument& model) {
+  return options.cache_dir == kCacheBeside ? FolderOf(model.path) : options.cache_dir;
+}
+
 absl::StatusOr<std::unique_ptr<kernels::Device>> MakeDevice(const Options& options) {
   if (!options.gpu) {
     return kernels::MakeCpuDevice({options.isa, options.threads, options.pin_threads});
@@ -43,6 +48,7 @@ absl::StatusOr<std::unique_ptr<kernels::Device>> MakeDevice(const Options& optio
   kernels::CudaOptions cuda;
   cuda.ordinal = *options.gpu;
   cuda.plain = options.plain_gpu_kernels;
+  cuda.check_folder = CacheFolder(options, options.models.front());
   std::unique_ptr<kernels::Device> device = kernels::MakeCudaDevice(cuda, &error);
   if (device != nullptr) return device;
   return absl::FailedPreconditionError(absl::StrCat("--device cuda:", cuda.ordinal, ": ", error));
@@ -62,8 +68,7 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Obser
     spec.path = model.path;
     spec.load.weights = model.weights;
     spec.load.prefill = model.prefill;
-    spec.load.cache_dir =
-        options.cache_dir == kCacheBeside ? FolderOf(model.path) : options.cache_dir;
+    spec.load.cache_dir = CacheFolder(options, model);
     spec.load.max_rows = options.engine.token_budget;
     LoadProgress& line = progress.emplace_back(model.name, terminal, &clock);
     spec.load.progress = [&line](int64_t done, int64_t total) { line.Update(done, total); };
@@ -71,6 +76,15 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Obser
   }
   SSMD_ASSIGN_OR_RETURN(std::unique_ptr<kernels::Device> device, MakeDevice(options));
   return Engine::Create(std::move(device), std::move(engine));
+}
+
+void LogKernels(const Engine& engine, Log* log) {
+  for (const kernels::FastKernelState& kernel : engine.Figures().fast_kernels) {
+    if (kernel.off_because.empty()) continue;
+    log->Write(LogLevel::kWarn, "fast_kernels_off",
+               {{"kernel", std::string_view(kernel.name)},
+                {"message", std::string_view(kernel.off_because)}});
+  }
 }
 
 void LogStart(const Daemon& daemon, const Engine& engine, Log* log) {
@@ -120,6 +134,7 @@ int Run(const Options& options) {
     if (!written.ok()) return Fail(written);
   }
   LogStart(**daemon, **engine, &log);
+  LogKernels(**engine, &log);
   const bool failed = signals.Wait(kTick, [&] { return (*daemon)->Tick(); }) == 0;
   const bool finished = (*daemon)->Stop();
   RemoveReadyFile(options.ready_file);

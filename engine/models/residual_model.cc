@@ -93,10 +93,28 @@ absl::Status ResidualModel::Prepare(const ModelLoadOptions& options, kernels::De
   }
   head_ = head_tensor_ != nullptr ? &own_head_ : &embedding_;
   embedding_tensor_ = final_norm_tensor_ = head_tensor_ = nullptr;
-  program_ = device_->MakeProgram({max_rows_, max_logit_rows_, config_.vocabulary});
-  if (program_ != nullptr) return absl::OkStatus();
+  return MakeProgram();
+}
+
+absl::Status ResidualModel::MakeProgram() {
+  const kernels::StepLimits limits = {max_rows_, max_logit_rows_, config_.vocabulary};
+  program_ = device_->MakeProgram(limits);
+  if (program_ == nullptr) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no memory for steps of ", max_rows_, " rows: use a smaller token budget"));
+  }
+  const std::unique_ptr<StatePool> pool = StatePool::WithoutSlots(device_, layout_);
+  const bool tried = device_->Rehearse(limits, [&](const kernels::StepIndices& indices) {
+    Run(indices, *pool);
+    device_->MatMul(HeadProduct(0, static_cast<int>(indices.logit_row_count)));
+  });
+  if (const std::string failure = device_->failure(); !failure.empty()) {
+    return absl::UnavailableError(
+        absl::StrCat("the device failed while its kernels were tried: ", failure));
+  }
+  if (tried) return absl::OkStatus();
   return absl::ResourceExhaustedError(
-      absl::StrCat("no memory for steps of ", max_rows_, " rows: use a smaller token budget"));
+      "no memory to try the device's kernels in: use a smaller token budget");
 }
 
 absl::Status ResidualModel::AllocateActivations(const ModelLoadOptions& options) {

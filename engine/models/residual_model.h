@@ -51,6 +51,7 @@ class ResidualModel final : public LanguageModel {
 
   void BindHead(const std::string& name, TensorBinder* binder);
   absl::Status AllocateActivations(const ModelLoadOptions& options);
+  absl::Status MakeProgram();
   kernels::MatMulParams HeadProduct(int first, int count) const;
   void Run(const kernels::StepIndices& indices, const StatePool& pool) const;
   kernels::RmsNormParams Norm(const kernels::Buffer& weight, const int32_t* row_index,

@@ -54,6 +54,12 @@ absl::StatusOr<std::unique_ptr<StatePool>> StatePool::Create(kernels::Device* de
   return std::unique_ptr<StatePool>(new StatePool(device, std::move(slab), slot_bytes, slots));
 }
 
+std::unique_ptr<StatePool> StatePool::WithoutSlots(kernels::Device* device,
+                                                   const StateLayout& layout) {
+  return std::unique_ptr<StatePool>(
+      new StatePool(device, kernels::Buffer(), layout.bytes_per_slot(), 0));
+}
+
 StatePool::StatePool(kernels::Device* device, kernels::Buffer slab, size_t slot_bytes, int slots)
     : device_(device),
       slab_(std::move(slab)),

@@ -52,6 +52,9 @@ class StatePool {
   // RESOURCE_EXHAUSTED, naming the bytes asked for, when the device has no room for the slab.
   static absl::StatusOr<std::unique_ptr<StatePool>> Create(kernels::Device* device,
                                                            const StateLayout& layout, int slots);
+  // For steps that are only looked at (Device::Rehearse): no slots, and fields without memory.
+  static std::unique_ptr<StatePool> WithoutSlots(kernels::Device* device,
+                                                 const StateLayout& layout);
 
   // An empty Slot when none is free. The slot's state is all zeros.
   Slot Acquire();

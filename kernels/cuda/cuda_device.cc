@@ -1,5 +1,3 @@
-// A GPU as a Device: its memory as Buffers, ops as kernels on one stream.
-//
 // Copies to and from host memory that callers hold wait for the stream, but for Transfers; ops do
 // not, but for those that give results to the host (Sample, Logprobs). Downloads that are Transfers
 // have a stream of their own, beside the ops. Uploads go with the ops, which wait for them anyway:
@@ -8,20 +6,19 @@
 
 #include <algorithm>
 #include <atomic>
-#include <memory>
-#include <string>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "kernels/cuda/agreed_checks.h"
+#include "kernels/cuda/build_id.h"
 #include "kernels/cuda/draws.h"
-#include "kernels/cuda/fast_ops.h"
 #include "kernels/cuda/kernel_choice.h"
 #include "kernels/cuda/layout.h"
 #include "kernels/cuda/mamba_layer.h"
 #include "kernels/cuda/matrix_upload.h"
 #include "kernels/cuda/plain_ops.h"
-#include "kernels/cuda/product_fast.h"
-#include "kernels/cuda/runtime.h"
+#include "kernels/cuda/rehearsal.h"
 #include "kernels/cuda/staging.h"
 #include "kernels/cuda/step_program.h"
 #include "kernels/device.h"
@@ -29,6 +26,8 @@
 namespace ssmd::kernels {
 namespace cuda {
 namespace {
+
+constexpr int64_t kRehearsedRows = 4;
 
 class StreamTransfer final : public Transfer {
  public:
@@ -48,13 +47,20 @@ class StreamTransfer final : public Transfer {
 class CudaDevice final : public Device {
  public:
   CudaDevice(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream,
-             std::unique_ptr<Stream> downloads, bool plain)
+             std::unique_ptr<Stream> downloads, const CudaOptions& options, const KernelTable& fast)
       : gpu_(std::move(gpu)),
         stream_(std::move(stream)),
         downloads_(std::move(downloads)),
-        choice_(gpu_->facts(), plain),
+        check_folder_(options.check_folder),
+        fast_(fast),
+        choice_(gpu_->facts(), options.plain),
+        kernels_(ChosenKernels(choice_, fast_, plain_)),
         upload_(*gpu_, *stream_),
-        draws_(*gpu_, *stream_) {}
+        draws_(*gpu_, *stream_) {
+    for (const FastKernel kernel : kFastKernels) {
+      if (choice_.has(kernel)) states_.push_back({std::string(NameOf(kernel)), ""});
+    }
+  }
   ~CudaDevice() override {
     stream_->Synchronize();
     downloads_->Synchronize();
@@ -94,8 +100,10 @@ class CudaDevice final : public Device {
     return Noted(upload_.Restore(packed));
   }
   std::unique_ptr<StepProgram> MakeProgram(const StepLimits& limits) override;
+  bool Rehearse(const StepLimits& limits, const StepProgram::Ops& ops) override;
+  std::vector<FastKernelState> fast_kernels() const override { return states_; }
 
-  void Embed(const EmbedParams& params) override { plain::Embed(*stream_, params); }
+  void Embed(const EmbedParams& params) override;
   void RmsNorm(const RmsNormParams& params) override;
   void MatMul(const MatMulParams& params) override;
   void ConvSilu(const ConvSiluParams& params) override;
@@ -119,11 +127,26 @@ class CudaDevice final : public Device {
     return {fast::ProductUnit::kMma, arrivals_.as<uint32_t>()};
   }
   bool Have(bool memory, const char* what);
+  std::string ChecksHoldFor() const;
+  void SwitchedOff(const Disagreement& disagreement);
+  // Whether ops are only looked at; then it has noted this one.
+  template <typename Params>
+  bool OnlyNoted(const Params& params) {
+    if (rehearsal_ == nullptr) return false;
+    rehearsal_->Note(params);
+    return true;
+  }
 
   const std::unique_ptr<Gpu> gpu_;
   const std::unique_ptr<Stream> stream_;
   const std::unique_ptr<Stream> downloads_;
+  const std::string check_folder_;
+  const KernelTable fast_;
+  const KernelTable plain_ = PlainKernels();
   KernelChoice choice_;
+  KernelTable kernels_;  // those of choice_
+  std::vector<FastKernelState> states_;
+  Rehearsal* rehearsal_ = nullptr;  // while ops are only looked at
   MatrixUpload upload_;
   Draws draws_;
   std::vector<PackedMatrix> shapes_;  // of matrices packed so far, without data
@@ -203,10 +226,6 @@ PackedMatrix CudaDevice::Noted(PackedMatrix matrix) {
   return matrix;
 }
 
-size_t ProductScratch(int64_t rows, const PackedMatrix& w) {
-  return std::max(plain::RoundedRowBytes(rows, w.inputs), fast::ProductScratchBytes(rows, w));
-}
-
 bool CudaDevice::ReserveProduct(size_t bytes) {
   if (!arrivals_) arrivals_ = Allocate(fast::kProductArrivals * sizeof(uint32_t));
   if (!arrivals_) return false;
@@ -231,48 +250,89 @@ std::unique_ptr<StepProgram> CudaDevice::MakeProgram(const StepLimits& limits) {
   return GraphProgram::Make(*gpu_, *stream_, limits.rows);
 }
 
+// With one row and with more, as operands lie elsewhere then, and as a decoding step and as a
+// prompt. Addresses are looked at, but nothing is there.
+bool CudaDevice::Rehearse(const StepLimits& limits, const StepProgram::Ops& ops) {
+  const Twins twins = {fast_, plain_};
+  Rehearsal rehearsal(twins, limits.rows);
+  const std::vector<int32_t> tokens(kRehearsedRows);
+  const std::vector<Segment> segments(kRehearsedRows);
+  StepIndices step = {tokens.data(), 1, segments.data(), 1, tokens.data(), 1};
+  rehearsal_ = &rehearsal;
+  ops(step);
+  step.rows = std::min(limits.rows, kRehearsedRows);
+  ops(step);
+  rehearsal_ = nullptr;
+
+  AgreedChecks agreed(check_folder_, name(), ChecksHoldFor());
+  CheckSpace space(*gpu_, *stream_);
+  std::vector<Disagreement> found;
+  const bool compared = rehearsal.Compare(space, &choice_, &agreed, &found);
+  kernels_ = ChosenKernels(choice_, fast_, plain_);
+  for (const Disagreement& disagreement : found) SwitchedOff(disagreement);
+  if (compared) agreed.Save();
+  return compared;
+}
+
+// "" where this build cannot be told from another.
+std::string CudaDevice::ChecksHoldFor() const {
+  const std::string build = BuildId();
+  if (build.empty()) return "";
+  const GpuFacts& facts = gpu_->facts();
+  std::string text = name() + ", " + std::to_string(facts.multiprocessors) + " multiprocessors";
+  text += ", driver " + std::to_string(facts.driver_version);
+  if (!facts.driver_build.empty()) text += " (" + facts.driver_build + ")";
+  text += ", runtime " + std::to_string(facts.runtime_version) + ", kernels " +
+          std::to_string(kKernelRevision) + ", layout " + layout();
+  return text + ", build " + build;
+}
+
+void CudaDevice::SwitchedOff(const Disagreement& disagreement) {
+  for (FastKernelState& state : states_) {
+    if (state.name != NameOf(disagreement.kernel)) continue;
+    state.off_because = "the fast kernels of " + state.name +
+                        " disagree with the plain ones: " + disagreement.problem + " (" +
+                        disagreement.shape + ", " + name() + ", driver " +
+                        std::to_string(gpu_->facts().driver_version) +
+                        "); plain ones are used, which are slower; please report this line";
+  }
+}
+
+void CudaDevice::Embed(const EmbedParams& params) {
+  if (rehearsal_ == nullptr) plain::Embed(*stream_, params);
+}
+
 void CudaDevice::RmsNorm(const RmsNormParams& params) {
-  (choice_.has(FastKernel::kNorm) ? fast::RmsNorm : plain::RmsNorm)(*stream_, params);
+  if (!OnlyNoted(params)) kernels_.rms_norm(*stream_, params);
 }
 
 void CudaDevice::MatMul(const MatMulParams& params) {
+  if (OnlyNoted(params)) return;
   if (!Have(ReserveProduct(ProductScratch(params.rows, *params.w)), "a product")) return;
-  if (choice_.has(FastKernel::kProduct)) {
-    fast::MatMulWith(product_options(), *stream_, params, product_scratch_.data());
-  } else {
-    plain::MatMul(*stream_, params, product_scratch_.data());
-  }
+  kernels_.mat_mul(*stream_, params, product_scratch_.data());
 }
 
 void CudaDevice::ConvSilu(const ConvSiluParams& params) {
-  const bool fast = choice_.has(FastKernel::kConv) && params.rows == params.segment_count;
-  (fast ? fast::ConvStep : plain::ConvSilu)(*stream_, params);
+  if (OnlyNoted(params)) return;
+  const bool step = params.rows == params.segment_count;
+  (step ? kernels_.conv_step : kernels_.conv_prompt)(*stream_, params);
 }
 
 void CudaDevice::SelectiveScan(const SelectiveScanParams& params) {
-  if (!choice_.has(FastKernel::kScan)) {
-    plain::SelectiveScan(*stream_, params);
-  } else if (params.rows == params.segment_count) {
-    fast::ScanStep(*stream_, params);
-  } else {
-    fast::ScanPrompt(*stream_, params);
-  }
+  if (OnlyNoted(params)) return;
+  const bool step = params.rows == params.segment_count;
+  (step ? kernels_.scan_step : kernels_.scan_prompt)(*stream_, params);
 }
 
 void CudaDevice::SsdScan(const SsdScanParams& params) {
-  const bool decodes = params.rows == params.segment_count;  // then no chunk is whole
-  if (!choice_.has(FastKernel::kSsd)) {
-    plain::SsdScan(*stream_, params);
-  } else if (params.chunk_scratch != nullptr && !decodes) {
-    fast::SsdPrompt(*stream_, params);
-  } else {
-    fast::SsdStep(*stream_, params);
-  }
+  if (OnlyNoted(params)) return;
+  const bool step = params.rows == params.segment_count;
+  const bool chunks = !step && params.chunk_scratch != nullptr;
+  (step ? kernels_.ssd_step : chunks ? kernels_.ssd_chunks : kernels_.ssd_prompt)(*stream_, params);
 }
 
 void CudaDevice::GatedRmsNorm(const GatedRmsNormParams& params) {
-  const bool fast = choice_.has(FastKernel::kNorm);
-  (fast ? fast::GatedRmsNorm : plain::GatedRmsNorm)(*stream_, params);
+  if (!OnlyNoted(params)) kernels_.gated_rms_norm(*stream_, params);
 }
 
 void CudaDevice::Sample(const SampleParams& params) {
@@ -284,14 +344,14 @@ void CudaDevice::Logprobs(const LogprobParams& params) {
 }
 
 void CudaDevice::MambaLayer(const MambaLayerParams& params) {
-  if (!choice_.fuses()) return Device::MambaLayer(params);
+  if (rehearsal_ != nullptr || !choice_.fuses()) return Device::MambaLayer(params);
   if (!ReserveProducts({&params.in_proj, &params.x_proj, &params.dt_proj, &params.out_proj}))
     return;
   RunMambaLayer({*stream_, choice_, product_options(), product_scratch_.data(), *this}, params);
 }
 
 void CudaDevice::Mamba2Layer(const Mamba2LayerParams& params) {
-  if (!choice_.fuses()) return Device::Mamba2Layer(params);
+  if (rehearsal_ != nullptr || !choice_.fuses()) return Device::Mamba2Layer(params);
   if (!ReserveProducts({&params.in_proj, &params.out_proj})) return;
   RunMamba2Layer({*stream_, choice_, product_options(), product_scratch_.data(), *this}, params);
 }
@@ -299,11 +359,11 @@ void CudaDevice::Mamba2Layer(const Mamba2LayerParams& params) {
 }  // namespace
 
 std::unique_ptr<Device> MakeDeviceOf(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream,
-                                     const CudaOptions& options) {
+                                     const CudaOptions& options, const KernelTable& fast) {
   std::unique_ptr<Stream> downloads = gpu->MakeStream();
   if (downloads == nullptr) return nullptr;
   return std::make_unique<CudaDevice>(std::move(gpu), std::move(stream), std::move(downloads),
-                                      options.plain);
+                                      options, fast);
 }
 
 }  // namespace cuda

@@ -1,4 +1,7 @@
 // The fast product: rounds the rows, chooses the kernel, and adds up what segments give.
+#include <algorithm>
+#include <vector>
+
 #include "kernels/cuda/plain_ops.h"
 #include "kernels/cuda/product_fast.h"
 #include "kernels/cuda/product_parts.h"
@@ -58,6 +61,16 @@ size_t PartialBytes(int64_t rows, const PackedMatrix& w) {
 size_t ProductScratchBytes(int64_t rows, const PackedMatrix& w) {
   if (w.format == WeightFormat::kF32 || rows == 0) return 0;
   return AlignedRowsBytes(rows, w) + PartialBytes(rows, w);
+}
+
+std::vector<int64_t> RowCountsOfAllWays(const PackedMatrix& w, int64_t most_rows) {
+  std::vector<int64_t> counts = {1,  5,  12,
+                                 24, 48, 130};  // narrow, few in tiles of each height, many
+  int64_t rows = counts.back();
+  if (!HasPartials(rows, w)) return counts;
+  while (rows < most_rows && HasPartials(rows, w)) rows = std::min(2 * rows, most_rows);
+  if (!HasPartials(rows, w)) counts.push_back(rows);
+  return counts;
 }
 
 void MatMul(Stream& stream, const MatMulParams& params, std::byte* scratch) {

@@ -18,6 +18,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "kernels/cuda/runtime.h"
 #include "kernels/ops.h"
@@ -26,6 +27,10 @@ namespace ssmd::kernels::cuda::fast {
 
 // Scratch that products of so many rows need, and of fewer.
 size_t ProductScratchBytes(int64_t rows, const PackedMatrix& w);
+
+// Numbers of rows that between them take every way that a product with these weights can go in
+// steps of so many rows at most: for whoever compares the ways with each other. Ascending.
+std::vector<int64_t> RowCountsOfAllWays(const PackedMatrix& w, int64_t most_rows);
 
 // Which instruction makes the products. Bits depend on it, as units differ in how they add 16
 // products: a device has one for all that it does.

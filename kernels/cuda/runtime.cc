@@ -3,9 +3,11 @@
 
 #include <cuda_runtime.h>
 
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <set>
+#include <string>
 
 #include "kernels/cuda/kernel_call.h"
 
@@ -273,6 +275,14 @@ class CudaGpu final : public Gpu {
   Failure failure_;
 };
 
+// As its module says it, which compiles what was not built for a GPU.
+std::string DriverBuild() {
+  std::ifstream file("/proc/driver/nvidia/version");
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
 GpuFacts FactsOf(const cudaDeviceProp& properties) {
   GpuFacts facts;
   facts.name = properties.name;
@@ -283,6 +293,7 @@ GpuFacts FactsOf(const cudaDeviceProp& properties) {
   facts.shared_bytes = properties.sharedMemPerBlockOptin;
   cudaDriverGetVersion(&facts.driver_version);
   cudaRuntimeGetVersion(&facts.runtime_version);
+  facts.driver_build = DriverBuild();
   return facts;
 }
 

@@ -26,6 +26,7 @@ struct GpuFacts {
   size_t shared_bytes = 0;  // that a block may have
   int driver_version = 0;   // 13000 is 13.0
   int runtime_version = 0;
+  std::string driver_build;  // which of that version, where the system says; else empty
 };
 
 // Work on a stream that was recorded and can be repeated. Destroyed before its Gpu.

@@ -16,8 +16,10 @@ void AddOpsRoutes(const OpsRoutes& routes, Router* router) {
   router->Add("GET", "/healthz", Router::Access::kOpen,
               [](const HttpRequest&, const Caller&) { return PlainResponse(200, "ok"); });
   router->Add("GET", "/readyz", Router::Access::kOpen,
-              [ready = routes.ready](const HttpRequest&, const Caller&) {
-                return ready() ? PlainResponse(200, "ready") : PlainResponse(503, "not ready");
+              [ready = routes.ready, note = routes.note](const HttpRequest&, const Caller&) {
+                if (!ready()) return PlainResponse(503, "not ready");
+                const std::string line = note();
+                return PlainResponse(200, line.empty() ? "ready" : "ready\n" + line);
               });
 }
 

@@ -12,7 +12,8 @@ namespace ssmd::server {
 struct OpsRoutes {
   std::function<std::string()> metrics;  // Prometheus text
   std::function<bool()> ready;
-  bool metrics_open = false;  // else as Router::Access::kCaller
+  std::function<std::string()> note;  // what is not as it should be, though ready; "" or a line
+  bool metrics_open = false;          // else as Router::Access::kCaller
 };
 void AddOpsRoutes(const OpsRoutes& routes, Router* router);
 

@@ -23,7 +23,7 @@ LatencyHistogram Copy(const prometheus::Histogram& histogram) {
 
 }  // namespace
 
-// What the models share: the state directory. All zero without one.
+// What the models share: the state directory, all zero without one, and the device.
 struct Metrics::Shared {
   explicit Shared(prometheus::Registry* r)
       : log_bytes(Gauge(r, "ssmd_commit_log_bytes", "Files of the commit log", {})),
@@ -34,7 +34,8 @@ struct Metrics::Shared {
         stored_bytes(Gauge(r, "ssmd_stored_state_bytes", "Their bytes", {})),
         store_queued(Gauge(r, "ssmd_state_store_queued", "Reads and writes that wait or run", {})),
         store_failures(
-            Counter(r, "ssmd_state_store_failures_total", "Reads and writes that failed", {})) {}
+            Counter(r, "ssmd_state_store_failures_total", "Reads and writes that failed", {})),
+        registry(r) {}
 
   void Refresh(const EngineFigures& figures) {
     log_bytes->Set(static_cast<double>(figures.log.bytes));
@@ -45,6 +46,12 @@ struct Metrics::Shared {
     stored_bytes->Set(static_cast<double>(figures.store.bytes));
     store_queued->Set(static_cast<double>(figures.store.queued));
     CatchUp(figures.store.failures, store_failures);
+    for (const kernels::FastKernelState& kernel : figures.fast_kernels) {
+      Gauge(registry, "ssmd_gpu_kernels_off",
+            "1 where fast kernels are not used, as they disagree with the plain ones",
+            {{"kernel", kernel.name}})
+          ->Set(kernel.off_because.empty() ? 0 : 1);
+    }
   }
 
   prometheus::Gauge* const log_bytes;
@@ -55,6 +62,7 @@ struct Metrics::Shared {
   prometheus::Gauge* const stored_bytes;
   prometheus::Gauge* const store_queued;
   prometheus::Counter* const store_failures;
+  prometheus::Registry* const registry;  // kernels are not known before a device is
 };
 
 Metrics::Metrics(const std::vector<std::string>& models)

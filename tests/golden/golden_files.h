@@ -133,8 +133,12 @@ inline std::unique_ptr<kernels::Device> MakeDevice(const std::string& name, int 
   if (name == "reference") return kernels::MakeReferenceDevice();
 #if defined(SSMD_TEST_CUDA)
   if (name.rfind("cuda", 0) == 0) {
+    kernels::CudaOptions options;
+    options.plain = name == "cuda_plain";
+    // Kernels are compared once a shape, not in every test.
+    options.check_folder = ::testing::TempDir() + "ssmd_golden_checks";
     std::string error;
-    return kernels::MakeCudaDevice({0, name == "cuda_plain"}, &error);
+    return kernels::MakeCudaDevice(options, &error);
   }
 #endif
   kernels::CpuOptions options;

@@ -63,6 +63,9 @@ class Golden : public ::testing::TestWithParam<std::tuple<std::string, std::stri
     auto model = LoadLanguageModel(Folder(std::get<0>(GetParam())), options, device_.get());
     ASSERT_TRUE(model.ok()) << model.status();
     model_ = *std::move(model);
+    for (const kernels::FastKernelState& kernel : device_->fast_kernels()) {
+      ASSERT_EQ(kernel.off_because, "");
+    }
     auto pool = StatePool::Create(device_.get(), model_->state_layout(), 4);
     ASSERT_TRUE(pool.ok()) << pool.status();
     pool_ = *std::move(pool);

@@ -144,8 +144,8 @@ TEST_F(FastSsdPrompt, IsSoundAtTheEndsOfTheRange) {
   const struct {
     float dt, a;
     int64_t every;  // how often dt is that
-  } kCases[] = {{30, -1e30f, 1}, {30, -3e38f, 1}, {30, -1e30f, 5}, {-200, -1, 1}, {25, -16, 7}};
-  for (const auto& c : kCases) {
+  } kLimits[] = {{30, -1e30f, 1}, {30, -3e38f, 1}, {30, -1e30f, 5}, {-200, -1, 1}, {25, -16, 7}};
+  for (const auto& c : kLimits) {
     Ssd ssd({2, 40, 1, 16, 2 * kGrid});
     for (int64_t row = 0; row < 2 * kGrid; row += c.every) {
       for (int64_t head = 0; head < 2; ++head) ssd.dt[row * 4 + head] = c.dt;

@@ -43,11 +43,13 @@ class RouterTest : public ::testing::Test {
     guarded_ = *Tenants::Open(folder_.Write("tokens", "token-one ann\n"));
   }
 
-  static std::unique_ptr<Router> Make(const Tenants* tenants, bool metrics_open) {
+  static std::unique_ptr<Router> Make(const Tenants* tenants, bool metrics_open, bool ready = false,
+                                      const std::string& note = "") {
     auto router = std::make_unique<Router>(tenants, std::vector<std::string>{"Ops.Example"});
     OpsRoutes ops;
     ops.metrics = [] { return std::string("metrics here\n"); };
-    ops.ready = [] { return false; };
+    ops.ready = [ready] { return ready; };
+    ops.note = [note] { return note; };
     ops.metrics_open = metrics_open;
     AddOpsRoutes(ops, router.get());
     return router;
@@ -78,6 +80,16 @@ TEST_F(RouterTest, FindsRoutesByPathAndMethod) {
   HttpRequest head = Get("/metrics");
   head.method = std::string("HEAD");
   EXPECT_EQ(router->Handle(head).status, 200);
+}
+
+TEST_F(RouterTest, ReadinessSaysWhatIsNotAsItShouldBe) {
+  const auto body = [&](bool ready, const std::string& note) {
+    return Make(open_.get(), true, ready, note)->Handle(Get("/readyz"));
+  };
+  EXPECT_EQ(body(true, "").body, "ready\n");
+  EXPECT_EQ(body(true, "kernels are off").body, "ready\nkernels are off\n");
+  EXPECT_EQ(body(true, "kernels are off").status, 200);
+  EXPECT_EQ(body(false, "kernels are off").body, "not ready\n");
 }
 
 TEST_F(RouterTest, AnswersOnlyToItsOwnNames) {

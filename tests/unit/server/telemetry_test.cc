@@ -252,6 +252,16 @@ TEST(Metrics, TotalsOfTheEngineAreNotCountedTwice) {
   EXPECT_THAT(metrics.Scrape({}, figures), HasSubstr("ssmd_commit_log_records_total 7\n"));
 }
 
+TEST(Metrics, KernelsThatAreOffAreSeen) {
+  Metrics metrics({"m"});
+  EngineFigures figures;
+  EXPECT_THAT(metrics.Scrape({}, figures), Not(HasSubstr("ssmd_gpu_kernels_off")));
+  figures.fast_kernels = {{"scan", "wrong"}, {"norm", ""}};
+  const std::string text = metrics.Scrape({}, figures);
+  EXPECT_THAT(text, HasSubstr("ssmd_gpu_kernels_off{kernel=\"scan\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("ssmd_gpu_kernels_off{kernel=\"norm\"} 0\n"));
+}
+
 TEST(Metrics, LatenciesAreWhatWasObserved) {
   Metrics metrics({"m"});
   metrics.FirstToken("m", std::chrono::milliseconds(3));
