@@ -1,7 +1,11 @@
 // A GPU as a Device: its memory as Buffers, ops as kernels on one stream.
 //
-// Copies to and from host memory that callers hold wait for the stream; ops do not, but for those
-// that give results to the host (Sample, Logprobs).
+// Copies to and from host memory that callers hold wait for the stream, but for Transfers; ops do
+// not, but for those that give results to the host (Sample, Logprobs). Downloads that are Transfers
+// have a stream of their own, beside the ops. Uploads go with the ops, which wait for them anyway:
+// so none is kept up by a download.
+#include "kernels/cuda/cuda_device.h"
+
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -13,6 +17,7 @@
 #include "kernels/cuda/fast_ops.h"
 #include "kernels/cuda/kernel_choice.h"
 #include "kernels/cuda/layout.h"
+#include "kernels/cuda/mamba_layer.h"
 #include "kernels/cuda/matrix_upload.h"
 #include "kernels/cuda/plain_ops.h"
 #include "kernels/cuda/product_fast.h"
@@ -25,15 +30,35 @@ namespace ssmd::kernels {
 namespace cuda {
 namespace {
 
+class StreamTransfer final : public Transfer {
+ public:
+  // `copied`: of any stream.
+  StreamTransfer(Stream& ops, std::unique_ptr<Event> copied)
+      : ops_(ops), copied_(std::move(copied)) {}
+
+  bool Done() override { return copied_->Passed(); }
+  void Wait() override { copied_->Wait(); }
+  void HoldOps() override { ops_.WaitFor(*copied_); }
+
+ private:
+  Stream& ops_;
+  const std::unique_ptr<Event> copied_;
+};
+
 class CudaDevice final : public Device {
  public:
-  CudaDevice(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream, bool plain)
+  CudaDevice(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream,
+             std::unique_ptr<Stream> downloads, bool plain)
       : gpu_(std::move(gpu)),
         stream_(std::move(stream)),
+        downloads_(std::move(downloads)),
         choice_(gpu_->facts(), plain),
         upload_(*gpu_, *stream_),
         draws_(*gpu_, *stream_) {}
-  ~CudaDevice() override { stream_->Synchronize(); }
+  ~CudaDevice() override {
+    stream_->Synchronize();
+    downloads_->Synchronize();
+  }
 
   std::string name() const override;
   std::string profile(WeightFormat /*format*/) const override { return choice_.Profile(); }
@@ -51,6 +76,11 @@ class CudaDevice final : public Device {
   }
   void Download(std::byte* host, const std::byte* device, size_t bytes) override;
   void Upload(std::byte* device, const std::byte* host, size_t bytes) override;
+  std::unique_ptr<Transfer> StartDownload(std::byte* host, const std::byte* device,
+                                          size_t bytes) override;
+  std::unique_ptr<Transfer> StartUpload(std::byte* device, const std::byte* host,
+                                        size_t bytes) override;
+  bool overlaps_downloads() const override { return true; }
 
   bool Keeps(WeightFormat /*format*/) const override { return true; }
   PackedMatrix Pack(const MatrixSource& source, WeightFormat format) override {
@@ -78,19 +108,27 @@ class CudaDevice final : public Device {
     Sample({params.product.w->outputs, params.draws, params.draw_count});
   }
   void Logprobs(const LogprobParams& params) override;
+  void MambaLayer(const MambaLayerParams& params) override;
+  void Mamba2Layer(const Mamba2LayerParams& params) override;
 
  private:
   PackedMatrix Noted(PackedMatrix matrix);
   bool ReserveProduct(size_t bytes);
+  bool ReserveProducts(std::initializer_list<const MatMulParams*> products);
+  fast::ProductOptions product_options() const {
+    return {fast::ProductUnit::kMma, arrivals_.as<uint32_t>()};
+  }
   bool Have(bool memory, const char* what);
 
   const std::unique_ptr<Gpu> gpu_;
   const std::unique_ptr<Stream> stream_;
+  const std::unique_ptr<Stream> downloads_;
   KernelChoice choice_;
   MatrixUpload upload_;
   Draws draws_;
   std::vector<PackedMatrix> shapes_;  // of matrices packed so far, without data
   Buffer product_scratch_;
+  Buffer arrivals_;  // of products (product_fast.h)
   // What an op found no memory for, that MakeProgram had not been asked to make room for. A
   // literal.
   std::atomic<const char*> no_memory_ = nullptr;
@@ -138,6 +176,19 @@ void CudaDevice::Upload(std::byte* device, const std::byte* host, size_t bytes) 
   stream_->Synchronize();
 }
 
+std::unique_ptr<Transfer> CudaDevice::StartDownload(std::byte* host, const std::byte* device,
+                                                    size_t bytes) {
+  downloads_->WaitFor(*stream_->Record());
+  downloads_->CopyOut(host, device, bytes);
+  return std::make_unique<StreamTransfer>(*stream_, downloads_->Record());
+}
+
+std::unique_ptr<Transfer> CudaDevice::StartUpload(std::byte* device, const std::byte* host,
+                                                  size_t bytes) {
+  stream_->CopyIn(device, host, bytes);
+  return std::make_unique<StreamTransfer>(*stream_, stream_->Record());
+}
+
 PackedMatrix CudaDevice::Noted(PackedMatrix matrix) {
   const auto same = [&](const PackedMatrix& known) {
     return known.outputs == matrix.outputs && known.inputs == matrix.inputs &&
@@ -157,10 +208,19 @@ size_t ProductScratch(int64_t rows, const PackedMatrix& w) {
 }
 
 bool CudaDevice::ReserveProduct(size_t bytes) {
+  if (!arrivals_) arrivals_ = Allocate(fast::kProductArrivals * sizeof(uint32_t));
+  if (!arrivals_) return false;
   if (product_scratch_.bytes() >= bytes) return true;
   product_scratch_ = Buffer();
   product_scratch_ = AllocateOn(*gpu_, bytes);
   return static_cast<bool>(product_scratch_);
+}
+
+bool CudaDevice::ReserveProducts(std::initializer_list<const MatMulParams*> products) {
+  size_t scratch = 0;
+  for (const MatMulParams* p : products)
+    scratch = std::max(scratch, ProductScratch(p->rows, *p->w));
+  return Have(ReserveProduct(scratch), "a layer's products");
 }
 
 std::unique_ptr<StepProgram> CudaDevice::MakeProgram(const StepLimits& limits) {
@@ -177,8 +237,11 @@ void CudaDevice::RmsNorm(const RmsNormParams& params) {
 
 void CudaDevice::MatMul(const MatMulParams& params) {
   if (!Have(ReserveProduct(ProductScratch(params.rows, *params.w)), "a product")) return;
-  const bool fast = choice_.has(FastKernel::kProduct);
-  (fast ? fast::MatMul : plain::MatMul)(*stream_, params, product_scratch_.data());
+  if (choice_.has(FastKernel::kProduct)) {
+    fast::MatMulWith(product_options(), *stream_, params, product_scratch_.data());
+  } else {
+    plain::MatMul(*stream_, params, product_scratch_.data());
+  }
 }
 
 void CudaDevice::ConvSilu(const ConvSiluParams& params) {
@@ -220,14 +283,37 @@ void CudaDevice::Logprobs(const LogprobParams& params) {
   if (Have(draws_.Reserve(params.vocabulary), "log-probabilities")) draws_.Logprobs(params);
 }
 
+void CudaDevice::MambaLayer(const MambaLayerParams& params) {
+  if (!choice_.fuses()) return Device::MambaLayer(params);
+  if (!ReserveProducts({&params.in_proj, &params.x_proj, &params.dt_proj, &params.out_proj}))
+    return;
+  RunMambaLayer({*stream_, choice_, product_options(), product_scratch_.data(), *this}, params);
+}
+
+void CudaDevice::Mamba2Layer(const Mamba2LayerParams& params) {
+  if (!choice_.fuses()) return Device::Mamba2Layer(params);
+  if (!ReserveProducts({&params.in_proj, &params.out_proj})) return;
+  RunMamba2Layer({*stream_, choice_, product_options(), product_scratch_.data(), *this}, params);
+}
+
 }  // namespace
+
+std::unique_ptr<Device> MakeDeviceOf(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream,
+                                     const CudaOptions& options) {
+  std::unique_ptr<Stream> downloads = gpu->MakeStream();
+  if (downloads == nullptr) return nullptr;
+  return std::make_unique<CudaDevice>(std::move(gpu), std::move(stream), std::move(downloads),
+                                      options.plain);
+}
+
 }  // namespace cuda
 
 std::unique_ptr<Device> MakeCudaDevice(const CudaOptions& options, std::string* error) {
   std::string reason;
   const int count = cuda::CountGpus(&reason);
   if (options.ordinal >= count) {
-    *error = count == 0 ? "no GPU can be used here" : "there are only " + std::to_string(count);
+    *error = count == 0 ? "no GPU can be used here"
+                        : "there is no such GPU, only " + std::to_string(count) + ", from 0 on";
     if (!reason.empty()) *error += ": " + reason;
     return nullptr;
   }
@@ -238,7 +324,9 @@ std::unique_ptr<Device> MakeCudaDevice(const CudaOptions& options, std::string* 
     *error = gpu->failure();
     return nullptr;
   }
-  return std::make_unique<cuda::CudaDevice>(std::move(gpu), std::move(stream), options.plain);
+  std::unique_ptr<Device> device = cuda::MakeDeviceOf(std::move(gpu), std::move(stream), options);
+  if (device == nullptr) *error = "the GPU gave no second stream";
+  return device;
 }
 
 }  // namespace ssmd::kernels

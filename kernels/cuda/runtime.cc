@@ -3,6 +3,7 @@
 
 #include <cuda_runtime.h>
 
+#include <map>
 #include <mutex>
 #include <set>
 
@@ -37,12 +38,14 @@ class Failure {
 
 class CudaGraph final : public Graph {
  public:
-  explicit CudaGraph(cudaGraphExec_t exec) : exec_(exec) {}
+  CudaGraph(cudaGraphExec_t exec, int64_t size) : exec_(exec), size_(size) {}
   ~CudaGraph() override { cudaGraphExecDestroy(exec_); }
+  int64_t size() const override { return size_; }
   cudaGraphExec_t exec() const { return exec_; }
 
  private:
   const cudaGraphExec_t exec_;
+  const int64_t size_;
 };
 
 class CudaEvent final : public Event {
@@ -64,6 +67,7 @@ class CudaEvent final : public Event {
   void Wait() override {
     if (event_ != nullptr) failure_.Check(cudaEventSynchronize(event_), "waiting for an event");
   }
+  double MillisecondsSince(Event& earlier) override;
   cudaEvent_t event() const { return event_; }
 
  private:
@@ -71,9 +75,21 @@ class CudaEvent final : public Event {
   Failure& failure_;
 };
 
+double CudaEvent::MillisecondsSince(Event& earlier) {
+  float milliseconds = 0;
+  const cudaEvent_t from = static_cast<CudaEvent&>(earlier).event_;
+  if (from == nullptr || event_ == nullptr) return 0;
+  earlier.Wait();
+  Wait();
+  if (!failure_.ok()) return 0;
+  const cudaError_t error = cudaEventElapsedTime(&milliseconds, from, event_);
+  return failure_.Check(error, "asking for the time of events") ? milliseconds : 0;
+}
+
 class CudaStream final : public Stream {
  public:
-  CudaStream(cudaStream_t stream, Failure& failure) : stream_(stream), failure_(failure) {}
+  CudaStream(cudaStream_t stream, bool overlaps, Failure& failure)
+      : stream_(stream), overlaps_(overlaps), failure_(failure) {}
   ~CudaStream() override { cudaStreamDestroy(stream_); }
 
   void CopyIn(void* device, const void* host, size_t bytes) override {
@@ -86,47 +102,57 @@ class CudaStream final : public Stream {
     Copy(to, from, bytes, cudaMemcpyDeviceToDevice, "copying on the GPU");
   }
   void Zero(void* device, size_t bytes) override {
+    after_kernel_ = false;
     if (failure_.ok())
       failure_.Check(cudaMemsetAsync(device, 0, bytes, stream_), "clearing memory");
   }
   void Synchronize() override {
     if (failure_.ok()) failure_.Check(cudaStreamSynchronize(stream_), "waiting for the GPU");
   }
-  std::unique_ptr<Event> Record() override;
+  std::unique_ptr<Event> Record() override { return RecordWith(cudaEventDisableTiming); }
+  std::unique_ptr<Event> RecordTime() override { return RecordWith(cudaEventDefault); }
   void WaitFor(const Event& event) override;
   bool BeginRecording() override;
   std::unique_ptr<Graph> EndRecording() override;
   void Replay(const Graph& graph) override;
+  void* handle() const override { return stream_; }
 
   void Enqueue(const KernelCall& call);
 
  private:
   void Copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, const char* doing) {
+    after_kernel_ = false;
     if (failure_.ok()) failure_.Check(cudaMemcpyAsync(to, from, bytes, kind, stream_), doing);
   }
+  std::unique_ptr<Event> RecordWith(unsigned flags);
   bool AllowShared(const KernelCall& call);
+  bool MayOverlap(const KernelCall& call);
 
   const cudaStream_t stream_;
+  const bool overlaps_;        // kernels can, on this GPU
+  bool after_kernel_ = false;  // the last that the stream was given is a kernel
   Failure& failure_;
   std::set<const void*> with_large_shared_;
+  std::map<const void*, bool> waits_;  // whether an entry's code has the instruction to wait
 };
 
-std::unique_ptr<Event> CudaStream::Record() {
+std::unique_ptr<Event> CudaStream::RecordWith(unsigned flags) {
   cudaEvent_t event = nullptr;
-  if (failure_.ok() &&
-      failure_.Check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "making an event")) {
+  if (failure_.ok() && failure_.Check(cudaEventCreateWithFlags(&event, flags), "making an event")) {
     failure_.Check(cudaEventRecord(event, stream_), "recording an event");
   }
   return std::make_unique<CudaEvent>(event, failure_);
 }
 
 void CudaStream::WaitFor(const Event& event) {
+  after_kernel_ = false;
   const cudaEvent_t other = static_cast<const CudaEvent&>(event).event();
   if (other == nullptr || !failure_.ok()) return;
   failure_.Check(cudaStreamWaitEvent(stream_, other, 0), "waiting for another stream");
 }
 
 bool CudaStream::BeginRecording() {
+  after_kernel_ = false;
   return failure_.ok() &&
          cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal) == cudaSuccess;
 }
@@ -134,15 +160,19 @@ bool CudaStream::BeginRecording() {
 std::unique_ptr<Graph> CudaStream::EndRecording() {
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t exec = nullptr;
+  size_t size = 0;
+  after_kernel_ = false;
   bool made = cudaStreamEndCapture(stream_, &graph) == cudaSuccess && graph != nullptr;
+  made = made && cudaGraphGetNodes(graph, nullptr, &size) == cudaSuccess;
   made = made && cudaGraphInstantiate(&exec, graph, 0) == cudaSuccess;
   if (graph != nullptr) cudaGraphDestroy(graph);
   cudaGetLastError();  // what was spoiled is done without
   if (!made) return nullptr;
-  return std::make_unique<CudaGraph>(exec);
+  return std::make_unique<CudaGraph>(exec, static_cast<int64_t>(size));
 }
 
 void CudaStream::Replay(const Graph& graph) {
+  after_kernel_ = false;
   if (!failure_.ok()) return;
   failure_.Check(cudaGraphLaunch(static_cast<const CudaGraph&>(graph).exec(), stream_),
                  "replaying a step");
@@ -159,14 +189,35 @@ bool CudaStream::AllowShared(const KernelCall& call) {
       std::string("shared memory of ") + call.name);
 }
 
+// A kernel compiled for a GPU older than 9.0 does not wait, whichever GPU it runs on. What follows
+// a copy or another stream begins when that has ended.
+bool CudaStream::MayOverlap(const KernelCall& call) {
+  if (!call.overlaps || !overlaps_ || !after_kernel_) return false;
+  const auto [entry, is_new] = waits_.try_emplace(call.entry, false);
+  if (is_new) {
+    cudaFuncAttributes attributes = {};
+    const cudaError_t error = cudaFuncGetAttributes(&attributes, call.entry);
+    entry->second = failure_.Check(error, call.name) && attributes.ptxVersion >= 90;
+  }
+  return entry->second;
+}
+
 void CudaStream::Enqueue(const KernelCall& call) {
   const bool empty = call.grid.x == 0 || call.grid.y == 0 || call.grid.z == 0;
   if (empty || !failure_.ok() || !AllowShared(call)) return;
-  const dim3 grid(static_cast<unsigned>(call.grid.x), static_cast<unsigned>(call.grid.y),
-                  static_cast<unsigned>(call.grid.z));
-  failure_.Check(cudaLaunchKernel(call.entry, grid, dim3(static_cast<unsigned>(call.threads)),
-                                  call.args, call.shared_bytes, stream_),
-                 call.name);
+  cudaLaunchAttribute overlap = {};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(call.grid.x), static_cast<unsigned>(call.grid.y),
+                        static_cast<unsigned>(call.grid.z));
+  config.blockDim = dim3(static_cast<unsigned>(call.threads));
+  config.dynamicSmemBytes = call.shared_bytes;
+  config.stream = stream_;
+  config.attrs = &overlap;
+  config.numAttrs = MayOverlap(call) ? 1 : 0;
+  failure_.Check(cudaLaunchKernelExC(&config, call.entry, call.args), call.name);
+  after_kernel_ = true;
 }
 
 class CudaGpu final : public Gpu {
@@ -203,7 +254,7 @@ class CudaGpu final : public Gpu {
                         "making a stream")) {
       return nullptr;
     }
-    return std::make_unique<CudaStream>(stream, failure_);
+    return std::make_unique<CudaStream>(stream, facts_.major >= 9, failure_);
   }
 
   std::string failure() const override { return failure_.text(); }

@@ -1,0 +1,20 @@
+// MakeCudaDevice (kernels/device.h) of what it is made of, for benchmarks: who keeps pointers to
+// the GPU and the stream can record the device's ops, replay them and take the time, between calls
+// of the device.
+#ifndef SSMD_KERNELS_CUDA_CUDA_DEVICE_H_
+#define SSMD_KERNELS_CUDA_CUDA_DEVICE_H_
+
+#include <memory>
+
+#include "kernels/cuda/runtime.h"
+#include "kernels/device.h"
+
+namespace ssmd::kernels::cuda {
+
+// `stream` is one of `gpu`. Of the options, the ordinal is not looked at. Null when the GPU fails.
+std::unique_ptr<Device> MakeDeviceOf(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream,
+                                     const CudaOptions& options);
+
+}  // namespace ssmd::kernels::cuda
+
+#endif  // SSMD_KERNELS_CUDA_CUDA_DEVICE_H_
