@@ -162,7 +162,7 @@ if [[ ! -x $bench ]]; then
   skip bench "kernels_bench is not built"
 else
   if $quick; then bench_arguments+=(--quick); fi
-  step bench "$bench_limit" "$bench" --json "$out/bench.json" "${bench_arguments[@]}" || true
+  step bench "$bench_limit" "$bench" "--json=$out/bench.json" "${bench_arguments[@]}" || true
 fi
 
 if ((failed > 0)); then
