@@ -31,7 +31,7 @@ echo "$(basename "$archive"): $bytes bytes"
 root=$work/root
 mkdir -p "$root/tmp"
 tar -xJf "$archive" -C "$root"
-folder=/$(ls "$root" | grep ssmd)
+folder=/$(basename "$root"/ssmd-*)
 
 # Copies what the dynamic loader and glibc are, each to its own path.
 copy_glibc() {
