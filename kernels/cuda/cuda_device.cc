@@ -60,6 +60,7 @@ class CudaDevice final : public Device {
     for (const FastKernel kernel : kFastKernels) {
       if (choice_.has(kernel)) states_.push_back({std::string(NameOf(kernel)), ""});
     }
+    if (choice_.fuses()) states_.push_back({"fusion", ""});  // the last
   }
   ~CudaDevice() override {
     stream_->Synchronize();
@@ -129,6 +130,7 @@ class CudaDevice final : public Device {
   bool Have(bool memory, const char* what);
   std::string ChecksHoldFor() const;
   void SwitchedOff(const Disagreement& disagreement);
+  bool CompareFused(const Rehearsal& rehearsal, CheckSpace& space, AgreedChecks* agreed);
   // Whether ops are only looked at; then it has noted this one.
   template <typename Params>
   bool OnlyNoted(const Params& params) {
@@ -270,8 +272,33 @@ bool CudaDevice::Rehearse(const StepLimits& limits, const StepProgram::Ops& ops)
   const bool compared = rehearsal.Compare(space, &choice_, &agreed, &found);
   kernels_ = ChosenKernels(choice_, fast_, plain_);
   for (const Disagreement& disagreement : found) SwitchedOff(disagreement);
-  if (compared) agreed.Save();
-  return compared;
+  if (!compared || !CompareFused(rehearsal, space, &agreed)) return false;
+  agreed.Save();
+  return true;
+}
+
+// Layers whose ops are fused give the bits of the ops one by one; else they are no more.
+bool CudaDevice::CompareFused(const Rehearsal& rehearsal, CheckSpace& space, AgreedChecks* agreed) {
+  size_t scratch = 0;
+  for (const PackedMatrix& w : shapes_) {
+    scratch = std::max(scratch, ProductScratch(kLayerCheckRows, w));
+  }
+  if (!choice_.fuses()) return true;
+  if (!ReserveProduct(scratch)) return false;
+  std::string problem;
+  const LayerRuns<MambaLayerParams> mamba = {
+      [this](const MambaLayerParams& p) { MambaLayer(p); },
+      [this](const MambaLayerParams& p) { Device::MambaLayer(p); }};
+  const LayerRuns<Mamba2LayerParams> mamba2 = {
+      [this](const Mamba2LayerParams& p) { Mamba2Layer(p); },
+      [this](const Mamba2LayerParams& p) { Device::Mamba2Layer(p); }};
+  if (!rehearsal.CompareLayers(space, mamba, mamba2, agreed, &problem)) return false;
+  if (problem.empty()) return true;
+  choice_.SwitchOffFusion();
+  states_.back().off_because = "fused layers disagree with their ops: " + problem + " (" + name() +
+                               ", driver " + std::to_string(gpu_->facts().driver_version) +
+                               "); ops run one by one, which is slower; please report this line";
+  return true;
 }
 
 // "" where this build cannot be told from another.
@@ -344,16 +371,18 @@ void CudaDevice::Logprobs(const LogprobParams& params) {
 }
 
 void CudaDevice::MambaLayer(const MambaLayerParams& params) {
+  if (rehearsal_ != nullptr) rehearsal_->Note(params);
   if (rehearsal_ != nullptr || !choice_.fuses()) return Device::MambaLayer(params);
   if (!ReserveProducts({&params.in_proj, &params.x_proj, &params.dt_proj, &params.out_proj}))
     return;
-  RunMambaLayer({*stream_, choice_, product_options(), product_scratch_.data(), *this}, params);
+  RunMambaLayer({*stream_, kernels_, product_options(), product_scratch_.data(), *this}, params);
 }
 
 void CudaDevice::Mamba2Layer(const Mamba2LayerParams& params) {
+  if (rehearsal_ != nullptr) rehearsal_->Note(params);
   if (rehearsal_ != nullptr || !choice_.fuses()) return Device::Mamba2Layer(params);
   if (!ReserveProducts({&params.in_proj, &params.out_proj})) return;
-  RunMamba2Layer({*stream_, choice_, product_options(), product_scratch_.data(), *this}, params);
+  RunMamba2Layer({*stream_, kernels_, product_options(), product_scratch_.data(), *this}, params);
 }
 
 }  // namespace

@@ -33,6 +33,22 @@ class ShapeText {
   std::string text_;
 };
 
+template <typename Params>
+bool CompareEach(const std::map<std::string, Params>& layers, CheckSpace& space,
+                 const LayerRuns<Params>& runs, AgreedChecks* agreed, std::string* problem) {
+  for (const auto& [shape, layer] : layers) {
+    if (agreed->Has(shape)) continue;
+    const std::string found = CheckLayer(space, layer, runs);
+    if (space.out_of_memory() || !space.gpu().failure().empty()) return false;
+    if (found.empty()) {
+      agreed->Add(shape);
+    } else {
+      *problem = found + " (" + shape + ")";
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 // Weights in f32 have no fast product.
@@ -146,6 +162,13 @@ bool Rehearsal::Compare(CheckSpace& space, KernelChoice* choice, AgreedChecks* a
     }
   }
   return true;
+}
+
+bool Rehearsal::CompareLayers(CheckSpace& space, const LayerRuns<MambaLayerParams>& mamba,
+                              const LayerRuns<Mamba2LayerParams>& mamba2, AgreedChecks* agreed,
+                              std::string* problem) const {
+  return CompareEach(mamba_, space, mamba, agreed, problem) &&
+         CompareEach(mamba2_, space, mamba2, agreed, problem);
 }
 
 }  // namespace ssmd::kernels::cuda

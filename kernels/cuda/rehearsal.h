@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/cuda/agreed_checks.h"
+#include "kernels/cuda/check_layers.h"
 #include "kernels/cuda/check_space.h"
 #include "kernels/cuda/kernel_checks.h"
 #include "kernels/cuda/kernel_choice.h"
@@ -35,11 +36,17 @@ class Rehearsal {
   void Note(const ConvSiluParams& params);
   void Note(const SelectiveScanParams& params);
   void Note(const SsdScanParams& params);
+  void Note(const MambaLayerParams& params) { mamba_.try_emplace(LayerShape(params), params); }
+  void Note(const Mamba2LayerParams& params) { mamba2_.try_emplace(LayerShape(params), params); }
 
   // Compares what `choice` has on shapes that are not among those that `agreed`, and switches off
   // what disagrees. Appends to *found. False where there was no memory for that, or the GPU failed.
   bool Compare(CheckSpace& space, KernelChoice* choice, AgreedChecks* agreed,
                std::vector<Disagreement>* found) const;
+  // The same of layers that are fused: what is wrong and where, or "", in *problem.
+  bool CompareLayers(CheckSpace& space, const LayerRuns<MambaLayerParams>& mamba,
+                     const LayerRuns<Mamba2LayerParams>& mamba2, AgreedChecks* agreed,
+                     std::string* problem) const;
 
  private:
   // What is wrong, or "".
@@ -52,6 +59,8 @@ class Rehearsal {
   const Twins twins_;
   const int64_t most_rows_;
   std::map<std::string, Case> cases_;  // by shape
+  std::map<std::string, MambaLayerParams> mamba_;
+  std::map<std::string, Mamba2LayerParams> mamba2_;
 };
 
 }  // namespace ssmd::kernels::cuda

@@ -1,6 +1,7 @@
 // A layer of Mamba-1 with its ops fused: the bits of the ops one by one, in fewer launches.
-#include <optional>
+#include <algorithm>
 
+#include "kernels/cuda/mamba_layer.h"
 #include "tests/unit/cuda/layer_test_util.h"
 
 namespace ssmd::kernels::cuda {
@@ -215,6 +216,50 @@ TEST_F(MambaLayer, OneNormMayBeMissing) {
   MambaShape shape = kMambaShapes[1];
   shape.with_norms = shape.norms_apart = true;
   ExpectSame(shape, MakeWeights(shape), SingleTokens(3));
+}
+
+// By what is also asked of it when a model is loaded.
+TEST_F(MambaLayer, AnotherResultIsFound) {
+  MambaShape shape = kMambaShapes[1];
+  const Mamba::Weights w = MakeWeights(shape);
+  const auto check = [&](const auto& change) {
+    const std::vector<Segment> segments = SingleTokens(3);
+    Mamba layer(shape, 3);
+    return Check<MambaLayerParams>(
+        layer.Params(w, segments), &Device::MambaLayer,
+        [&](const MambaLayerParams& p) { device().Device::MambaLayer(p); }, change);
+  };
+  for (const bool with_norms : {false, true}) {
+    shape.with_norms = with_norms;
+    EXPECT_EQ(check([](MambaLayerParams*) {}), "");
+    EXPECT_NE(check([](MambaLayerParams* p) { p->norm.eps = 1; }), "");
+    EXPECT_NE(check([](MambaLayerParams* p) { p->dt_proj.bias = nullptr; }), "");
+    EXPECT_NE(check([](MambaLayerParams* p) { p->out_proj.bias = nullptr; }), "");
+  }
+  EXPECT_NE(check([](MambaLayerParams* p) { p->b_norm.eps = 1; }), "");
+}
+
+// All of nine rows is fused.
+TEST_F(MambaLayer, TakesEitherUnit) {
+  const MambaShape& shape = kMambaShapes[1];
+  const Mamba::Weights w = MakeWeights(shape);
+  const std::vector<Segment> segments = SingleTokens(9);
+  std::string error;
+  const std::unique_ptr<Gpu> gpu = OpenGpu(0, &error);
+  const std::unique_ptr<Stream> stream = gpu->MakeStream();
+  std::vector<std::byte> scratch;
+  const auto run = [&](fast::ProductUnit unit) {
+    Mamba layer(shape, 9);
+    const MambaLayerParams params = layer.Params(w, segments);
+    for (const MatMulParams* product :
+         {&params.in_proj, &params.x_proj, &params.dt_proj, &params.out_proj}) {
+      scratch.resize(std::max(scratch.size(), ProductScratch(9, *product->w)));
+    }
+    RunMambaLayer({*stream, FastKernels(), {unit}, scratch.data(), device()}, params);
+    stream->Synchronize();
+    return layer.Result(0);
+  };
+  run(fast::ProductUnit::kWgmma).ExpectSame(run(fast::ProductUnit::kMma), segments, shape.d_model);
 }
 
 TEST_F(MambaLayer, IsFewLaunches) {

@@ -9,8 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cuda/check_layers.h"
+#include "kernels/cuda/runtime.h"
 #include "kernels/device.h"
 #include "tests/simt/simt_control.h"
+#include "tests/unit/cuda/product_test_util.h"
 #include "tests/unit/kernels/kernel_test_util.h"
 
 namespace ssmd::kernels::cuda {
@@ -50,10 +53,10 @@ class LayerTest : public testing::Test {
 
   Device& device() { return *device_; }
 
-  PackedMatrix Pack(int64_t outputs, int64_t inputs, WeightFormat format, bool may_round,
-                    uint32_t seed, float scale) {
+  static PackedMatrix Pack(int64_t outputs, int64_t inputs, WeightFormat format, bool may_round,
+                           uint32_t seed, float scale) {
     const Tensor weights = RandomTensor(outputs * inputs, seed, -scale, scale);
-    PackedMatrix matrix = device_->Pack(SourceOf(weights, outputs, inputs), format);
+    PackedMatrix matrix = PackForGpu(SourceOf(weights, outputs, inputs), format);
     matrix.may_round_inputs = may_round;
     return matrix;
   }
@@ -67,6 +70,29 @@ class LayerTest : public testing::Test {
     Wait();
     EXPECT_EQ(device_->failure(), "");
     return simt::CountsSoFar().launches - before;
+  }
+
+  // What CheckLayer says of a layer, fused as `change` has it.
+  template <typename Params, typename Change>
+  std::string Check(const Params& params, void (Device::*layer)(const Params&),
+                    const std::function<void(const Params&)>& apart, const Change& change) {
+    std::string error;
+    const std::unique_ptr<Gpu> gpu = OpenGpu(0, &error);
+    const std::unique_ptr<Stream> stream = gpu->MakeStream();
+    // The device has a stream of its own.
+    const auto run = [&](const std::function<void(const Params&)>& ops, const Params& made_up) {
+      stream->Synchronize();
+      ops(made_up);
+      Wait();
+    };
+    CheckSpace space(*gpu, *stream);
+    const auto fused = [&](Params made_up) {
+      change(&made_up);
+      ((*device_).*layer)(made_up);
+    };
+    return CheckLayer(
+        space, params,
+        {[&](const Params& p) { run(fused, p); }, [&](const Params& p) { run(apart, p); }});
   }
 
  private:
