@@ -11,10 +11,14 @@ runtime_packages=(
 )
 # To build them and their tests.
 build_packages=(
-  ccache cmake g++ git libabsl-dev libbenchmark-dev libboost-context-dev libboost-dev libcli11-dev libfmt-dev libgmock-dev
-  libgrpc++-dev libgtest-dev libpcre2-dev libprotobuf-dev libspdlog-dev libssl-dev libutf8proc-dev
-  libxxhash-dev ninja-build openssl pkg-config prometheus-cpp-dev protobuf-compiler protobuf-compiler-grpc
-  rapidjson-dev
+  ccache cmake g++ git libabsl-dev libbenchmark-dev libboost-context-dev libboost-dev libcli11-dev
+  libfmt-dev libgmock-dev libgrpc++-dev libgtest-dev libpcre2-dev libprotobuf-dev libspdlog-dev libssl-dev
+  libutf8proc-dev libxxhash-dev ninja-build openssl pkg-config prometheus-cpp-dev protobuf-compiler
+  protobuf-compiler-grpc rapidjson-dev
+)
+# Wheels of PyPI that together compile CUDA: the driver, its second half, headers, the runtime.
+cuda_wheels=(
+  'nvidia-cuda-nvcc==13.0.*' 'nvidia-nvvm==13.0.*' 'nvidia-cuda-crt==13.0.*' 'nvidia-cuda-runtime==13.0.*'
 )
 # For the checks of `tests/run.sh --all`: fuzzers, thread-safety analysis, format, lint.
 lint_packages=(clang clang-format clang-tidy libclang-rt-14-dev)
@@ -24,12 +28,14 @@ arm_packages=(cmake g++-aarch64-linux-gnu googletest ninja-build qemu-user)
 
 usage() {
   cat <<'USAGE'
-usage: deploy/install-deps.sh [--runtime | --test | --all | --arm] [--list]
+usage: deploy/install-deps.sh [--runtime | --cuda | --test | --all | --arm] [--list]
 
   (nothing)   what building and running ssmd takes
   --runtime   only the shared libraries that a built ssmd needs
-  --test      and a Prometheus to test against, unpacked into build/tools: its package is not
-              installed, because that would start a service
+  --cuda      and nvcc, for the CUDA device. Where none is found, it is NVIDIA's own of PyPI, some
+              100 MB, unpacked into build/tools; without PyPI there is a message and no nvcc
+  --test      and that, and a Prometheus to test against, unpacked into build/tools: its package is
+              not installed, because that would start a service
   --all       and clang, clang-format, clang-tidy and libFuzzer, for tests/run.sh --all
   --arm       only what tests/arm.sh takes: a cross compiler for 64-bit Arm and an emulator
   --list      print the package names and do nothing
@@ -40,12 +46,14 @@ say() { printf 'install-deps: %s\n' "$*"; }
 
 packages=("${runtime_packages[@]}" "${build_packages[@]}")
 with_prometheus=false
+with_nvcc=false
 list_only=false
 for argument in "$@"; do
   case $argument in
     --runtime) packages=("${runtime_packages[@]}") ;;
-    --test) with_prometheus=true ;;
-    --all) packages+=("${lint_packages[@]}") with_prometheus=true ;;
+    --cuda) with_nvcc=true ;;
+    --test) with_prometheus=true with_nvcc=true ;;
+    --all) packages+=("${lint_packages[@]}") with_prometheus=true with_nvcc=true ;;
     --arm) packages=("${arm_packages[@]}") ;;
     --list) list_only=true ;;
     --help | -h) usage && exit 0 ;;
@@ -129,4 +137,28 @@ if $with_prometheus && ! command -v prometheus >/dev/null && [[ ! -x $prometheus
   (cd "$prometheus_dir" && quietly apt-get -qq download prometheus && dpkg-deb -x prometheus_*.deb .) ||
     say "no Prometheus: the test that wants one will be skipped" >&2
   rm -f "$prometheus_dir"/prometheus_*.deb
+fi
+
+cuda_dir=$root/build/tools/cuda
+download_nvcc() {
+  local wheels=$cuda_dir/wheels wheel
+  mkdir -p "$wheels"
+  quietly python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+    --dest "$wheels" "${cuda_wheels[@]}" || return 1
+  for wheel in "$wheels"/*.whl; do
+    quietly python3 -m zipfile -e "$wheel" "$cuda_dir" || return 1
+  done
+  rm -r "$wheels"
+  # Where nvcc looks for libraries, and what CMake knows the runtime by.
+  ln -sfn lib "$cuda_dir/nvidia/cu13/lib64"
+  ln -sfn libcudart.so.13 "$cuda_dir/nvidia/cu13/lib/libcudart.so"
+  chmod +x "$cuda_dir"/nvidia/cu13/bin/* "$cuda_dir"/nvidia/cu13/nvvm/bin/*
+  "$cuda_dir/nvidia/cu13/bin/nvcc" --version >/dev/null
+}
+if $with_nvcc && ! "$root/deploy/find_nvcc.sh" >/dev/null; then
+  say "unpacking nvcc of PyPI into build/tools"
+  if ! download_nvcc; then
+    rm -rf "$cuda_dir"
+    say "no nvcc: the CUDA device is not built" >&2
+  fi
 fi

@@ -36,8 +36,8 @@ absl::StatusOr<size_t> ServingEngine::ModelOfSession(const std::string& tenant,
 }
 
 std::shared_ptr<OutputStream> ServingEngine::MakeStream() const {
-  return std::make_shared<OutputStream>(static_cast<size_t>(limits_.output_events),
-                                        [waker = waker_] { waker->Wake(); });
+  return std::make_shared<OutputStream>(
+      static_cast<size_t>(limits_.output_events), [waker = waker_] { waker->Wake(); }, deliveries_);
 }
 
 TurnHead ServingEngine::MakeHead(std::string request_id, std::string tenant,

@@ -126,6 +126,7 @@ class ServingEngine final : public Engine {
   const Clock* const clock_;
   Observer* const observer_;
   const std::shared_ptr<Waker> waker_ = std::make_shared<Waker>();
+  const std::shared_ptr<Deliveries> deliveries_ = std::make_shared<Deliveries>();
   std::unique_ptr<kernels::Device> device_;
   const std::vector<kernels::FastKernelState> fast_kernels_;  // with all models loaded
   std::optional<StateDir> state_dir_;

@@ -171,13 +171,17 @@ void ServingEngine::StartLoop() {
     context.clock = clock_;
     context.observer = observer_;
     context.wake = [waker = waker_] { waker->Wake(); };
+    context.deliveries = deliveries_.get();
     runners_.push_back(std::make_unique<ModelRunner>(
         std::move(context),
         RunnerLimits{limits_.max_running, limits_.slow_reader_timeout, limits_.ageing}));
     runners.push_back(runners_.back().get());
   }
-  loop_ = std::make_unique<StepLoop>(std::move(runners), clock_, waker_);
-  loop_->Post([device = device_.get()] { device->AdoptThread(); });
+  loop_ = std::make_unique<StepLoop>(std::move(runners), clock_, waker_, deliveries_);
+  loop_->Post([device = device_.get(), deliveries = deliveries_] {
+    device->AdoptThread();
+    if (device->runs_ahead()) deliveries->PutOff();
+  });
 }
 
 }  // namespace ssmd

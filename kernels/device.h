@@ -3,7 +3,8 @@
 //
 // Thread-compatible: one thread (the one that owns the device) calls it at a time; failure() may be
 // called from any. Ops run in the order in which they are called. What an op or a copy gives to
-// host memory is there when it returns; what it does on the device may still be under way.
+// host memory is there when it returns (but for a Transfer's); what it does on the device may still
+// be under way.
 #ifndef SSMD_KERNELS_DEVICE_H_
 #define SSMD_KERNELS_DEVICE_H_
 
@@ -57,6 +58,19 @@ struct FastKernelState {
   std::string off_because;  // what is wrong with it here; empty: it is used
 };
 
+// A copy between the device and host memory that goes on beside the host, and perhaps beside ops.
+// Until it is done both memories have to stay, what it reads unchanged. Destroying this does not
+// end it; destroyed before its device.
+class Transfer {
+ public:
+  virtual ~Transfer() = default;
+  // True when it is done, or never will be because the device has failed. Does not wait.
+  virtual bool Done() = 0;
+  virtual void Wait() = 0;  // until Done()
+  // What is called from now on begins after it; the host does not wait.
+  virtual void HoldOps() = 0;
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -70,6 +84,8 @@ class Device {
   // The calling thread makes all calls from now on: puts it where the device wants it to run.
   virtual void AdoptThread() {}
 
+  // Whether ops may be under way when they return, so that the caller can do something else.
+  virtual bool runs_ahead() const { return false; }
   // What made this device useless for the rest of the process, or "". Ops that follow do nothing,
   // and what they give is undefined: whoever takes results looks here before using them.
   virtual std::string failure() const { return ""; }
@@ -89,6 +105,20 @@ class Device {
   virtual void Upload(std::byte* device, const std::byte* host, size_t bytes) {
     Copy(device, host, bytes);
   }
+  // The same without waiting, where `host` is of AllocateStaging. Null: it is done already. A
+  // download sees what was called before it, an upload is seen by what is called after it.
+  virtual std::unique_ptr<Transfer> StartDownload(std::byte* host, const std::byte* device,
+                                                  size_t bytes) {
+    Download(host, device, bytes);
+    return nullptr;
+  }
+  virtual std::unique_ptr<Transfer> StartUpload(std::byte* device, const std::byte* host,
+                                                size_t bytes) {
+    Upload(device, host, bytes);
+    return nullptr;
+  }
+  // Whether ops go on while a download is under way, so that one ahead of need costs little.
+  virtual bool overlaps_downloads() const { return false; }
 
   // Packs a weight matrix, rounding to nearest even where `format` is narrower than the source, and
   // as quantise.h says where it is quantised. PackedMatrix::data is empty when memory ran out. Runs

@@ -47,6 +47,7 @@ absl::StatusOr<std::unique_ptr<kernels::Device>> MakeDevice(const Options& optio
   std::string error;
   kernels::CudaOptions cuda;
   cuda.ordinal = *options.gpu;
+  cuda.plain = options.plain_gpu_kernels;
   cuda.check_folder = CacheFolder(options, options.models.front());
   std::unique_ptr<kernels::Device> device = kernels::MakeCudaDevice(cuda, &error);
   if (device != nullptr) return device;

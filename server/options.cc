@@ -48,6 +48,7 @@ struct RawOptions {
   std::vector<std::string> models;
   std::vector<std::string> model_options;
   std::string device = "cpu";
+  std::string gpu_kernels = "fast";
   std::string isa = "auto";
   std::string grpc_listen = "127.0.0.1:50051";
   std::string http_listen = "127.0.0.1:8080";
@@ -92,7 +93,9 @@ void AddModelFlags(CLI::App* app, Options* options, RawOptions* raw) {
       ->allow_extra_args(false);
   app->add_option(
          "--model-option", raw->model_options,
-         "NAME.weights=f32|bf16|q8|q4: how the matrices of model NAME are kept. q8 and q4 are "
+         "NAME.weights=f32|bf16|q8|q4, and on a GPU f16|fp8 as well: how the matrices of model "
+         "NAME "
+         "are kept. fp8, q8 and q4 are "
          "quantised while loading. Default: as the files are, f32 where they are mixed or f16. "
          "NAME.prefill=exact|chunked, of mamba2: chunked reads long prompts faster, with other "
          "rounding, and prompts that are cut elsewhere differ in it. Default: exact. Repeatable")
@@ -110,6 +113,13 @@ void AddModelFlags(CLI::App* app, Options* options, RawOptions* raw) {
 
 void AddComputeFlags(CLI::App* app, Options* options, RawOptions* raw) {
   app->add_option("--device", raw->device, "Where to compute: cpu, cuda (the first GPU), cuda:N")
+      ->group(kGroupCompute)
+      ->type_name("NAME")
+      ->capture_default_str();
+  app->add_option(
+         "--gpu-kernels", raw->gpu_kernels,
+         "fast, or plain: without tensor cores and approximations, which gives the CPU's bits at a "
+         "part of the speed")
       ->group(kGroupCompute)
       ->type_name("NAME")
       ->capture_default_str();
@@ -235,7 +245,7 @@ absl::Status ParseModelOption(const std::string& text, Options* options) {
   const size_t dot = equals == std::string::npos ? equals : text.rfind('.', equals);
   if (dot == std::string::npos) {
     return Invalid(absl::StrCat("--model-option ", text,
-                                ": expected NAME.weights=f32|bf16|q8|q4 or "
+                                ": expected NAME.weights=f32|bf16|f16|fp8|q8|q4 or "
                                 "NAME.prefill=exact|chunked"));
   }
   const std::string name = text.substr(0, dot);
@@ -261,7 +271,8 @@ absl::Status ParseModelOption(const std::string& text, Options* options) {
   }
   model->weights = kernels::ParseWeightFormat(value);
   if (model->weights.has_value()) return absl::OkStatus();
-  return Invalid(absl::StrCat("--model-option ", text, ": weights must be f32, bf16, q8 or q4"));
+  return Invalid(absl::StrCat("--model-option ", text,
+                              ": weights must be f32, bf16, q8, q4, or on a GPU f16 or fp8"));
 }
 
 absl::Status ParseDevice(const std::string& device, Options* options) {
@@ -282,6 +293,10 @@ absl::Status ParseDevice(const std::string& device, Options* options) {
 
 absl::Status ParseCompute(const RawOptions& raw, Options* options) {
   SSMD_RETURN_IF_ERROR(ParseDevice(raw.device, options));
+  if (raw.gpu_kernels != "fast" && raw.gpu_kernels != "plain") {
+    return Invalid(absl::StrCat("--gpu-kernels must be fast or plain, got ", raw.gpu_kernels));
+  }
+  options->plain_gpu_kernels = raw.gpu_kernels == "plain";
   if (raw.isa == "auto") return absl::OkStatus();
   options->isa = kernels::ParseIsa(raw.isa);
   if (!options->isa.has_value()) {
@@ -357,6 +372,15 @@ absl::Status ParseLogging(const RawOptions& raw, Options* options) {
   return absl::OkStatus();
 }
 
+// A GPU computes a step of thousands of tokens in the time that a CPU needs for some.
+void ChooseBudgets(const CLI::App& app, Options* options) {
+  constexpr int kGpuTokenBudget = 4096;
+  constexpr int kGpuPromptBudget = 512;
+  if (!options->gpu) return;
+  if (app.count("--token-budget") == 0) options->engine.token_budget = kGpuTokenBudget;
+  if (app.count("--prompt-budget") == 0) options->engine.prompt_budget = kGpuPromptBudget;
+}
+
 absl::Status Finish(const RawOptions& raw, Options* options) {
   SSMD_RETURN_IF_ERROR(ParseModels(raw, options));
   for (const std::string& text : raw.model_options) {
@@ -418,7 +442,9 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
     result.error = absl::StrCat("ssmd: ", error.what(), " (see ssmd --help)\n");
     return result;
   }
-  if (const absl::Status status = Finish(raw, &options); !status.ok()) {
+  const absl::Status status = Finish(raw, &options);
+  ChooseBudgets(app, &options);
+  if (!status.ok()) {
     result.exit_code = 2;
     result.error = absl::StrCat("ssmd: ", status.message(), "\n");
     return result;

@@ -15,6 +15,9 @@ usage: tests/run.sh [--all] [ctest arguments…]
               SSMD_FUZZ_SECONDS (60) seconds; kernels/ on an emulated Arm; the benchmarks
   others      go to ctest, for example: tests/run.sh -R Tokenizer, tests/run.sh -L unit
 
+The release build has the CUDA device where there is an nvcc, for one kind of GPU (90a). Where there
+is no GPU, the tests of a real one are skipped and counted.
+
 SSMD_TEST_DATA names a folder of larger test data (tokenizers, texts, weights); the default is
 ../shared/data beside the clone. Tests that want it are skipped by name where it is absent.
 USAGE
@@ -42,6 +45,12 @@ export PATH=$PATH:$root/build/tools/prometheus/usr/bin
 passed=0 failed=0 skipped=0
 failures=()
 
+# How the release preset is configured, and what is said of it at the end.
+cuda_options=(-DSSMD_CUDA=OFF)
+cuda_arch=90a
+cuda_said="CUDA: not compiled, there is no nvcc"
+without_gpu=0
+
 say() { printf '\n== %s (%d min %02d s)\n' "$*" $((SECONDS / 60)) $((SECONDS % 60)); }
 
 # Counts a check that is one command, and goes on if it fails.
@@ -60,8 +69,10 @@ check() {
 configure_and_build() {
   local preset=$1
   shift
+  local options=()
+  [[ $preset == release ]] && options=("${cuda_options[@]}")
   mkdir -p "build/$preset"
-  cmake --preset "$preset" >"build/$preset/configure.log" 2>&1 || {
+  cmake --preset "$preset" "${options[@]}" >"build/$preset/configure.log" 2>&1 || {
     cat "build/$preset/configure.log"
     return 1
   }
@@ -74,6 +85,8 @@ read_results() {
   summary=$(awk -f tests/junit_summary.awk "build/$preset/tests.xml")
   read -r ran bad skips <<<"$summary"
   passed=$((passed + ran - bad)) failed=$((failed + bad)) skipped=$((skipped + skips))
+  without_gpu=$((without_gpu + $(awk -F '[()]' '/^ +skipped .*: no GPU can be used here/ { n += $2 }
+    END { print n + 0 }' <<<"$summary")))
   printf '\n%s: %d tests ran, %d failed, %d were skipped\n' "$preset" "$ran" "$bad" "$skips"
   tail -n +2 <<<"$summary"
   ((bad == 0))
@@ -148,13 +161,24 @@ run_everything_else() {
   check "benchmarks" build/release/bin/ssmd-bench engine --random=mamba-130m --batch=1,16
 }
 
+find_cuda() {
+  local nvcc version
+  nvcc=$(deploy/find_nvcc.sh) || return 0
+  version=$("$nvcc" --version | sed -nE 's/.*release ([0-9.]+),.*/\1/p')
+  cuda_options=(-DSSMD_CUDA=ON "-DSSMD_CUDA_ARCHITECTURES=$cuda_arch-real" "-DCMAKE_CUDA_COMPILER=$nvcc")
+  cuda_said="CUDA: compiled for $cuda_arch by nvcc $version"
+}
+
 say "packages"
 if $all; then deploy/install-deps.sh --all; else deploy/install-deps.sh --test; fi
+find_cuda
 
 build_and_test release "${ctest_arguments[@]}"
 if $all; then run_everything_else; fi
 
 say "done"
+((without_gpu == 0)) || cuda_said+="; no GPU here: $without_gpu tests skipped"
+printf '%s\n' "$cuda_said"
 for failure in "${failures[@]}"; do printf 'FAILED: %s\n' "$failure"; done
 printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 ((failed == 0 && ${#failures[@]} == 0))

@@ -158,7 +158,8 @@ kernels::MatrixSource SourceOf(const TensorInfo& tensor, int64_t outputs, int64_
 
 absl::Status NoMemory(const std::string& name, int64_t bytes) {
   return absl::ResourceExhaustedError(
-      absl::StrCat("no memory for weight ", Quoted(name), " of ", bytes, " bytes"));
+      absl::StrCat("no memory for weight ", Quoted(name), " of ", bytes,
+                   " bytes: keep the weights in fewer bits, or use a larger device"));
 }
 
 }  // namespace

@@ -22,6 +22,7 @@
 #include "engine/base/mutex.h"
 #include "engine/models/batch.h"
 #include "engine/observer.h"
+#include "engine/schedule/deliveries.h"
 #include "engine/schedule/model_in_service.h"
 #include "engine/schedule/model_stats.h"
 #include "engine/schedule/pending_commit.h"
@@ -47,8 +48,9 @@ class ModelRunner final : private PrefixesInFlight {
     kernels::Device* device = nullptr;
     SessionLog* log = nullptr;
     const Clock* clock = nullptr;
-    Observer* observer = nullptr;  // may be null
-    std::function<void()> wake;    // makes the step thread come round; any thread
+    Observer* observer = nullptr;      // may be null
+    std::function<void()> wake;        // makes the step thread come round; any thread
+    Deliveries* deliveries = nullptr;  // may be null
   };
   ModelRunner(Context context, const RunnerLimits& limits);
 

@@ -80,6 +80,8 @@ void ModelRunner::RunModel(absl::Span<const Served> served, Batch* batch) {
     }
   }
   model_->model->Forward(*batch, *model_->pool);
+  // While a device that runs ahead computes, what the last step gave is delivered.
+  if (context_.deliveries != nullptr) context_.deliveries->Flush();
   RunLogitsPass(model_->model.get(), context_.device, absl::MakeSpan(jobs));
 }
 

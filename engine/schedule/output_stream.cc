@@ -6,8 +6,11 @@
 
 namespace ssmd {
 
-OutputStream::OutputStream(size_t capacity_events, std::function<void()> wake_producer)
-    : capacity_(capacity_events), wake_producer_(std::move(wake_producer)) {}
+OutputStream::OutputStream(size_t capacity_events, std::function<void()> wake_producer,
+                           std::shared_ptr<Deliveries> deliveries)
+    : capacity_(capacity_events),
+      wake_producer_(std::move(wake_producer)),
+      deliveries_(std::move(deliveries)) {}
 
 std::optional<GenerateEvent> OutputStream::Pop() {
   std::optional<GenerateEvent> event;
@@ -76,7 +79,7 @@ void OutputStream::Push(GenerateEvent event) {
     events_.push_back(std::move(event));
     NotifyLocked(&ready);
   }
-  if (ready) ready();
+  Tell(std::move(ready));
 }
 
 void OutputStream::Finish(const absl::Status& status) {
@@ -86,7 +89,16 @@ void OutputStream::Finish(const absl::Status& status) {
     status_ = UnsharedCopy(status);
     NotifyLocked(&ready);
   }
-  if (ready) ready();
+  Tell(std::move(ready));
+}
+
+void OutputStream::Tell(std::function<void()> ready) const {
+  if (!ready) return;
+  if (deliveries_ != nullptr) {
+    deliveries_->Tell(std::move(ready));
+  } else {
+    ready();
+  }
 }
 
 bool OutputStream::full() const {

@@ -9,10 +9,12 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 
 #include "absl/status/status.h"
 #include "engine/base/mutex.h"
+#include "engine/schedule/deliveries.h"
 #include "engine/schedule/request.h"
 
 namespace ssmd {
@@ -20,8 +22,10 @@ namespace ssmd {
 class OutputStream {
  public:
   // `capacity_events` >= 1. `wake_producer` is called (by the reader's thread) when a stream that
-  // was full has room again, and when it is cancelled.
-  OutputStream(size_t capacity_events, std::function<void()> wake_producer);
+  // was full has room again, and when it is cancelled. `deliveries` tells the reader; null: at
+  // once.
+  OutputStream(size_t capacity_events, std::function<void()> wake_producer,
+               std::shared_ptr<Deliveries> deliveries = nullptr);
   // Either side may be the last. The lock says to ThreadSanitizer, which does not see into gRPC,
   // that the other one's last look is over.
   ~OutputStream() { MutexLock lock(&mutex_); }
@@ -57,9 +61,11 @@ class OutputStream {
 
  private:
   void NotifyLocked(std::function<void()>* ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Tell(std::function<void()> ready) const;
 
   const size_t capacity_;
   const std::function<void()> wake_producer_;
+  const std::shared_ptr<Deliveries> deliveries_;
   mutable Mutex mutex_;
   std::deque<GenerateEvent> events_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> status_ ABSL_GUARDED_BY(mutex_);

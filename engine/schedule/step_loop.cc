@@ -8,10 +8,11 @@
 namespace ssmd {
 
 StepLoop::StepLoop(std::vector<ModelRunner*> runners, const Clock* clock,
-                   std::shared_ptr<Waker> waker)
+                   std::shared_ptr<Waker> waker, std::shared_ptr<Deliveries> deliveries)
     : runners_(std::move(runners)),
       clock_(clock),
       waker_(std::move(waker)),
+      deliveries_(std::move(deliveries)),
       thread_([this] { Run(); }) {}
 
 StepLoop::~StepLoop() {
@@ -72,10 +73,12 @@ void StepLoop::Run() {
   // What is being committed is written before anyone is told.
   for (ModelRunner* runner : runners_) {
     while (!runner->idle()) {
+      deliveries_->Flush();
       waker_->Wait(std::nullopt);
       runner->Tidy();
     }
   }
+  deliveries_->Flush();
 }
 
 // Every model is tidied before every step, so that none waits for another's turn to be ended.
@@ -93,6 +96,7 @@ bool StepLoop::RunOneStep() {
 }
 
 void StepLoop::WaitForWork() {
+  deliveries_->Flush();
   std::optional<TimePoint> timer;
   for (const ModelRunner* runner : runners_) {
     const auto next = runner->next_timer();

@@ -13,6 +13,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/mutex.h"
+#include "engine/schedule/deliveries.h"
 #include "engine/schedule/model_runner.h"
 #include "engine/schedule/turn.h"
 #include "engine/schedule/waker.h"
@@ -23,7 +24,8 @@ class StepLoop {
  public:
   // Starts the thread. The runners and the clock outlive the loop; `waker` is for those who change
   // what a turn waits for.
-  StepLoop(std::vector<ModelRunner*> runners, const Clock* clock, std::shared_ptr<Waker> waker);
+  StepLoop(std::vector<ModelRunner*> runners, const Clock* clock, std::shared_ptr<Waker> waker,
+           std::shared_ptr<Deliveries> deliveries);
   // Ends every turn with UNAVAILABLE and joins the thread.
   ~StepLoop();
   StepLoop(const StepLoop&) = delete;
@@ -50,6 +52,7 @@ class StepLoop {
   const Clock* const clock_;
   // Shared with the streams, which their readers may hold for longer than this loop lives.
   const std::shared_ptr<Waker> waker_;
+  const std::shared_ptr<Deliveries> deliveries_;  // likewise
   size_t next_runner_ = 0;
 
   mutable Mutex mutex_;

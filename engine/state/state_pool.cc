@@ -7,7 +7,6 @@
 #include "engine/base/check.h"
 
 namespace ssmd {
-namespace {}  // namespace
 
 Slot::Slot(Slot&& other) noexcept
     : pool_(std::exchange(other.pool_, nullptr)),
@@ -102,6 +101,16 @@ bool StatePool::Read(const Slot& from, std::byte* to) const {
 void StatePool::Write(const std::byte* from, const Slot& to) {
   std::byte* target = BytesOf(to);
   if (slot_bytes_ > 0) device_->Upload(target, from, slot_bytes_);
+}
+
+std::unique_ptr<kernels::Transfer> StatePool::StartRead(const Slot& from, std::byte* to) const {
+  const std::byte* source = BytesOf(from);
+  return slot_bytes_ > 0 ? device_->StartDownload(to, source, slot_bytes_) : nullptr;
+}
+
+std::unique_ptr<kernels::Transfer> StatePool::StartWrite(const std::byte* from, const Slot& to) {
+  std::byte* target = BytesOf(to);
+  return slot_bytes_ > 0 ? device_->StartUpload(target, from, slot_bytes_) : nullptr;
 }
 
 kernels::StateField StatePool::field(size_t offset) const {

@@ -65,6 +65,9 @@ class StatePool {
   // has failed, and what it read is not the state.
   bool Read(const Slot& from, std::byte* to) const;
   void Write(const std::byte* from, const Slot& to);
+  // The same beside the host, as a Device's Transfers go.
+  std::unique_ptr<kernels::Transfer> StartRead(const Slot& from, std::byte* to) const;
+  std::unique_ptr<kernels::Transfer> StartWrite(const std::byte* from, const Slot& to);
 
   // The field at `offset` (StateLayout::Add) of every slot.
   kernels::StateField field(size_t offset) const;

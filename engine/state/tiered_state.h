@@ -32,7 +32,7 @@ class TieredState final : public HeldState, public std::enable_shared_from_this<
   StateBytes arriving;      // to be taken in by Tend
   Slot slot;
   std::list<TieredState*>::iterator slot_place;  // valid while `slot` is held
-  StateBytes host;
+  HostCopyRef host;
   std::list<TieredState*>::iterator host_place;  // valid while `host` is held
   bool used = false;                             // since the clock's hand passed
   int memory_pins = 0;                           // those of its slot among them

@@ -1,5 +1,5 @@
-// See tiers.h. This file: what is held, slots and host memory. tiers_store.cc: to the store and
-// back.
+// See tiers.h. This file: what is held, and its use. tiers_room.cc: slots and host memory.
+// tiers_store.cc: to the store and back.
 #include "engine/state/tiers.h"
 
 #include <algorithm>
@@ -32,12 +32,17 @@ void StatePin::Release() {
 }
 
 StateTiers::StateTiers(Options options)
-    : options_(std::move(options)), inbox_(std::make_shared<Inbox>()), store_(options_.store) {
+    : options_(std::move(options)),
+      inbox_(std::make_shared<Inbox>()),
+      store_(options_.store),
+      copies_(options_.pool) {
   inbox_->wake = options_.wake;
 }
 
 StateTiers::~StateTiers() {
   Tend();
+  copies_.Finish();
+  Tend();  // what waited for them
   Check(held_ == 0, "StateTiers: destroyed while states are held");
   MutexLock lock(&inbox_->mutex);
   inbox_->wake = nullptr;
@@ -61,14 +66,15 @@ StateRef StateTiers::Adopt(Slot slot, int64_t position) {
 
 StateRef StateTiers::CopyToHost(const Slot& slot, int64_t position) {
   if (!ChargeHost(/*relieve=*/false)) return nullptr;
-  StateBytes bytes = ReadSlot(slot);
-  if (bytes == nullptr) {
+  HostCopyRef copy = copies_.Read(slot);
+  if (copy == nullptr) {
     options_.host->Return(bytes_per_state());
     return nullptr;
   }
+  copies_.HoldFor(slot);
   auto state = Make(position, {});
   ++held_;
-  EnterHost(state.get(), std::move(bytes));
+  EnterHost(state.get(), std::move(copy));
   return state;
 }
 
@@ -118,14 +124,15 @@ void StateTiers::EnterSlot(TieredState* state, Slot slot) {
 }
 
 void StateTiers::LeaveSlot(TieredState* state) {
+  copies_.HoldFor(state->slot);
   state->slot.Release();
   in_slots_.erase(state->slot_place);
   SetTier(state);
 }
 
-void StateTiers::EnterHost(TieredState* state, StateBytes bytes) {
+void StateTiers::EnterHost(TieredState* state, HostCopyRef copy) {
   state->registered = true;
-  state->host = std::move(bytes);
+  state->host = std::move(copy);
   state->used = true;
   state->host_place = in_host_.insert(in_host_.end(), state);
   SetTier(state);
@@ -138,105 +145,8 @@ void StateTiers::LeaveHost(TieredState* state) {
   SetTier(state);
 }
 
-StateBytes StateTiers::ReadSlot(const Slot& slot) const {
-  auto bytes = std::make_shared<kernels::Buffer>(
-      kernels::AllocateHost(std::max<size_t>(bytes_per_state(), 1)));
-  if (!*bytes) return nullptr;
-  if (!options_.pool->Read(slot, bytes->data())) return nullptr;
-  return bytes;
-}
-
-StateBytes StateTiers::InMemory(const TieredState& state) const {
-  return state.host != nullptr ? state.host : state.slot ? ReadSlot(state.slot) : nullptr;
-}
-
-// --- Making room ---
-
-bool StateTiers::Relieve() {
-  if (!options_.relief || !options_.relief()) return false;
-  Reap();
-  return true;
-}
-
-Slot StateTiers::TakeSlot() {
-  bool room = false;
-  Slot slot = TakeSlot(&room);
-  if (room) options_.host->Return(bytes_per_state());
-  return slot;
-}
-
-// `room`: whether host memory is charged for a state that is not in it.
-Slot StateTiers::TakeSlot(bool* room) {
-  Reap();
-  while (options_.pool->free_slots() == 0) {
-    if (EvictFromSlot(room)) continue;
-    // Room elsewhere helps only a state that could go there.
-    const bool one_could_leave =
-        std::any_of(in_slots_.begin(), in_slots_.end(),
-                    [](const TieredState* state) { return state->slot_pins == 0; });
-    if (!one_could_leave || !Relieve()) return Slot();
-  }
-  return options_.pool->Acquire();
-}
-
-bool StateTiers::EvictFromSlot(bool* room) {
-  // Each state is looked at twice at most: the first time may be its second chance.
-  for (size_t looks = 2 * in_slots_.size(); looks > 0; --looks) {
-    TieredState* state = in_slots_.front();
-    in_slots_.splice(in_slots_.end(), in_slots_, in_slots_.begin());
-    if (state->slot_pins > 0 || std::exchange(state->used, false)) continue;
-    const bool may_leave_memory = !state->stored_id().empty() && state->memory_pins == 0;
-    if (state->host == nullptr && !may_leave_memory) {
-      if (!*room && !ChargeHost(/*relieve=*/false)) continue;
-      *room = true;
-      StateBytes bytes = ReadSlot(state->slot);
-      if (bytes == nullptr) break;
-      EnterHost(state, std::move(bytes));
-      state->used = false;
-      *room = false;
-    } else if (state->host == nullptr && options_.host->TryCharge(bytes_per_state())) {
-      // It is in the store already; host memory that is free saves the way there.
-      if (StateBytes bytes = ReadSlot(state->slot); bytes != nullptr) {
-        EnterHost(state, std::move(bytes));
-        state->used = false;
-      } else {
-        options_.host->Return(bytes_per_state());
-      }
-    }
-    LeaveSlot(state);
-    ++evictions_[static_cast<size_t>(StateTier::kDevice)];
-    if (options_.on_eviction) options_.on_eviction(StateTier::kDevice);
-    return true;
-  }
-  return false;
-}
-
-// `relieve`: not while a state without a reference is in hand.
-bool StateTiers::ChargeHost(bool relieve) {
-  while (true) {
-    if (options_.host->TryCharge(bytes_per_state())) return true;
-    if (in_host_.size() < kHostFloor) {
-      options_.host->Charge(bytes_per_state());
-      return true;
-    }
-    if (EvictFromHost() || (relieve && Relieve())) continue;
-    StoreDirty();
-    return false;
-  }
-}
-
-bool StateTiers::EvictFromHost() {
-  for (size_t looks = 2 * in_host_.size(); looks > 0; --looks) {
-    TieredState* state = in_host_.front();
-    in_host_.splice(in_host_.end(), in_host_, in_host_.begin());
-    const bool elsewhere = state->slot || (!state->stored_id().empty() && state->memory_pins == 0);
-    if (!elsewhere || std::exchange(state->used, false)) continue;
-    LeaveHost(state);
-    ++evictions_[static_cast<size_t>(StateTier::kHost)];
-    if (options_.on_eviction) options_.on_eviction(StateTier::kHost);
-    return true;
-  }
-  return false;
+HostCopyRef StateTiers::InMemory(const TieredState& state) {
+  return state.host != nullptr ? state.host : state.slot ? copies_.Read(state.slot) : nullptr;
 }
 
 // --- Using ---
@@ -259,7 +169,7 @@ void StateTiers::CopyInto(const StateRef& state, const Slot& to) {
     options_.pool->CopyState(from->slot, to);
   } else {
     Check(from->host != nullptr, "StateTiers: a state that is not in memory was read");
-    options_.pool->Write(from->host->data(), to);
+    copies_.Write(from->host, to);
   }
 }
 
@@ -268,6 +178,7 @@ Slot StateTiers::Reclaim(StateRef* state) {
   if (held->memory_pins > 0 || held->storing || state->use_count() != 1) return Slot();
   Slot slot;
   if (held->slot) {
+    copies_.HoldFor(held->slot);
     slot = std::move(held->slot);
     in_slots_.erase(held->slot_place);
     SetTier(held);
@@ -275,22 +186,6 @@ Slot StateTiers::Reclaim(StateRef* state) {
     slot = TradePlaces(held);
   }
   if (slot) state->reset();
-  return slot;
-}
-
-// For the slot of another state, which gets the room of this one.
-Slot StateTiers::TradePlaces(TieredState* in_host) {
-  StateBytes bytes = in_host->host;
-  LeaveHost(in_host);
-  options_.host->Charge(bytes_per_state());
-  bool room = true;
-  Slot slot = TakeSlot(&room);
-  if (slot) {
-    options_.pool->Write(bytes->data(), slot);
-    if (room) options_.host->Return(bytes_per_state());
-  } else {
-    EnterHost(in_host, std::move(bytes));
-  }
   return slot;
 }
 

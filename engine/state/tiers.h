@@ -5,7 +5,10 @@
 //     ▲                  ▲
 //     └── read by turns ─┴── loaded when a turn waits for it
 //
-// Both evictions go by the clock algorithm (least recently used, with a second chance). A state
+// Both evictions go by the clock algorithm (least recently used, with a second chance). Where the
+// device copies beside its steps, those that will leave their slots next are copied ahead, when few
+// are left. So a slot is there at once: whatever a copy that is under way must come before waits on
+// the device, not here. A state
 // that a running turn may need again is pinned: it can leave the device for host memory, but no
 // further; one whose slot the next step reads cannot leave it.
 //
@@ -32,6 +35,7 @@
 #include "engine/base/mutex.h"
 #include "engine/state/held_state.h"
 #include "engine/state/host_budget.h"
+#include "engine/state/host_copies.h"
 #include "engine/state/snapshot.h"
 #include "engine/state/state_pool.h"
 #include "engine/state/state_store.h"
@@ -156,24 +160,33 @@ class StateTiers {
 
   void EnterSlot(TieredState* state, Slot slot);
   void LeaveSlot(TieredState* state);
-  void EnterHost(TieredState* state, StateBytes bytes);  // charged already
+  void EnterHost(TieredState* state, HostCopyRef copy);  // charged already
   void LeaveHost(TieredState* state);
   Slot TradePlaces(TieredState* in_host);
 
   bool Relieve();
   Slot TakeSlot(bool* room);
   bool EvictFromSlot(bool* room);
+  void CopyAhead();
+  bool CopyAhead(TieredState* state);
   bool ChargeHost(bool relieve);
   bool EvictFromHost();
+  bool EvictUnused();
+  void EvictFromHost(TieredState* state);
   void StoreDirty();
-  // Null when there is no memory for it, or the device has failed.
-  StateBytes ReadSlot(const Slot& slot) const;
-  StateBytes InMemory(const TieredState& state) const;
+  // Null when it is not, there is no memory for a copy, or the device has failed.
+  HostCopyRef InMemory(const TieredState& state);
+  // Calls it with the bytes (null: the device has failed) once they are there.
+  using BytesUser = std::function<void(StateBytes)>;
+  void Await(HostCopyRef copy, BytesUser user);
+  void TendCopies();
 
   void StartLoad(const std::shared_ptr<TieredState>& state);
   void FinishLoad(TieredState* state, absl::StatusOr<Snapshot> loaded);
   void StartFetch(const std::shared_ptr<TieredState>& state, FetchDone done);
+  void FetchStored(const std::shared_ptr<TieredState>& state, FetchDone done);
   void StartStore(const std::shared_ptr<TieredState>& state);
+  void Put(const std::shared_ptr<TieredState>& state, StateBytes bytes);
   void FinishStore(TieredState* state, const std::string& id, const absl::Status& status);
   absl::Status CheckLoaded(const TieredState& state, const Snapshot& loaded) const;
   SnapshotLimits LimitsOf(const TieredState& state) const;
@@ -181,6 +194,8 @@ class StateTiers {
   const Options options_;
   const std::shared_ptr<Inbox> inbox_;  // outlives this while references do
   StateStore* store_;
+  HostCopies copies_;
+  std::vector<std::pair<HostCopyRef, BytesUser>> awaited_;
   std::list<TieredState*> in_slots_;  // in the order of the clock's hand
   std::list<TieredState*> in_host_;
   int64_t held_ = 0;

@@ -67,7 +67,7 @@ void StateTiers::FinishLoad(TieredState* state, absl::StatusOr<Snapshot> loaded)
   --loading_;
   absl::Status status = loaded.ok() ? CheckLoaded(*state, *loaded) : loaded.status();
   if (status.ok()) {
-    EnterHost(state, std::move(loaded->state));
+    EnterHost(state, std::make_shared<HostCopy>(std::move(loaded->state)));
     return;
   }
   options_.host->Return(bytes_per_state());
@@ -93,18 +93,26 @@ void StateTiers::StoreDirty() {
 }
 
 void StateTiers::StartStore(const std::shared_ptr<TieredState>& state) {
+  state->storing = true;
+  ++storing_;
+  Await(InMemory(*state), [this, state](StateBytes bytes) { Put(state, std::move(bytes)); });
+}
+
+void StateTiers::Put(const std::shared_ptr<TieredState>& state, StateBytes bytes) {
+  const std::string id = SecureRandomId();
+  if (store_ == nullptr) {
+    FinishStore(state.get(), id, absl::CancelledError("the store is closed"));
+    return;
+  }
+  if (bytes == nullptr) {
+    FinishStore(state.get(), id, absl::ResourceExhaustedError("no memory to store a state from"));
+    return;
+  }
   Snapshot snapshot;
   snapshot.identity = options_.identity;
   snapshot.state_position = state->position;
   snapshot.history_hash = state->history_hash();
-  snapshot.state = InMemory(*state);
-  const std::string id = SecureRandomId();
-  state->storing = true;
-  ++storing_;
-  if (snapshot.state == nullptr) {
-    FinishStore(state.get(), id, absl::ResourceExhaustedError("no memory to store a state from"));
-    return;
-  }
+  snapshot.state = std::move(bytes);
   store_->Put(id, std::move(snapshot), [this, state, id, inbox = inbox_](absl::Status status) {
     inbox->Ask(
         [this, state, id, status = std::move(status)] { FinishStore(state.get(), id, status); });
@@ -133,7 +141,7 @@ void StateTiers::Store(StateRef ref, StoreDone done) {
       done(absl::OkStatus());
     } else if (store_ == nullptr) {
       done(absl::FailedPreconditionError("there is no state directory"));
-    } else if (InMemory(*state) == nullptr) {
+    } else if (state->host == nullptr && !state->slot) {
       done(absl::DataLossError("the state is lost"));
     } else {
       state->store_waiters.push_back(std::move(done));
@@ -152,10 +160,16 @@ void StateTiers::Fetch(StateRef ref, FetchDone done) {
 }
 
 void StateTiers::StartFetch(const std::shared_ptr<TieredState>& state, FetchDone done) {
-  if (StateBytes bytes = InMemory(*state); bytes != nullptr) {
-    done(std::move(bytes));
-    return;
-  }
+  Await(InMemory(*state), [this, state, done = std::move(done)](StateBytes bytes) mutable {
+    if (bytes != nullptr) {
+      done(std::move(bytes));
+    } else {
+      FetchStored(state, std::move(done));
+    }
+  });
+}
+
+void StateTiers::FetchStored(const std::shared_ptr<TieredState>& state, FetchDone done) {
   if (state->stored_id().empty() || store_ == nullptr) {
     done(absl::DataLossError("the state is lost: its session's next turn makes it again"));
     return;
@@ -188,12 +202,38 @@ void StateTiers::Tend() {
     if (state->arriving == nullptr) continue;
     // What was imported was accepted within limits of its own and has to be somewhere.
     if (!ChargeHost(/*relieve=*/true)) options_.host->Charge(bytes_per_state());
-    EnterHost(state.get(), std::exchange(state->arriving, nullptr));
+    EnterHost(state.get(), std::make_shared<HostCopy>(std::exchange(state->arriving, nullptr)));
   }
   arrived.clear();
   for (auto& request : requests) request();
   requests.clear();
+  TendCopies();
   Reap();
+  if (options_.pool->device().overlaps_downloads()) CopyAhead();
+}
+
+void StateTiers::Await(HostCopyRef copy, BytesUser user) {
+  if (copy == nullptr) {
+    user(nullptr);
+  } else if (copy->arrived()) {
+    user(copy->bytes());
+  } else {
+    awaited_.emplace_back(std::move(copy), std::move(user));
+  }
+}
+
+// What is awaited is looked for until it is there, in rounds without a step if need be.
+void StateTiers::TendCopies() {
+  copies_.Settle();
+  const auto waits = std::partition(awaited_.begin(), awaited_.end(),
+                                    [](const auto& entry) { return !entry.first->arrived(); });
+  std::vector<std::pair<HostCopyRef, BytesUser>> arrived(std::make_move_iterator(waits),
+                                                         std::make_move_iterator(awaited_.end()));
+  awaited_.erase(waits, awaited_.end());
+  for (auto& [copy, user] : arrived) user(copy->bytes());
+  if (!awaited_.empty() && options_.wake) options_.wake();
+  const int64_t kept = options_.host->used() + static_cast<int64_t>(copies_.idle_bytes());
+  if (kept > options_.host->limit()) copies_.TrimIdle();
 }
 
 }  // namespace ssmd

@@ -1,5 +1,7 @@
-// Copies to and from host memory that callers hold wait for the stream; ops do not, but for those
-// that give results to the host (Sample, Logprobs).
+// Copies to and from host memory that callers hold wait for the stream, but for Transfers; ops do
+// not, but for those that give results to the host (Sample, Logprobs). Downloads that are Transfers
+// have a stream of their own, beside the ops. Uploads go with the ops, which wait for them anyway:
+// so none is kept up by a download.
 #include "kernels/cuda/cuda_device.h"
 
 #include <algorithm>
@@ -26,12 +28,28 @@ namespace {
 
 constexpr int64_t kRehearsedRows = 4;
 
+class StreamTransfer final : public Transfer {
+ public:
+  // `copied`: of any stream.
+  StreamTransfer(Stream& ops, std::unique_ptr<Event> copied)
+      : ops_(ops), copied_(std::move(copied)) {}
+
+  bool Done() override { return copied_->Passed(); }
+  void Wait() override { copied_->Wait(); }
+  void HoldOps() override { ops_.WaitFor(*copied_); }
+
+ private:
+  Stream& ops_;
+  const std::unique_ptr<Event> copied_;
+};
+
 class CudaDevice final : public Device {
  public:
-  CudaDevice(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream, const CudaOptions& options,
-             const KernelTable& fast)
+  CudaDevice(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream,
+             std::unique_ptr<Stream> downloads, const CudaOptions& options, const KernelTable& fast)
       : gpu_(std::move(gpu)),
         stream_(std::move(stream)),
+        downloads_(std::move(downloads)),
         check_folder_(options.check_folder),
         fast_(fast),
         choice_(gpu_->facts(), options.plain),
@@ -42,12 +60,16 @@ class CudaDevice final : public Device {
       if (choice_.has(kernel)) states_.push_back({std::string(NameOf(kernel)), ""});
     }
   }
-  ~CudaDevice() override { stream_->Synchronize(); }
+  ~CudaDevice() override {
+    stream_->Synchronize();
+    downloads_->Synchronize();
+  }
 
   std::string name() const override;
   std::string profile(WeightFormat /*format*/) const override { return choice_.Profile(); }
   int threads() const override { return 1; }
   void AdoptThread() override { gpu_->Adopt(); }
+  bool runs_ahead() const override { return true; }
   std::string failure() const override;
 
   Buffer Allocate(size_t bytes) override;
@@ -59,6 +81,11 @@ class CudaDevice final : public Device {
   }
   void Download(std::byte* host, const std::byte* device, size_t bytes) override;
   void Upload(std::byte* device, const std::byte* host, size_t bytes) override;
+  std::unique_ptr<Transfer> StartDownload(std::byte* host, const std::byte* device,
+                                          size_t bytes) override;
+  std::unique_ptr<Transfer> StartUpload(std::byte* device, const std::byte* host,
+                                        size_t bytes) override;
+  bool overlaps_downloads() const override { return true; }
 
   bool Keeps(WeightFormat /*format*/) const override { return true; }
   PackedMatrix Pack(const MatrixSource& source, WeightFormat format) override {
@@ -105,6 +132,7 @@ class CudaDevice final : public Device {
 
   const std::unique_ptr<Gpu> gpu_;
   const std::unique_ptr<Stream> stream_;
+  const std::unique_ptr<Stream> downloads_;
   const std::string check_folder_;
   const KernelTable fast_;
   const KernelTable plain_ = PlainKernels();
@@ -161,6 +189,19 @@ void CudaDevice::Download(std::byte* host, const std::byte* device, size_t bytes
 void CudaDevice::Upload(std::byte* device, const std::byte* host, size_t bytes) {
   stream_->CopyIn(device, host, bytes);
   stream_->Synchronize();
+}
+
+std::unique_ptr<Transfer> CudaDevice::StartDownload(std::byte* host, const std::byte* device,
+                                                    size_t bytes) {
+  downloads_->WaitFor(*stream_->Record());
+  downloads_->CopyOut(host, device, bytes);
+  return std::make_unique<StreamTransfer>(*stream_, downloads_->Record());
+}
+
+std::unique_ptr<Transfer> CudaDevice::StartUpload(std::byte* device, const std::byte* host,
+                                                  size_t bytes) {
+  stream_->CopyIn(device, host, bytes);
+  return std::make_unique<StreamTransfer>(*stream_, stream_->Record());
 }
 
 PackedMatrix CudaDevice::Noted(PackedMatrix matrix) {
@@ -287,29 +328,35 @@ void CudaDevice::Logprobs(const LogprobParams& params) {
 
 }  // namespace
 
-std::unique_ptr<Device> MakeDeviceOf(const CudaOptions& options, const KernelTable& fast,
-                                     std::string* error) {
-  std::string reason;
-  const int count = CountGpus(&reason);
-  if (options.ordinal >= count) {
-    *error = count == 0 ? "no GPU can be used here" : "there are only " + std::to_string(count);
-    if (!reason.empty()) *error += ": " + reason;
-    return nullptr;
-  }
-  std::unique_ptr<Gpu> gpu = OpenGpu(options.ordinal, error);
-  if (gpu == nullptr) return nullptr;
-  std::unique_ptr<Stream> stream = gpu->MakeStream();
-  if (stream == nullptr) {
-    *error = gpu->failure();
-    return nullptr;
-  }
-  return std::make_unique<CudaDevice>(std::move(gpu), std::move(stream), options, fast);
+std::unique_ptr<Device> MakeDeviceOf(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream,
+                                     const CudaOptions& options, const KernelTable& fast) {
+  std::unique_ptr<Stream> downloads = gpu->MakeStream();
+  if (downloads == nullptr) return nullptr;
+  return std::make_unique<CudaDevice>(std::move(gpu), std::move(stream), std::move(downloads),
+                                      options, fast);
 }
 
 }  // namespace cuda
 
 std::unique_ptr<Device> MakeCudaDevice(const CudaOptions& options, std::string* error) {
-  return cuda::MakeDeviceOf(options, cuda::FastKernels(), error);
+  std::string reason;
+  const int count = cuda::CountGpus(&reason);
+  if (options.ordinal >= count) {
+    *error = count == 0 ? "no GPU can be used here"
+                        : "there is no such GPU, only " + std::to_string(count) + ", from 0 on";
+    if (!reason.empty()) *error += ": " + reason;
+    return nullptr;
+  }
+  std::unique_ptr<cuda::Gpu> gpu = cuda::OpenGpu(options.ordinal, error);
+  if (gpu == nullptr) return nullptr;
+  std::unique_ptr<cuda::Stream> stream = gpu->MakeStream();
+  if (stream == nullptr) {
+    *error = gpu->failure();
+    return nullptr;
+  }
+  std::unique_ptr<Device> device = cuda::MakeDeviceOf(std::move(gpu), std::move(stream), options);
+  if (device == nullptr) *error = "the GPU gave no second stream";
+  return device;
 }
 
 }  // namespace ssmd::kernels

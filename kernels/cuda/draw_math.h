@@ -22,6 +22,15 @@ SIMT_DEVICE bool IsFinite(float x) { return (BitsOf(x) & 0x7F800000) != 0x7F8000
 // Scores are <= 0, so their magnitudes order them: the largest has the smallest key.
 SIMT_DEVICE uint32_t ScoreKey(float score) { return BitsOf(score) & 0x7FFFFFFF; }
 SIMT_DEVICE float ScoreOf(uint32_t key) { return FloatOf(key | 0x80000000); }
+SIMT_DEVICE uint64_t MassOfKey(uint32_t key) { return MassOf(Exp(ScoreOf(key))); }
+
+// The mass that top_p wants, of `total`: their product, rounded up, and at least 1.
+SIMT_DEVICE uint64_t WantedMass(float top_p, uint64_t total) {
+  const double product = static_cast<double>(top_p) * static_cast<double>(total);
+  auto whole = static_cast<uint64_t>(product);
+  if (static_cast<double>(whole) < product) ++whole;
+  return whole == 0 ? 1 : whole;
+}
 
 // Orders finite numbers as `<` does: both zeros have the same key, and so have denormals. Never 0.
 SIMT_DEVICE uint32_t OrderedKey(float x) {

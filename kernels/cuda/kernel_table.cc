@@ -28,6 +28,7 @@ KernelTable FastKernels() {
   table.scan_step = fast::ScanStep;
   table.scan_prompt = fast::ScanPrompt;
   table.ssd_step = table.ssd_prompt = fast::SsdStep;
+  table.ssd_chunks = fast::SsdPrompt;
   return table;
 }
 

@@ -15,9 +15,10 @@
 // A tile is 16 inputs. Its 64 × 16 weights are four operands A of the tensor core's m16n8k16, a
 // warp's each, in the order of their fragments (simt.h): lane l of warp w has eight codes, of the
 // outputs 16w + g and 16w + g + 8, where g = l / 4. So a thread loads its fragments by 16 bytes
-// each, next to its neighbours'; wgmma's fragments of m64k16 are the same. Factors lie likewise: 8g
-// … are those of 16w + g and 16w + g + 8, next to each other. Where codes are narrower than 16 bits
-// the two of a register lie apart, so that one mask takes both (fragments.h).
+// each, next to its neighbours'; wgmma's fragments of m64k16 are the same. Scales and minima lie
+// likewise: place 8w + g of the 32 has those of 16w + g and 16w + g + 8, of both groups of a block.
+// Where codes are narrower than 16 bits the two of a register lie apart, so that one mask takes
+// both (fragments.h).
 //
 // Outputs and inputs are padded to whole panels and blocks: with weights that are zero, or whose
 // scale and minimum are zero.

@@ -33,11 +33,13 @@ void LaunchAddSegments(Stream& stream, const ProductOperands& operands) {
   Launch<Kernel>(stream, {operands.to.rows * pieces}, Kernel::kThreads, {operands, pieces});
 }
 
-// Whether blocks of threads have a segment each, of several.
-bool HasPartials(int64_t rows, const PackedMatrix& w) {
-  if (SegmentCount(w.outputs, w.inputs) == 1) return false;
-  return rows <= kFewRows || SplitsManyRows(rows, w);
+// Rows of partial sums, where blocks of threads have a segment each, of several.
+int64_t PartialRows(int64_t rows, const PackedMatrix& w) {
+  if (SegmentCount(w.outputs, w.inputs) == 1) return 0;
+  const int64_t most = SplitRows(w);
+  return rows < most ? rows : most;
 }
+bool HasPartials(int64_t rows, const PackedMatrix& w) { return PartialRows(rows, w) == rows; }
 
 size_t AlignedRowsBytes(int64_t rows, const PackedMatrix& w) {
   if (rows <= kNarrowRows) return 0;
@@ -46,9 +48,9 @@ size_t AlignedRowsBytes(int64_t rows, const PackedMatrix& w) {
 }
 
 size_t PartialBytes(int64_t rows, const PackedMatrix& w) {
-  if (!HasPartials(rows, w)) return 0;
-  return static_cast<size_t>(SegmentCount(w.outputs, w.inputs) * rows * PanelCount(w.outputs)) *
-         kPanelOutputs * sizeof(float);
+  const int64_t sums =
+      SegmentCount(w.outputs, w.inputs) * PartialRows(rows, w) * PanelCount(w.outputs);
+  return static_cast<size_t>(sums) * kPanelOutputs * sizeof(float);
 }
 
 }  // namespace
@@ -59,8 +61,8 @@ size_t ProductScratchBytes(int64_t rows, const PackedMatrix& w) {
 }
 
 std::vector<int64_t> RowCountsOfAllWays(const PackedMatrix& w, int64_t most_rows) {
-  std::vector<int64_t> counts = {1,  5,  12,
-                                 24, 48, 130};  // narrow, few in tiles of each height, many
+  // Narrow; few, in tiles of each height; many.
+  std::vector<int64_t> counts = {1, 5, 12, 24, 48, 130};
   int64_t rows = counts.back();
   if (!HasPartials(rows, w)) return counts;
   while (rows < most_rows && HasPartials(rows, w)) rows = std::min(2 * rows, most_rows);

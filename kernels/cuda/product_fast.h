@@ -25,7 +25,7 @@
 
 namespace ssmd::kernels::cuda::fast {
 
-// Scratch that a product of so many rows needs, whatever the weights' bytes are. Grows with rows.
+// Scratch that products of so many rows need, and of fewer.
 size_t ProductScratchBytes(int64_t rows, const PackedMatrix& w);
 
 // Numbers of rows that between them take every way that a product with these weights can go in

@@ -39,8 +39,9 @@ struct FewRows {
       if (begin + i < end) weights[i] = LoadWeights<Kind>(block, args.w, panel, begin + i);
     }
     for (int i = 0; i < kSlots - 1; ++i) {
-      if (begin + i < end)
+      if (begin + i < end) {
         CopyInputs<Kind, kRows, kThreads>(block, args.x, 0, begin + i, shared.slots[i]);
+      }
       AsyncCommit();
     }
     Sums<1, kRowTiles> acc = {};

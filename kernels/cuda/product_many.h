@@ -2,8 +2,8 @@
 //
 // A block of threads has two panels, 128 outputs, and a tile of rows. Weights, in their own format,
 // and inputs come through a ring of blocks of 64 inputs in shared memory. A warp has 32 outputs and
-// half of the rows, or a warpgroup 64 outputs and all rows, and makes fragments of its weights as
-// it uses them.
+// half of the rows, or 16 and all rows, as the warps of a warpgroup have; it makes fragments of its
+// weights as it uses them.
 //
 // Where tiles alone would leave multiprocessors idle, each segment of the inputs gets blocks of its
 // own; otherwise one block adds them all up.
@@ -31,7 +31,8 @@ struct ManyRows {
   static constexpr int kRows = ManyRowsTile(Kind::kParts);
   // Blocks of inputs in shared memory, within the 99 KB that every GPU has.
   static constexpr int kSlots = Kind::kParts == 1 ? 3 : 2;
-  static constexpr int kUnits = kWarpgroup ? 1 : 2;  // of 16 outputs, of a warp
+  // Of 16 outputs, of a warp. Inputs in three parts leave registers for one.
+  static constexpr int kUnits = kWarpgroup || Kind::kParts > 1 ? 1 : 2;
   static constexpr int kUnitWarps = kTilePanels * kPanelOutputs / (kUnits * 16);
   static constexpr int kRowTiles = kRows / kCoreRows / (kThreads / kWarpThreads / kUnitWarps);
   static constexpr int kPairs = kPanelOutputs / 2;  // of outputs that lie next to each other

@@ -104,16 +104,17 @@ struct NarrowRows {
   }
 
   SIMT_DEVICE static void AddSegmentsIfLast(const Block& block, const Args& args, Shared& shared) {
-    FenceDevice();
+    uint32_t& arrivals = args.arrivals[block.x()];
     block.Sync();
     if (block.thread() == 0) {
-      const uint32_t others = AtomicAdd(args.arrivals + block.x(), 1u);
+      FenceDevice();
+      const uint32_t others = AtomicAdd(&arrivals, 1u);
+      FenceDevice();
       shared.last = others + 1 == static_cast<uint32_t>(args.operands.segments);
+      if (shared.last) arrivals = 0;  // for the next product
     }
     block.Sync();
     if (!shared.last) return;
-    FenceDevice();
-    if (block.thread() == 0) args.arrivals[block.x()] = 0;  // for the next product
     const int64_t output = block.x() * kPanelOutputs + block.thread() % kPanelOutputs;
     for (int64_t row = block.thread() / kPanelOutputs; row < args.operands.to.rows;
          row += kThreads / kPanelOutputs) {

@@ -105,10 +105,13 @@ inline int64_t ManyRowsTiles(int64_t rows, const PackedMatrix& w) {
 inline int64_t PanelPairs(const PackedMatrix& w) {
   return (PanelCount(w.outputs) + kTilePanels - 1) / kTilePanels;
 }
-// Whether each segment gets blocks of threads of its own: where there are fewer than these without.
-inline constexpr int64_t kEnoughTiles = 132;
-inline bool SplitsManyRows(int64_t rows, const PackedMatrix& w) {
-  return PanelPairs(w) * ManyRowsTiles(rows, w) < kEnoughTiles;
+// Up to so many rows each segment gets blocks of threads of its own: where there would be fewer
+// than kEnoughTiles without, two thirds of an H100's multiprocessors.
+inline constexpr int64_t kEnoughTiles = 88;
+inline int64_t SplitRows(const PackedMatrix& w) {
+  const int64_t tiles = (kEnoughTiles - 1) / PanelPairs(w);
+  const int64_t rows = tiles * ManyRowsTile(InputParts(w));
+  return rows > kFewRows ? rows : kFewRows;
 }
 
 // The sums of all segments, or of each where there is room for partials, with the products of warps

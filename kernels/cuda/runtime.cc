@@ -39,12 +39,14 @@ class Failure {
 
 class CudaGraph final : public Graph {
  public:
-  explicit CudaGraph(cudaGraphExec_t exec) : exec_(exec) {}
+  CudaGraph(cudaGraphExec_t exec, int64_t size) : exec_(exec), size_(size) {}
   ~CudaGraph() override { cudaGraphExecDestroy(exec_); }
+  int64_t size() const override { return size_; }
   cudaGraphExec_t exec() const { return exec_; }
 
  private:
   const cudaGraphExec_t exec_;
+  const int64_t size_;
 };
 
 class CudaEvent final : public Event {
@@ -66,12 +68,24 @@ class CudaEvent final : public Event {
   void Wait() override {
     if (event_ != nullptr) failure_.Check(cudaEventSynchronize(event_), "waiting for an event");
   }
+  double MillisecondsSince(Event& earlier) override;
   cudaEvent_t event() const { return event_; }
 
  private:
   const cudaEvent_t event_;  // null where none could be made, which is a failure
   Failure& failure_;
 };
+
+double CudaEvent::MillisecondsSince(Event& earlier) {
+  float milliseconds = 0;
+  const cudaEvent_t from = static_cast<CudaEvent&>(earlier).event_;
+  if (from == nullptr || event_ == nullptr) return 0;
+  earlier.Wait();
+  Wait();
+  if (!failure_.ok()) return 0;
+  const cudaError_t error = cudaEventElapsedTime(&milliseconds, from, event_);
+  return failure_.Check(error, "asking for the time of events") ? milliseconds : 0;
+}
 
 class CudaStream final : public Stream {
  public:
@@ -94,11 +108,13 @@ class CudaStream final : public Stream {
   void Synchronize() override {
     if (failure_.ok()) failure_.Check(cudaStreamSynchronize(stream_), "waiting for the GPU");
   }
-  std::unique_ptr<Event> Record() override;
+  std::unique_ptr<Event> Record() override { return RecordWith(cudaEventDisableTiming); }
+  std::unique_ptr<Event> RecordTime() override { return RecordWith(cudaEventDefault); }
   void WaitFor(const Event& event) override;
   bool BeginRecording() override;
   std::unique_ptr<Graph> EndRecording() override;
   void Replay(const Graph& graph) override;
+  void* handle() const override { return stream_; }
 
   void Enqueue(const KernelCall& call);
 
@@ -106,6 +122,7 @@ class CudaStream final : public Stream {
   void Copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, const char* doing) {
     if (failure_.ok()) failure_.Check(cudaMemcpyAsync(to, from, bytes, kind, stream_), doing);
   }
+  std::unique_ptr<Event> RecordWith(unsigned flags);
   bool AllowShared(const KernelCall& call);
 
   const cudaStream_t stream_;
@@ -113,10 +130,9 @@ class CudaStream final : public Stream {
   std::set<const void*> with_large_shared_;
 };
 
-std::unique_ptr<Event> CudaStream::Record() {
+std::unique_ptr<Event> CudaStream::RecordWith(unsigned flags) {
   cudaEvent_t event = nullptr;
-  if (failure_.ok() &&
-      failure_.Check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "making an event")) {
+  if (failure_.ok() && failure_.Check(cudaEventCreateWithFlags(&event, flags), "making an event")) {
     failure_.Check(cudaEventRecord(event, stream_), "recording an event");
   }
   return std::make_unique<CudaEvent>(event, failure_);
@@ -136,12 +152,14 @@ bool CudaStream::BeginRecording() {
 std::unique_ptr<Graph> CudaStream::EndRecording() {
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t exec = nullptr;
+  size_t size = 0;
   bool made = cudaStreamEndCapture(stream_, &graph) == cudaSuccess && graph != nullptr;
+  made = made && cudaGraphGetNodes(graph, nullptr, &size) == cudaSuccess;
   made = made && cudaGraphInstantiate(&exec, graph, 0) == cudaSuccess;
   if (graph != nullptr) cudaGraphDestroy(graph);
   cudaGetLastError();  // what was spoiled is done without
   if (!made) return nullptr;
-  return std::make_unique<CudaGraph>(exec);
+  return std::make_unique<CudaGraph>(exec, static_cast<int64_t>(size));
 }
 
 void CudaStream::Replay(const Graph& graph) {

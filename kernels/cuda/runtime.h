@@ -33,6 +33,7 @@ struct GpuFacts {
 class Graph {
  public:
   virtual ~Graph() = default;
+  virtual int64_t size() const = 0;  // launches, copies and clearings
 };
 
 class Event {
@@ -40,6 +41,10 @@ class Event {
   virtual ~Event() = default;
   virtual bool Passed() = 0;  // the work before it is done, or the GPU has failed
   virtual void Wait() = 0;    // the host waits until it has
+
+  // From `earlier` to this one, as the GPU comes to them; waits for both. 0 once the GPU has
+  // failed. REQUIRES: both are of Stream::RecordTime(), of one GPU.
+  virtual double MillisecondsSince(Event& earlier) = 0;
 };
 
 // Does what it is given in order, while the host goes on.
@@ -57,6 +62,8 @@ class Stream {
 
   virtual void Synchronize() = 0;
   virtual std::unique_ptr<Event> Record() = 0;
+  // Likewise; it keeps the time.
+  virtual std::unique_ptr<Event> RecordTime() = 0;
   virtual void WaitFor(const Event& event) = 0;  // of any stream; the host does not wait
 
   // What follows is recorded and not done. False if the stream cannot record now. Kernels, copies
@@ -66,6 +73,9 @@ class Stream {
   // Null if there was no memory for it, or the recording was spoiled.
   virtual std::unique_ptr<Graph> EndRecording() = 0;
   virtual void Replay(const Graph& graph) = 0;
+
+  // A cudaStream_t, for libraries that take one. Null where there is none.
+  virtual void* handle() const = 0;
 };
 
 class Gpu {

@@ -114,16 +114,6 @@ struct SampleScores {
   }
 };
 
-SIMT_DEVICE uint64_t MassOfKey(uint32_t key) { return MassOf(Exp(ScoreOf(key))); }
-
-// The mass that top_p wants, of `total`: their product, rounded up, and at least 1.
-SIMT_DEVICE uint64_t WantedMass(float top_p, uint64_t total) {
-  const double product = static_cast<double>(top_p) * static_cast<double>(total);
-  auto whole = static_cast<uint64_t>(product);
-  if (static_cast<double>(whole) < product) ++whole;
-  return whole == 0 ? 1 : whole;
-}
-
 struct SampleCut {
   static constexpr char kName[] = "sample_cut";
   static constexpr int kThreads = 1024;

@@ -21,6 +21,7 @@ struct StepRow {
   int32_t row = 0;
   const float* from = nullptr;  // its states, at the thread's channels; null of a padded row
   float* to = nullptr;
+  float gate = 0;       // silu(z) of its own channel
   float delta[4] = {};  // of its channels
   float delta_x[4] = {};
   float sums[4] = {};
@@ -42,21 +43,40 @@ class ScanStepThread {
 
   SIMT_DEVICE void Run() {
     StepRow rows[kRows];
-    SIMT_UNROLL for (int r = 0; r < kRows; ++r) Begin(block_.y() * kRows + r, rows[r]);
+    States states;
+    SIMT_UNROLL for (int r = 0; r < kRows; ++r) Find(block_.y() * kRows + r, rows[r]);
+    // States first: they come from furthest away.
+    Load(0, rows, states);
+    SIMT_UNROLL for (int r = 0; r < kRows; ++r) Prepare(rows[r]);
+    Advance(0, rows, states);
     const int length = static_cast<int>(op_.state_size + kRuns - 1) / kRuns;
-    for (int n = 0; n < length; n += kStepStates) Advance(n, rows);
+    for (int n = kStepStates; n < length; n += kStepStates) {
+      Load(n, rows, states);
+      Advance(n, rows, states);
+    }
     SIMT_UNROLL for (int r = 0; r < kRows; ++r) Finish(rows[r]);
   }
 
  private:
-  SIMT_DEVICE void Begin(int64_t index, StepRow& row) const {
+  struct States {
+    Floats4 h[kRows][kStepStates];
+    Floats4 rate[kStepStates];
+  };
+
+  SIMT_DEVICE void Find(int64_t index, StepRow& row) const {
     if (index >= op_.segment_count) return;
     const Segment segment = op_.segments[index];
     if (segment.dst_slot < 0) return;
     row.row = segment.first_row;
     row.from = StateAt(op_.state, segment.src_slot) + at_;
     row.to = StateAt(op_.state, segment.dst_slot) + at_;
-    const float delta = Softplus(exists_ ? op_.dt[row.row * op_.dt_stride + channel_] : 0);
+  }
+
+  SIMT_DEVICE void Prepare(StepRow& row) const {
+    if (row.from == nullptr) return;
+    const float delta =
+        Softplus(exists_ ? LoadReadOnly(op_.dt + row.row * op_.dt_stride + channel_) : 0);
+    if (exists_) row.gate = Silu(LoadReadOnly(op_.z + row.row * op_.z_stride + channel_));
     const float delta_x = delta * (exists_ ? X(row) : 0);
     SIMT_UNROLL for (int c = 0; c < 4; ++c) {
       row.delta[c] = block_.Shuffle(delta, block_.lane() % 8 + 8 * c);
@@ -65,30 +85,30 @@ class ScanStepThread {
   }
 
   // State indices [n, n + kStepStates) of the run.
-  SIMT_DEVICE void Advance(int n, StepRow (&rows)[kRows]) const {
-    Floats4 h[kRows][kStepStates];
-    Floats4 rate[kStepStates];
-    SIMT_UNROLL for (int r = 0; r < kRows; ++r) {
-      SIMT_UNROLL for (int i = 0; i < kStepStates; ++i) {
-        if (rows[r].from == nullptr || n + i >= run_.count) continue;
-        h[r][i] = Load4(rows[r].from + (n + i) * kChannelBlock);
+  SIMT_DEVICE void Load(int n, const StepRow (&rows)[kRows], States& states) const {
+    SIMT_UNROLL for (int i = 0; i < kStepStates; ++i) {
+      const bool exists = n + i < run_.count;
+      SIMT_UNROLL for (int r = 0; r < kRows; ++r) {
+        states.h[r][i] = exists && rows[r].from != nullptr
+                             ? Load4(rows[r].from + (n + i) * kChannelBlock)
+                             : Floats4{};
+      }
+      const Floats4 a = exists ? LoadReadOnly4(op_.a + at_ + (n + i) * kChannelBlock) : Floats4{};
+      SIMT_UNROLL for (int k = 0; k < 4; ++k) {
+        Component(states.rate[i], k) = Component(a, k) * kLog2OfE;
       }
     }
-    SIMT_UNROLL for (int i = 0; i < kStepStates; ++i) {
-      rate[i] = {};
-      if (n + i >= run_.count) continue;
-      const int64_t at = at_ + (n + i) * kChannelBlock;
-      const Floats4 a = LoadReadOnly4(op_.a + at);
-      SIMT_UNROLL for (int c = 0; c < 4; ++c) Component(rate[i], c) = Component(a, c) * kLog2OfE;
-    }
+  }
+  SIMT_DEVICE void Advance(int n, StepRow (&rows)[kRows], States& states) const {
     SIMT_UNROLL for (int r = 0; r < kRows; ++r) {
       if (rows[r].from == nullptr) continue;
       const float* b = op_.b + rows[r].row * op_.b_stride + run_.begin + n;
       const float* c = op_.c + rows[r].row * op_.c_stride + run_.begin + n;
       SIMT_UNROLL for (int i = 0; i < kStepStates; ++i) {
         if (n + i >= run_.count) continue;
-        AdvanceChannels(b[i], c[i], rate[i], rows[r], h[r][i]);
-        Store4(rows[r].to + (n + i) * kChannelBlock, h[r][i]);
+        Floats4& h = states.h[r][i];
+        AdvanceChannels(LoadReadOnly(b + i), LoadReadOnly(c + i), states.rate[i], rows[r], h);
+        Store4(rows[r].to + (n + i) * kChannelBlock, h);
       }
     }
   }
@@ -103,15 +123,15 @@ class ScanStepThread {
     }
   }
 
-  // Of its own channel.
+  // x of its own channel.
   SIMT_DEVICE float X(const StepRow& row) const { return op_.x[row.row * op_.x_stride + channel_]; }
 
   SIMT_DEVICE void Finish(const StepRow& row) const {
     if (row.from == nullptr) return;
     const float sum = SumRuns(block_, row.sums);
     if (!exists_) return;
-    const float gate = Silu(op_.z[row.row * op_.z_stride + channel_]);
-    op_.y[row.row * op_.y_stride + channel_] = Fma(op_.d[channel_], X(row), sum) * gate;
+    op_.y[row.row * op_.y_stride + channel_] =
+        Fma(LoadReadOnly(op_.d + channel_), X(row), sum) * row.gate;
   }
 
   const Block& block_;

@@ -121,6 +121,7 @@ struct ScanKernel {
   static constexpr int kThreads = kRuns * kChannelBlock;
   using Args = SelectiveScanParams;
   using Shared = ScanShared<kStates>;
+  static_assert(sizeof(Shared) <= kSharedBytesMax);
 
   SIMT_DEVICE static void Run(const Block& block, const Args& args) {
     const Segment segment = args.segments[block.y()];

@@ -11,6 +11,7 @@
 //   struct RowSum {
 //     static constexpr char kName[] = "row_sum";   // in errors and tables
 //     static constexpr int kThreads = 128;         // of a block, at most; a multiple of 32
+//     static constexpr int kBlocks = 2;            // that have registers at once, or absent
 //     struct Args { … };                           // plain data, device pointers
 //     struct Shared { … };                         // or absent
 //     SIMT_DEVICE static void Run(const Block& block, const Args& args);
@@ -91,8 +92,9 @@ struct alignas(8) Words2 {
 //   // not kept.
 //   T LoadReadOnly(const T*), Words4 LoadStreaming(const Words4*)
 //
-//   // What this thread wrote before is seen by whoever, after a FenceDevice of its own, reads by
-//   // LoadCoherent and has learned of it by an atomic: in another block too.
+//   // What the thread has written, or knows by a barrier to be written, comes before what it does
+//   // next, for other blocks too. A thread of those that learns of it by an atomic, and then has
+//   // a fence of its own, reads it by LoadCoherent; so do those who meet it at a barrier.
 //   void FenceDevice(); float LoadCoherent(const float*);
 //
 //   // 16 bytes from global to shared memory, both aligned; they arrive at AsyncWait<n>, which

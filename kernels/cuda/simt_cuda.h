@@ -161,11 +161,15 @@ SIMT_DEVICE float Exp2Approximate(float x) {
   return y;
 }
 
+// A kernel's kBlocks, or 0: as the compiler likes.
+template <typename Kernel, typename = void>
+struct BlocksAtOnce {
+  static constexpr int kValue = 0;
+};
 template <typename Kernel>
-__global__ void __launch_bounds__(Kernel::kThreads)
-    KernelEntry(const __grid_constant__ typename Kernel::Args args) {
-  Kernel::Run(Block(), args);
-}
+struct BlocksAtOnce<Kernel, std::void_t<decltype(Kernel::kBlocks)>> {
+  static constexpr int kValue = Kernel::kBlocks;
+};
 
 // The bytes of a kernel's Shared, or 0.
 template <typename Kernel, typename = void>
@@ -177,13 +181,21 @@ struct SharedBytes<Kernel, std::void_t<typename Kernel::Shared>> {
   static constexpr size_t kValue = sizeof(typename Kernel::Shared);
 };
 
+// With the bytes of Kernel::Shared, which so are in its name, and in resources.txt.
+template <typename Kernel, size_t kShared>
+__global__ void __launch_bounds__(Kernel::kThreads, BlocksAtOnce<Kernel>::kValue)
+    KernelEntry(const __grid_constant__ typename Kernel::Args args) {
+  Kernel::Run(Block(), args);
+}
+
 template <typename Kernel>
 void Launch(Stream& stream, const Grid& grid, int threads, const typename Kernel::Args& args) {
   static_assert(std::is_trivially_copyable_v<typename Kernel::Args>);
   auto copy = args;
   void* pointers[] = {&copy};
-  Enqueue(stream, {Kernel::kName, reinterpret_cast<const void*>(&KernelEntry<Kernel>), grid,
-                   threads, SharedBytes<Kernel>::kValue, pointers});
+  constexpr size_t kShared = SharedBytes<Kernel>::kValue;
+  const auto* entry = reinterpret_cast<const void*>(&KernelEntry<Kernel, kShared>);
+  Enqueue(stream, {Kernel::kName, entry, grid, threads, kShared, pointers});
 }
 
 }  // namespace ssmd::kernels::cuda

@@ -28,6 +28,7 @@ struct SsdChunkArgs {
 
 template <int kStates>
 struct SsdChunkShared {
+  static_assert(kStates % kTileStates == 0);
   float state[kStates][kSsdChannels];
   float x[kChunk][kSsdChannels];
   alignas(16) float c[kTileStates][kChunk + kTilePad];  // by state index
@@ -197,11 +198,11 @@ class SsdChunkThread {
     }
   }
 
+  // Rows beyond the last state index hold anything, and nobody reads them.
   SIMT_DEVICE void AdvanceTile(int first) {
     const int begin = part_ * kPart;
-    float sums[kPart] = {};
+    float sums[kPart];
     for (int k = 0; k < kPart; ++k) {
-      if (first + begin + k >= states_) continue;
       const float before = s_.state[first + begin + k][channel_];
       sums[k] = Fma(s_.loss, before, before);
     }
@@ -209,9 +210,7 @@ class SsdChunkThread {
       const float x = s_.x[j][channel_];
       for (int k = 0; k < kPart; ++k) sums[k] = Fma(s_.b[j][begin + k], x, sums[k]);
     }
-    for (int k = 0; k < kPart; ++k) {
-      if (first + begin + k < states_) s_.state[first + begin + k][channel_] = sums[k];
-    }
+    for (int k = 0; k < kPart; ++k) s_.state[first + begin + k][channel_] = sums[k];
   }
 
   const Block& block_;
@@ -231,8 +230,10 @@ template <int kStates>
 struct SsdChunkKernel {
   static constexpr char kName[] = "ssd_chunks";
   static constexpr int kThreads = kChunkThreads;
+  static constexpr int kBlocks = 2;
   using Args = SsdChunkArgs;
   using Shared = SsdChunkShared<kStates>;
+  static_assert(sizeof(Shared) <= kSharedBytesMax);
 
   SIMT_DEVICE static void Run(const Block& block, const Args& args) {
     const Segment segment = args.op.segments[block.y()];

@@ -73,15 +73,19 @@ class SsdPromptThread {
     ClearBeyondStates();
     block_.Sync();
     Fetch(first);
+    LoadNext(first);
     for (int32_t chunk = 0; chunk < cut.chunks; ++chunk) {
       const int64_t row = first + chunk * kChunk;
-      LoadX(row);
       AsyncWait<0>();
       block_.Sync();
       SplitInputs();
-      if (block_.warp() == kPromptWarps - 1) ComputeSteps(row);
+      if (block_.warp() == kPromptWarps - 1) ComputeSteps(next_dt_);
+      TakeNext();
       block_.Sync();
-      if (chunk + 1 < cut.chunks) Fetch(row + kChunk);
+      if (chunk + 1 < cut.chunks) {
+        Fetch(row + kChunk);
+        LoadNext(row + kChunk);
+      }
       Weigh();
       float y[kTokenTiles][4];
       MultiplyState(y);
@@ -152,18 +156,25 @@ class SsdPromptThread {
     }
   }
 
-  // x of the warp's channels, as the operand xᵀ has it: pair i of step `step` is tokens Token(step,
-  // i) and the one after it, of ChannelOf(i).
+  // x of the warp's channels, as the operand xᵀ has it: pair i of step `step` is token
+  // TokenOf(step, i) and the one after it, of ChannelOfPair(i). It and Δ wait in registers for
+  // their chunk.
   SIMT_DEVICE int TokenOf(int step, int i) const { return 16 * step + 2 * q_ + i / 2 * 8; }
   SIMT_DEVICE int ChannelOfPair(int i) const { return channel_ + i % 2 * 8; }
-  SIMT_DEVICE void LoadX(int64_t row) {
+  SIMT_DEVICE void LoadNext(int64_t row) {
     SIMT_UNROLL for (int step = 0; step < kTokenSteps; ++step) {
       SIMT_UNROLL for (int i = 0; i < 4; ++i) {
         const bool exists = ChannelOfPair(i) < share_.channels;
         const float* x = op_.x + (row + TokenOf(step, i)) * op_.x_stride + share_.column;
-        x_[step][2 * i] = exists ? x[ChannelOfPair(i)] : 0;
-        x_[step][2 * i + 1] = exists ? x[op_.x_stride + ChannelOfPair(i)] : 0;
+        next_x_[step][2 * i] = exists ? x[ChannelOfPair(i)] : 0;
+        next_x_[step][2 * i + 1] = exists ? x[op_.x_stride + ChannelOfPair(i)] : 0;
       }
+    }
+    next_dt_ = LoadSsdStep(op_, row + block_.lane(), share_.head);
+  }
+  SIMT_DEVICE void TakeNext() {
+    SIMT_UNROLL for (int step = 0; step < kTokenSteps; ++step) {
+      SIMT_UNROLL for (int i = 0; i < 8; ++i) x_[step][i] = next_x_[step][i];
     }
   }
 
@@ -184,9 +195,9 @@ class SsdPromptThread {
 
   // By one warp, a lane a token. Each s is a sum of its own, ascending, so that no exponent is
   // above 0 and none has lost its digits.
-  SIMT_DEVICE void ComputeSteps(int64_t row) {
+  SIMT_DEVICE void ComputeSteps(float dt) {
     const int lane = block_.lane();
-    const float delta = SsdDelta(op_, row + lane, share_.head);
+    const float delta = SsdDeltaOf(op_, dt, share_.head);
     const float rate = delta * op_.a[share_.head];
     float sum = 0;         // s(lane, i)
     float from_start = 0;  // s(·, i)
@@ -313,15 +324,18 @@ class SsdPromptThread {
   const int g_, q_;
   const int channel_;  // of the share's: the first of the thread's two
   float state_[kStateTiles][4];
-  float x_[kTokenSteps][8];
+  float x_[kTokenSteps][8], next_x_[kTokenSteps][8];
+  float next_dt_ = 0;  // of the lane's token
 };
 
 template <int kStates>
 struct SsdPromptKernel {
   static constexpr char kName[] = "ssd_prompt";
   static constexpr int kThreads = kSsdPromptThreads;
+  static constexpr int kBlocks = 2;
   using Args = SsdPromptArgs;
   using Shared = SsdPromptShared<kStates>;
+  static_assert(sizeof(Shared) <= kSharedBytesMax);
 
   SIMT_DEVICE static void Run(const Block& block, const Args& args) {
     const Segment segment = args.op.segments[block.y()];

@@ -64,12 +64,18 @@ SIMT_DEVICE SsdShare SsdShareOf(const SsdScanParams& op, int64_t index, int64_t 
   return share;
 }
 
-// Δ of a row's head.
-SIMT_DEVICE float SsdDelta(const SsdScanParams& op, int64_t row, int64_t head) {
+// Δ of a row's head, in two steps: what is loaded, and what is made of it.
+SIMT_DEVICE float LoadSsdStep(const SsdScanParams& op, int64_t row, int64_t head) {
+  return op.dt != nullptr ? op.dt[row * op.dt_stride + head] : 0;
+}
+SIMT_DEVICE float SsdDeltaOf(const SsdScanParams& op, float dt, int64_t head) {
   if (op.dt == nullptr) return 1;
   const float bias = op.dt_bias != nullptr ? op.dt_bias[head] : 0;
-  const float delta = Larger(op.dt_min, Softplus(op.dt[row * op.dt_stride + head] + bias));
+  const float delta = Larger(op.dt_min, Softplus(dt + bias));
   return delta > op.dt_max ? op.dt_max : delta;
+}
+SIMT_DEVICE float SsdDelta(const SsdScanParams& op, int64_t row, int64_t head) {
+  return SsdDeltaOf(op, LoadSsdStep(op, row, head), head);
 }
 
 }  // namespace ssmd::kernels::cuda

@@ -61,6 +61,8 @@ class SsdStepThread {
     SIMT_UNROLL for (int i = 0; i < kLength; ++i) {
       state_[i] = i < count_ ? Load4(from + i * state_row_) : Floats4{};
     }
+    const int64_t column = share_.column + block_.thread();
+    if (op_.d != nullptr && block_.thread() < share_.channels) d_ = LoadReadOnly(op_.d + column);
     for (int32_t t = span.begin; t < span.end; ++t) TakeToken(segment_.first_row + t);
     float* to = StateAt(op_.state, segment_.dst_slot) + at_;
     SIMT_UNROLL for (int i = 0; i < kLength; ++i) {
@@ -134,7 +136,7 @@ class SsdStepThread {
     }
     const int64_t column = share_.column + channel;
     op_.y[row * op_.y_stride + column] =
-        op_.d != nullptr ? Fma(op_.d[column], s_.x[channel], sums[0]) : sums[0];
+        op_.d != nullptr ? Fma(d_, s_.x[channel], sums[0]) : sums[0];
   }
 
   const Block& block_;
@@ -146,7 +148,8 @@ class SsdStepThread {
   const int quad_;  // the first of the thread's channels
   int begin_;       // of its state indices
   int count_;
-  int64_t at_;  // of its first element
+  int64_t at_;   // of its first element
+  float d_ = 0;  // of the channel that it writes
   Floats4 state_[kLength];
 };
 

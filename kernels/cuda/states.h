@@ -8,6 +8,9 @@
 
 namespace ssmd::kernels::cuda {
 
+// Shared memory that every GPU from 8.0 on gives a block.
+inline constexpr size_t kSharedBytesMax = 99 * 1024;
+
 SIMT_DEVICE float* StateAt(const StateField& field, int32_t slot) {
   return reinterpret_cast<float*>(field.slab + static_cast<size_t>(slot) * field.slot_bytes +
                                   field.offset);

@@ -86,59 +86,12 @@ class Streams {
   int64_t position_ = 0;
 };
 
-// Work that a floor is made of.
-struct Work {
-  double weight_bytes = 0;
-  double state_bytes = 0;
-  double body_flops = 0;
-  double head_flops = 0;
-};
-
-constexpr double kReadSeconds = 0.06;
-constexpr double kArithmeticSeconds = 0.04;
 // How long the work goes on between two looks at the machine.
 constexpr double kSliceSeconds = 0.2;
-
-// What the machine does at a moment, for a model of some weights.
-struct Moment {
-  double read_gb_s = 0;
-  double body_gop_s = 0;
-  double head_gop_s = 0;
-
-  // The least time for some work where everything overlaps, and where reading states overlaps with
-  // nothing.
-  double Floor(const Work& work) const {
-    return std::max(Reading(work.weight_bytes + work.state_bytes), Multiplying(work));
-  }
-  double FloorInTurn(const Work& work) const {
-    return std::max(Reading(work.weight_bytes), Multiplying(work)) + Reading(work.state_bytes);
-  }
-
- private:
-  double Reading(double bytes) const { return bytes / (read_gb_s * 1e9); }
-  double Multiplying(const Work& work) const {
-    return work.body_flops / (body_gop_s * 1e9) + work.head_flops / (head_gop_s * 1e9);
-  }
-};
 
 Moment Mean(const Moment& a, const Moment& b) {
   return {(a.read_gb_s + b.read_gb_s) / 2, (a.body_gop_s + b.body_gop_s) / 2,
           (a.head_gop_s + b.head_gop_s) / 2};
-}
-
-Moment LookAtMachine(const MachineProbe& probe, int threads, const std::string& weights) {
-  const auto peak = [&](Arithmetic arithmetic) {
-    return probe.GopPerSecond(arithmetic, threads, kArithmeticSeconds);
-  };
-  Moment now;
-  now.read_gb_s = probe.ReadGbPerSecond(threads, kReadSeconds);
-  now.body_gop_s = peak(weights == "f32"    ? Arithmetic::kFma
-                        : weights == "bf16" ? Arithmetic::kBf16
-                        : weights == "q8"   ? Arithmetic::kInt8
-                                            : Arithmetic::kInt4);
-  // A model of q4 has its head in q8.
-  now.head_gop_s = weights == "q4" ? peak(Arithmetic::kInt8) : now.body_gop_s;
-  return now;
 }
 
 // Of a step, and of a stream's prompt.
@@ -202,9 +155,9 @@ EnginePhase MeasurePhase(const Part& part, const std::function<Moment()>& look, 
   return phase;
 }
 
-EngineRound MeasureRound(const EngineRun& run, const EngineWork& work, const MachineProbe& probe,
-                         kernels::Device& device, LanguageModel& model, StatePool& pool) {
-  const auto look = [&] { return LookAtMachine(probe, device.threads(), model.info().weights); };
+EngineRound MeasureRound(const EngineRun& run, const EngineWork& work, const FloorProbe& probe,
+                         LanguageModel& model, StatePool& pool) {
+  const auto look = [&] { return probe.Look(model.info().weights); };
   Streams streams(run.batch, model, pool);
   EngineRound round;
   Moment now = look();
@@ -212,6 +165,8 @@ EngineRound MeasureRound(const EngineRun& run, const EngineWork& work, const Mac
       MeasurePhase({1.0 * run.batch * run.prompt, run.batch, work.prompt,
                     [&](int stream) { streams.Prefill(static_cast<size_t>(stream), run.prompt); }},
                    look, &now);
+  // A prompt is bound by products, mostly, whose peak may not be known.
+  if (now.body_gop_s <= 0) round.prefill.fraction_of_floor = round.prefill.fraction_in_turn = 0;
   round.decode = MeasurePhase({1.0 * run.batch * run.generate, run.generate, work.step,
                                [&](int /*step*/) { streams.Decode(); }},
                               look, &now);
@@ -220,7 +175,7 @@ EngineRound MeasureRound(const EngineRun& run, const EngineWork& work, const Mac
 
 }  // namespace
 
-absl::StatusOr<EngineRow> MeasureEngine(const EngineRun& run, const MachineProbe& probe,
+absl::StatusOr<EngineRow> MeasureEngine(const EngineRun& run, const FloorProbe& probe,
                                         kernels::Device& device, LanguageModel& model) {
   SSMD_ASSIGN_OR_RETURN(std::unique_ptr<StatePool> pool,
                         StatePool::Create(&device, model.state_layout(), run.batch));
@@ -235,7 +190,7 @@ absl::StatusOr<EngineRow> MeasureEngine(const EngineRun& run, const MachineProbe
   row.bytes_of_step = work.step.weight_bytes + work.step.state_bytes;
   row.flops_of_prompt_token = work.prompt.body_flops / run.prompt;
   for (int round = 0; round < run.rounds; ++round) {
-    row.rounds.push_back(MeasureRound(run, work, probe, device, model, *pool));
+    row.rounds.push_back(MeasureRound(run, work, probe, model, *pool));
   }
   return row;
 }

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "engine/models/language_model.h"
 #include "kernels/device.h"
-#include "tests/bench/machine_probe.h"
+#include "tests/bench/floor_probe.h"
 
 namespace ssmd::bench {
 
@@ -25,7 +25,7 @@ struct EnginePhase {
   double tok_s = 0;              // of all streams together
   double read_gb_s = 0;          // of the machine
   double peak_gop_s = 0;         // of the machine, in what multiplies the model's format
-  double fraction_of_floor = 0;  // the floor's time by ours
+  double fraction_of_floor = 0;  // the floor's time by ours; 0: not known
   double fraction_in_turn = 0;   // the same of the floor in turn
   double cpu_us = 0;             // of this process, for a token
   double others_cpus = 0;        // that others kept busy meanwhile
@@ -48,7 +48,7 @@ struct EngineRow {
 };
 
 // Greedy, the sampling included. RESOURCE_EXHAUSTED when the states do not fit.
-absl::StatusOr<EngineRow> MeasureEngine(const EngineRun& run, const MachineProbe& probe,
+absl::StatusOr<EngineRow> MeasureEngine(const EngineRun& run, const FloorProbe& probe,
                                         kernels::Device& device, LanguageModel& model);
 
 // Of a row's rounds: the middle one (the lower of two), and the ends.

@@ -14,8 +14,10 @@
 #include "engine/base/status_macros.h"
 #include "engine/models/language_model.h"
 #include "tests/bench/commands.h"
+#include "tests/bench/device_flag.h"
 #include "tests/bench/engine_bench.h"
 #include "tests/bench/json_text.h"
+#include "tests/bench/opened_gpu.h"
 #include "tests/bench/random_checkpoint.h"
 #include "tests/bench/roofline.h"
 
@@ -26,6 +28,7 @@ struct EngineFlags {
   std::vector<std::string> models;         // NAME=PATH
   std::vector<std::string> model_options;  // NAME.weights=…, NAME.prefill=…
   std::vector<std::string> random;         // shapes
+  std::string device = "cpu";
   std::string isa;
   int threads = 0;
   bool pin_threads = false;
@@ -87,15 +90,59 @@ absl::Status ApplyOption(const std::string& option, std::vector<ModelToMeasure>*
                    option, "\""));
 }
 
+// Where models are measured, and what it can do.
+struct Bench {
+  std::unique_ptr<MachineProbe> machine;  // of the CPU
+  std::unique_ptr<FloorProbe> probe;
+  std::unique_ptr<kernels::Device> device;
+  std::string device_json;   // members of an object
+  std::string machine_json;  // likewise: what a result begins with
+  std::string machine_text;
+};
+
+absl::StatusOr<Bench> MakeCpuBench(const EngineFlags& flags) {
+  const kernels::Isa isa = kernels::ParseIsa(flags.isa).value_or(kernels::SupportedIsas().back());
+  Bench bench;
+  bench.device = kernels::MakeCpuDevice({isa, flags.threads, flags.pin_threads});
+  bench.machine = std::make_unique<MachineProbe>(isa, flags.megabytes);
+  if (bench.machine->megabytes() == 0) {
+    return absl::ResourceExhaustedError("no memory for the buffer: give a smaller --megabytes");
+  }
+  const int threads = bench.device->threads();
+  bench.probe = MakeCpuFloorProbe(*bench.machine, threads);
+  bench.device->AdoptThread();
+  const Roofline roofline = MeasureRoofline({isa, threads, 1}, *bench.machine);
+  bench.device_json = absl::StrCat(R"("device":"cpu","isa":")", std::string(IsaName(isa)), "\"");
+  bench.machine_json = absl::StrCat(R"("machine":)", ToJson(roofline));
+  bench.machine_text = ToText(roofline);
+  return bench;
+}
+
+absl::StatusOr<Bench> MakeGpuBench(const EngineFlags& flags, int gpu) {
+  Bench bench;
+  SSMD_ASSIGN_OR_RETURN(bench.device, MakeDevice(flags.device, {}));
+  bench.device->AdoptThread();
+  SSMD_ASSIGN_OR_RETURN(OpenedGpu opened, OpenGpuForBench(gpu, flags.megabytes));
+  bench.device_json = absl::StrCat(R"("device":)", JsonText(bench.device->name()));
+  bench.machine_json = absl::StrCat(R"("gpu":)", gpu_bench::ToJson(opened.ceilings));
+  bench.machine_text = gpu_bench::ToText(opened.ceilings);
+  bench.probe = MakeGpuFloorProbe(std::move(opened.probe), opened.ceilings);
+  return bench;
+}
+
 constexpr auto kPrefill = &EngineRound::prefill;
 constexpr auto kDecode = &EngineRound::decode;
 
+std::string FractionJson(double fraction) {
+  return fraction > 0 ? absl::StrFormat("%.3f", fraction) : "null";
+}
+
 std::string PhaseJson(const EnginePhase& phase) {
   return absl::StrFormat(
-      R"({"tok_s":%.1f,"read_gb_s":%.2f,"peak_gop_s":%.1f,"fraction_of_floor":%.3f,)"
-      R"("fraction_in_turn":%.3f,"cpu_us":%.1f,"others_cpus":%.2f})",
-      phase.tok_s, phase.read_gb_s, phase.peak_gop_s, phase.fraction_of_floor,
-      phase.fraction_in_turn, phase.cpu_us, phase.others_cpus);
+      R"({"tok_s":%.1f,"read_gb_s":%.2f,"peak_gop_s":%.1f,"fraction_of_floor":%s,)"
+      R"("fraction_in_turn":%s,"cpu_us":%.1f,"others_cpus":%.2f})",
+      phase.tok_s, phase.read_gb_s, phase.peak_gop_s, FractionJson(phase.fraction_of_floor),
+      FractionJson(phase.fraction_in_turn), phase.cpu_us, phase.others_cpus);
 }
 
 std::string PrefillText(const ModelInfo& info) {
@@ -103,7 +150,7 @@ std::string PrefillText(const ModelInfo& info) {
 }
 
 // The figures at the top are medians over the rounds, each by itself.
-std::string RowJson(const std::string& name, const ModelInfo& info, kernels::Isa isa,
+std::string RowJson(const std::string& name, const ModelInfo& info, const Bench& bench,
                     const EngineRow& row) {
   const double prefill_tok_s = SpreadOf(row, kPrefill, &EnginePhase::tok_s).median;
   const double decode_tok_s = SpreadOf(row, kDecode, &EnginePhase::tok_s).median;
@@ -114,21 +161,27 @@ std::string RowJson(const std::string& name, const ModelInfo& info, kernels::Isa
                                      PhaseJson(round.decode)));
   }
   return absl::StrFormat(
-      R"({"model":%s,"weights":"%s","prefill":"%s","device":"cpu","isa":"%s","batch":%d,)"
+      R"({"model":%s,"weights":"%s","prefill":"%s",%s,"batch":%d,)"
       R"("prompt":%d,"generate":%d,"prefill_tok_s":%.1f,"decode_tok_s":%.1f,"gb_s":%.2f,)"
-      R"("gflop_s":%.1f,"fraction_of_floor":%.3f,"prefill_fraction_of_floor":%.3f,"rounds":[%s]})",
-      JsonText(name), info.weights, PrefillText(info), std::string(IsaName(isa)), row.run.batch,
+      R"("gflop_s":%.1f,"fraction_of_floor":%s,"prefill_fraction_of_floor":%s,"rounds":[%s]})",
+      JsonText(name), info.weights, PrefillText(info), bench.device_json, row.run.batch,
       row.run.prompt, row.run.generate, prefill_tok_s, decode_tok_s,
       row.bytes_of_step * decode_tok_s / row.run.batch / 1e9,
       row.flops_of_prompt_token * prefill_tok_s / 1e9,
-      SpreadOf(row, kDecode, &EnginePhase::fraction_of_floor).median,
-      SpreadOf(row, kPrefill, &EnginePhase::fraction_of_floor).median, absl::StrJoin(rounds, ","));
+      FractionJson(SpreadOf(row, kDecode, &EnginePhase::fraction_of_floor).median),
+      FractionJson(SpreadOf(row, kPrefill, &EnginePhase::fraction_of_floor).median),
+      absl::StrJoin(rounds, ","));
 }
 
 // tok/s and of the floor, each with its ends, and of the floor in turn.
 std::string PhaseText(const EngineRow& row, EnginePhase EngineRound::*phase) {
   const Spread speed = SpreadOf(row, phase, &EnginePhase::tok_s);
   const Spread fraction = SpreadOf(row, phase, &EnginePhase::fraction_of_floor);
+  if (fraction.median <= 0) {
+    return absl::StrFormat(" | %8.1f %17s %5s %9s %5s", speed.median,
+                           absl::StrFormat("(%.1f-%.1f)", speed.lowest, speed.highest), "-", "",
+                           "-");
+  }
   return absl::StrFormat(
       " | %8.1f %17s %4.0f%% %9s %4.0f%%", speed.median,
       absl::StrFormat("(%.1f-%.1f)", speed.lowest, speed.highest), 100 * fraction.median,
@@ -155,18 +208,18 @@ std::string TableHead(int rounds) {
 }
 
 absl::Status MeasureModel(const EngineFlags& flags, const ModelToMeasure& to_measure,
-                          kernels::Isa isa, const MachineProbe& probe, kernels::Device& device,
-                          std::vector<std::string>* rows) {
+                          const Bench& bench, std::vector<std::string>* rows) {
   ModelLoadOptions options;
   options.weights = to_measure.weights;
   options.prefill = to_measure.prefill;
   SSMD_ASSIGN_OR_RETURN(std::unique_ptr<LanguageModel> model,
-                        LoadLanguageModel(to_measure.path, options, &device));
+                        LoadLanguageModel(to_measure.path, options, bench.device.get()));
   for (const int prompt : flags.prompts) {
     for (const int batch : flags.batches) {
       const EngineRun run = {batch, prompt, flags.generate, flags.rounds};
-      SSMD_ASSIGN_OR_RETURN(const EngineRow row, MeasureEngine(run, probe, device, *model));
-      rows->push_back(flags.json ? RowJson(to_measure.name, model->info(), isa, row)
+      SSMD_ASSIGN_OR_RETURN(const EngineRow row,
+                            MeasureEngine(run, *bench.probe, *bench.device, *model));
+      rows->push_back(flags.json ? RowJson(to_measure.name, model->info(), bench, row)
                                  : RowText(to_measure.name, model->info(), row));
     }
   }
@@ -178,24 +231,18 @@ absl::Status RunEngine(const EngineFlags& flags) {
   for (const std::string& option : flags.model_options) {
     SSMD_RETURN_IF_ERROR(ApplyOption(option, &models));
   }
-  const kernels::Isa isa = kernels::ParseIsa(flags.isa).value_or(kernels::SupportedIsas().back());
-  const auto device = kernels::MakeCpuDevice({isa, flags.threads, flags.pin_threads});
-  const MachineProbe probe(isa, flags.megabytes);
-  if (probe.megabytes() == 0) {
-    return absl::ResourceExhaustedError("no memory for the buffer: give a smaller --megabytes");
-  }
-  device->AdoptThread();
-  const Roofline roofline = MeasureRoofline({isa, device->threads(), 1}, probe);
+  const std::optional<int> gpu = GpuOf(flags.device);
+  SSMD_ASSIGN_OR_RETURN(const Bench bench, gpu ? MakeGpuBench(flags, *gpu) : MakeCpuBench(flags));
 
   std::vector<std::string> rows;
   for (const ModelToMeasure& model : models) {
-    SSMD_RETURN_IF_ERROR(MeasureModel(flags, model, isa, probe, *device, &rows));
+    SSMD_RETURN_IF_ERROR(MeasureModel(flags, model, bench, &rows));
   }
   if (flags.json) {
-    std::printf("{\"machine\":%s,\"rows\":[%s]}\n", ToJson(roofline).c_str(),
+    std::printf("{%s,\"rows\":[%s]}\n", bench.machine_json.c_str(),
                 absl::StrJoin(rows, ",").c_str());
   } else {
-    std::printf("%s\n%s%s", ToText(roofline).c_str(), TableHead(flags.rounds).c_str(),
+    std::printf("%s\n%s%s", bench.machine_text.c_str(), TableHead(flags.rounds).c_str(),
                 absl::StrJoin(rows, "").c_str());
   }
   return absl::OkStatus();
@@ -216,18 +263,20 @@ void AddEngineCommand(CLI::App& app, int* exit_code) {
   command->add_option("--model", flags->models,
                       "NAME=PATH of a checkpoint folder or a GGUF file (repeatable)");
   command->add_option("--model-option", flags->model_options,
-                      "NAME.weights=f32|bf16|q8|q4 (default: as the file has them) or "
+                      "NAME.weights=f32|bf16|q8|q4, on a GPU f16 and fp8 too (default: as the "
+                      "file has them), or "
                       "NAME.prefill=exact|chunked, of mamba2 (default: exact); repeatable");
   command->add_option("--random", flags->random, "A shape, with random bf16 weights (repeatable)")
       ->check(CLI::IsMember(RandomShapes()));
-  command->add_option("--isa", flags->isa, "Instruction set")
+  AddDeviceFlag(command, &flags->device);
+  command->add_option("--isa", flags->isa, "Instruction set of the CPU")
       ->check(CLI::IsMember(SupportedIsaNames()));
   command->add_flag("--pin-threads", flags->pin_threads, "Keep each thread on a CPU of its own");
   command->add_option("--threads", flags->threads, "Threads (default: one a CPU)")
       ->check(CLI::Range(1, 1024));
   command
       ->add_option("--megabytes", flags->megabytes,
-                   "Buffer for the bandwidth (default: twice the caches)")
+                   "Buffer for the bandwidth (default: twice the caches, of a GPU 2048)")
       ->check(CLI::Range(1, 1 << 20));
   command->add_option("--batch", flags->batches, "Streams, a row for each number")
       ->delimiter(',')

@@ -7,6 +7,7 @@
 #include "clients/bench/async_calls.h"
 #include "engine/base/status_macros.h"
 #include "engine/models/language_model.h"
+#include "tests/bench/device_flag.h"
 #include "tests/bench/engine_bench.h"
 #include "tests/bench/measured_turn.h"
 #include "tests/bench/seconds.h"
@@ -16,6 +17,7 @@ namespace {
 
 constexpr int kClientConnections = 4;
 constexpr int kWarmUpTokens = 4;
+constexpr int kSpareSlots = 2;
 // The floors are not looked at here.
 constexpr int64_t kProbeMegabytes = 1;
 
@@ -27,7 +29,8 @@ class OverheadBench {
         server_(*server),
         device_(*device),
         model_(std::move(model)),
-        probe_(kernels::SupportedIsas().back(), kProbeMegabytes),
+        machine_(kernels::SupportedIsas().back(), kProbeMegabytes),
+        probe_(MakeCpuFloorProbe(machine_, 1)),
         calls_(server->address(), kClientConnections) {}
 
   absl::StatusOr<std::vector<OverheadRound>> Run();
@@ -42,13 +45,14 @@ class OverheadBench {
   ServerUnderTest& server_;
   kernels::Device& device_;
   const std::unique_ptr<LanguageModel> model_;
-  const MachineProbe probe_;
+  const MachineProbe machine_;
+  const std::unique_ptr<FloorProbe> probe_;
   AsyncCalls calls_;
 };
 
 absl::Status OverheadBench::MeasureAlone(OverheadRound* round) {
   const EngineRun run = {options_.streams, 1, options_.generate, 1};
-  SSMD_ASSIGN_OR_RETURN(const EngineRow row, MeasureEngine(run, probe_, device_, *model_));
+  SSMD_ASSIGN_OR_RETURN(const EngineRow row, MeasureEngine(run, *probe_, device_, *model_));
   round->engine_tok_s = row.rounds[0].decode.tok_s;
   round->engine_cpu_us = row.rounds[0].decode.cpu_us;
   return absl::OkStatus();
@@ -101,8 +105,13 @@ absl::StatusOr<std::vector<OverheadRound>> OverheadBench::Run() {
 absl::StatusOr<std::vector<OverheadRound>> MeasureOverhead(const OverheadOptions& options,
                                                            const ServerFlags& flags,
                                                            ServerUnderTest* server) {
-  SSMD_RETURN_IF_ERROR(server->Start({}));
-  const auto device = kernels::MakeCpuDevice({std::nullopt, flags.threads});
+  std::vector<std::string> more;
+  // A GPU's memory is for both.
+  if (GpuOf(flags.device)) more = {"--state-slots", absl::StrCat(options.streams + kSpareSlots)};
+  SSMD_RETURN_IF_ERROR(server->Start(more));
+  SSMD_ASSIGN_OR_RETURN(const std::unique_ptr<kernels::Device> device,
+                        MakeDevice(flags.device, {std::nullopt, flags.threads}));
+  device->AdoptThread();
   ModelLoadOptions load;
   load.weights = kernels::ParseWeightFormat(flags.weights);
   SSMD_ASSIGN_OR_RETURN(std::unique_ptr<LanguageModel> model,

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "kernels/number_format.h"
 #include "tests/support/models.h"
 
@@ -24,10 +25,12 @@ constexpr NamedShape kShapes[] = {{"tiny", 64, 2, 256, false},
                                   {"mamba-370m", 1024, 48, 50280, false},
                                   {"mamba-790m", 1536, 48, 50280, false},
                                   {"mamba-1.4b", 2048, 48, 50280, false},
+                                  {"mamba-2.8b", 2560, 64, 50280, false},
                                   {"mamba2-130m", 768, 24, 50288, true},
                                   {"mamba2-370m", 1024, 48, 50288, true},
                                   {"mamba2-780m", 1536, 48, 50288, true},
-                                  {"mamba2-1.3b", 2048, 48, 50288, true}};
+                                  {"mamba2-1.3b", 2048, 48, 50288, true},
+                                  {"mamba2-2.7b", 2560, 64, 50288, true}};
 
 test::MambaShape ShapeOf(const std::string& name) {
   test::MambaShape shape;
@@ -45,14 +48,36 @@ test::MambaShape ShapeOf(const std::string& name) {
   return shape;
 }
 
-void WriteBf16(const std::vector<test::Tensor>& tensors, std::ofstream& file) {
+// A tensor of the file, and whose values it has: layers have those of the first one.
+struct NamedTensor {
+  std::string name;
+  const test::Tensor* values;
+};
+
+std::vector<NamedTensor> OfAllLayers(const std::vector<test::Tensor>& tensors, int layers) {
+  constexpr absl::string_view kFirstLayer = "backbone.layers.0.";
+  std::vector<NamedTensor> all;
+  for (const test::Tensor& tensor : tensors) {
+    absl::string_view name = tensor.name;
+    if (!absl::ConsumePrefix(&name, kFirstLayer)) {
+      all.push_back({tensor.name, &tensor});
+      continue;
+    }
+    for (int layer = 0; layer < layers; ++layer) {
+      all.push_back({absl::StrCat("backbone.layers.", layer, ".", name), &tensor});
+    }
+  }
+  return all;
+}
+
+void WriteBf16(const std::vector<NamedTensor>& tensors, std::ofstream& file) {
   std::vector<std::string> entries;
   size_t offset = 0;
-  for (const test::Tensor& tensor : tensors) {
-    const size_t end = offset + 2 * tensor.values.size();
+  for (const NamedTensor& tensor : tensors) {
+    const size_t end = offset + 2 * tensor.values->values.size();
     entries.push_back(absl::StrCat("\"", tensor.name, R"(":{"dtype":"BF16","shape":[)",
-                                   absl::StrJoin(tensor.shape, ","), R"(],"data_offsets":[)",
-                                   offset, ",", end, "]}"));
+                                   absl::StrJoin(tensor.values->shape, ","),
+                                   R"(],"data_offsets":[)", offset, ",", end, "]}"));
     offset = end;
   }
   std::string header = absl::StrCat("{", absl::StrJoin(entries, ","), "}");
@@ -61,10 +86,10 @@ void WriteBf16(const std::vector<test::Tensor>& tensors, std::ofstream& file) {
     file.put(static_cast<char>(uint64_t{header.size()} >> (8 * byte)));
   }
   file << header;
-  for (const test::Tensor& tensor : tensors) {
+  for (const NamedTensor& tensor : tensors) {
     std::vector<uint16_t> rounded;
-    rounded.reserve(tensor.values.size());
-    for (float value : tensor.values) rounded.push_back(kernels::RoundToBf16(value));
+    rounded.reserve(tensor.values->values.size());
+    for (float value : tensor.values->values) rounded.push_back(kernels::RoundToBf16(value));
     file.write(reinterpret_cast<const char*>(rounded.data()),
                static_cast<std::streamsize>(2 * rounded.size()));
   }
@@ -73,7 +98,10 @@ void WriteBf16(const std::vector<test::Tensor>& tensors, std::ofstream& file) {
 absl::Status Write(const std::string& folder, const test::MambaShape& shape) {
   std::ofstream(folder + "/config.json") << test::MambaConfig(shape);
   std::ofstream weights(folder + "/model.safetensors", std::ios::binary);
-  WriteBf16(test::RandomMamba(shape, 1), weights);
+  test::MambaShape one_layer = shape;
+  one_layer.layers = 1;
+  const std::vector<test::Tensor> tensors = test::RandomMamba(one_layer, 1);
+  WriteBf16(OfAllLayers(tensors, shape.layers), weights);
   weights.close();
   if (weights.fail()) {
     return absl::ResourceExhaustedError(

@@ -1,5 +1,5 @@
 // Checkpoints of well-known shapes with random weights: speed does not depend on what a model has
-// learnt, so no download is needed to measure it.
+// learnt, so no download is needed to measure it. All layers of one have the same weights.
 #ifndef SSMD_TESTS_BENCH_RANDOM_CHECKPOINT_H_
 #define SSMD_TESTS_BENCH_RANDOM_CHECKPOINT_H_
 
@@ -10,8 +10,8 @@
 
 namespace ssmd::bench {
 
-// "tiny" (for trying the program out), "mamba-130m", "mamba-370m", "mamba-790m", "mamba-1.4b", and
-// "mamba2-130m" to "mamba2-1.3b".
+// "tiny" (for trying the program out), "mamba-130m", "mamba-370m", "mamba-790m", "mamba-1.4b",
+// "mamba-2.8b", and "mamba2-130m" to "mamba2-2.7b".
 std::vector<std::string> RandomShapes();
 
 // A temporary folder with config.json and a bf16 model.safetensors, removed at the end of its life.

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "engine/base/status_macros.h"
+#include "tests/bench/device_flag.h"
 #include "tests/bench/json_text.h"
 #include "tests/bench/roofline.h"
 #include "tests/support/http_get.h"
@@ -34,9 +35,12 @@ void AddChildFlags(CLI::App* command, ServerFlags* flags) {
   command->add_option("--random", flags->random, "Or a shape, with random bf16 weights")
       ->check(CLI::IsMember(RandomShapes()))
       ->group(kGroup);
-  command->add_option("--weights", flags->weights, "f32, bf16, q8 or q4 (default: as its files)")
-      ->check(CLI::IsMember({"f32", "bf16", "q8", "q4"}))
+  command
+      ->add_option("--weights", flags->weights,
+                   "f32, bf16, q8, q4; on a GPU f16 and fp8 too (default: as its files)")
+      ->check(CLI::IsMember({"f32", "bf16", "f16", "fp8", "q8", "q4"}))
       ->group(kGroup);
+  AddDeviceFlag(command, &flags->device)->group(kGroup);
   command->add_option("--threads", flags->threads, "Its compute threads (default: one a CPU)")
       ->check(CLI::Range(1, 1024))
       ->group(kGroup);
@@ -78,6 +82,7 @@ absl::Status ServerUnderTest::StartChild(const std::vector<std::string>& more) {
         arguments.end(),
         {"--model-option", absl::StrCat(model.substr(0, equals), ".weights=", flags_.weights)});
   }
+  if (flags_.device != "cpu") arguments.insert(arguments.end(), {"--device", flags_.device});
   if (flags_.threads > 0) {
     arguments.insert(arguments.end(), {"--threads", absl::StrCat(flags_.threads)});
   }

@@ -27,7 +27,8 @@ struct ServerFlags {
   std::string model;    // NAME=PATH to serve; empty: the bundled one
   std::string random;   // or a shape, with random weights
   std::string weights;  // its format; empty: as the files have them
-  int threads = 0;      // of the engine; 0: one a CPU
+  std::string device = "cpu";
+  int threads = 0;  // of the engine; 0: one a CPU
 };
 // `flags` outlives the parse. Those of a daemon that is started, and with those of one that runs.
 void AddChildFlags(CLI::App* command, ServerFlags* flags);

@@ -18,8 +18,9 @@ namespace ssmd::test {
 
 class SessionFixture : public ::testing::Test {
  protected:
-  void Start(const std::vector<std::string>& flags = {}) {
-    daemon_ = Daemon::Start(flags);
+  void Start(const std::vector<std::string>& flags = {}) { StartWith(DaemonOptions{flags, ""}); }
+  void StartWith(const DaemonOptions& options) {
+    daemon_ = Daemon::Start(options);
     ASSERT_NE(daemon_, nullptr);
     client_ = daemon_->Connect();
   }

@@ -10,6 +10,7 @@
 #include "engine/session/recovered_states.h"
 #include "engine/session/session_recovery.h"
 #include "kernels/device.h"
+#include "tests/support/late_device.h"
 #include "tests/unit/schedule/fake_tokenizer.h"
 
 namespace ssmd::sim {
@@ -20,10 +21,26 @@ int64_t SlotBytes() {
   return static_cast<int64_t>(testing::FakeModel(&probe, 1).state_layout().bytes_per_slot());
 }
 
+// Of the FakeModel's ops there are only these.
+class LateCpu final : public testing::LateDevice {
+ public:
+  LateCpu() : LateDevice(1) {}
+  void Sample(const kernels::SampleParams& params) override { cpu_->Sample(params); }
+  void Logprobs(const kernels::LogprobParams& params) override { cpu_->Logprobs(params); }
+
+ private:
+  const std::unique_ptr<kernels::Device> cpu_ = kernels::MakeCpuDevice({std::nullopt, 1});
+};
+
+std::unique_ptr<kernels::Device> MakeDevice(const MachineOptions& options) {
+  if (options.late_copies) return std::make_unique<LateCpu>();
+  return kernels::MakeCpuDevice({std::nullopt, 1});
+}
+
 }  // namespace
 
 Machine::Machine(const MachineOptions& options_in, Surroundings surroundings)
-    : device(kernels::MakeCpuDevice({std::nullopt, 1})),
+    : device(MakeDevice(options_in)),
       host(options_in.host_states * SlotBytes()),
       options(options_in),
       around_(std::move(surroundings)) {

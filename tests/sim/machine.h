@@ -23,7 +23,8 @@ namespace ssmd::sim {
 struct MachineOptions {
   bool lasting = false;  // with a log and a store
   int slots = 2;
-  int host_states = 0;  // for which the budget has room
+  int host_states = 0;       // for which the budget has room
+  bool late_copies = false;  // from slots to host memory, as a GPU makes them
   int token_budget = 1;
   int prompt_budget = 1;
   int logit_rows = 1;

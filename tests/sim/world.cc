@@ -21,6 +21,7 @@ constexpr int kRoundsToEnd = 5000;  // in which whatever goes on has come to an 
 
 World::World(uint64_t seed)
     : dice_(seed),
+      late_copies_(seed % 3 == 0),
       lasting_(dice_.Chance(65)),
       log_fails_(lasting_ && dice_.Chance(25)),
       puts_fail_(lasting_ && dice_.Chance(25)),
@@ -39,6 +40,7 @@ World::World(uint64_t seed)
 MachineOptions World::RandomOptions() {
   MachineOptions options;
   options.lasting = lasting_;
+  options.late_copies = late_copies_;
   options.slots = dice_.Pick(2, dice_.Chance(70) ? 5 : 12);
   options.host_states = dice_.Chance(50) ? 0 : dice_.Pick(0, lasting_ ? 8 : 60);
   options.token_budget = dice_.Pick(1, dice_.Chance(50) ? 4 : 24);

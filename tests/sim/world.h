@@ -140,6 +140,7 @@ class World {
   uint64_t digest_ = 0;
 
   // what may go wrong in this history
+  const bool late_copies_;
   const bool lasting_;
   const bool log_fails_;
   const bool puts_fail_;

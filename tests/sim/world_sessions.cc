@@ -138,10 +138,12 @@ void World::ExportAndImport() {
   // Without a state, or one that is not at hand, its history is read again.
   const StateRef state = std::exchange(image->state, nullptr);
   if (state != nullptr && state->tier() <= StateTier::kHost && dice_.Chance(80)) {
-    tiers.Fetch(state, [&exported](absl::StatusOr<StateBytes> bytes) {
+    bool fetched = false;
+    tiers.Fetch(state, [&](absl::StatusOr<StateBytes> bytes) {
+      fetched = true;
       if (bytes.ok()) exported.state = *std::move(bytes);
     });
-    tiers.Tend();
+    while (!fetched) tiers.Tend();
     ASSERT_NE(exported.state, nullptr);
     exported.state_position = state->position;
     exported.history_hash = state->history_hash();

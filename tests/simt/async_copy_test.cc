@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <ostream>
 #include <vector>
 
 #include "kernels/cuda/simt.h"
@@ -56,8 +57,11 @@ struct TwoCopies {
 
 struct Arrival {
   Ending ending;
+  const char* name;
   bool first, second;  // arrived
 };
+
+void PrintTo(const Arrival& arrival, std::ostream* out) { *out << arrival.name; }
 
 class SimtArrivals : public GpuTest, public ::testing::WithParamInterface<Arrival> {};
 
@@ -80,11 +84,12 @@ TEST_P(SimtArrivals, IsAtTheWaitForACommittedGroup) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SimtArrivals,
-                         ::testing::Values(Arrival{Ending::kNothing, false, false},
-                                           Arrival{Ending::kCommitOnly, false, false},
-                                           Arrival{Ending::kWaitOnly, false, false},
-                                           Arrival{Ending::kWaitForFirst, true, false},
-                                           Arrival{Ending::kWaitForAll, true, true}));
+                         ::testing::Values(Arrival{Ending::kNothing, "Nothing", false, false},
+                                           Arrival{Ending::kCommitOnly, "CommitOnly", false, false},
+                                           Arrival{Ending::kWaitOnly, "WaitOnly", false, false},
+                                           Arrival{Ending::kWaitForFirst, "WaitForFirst", true,
+                                                   false},
+                                           Arrival{Ending::kWaitForAll, "WaitForAll", true, true}));
 
 // A ring of stages: what was there before is gone once the next copy is issued.
 struct Overwrite {

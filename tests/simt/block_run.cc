@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <numeric>
+#include <utility>
 
 #include "tests/simt/misuse.h"
 #include "tests/simt/sanitizers.h"
@@ -47,6 +48,15 @@ class Permutation {
 
 }  // namespace
 
+// The pool is to be older than anything that the stream is given to do.
+BlockRun::BlockRun(Random* random) : random_(*random) { FiberPool::OfThisThread(); }
+
+BlockRun::~BlockRun() {
+  for (auto& set : workers_) {
+    for (const auto& worker : set) FiberPool::OfThisThread().Give(std::move(worker->fiber));
+  }
+}
+
 void BlockRun::Launch(const KernelCall& call, const void* args, const LaunchClocks& clocks) {
   call_ = call;
   args_ = args;
@@ -66,10 +76,10 @@ void BlockRun::RunBlock(int64_t block) {
     if (next == nullptr) FailStuck(0, call_.threads, "not all threads come to the same call");
     current_thread = &next->thread;
     if (next->started) {
-      next->fiber.Resume();
+      next->fiber->Resume();
     } else {
       next->started = true;
-      next->fiber.Start(&RunThreads, next);
+      next->fiber->Start(&RunThreads, next);
     }
     if (next->thread.waits) Arrive(*next);
   }

@@ -28,18 +28,19 @@ struct LaunchClocks {
 
 class BlockRun {
  public:
-  explicit BlockRun(Random* random) : random_(*random) {}
+  explicit BlockRun(Random* random);
+  ~BlockRun();
 
   void Launch(const KernelCall& call, const void* args, const LaunchClocks& clocks);
 
  private:
   // A fiber and the thread that runs on it.
   struct Worker {
-    explicit Worker(BlockRun* of) : run(of), fiber(of->origin_) {}
+    explicit Worker(BlockRun* of) : run(of), fiber(FiberPool::OfThisThread().Take()) {}
 
     BlockRun* const run;
-    Fiber fiber;
-    Thread thread{&fiber};
+    std::unique_ptr<Fiber> fiber;
+    Thread thread{fiber.get()};
     bool started = false;  // a thread, which waits
   };
 
@@ -57,7 +58,6 @@ class BlockRun {
   [[noreturn]] void FailStuck(int first, int count, const char* what) const;
 
   Random& random_;
-  const FiberOrigin origin_;
 
   // Of the launch.
   KernelCall call_ = {};

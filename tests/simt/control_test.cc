@@ -1,8 +1,10 @@
 // What tests can make fail, and what follows.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/cuda/simt.h"
@@ -55,6 +57,34 @@ TEST_F(SimtControl, GpusAreWhatATestSays) {
   EXPECT_EQ(error, "no driver here");
   EXPECT_EQ(kernels::cuda::OpenGpu(0, &error), nullptr);
   EXPECT_EQ(error, "no driver here");
+}
+
+TEST_F(SimtControl, TheEnvironmentSaysHowItIsAtTheStart) {
+  const std::vector<std::pair<const char*, const char*>> variables = {
+      {"SSMD_SIMT_MEMORY_BYTES", "1024"},
+      {"SSMD_SIMT_FAIL_ALLOCATION", "2"},
+      {"SSMD_SIMT_FAIL_PINNED_ALLOCATION", "1"},
+      {"SSMD_SIMT_FAIL_COPY", "1:unplugged: quite"}};
+  for (const auto& [name, value] : variables) setenv(name, value, 1);
+  ResetControl();
+  Open();
+  for (const auto& [name, value] : variables) unsetenv(name);
+  EXPECT_EQ(gpu().free_bytes(), 1024u);
+  {
+    const auto memory = Allocate<int>(1);
+    EXPECT_EQ(Allocate<int>(1), nullptr);
+    EXPECT_EQ(AllocatePinned<int>(1), nullptr);
+    stream().Zero(memory.get(), sizeof(int));
+    stream().Synchronize();
+  }
+  EXPECT_EQ(gpu().failure(), "unplugged: quite: zero");
+
+  setenv("SSMD_SIMT_NO_DRIVER", "none here", 1);
+  ResetControl();
+  unsetenv("SSMD_SIMT_NO_DRIVER");
+  std::string error;
+  EXPECT_EQ(kernels::cuda::CountGpus(&error), 0);
+  EXPECT_EQ(error, "none here");
 }
 
 TEST_F(SimtControl, MemoryEndsAtTheBudget) {

@@ -61,6 +61,14 @@ void EmulatedEvent::Wait() {
   if (state_->passed) AcquireClock(&state_->clock);
 }
 
+double EmulatedEvent::MillisecondsSince(kernels::cuda::Event& earlier) {
+  earlier.Wait();
+  Wait();
+  if (gpu_->failed()) return 0;
+  const auto from = static_cast<EmulatedEvent&>(earlier).state_->when;
+  return std::chrono::duration<double, std::milli>(state_->when - from).count();
+}
+
 EmulatedStream::EmulatedStream(EmulatedGpu* gpu) : gpu_(*gpu) {
   const Unobserved unobserved;
   blocks_ = std::make_unique<BlockRun>(&gpu->random());
@@ -203,7 +211,10 @@ void EmulatedStream::Run(const Queued& queued) {
   blocks_->Launch(work.call, work.args.get(),
                   {queued.enqueued.get(), &clocks_[clock_], &clocks_[1 - clock_]});
   clock_ = 1 - clock_;
-  if (work.kind == Work::kRecordEvent) work.event->passed = true;
+  if (work.kind == Work::kRecordEvent) {
+    work.event->passed = true;
+    work.event->when = std::chrono::steady_clock::now();
+  }
 }
 
 }  // namespace ssmd::simt

@@ -2,6 +2,7 @@
 #ifndef SSMD_TESTS_SIMT_EMULATED_STREAM_H_
 #define SSMD_TESTS_SIMT_EMULATED_STREAM_H_
 
+#include <chrono>
 #include <deque>
 #include <memory>
 #include <vector>
@@ -15,6 +16,7 @@ namespace ssmd::simt {
 
 struct EventState {
   bool passed = false;
+  std::chrono::steady_clock::time_point when;  // it did, by the host's clock
   char clock = 0;
 };
 
@@ -46,6 +48,7 @@ class EmulatedGraph : public kernels::cuda::Graph {
 
   const EmulatedGpu* gpu() const { return gpu_; }
   const WorkList& recorded() const { return recorded_; }
+  int64_t size() const override { return static_cast<int64_t>(recorded_.size()); }
 
  private:
   EmulatedGpu* const gpu_;
@@ -58,6 +61,7 @@ class EmulatedEvent : public kernels::cuda::Event {
 
   bool Passed() override;
   void Wait() override;
+  double MillisecondsSince(kernels::cuda::Event& earlier) override;
 
   const std::shared_ptr<EventState>& state() const { return state_; }
 
@@ -77,10 +81,12 @@ class EmulatedStream : public kernels::cuda::Stream {
   void Zero(void* device, size_t bytes) override;
   void Synchronize() override;
   std::unique_ptr<kernels::cuda::Event> Record() override;
+  std::unique_ptr<kernels::cuda::Event> RecordTime() override { return Record(); }
   void WaitFor(const kernels::cuda::Event& event) override;
   bool BeginRecording() override;
   std::unique_ptr<kernels::cuda::Graph> EndRecording() override;
   void Replay(const kernels::cuda::Graph& graph) override;
+  void* handle() const override { return nullptr; }
 
   void Launch(const KernelCall& call, const void* args);
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "kernels/cpu/float_mode.h"
 #include "tests/simt/sanitizers.h"
@@ -46,22 +47,8 @@ size_t Offset(const void* map) {
 
 }  // namespace
 
-FiberOrigin::FiberOrigin() : tsan_fiber_(simt::MakeTsanFiber()) {}
-
-FiberOrigin::~FiberOrigin() { ForgetTsanFiber(tsan_fiber_); }
-
-void* FiberOrigin::MakeTsanFiber() const {
-  void* self = CurrentTsanFiber();
-  SwitchTsanFiber(tsan_fiber_);
-  void* made = simt::MakeTsanFiber();
-  SwitchTsanFiber(self);
-  return made;
-}
-
-Fiber::Fiber(const FiberOrigin& origin)
-    : map_(MapStack()),
-      stack_(static_cast<char*>(map_) + GuardBytes()),
-      tsan_fiber_(origin.MakeTsanFiber()) {
+Fiber::Fiber(void* tsan_fiber)
+    : map_(MapStack()), stack_(static_cast<char*>(map_) + GuardBytes()), tsan_fiber_(tsan_fiber) {
   const size_t bytes = kStackBytes - Offset(map_);
   context_ = make_fcontext(static_cast<char*>(stack_) + bytes, bytes, [](transfer_t from) {
     auto* self = static_cast<Fiber*>(from.data);
@@ -112,5 +99,33 @@ void Fiber::Work() {
     Suspend();
   }
 }
+
+FiberPool& FiberPool::OfThisThread() {
+  static thread_local FiberPool pool;
+  return pool;
+}
+
+FiberPool::FiberPool() : tsan_origin_(MakeTsanFiber()) {}
+
+FiberPool::~FiberPool() {
+  const Unobserved unobserved;
+  idle_.clear();
+  ForgetTsanFiber(tsan_origin_);
+}
+
+std::unique_ptr<Fiber> FiberPool::Take() {
+  if (idle_.empty()) {
+    void* self = CurrentTsanFiber();
+    SwitchTsanFiber(tsan_origin_);
+    void* made = MakeTsanFiber();
+    SwitchTsanFiber(self);
+    return std::make_unique<Fiber>(made);
+  }
+  std::unique_ptr<Fiber> fiber = std::move(idle_.back());
+  idle_.pop_back();
+  return fiber;
+}
+
+void FiberPool::Give(std::unique_ptr<Fiber> fiber) { idle_.push_back(std::move(fiber)); }
 
 }  // namespace ssmd::simt

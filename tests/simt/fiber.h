@@ -7,29 +7,15 @@
 #define SSMD_TESTS_SIMT_FIBER_H_
 
 #include <cstddef>
+#include <memory>
+#include <vector>
 
 namespace ssmd::simt {
 
-// Where fibers come from. ThreadSanitizer holds that what was done before a fiber was made comes
-// before all that the fiber does. It has to know of a fiber when that is first needed, and not to
-// take the host for having waited: so fibers are made as if they were when their origin was.
-class FiberOrigin {
- public:
-  FiberOrigin();
-  ~FiberOrigin();
-  FiberOrigin(const FiberOrigin&) = delete;
-  FiberOrigin& operator=(const FiberOrigin&) = delete;
-
-  // ThreadSanitizer's name of a new fiber; null without it.
-  void* MakeTsanFiber() const;
-
- private:
-  void* tsan_fiber_ = nullptr;
-};
-
 class Fiber {
  public:
-  explicit Fiber(const FiberOrigin& origin);
+  // ThreadSanitizer is to know it by this name.
+  explicit Fiber(void* tsan_fiber);
   ~Fiber();
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
@@ -60,6 +46,29 @@ class Fiber {
   const void* caller_stack_ = nullptr;
   size_t caller_stack_bytes_ = 0;
   void* asan_kept_ = nullptr;
+};
+
+// Fibers that nobody uses, of an OS thread: to ThreadSanitizer a new one is a new thread, which
+// takes a while.
+//
+// It also holds that what was done before a fiber was made comes before all that the fiber does. So
+// new ones are made as if they were when the pool was: the host, which may need more of them at any
+// time, is not taken for having waited then.
+class FiberPool {
+ public:
+  static FiberPool& OfThisThread();
+  ~FiberPool();
+  FiberPool(const FiberPool&) = delete;
+  FiberPool& operator=(const FiberPool&) = delete;
+
+  std::unique_ptr<Fiber> Take();
+  void Give(std::unique_ptr<Fiber> fiber);  // REQUIRES: no work is suspended there
+
+ private:
+  FiberPool();
+
+  void* const tsan_origin_;
+  std::vector<std::unique_ptr<Fiber>> idle_;
 };
 
 }  // namespace ssmd::simt

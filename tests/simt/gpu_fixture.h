@@ -47,8 +47,8 @@ class GpuTest : public ::testing::Test {
     return {static_cast<T*>(gpu_->AllocatePinned(count * sizeof(T))),
             [this](T* p) { gpu_->FreePinned(p); }};
   }
-  template <typename T>
-  OnGpu<T> Upload(const std::vector<T>& values) {
+  template <typename T, typename Allocator>
+  OnGpu<T> Upload(const std::vector<T, Allocator>& values) {
     auto memory = Allocate<T>(values.size());
     stream_->CopyIn(memory.get(), values.data(), values.size() * sizeof(T));
     return memory;

@@ -1,6 +1,7 @@
 // What ends a test, and what it says then.
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -99,8 +100,11 @@ struct Misuse {
 
 struct Message {
   Wrong wrong;
+  const char* name;
   const char* text;  // a regular expression
 };
+
+void PrintTo(const Message& message, std::ostream* out) { *out << message.name; }
 
 class SimtMisuseDeathTest : public GpuTest, public ::testing::WithParamInterface<Message> {};
 
@@ -116,36 +120,39 @@ TEST_P(SimtMisuseDeathTest, IsToldWithTheLanes) {
 
 INSTANTIATE_TEST_SUITE_P(
     Kernel, SimtMisuseDeathTest,
-    ::testing::Values(
-        Message{
-            Wrong::kSomeReturnBeforeABarrier,
-            "simt: kernel misuse, block \\(0, [012], 0\\) of 64 threads, seed 1: not all threads "
-            "come to the same call\n"
-            "  warp 0, lanes 0-31: in Sync at misuse_test.cc:[0-9]+\n"
-            "  warp 1, lanes 8-31: in Sync at misuse_test.cc:[0-9]+\n"
-            "  warp 1, lanes 0-7: returned"},
-        Message{Wrong::kSomeWaitInAnotherBarrier,
-                "threads of a block wait in different barriers\n"
-                "  warp 0, lanes 0-31: in Sync at misuse_test.cc:[0-9]+\n"
-                "  warp 1, lanes 8-31: in Sync at misuse_test.cc:[0-9]+\n"
-                "  warp 1, lanes 0-7: in SyncAny at misuse_test.cc:[0-9]+"},
-        Message{Wrong::kSomeStayInAWarpCall,
-                "  warp 1, lanes 0-7: in SyncWarp at misuse_test.cc:[0-9]+"},
-        Message{Wrong::kALaneReturns,
-                "  warp 1, lanes 8-31: in Ballot at misuse_test.cc:[0-9]+\n"
-                "  warp 0, lanes 0-31: returned\n"
-                "  warp 1, lanes 0-7: returned"},
-        Message{Wrong::kLanesMakeDifferentCalls,
-                "lanes of a warp make different calls\n"
-                "  warp 1, lanes 8-31: in Ballot at misuse_test.cc:[0-9]+\n"
-                "  warp 1, lanes 0-7: in Shuffle at misuse_test.cc:[0-9]+"},
-        Message{Wrong::kLanesShuffleOnDifferentLines, "lanes of a warp make different calls\n"},
-        Message{Wrong::kALaneThatIsNotThere,
-                "warp 1, lane [0-7] asks for the value of a lane outside of 0 to 31"},
-        Message{Wrong::kAnotherShared, "asks for shared memory that is not its kernel's Shared"},
-        Message{Wrong::kAnUnalignedLoad, "loads from an address that is not aligned"},
-        Message{Wrong::kAnUnalignedCopy, "an address that is not a multiple of 16"},
-        Message{Wrong::kACopyOutOfShared, "to where its block's shared memory is not"}));
+    ::testing::Values(Message{Wrong::kSomeReturnBeforeABarrier, "SomeReturnBeforeABarrier",
+                              "simt: kernel misuse, block \\(0, [012], 0\\) of 64 threads, "
+                              "seed [0-9]+: not all threads come to the same call\n"
+                              "  warp 0, lanes 0-31: in Sync at misuse_test.cc:[0-9]+\n"
+                              "  warp 1, lanes 8-31: in Sync at misuse_test.cc:[0-9]+\n"
+                              "  warp 1, lanes 0-7: returned"},
+                      Message{Wrong::kSomeWaitInAnotherBarrier, "SomeWaitInAnotherBarrier",
+                              "threads of a block wait in different barriers\n"
+                              "  warp 0, lanes 0-31: in Sync at misuse_test.cc:[0-9]+\n"
+                              "  warp 1, lanes 8-31: in Sync at misuse_test.cc:[0-9]+\n"
+                              "  warp 1, lanes 0-7: in SyncAny at misuse_test.cc:[0-9]+"},
+                      Message{Wrong::kSomeStayInAWarpCall, "SomeStayInAWarpCall",
+                              "  warp 1, lanes 0-7: in SyncWarp at misuse_test.cc:[0-9]+"},
+                      Message{Wrong::kALaneReturns, "ALaneReturns",
+                              "  warp 1, lanes 8-31: in Ballot at misuse_test.cc:[0-9]+\n"
+                              "  warp 0, lanes 0-31: returned\n"
+                              "  warp 1, lanes 0-7: returned"},
+                      Message{Wrong::kLanesMakeDifferentCalls, "LanesMakeDifferentCalls",
+                              "lanes of a warp make different calls\n"
+                              "  warp 1, lanes 8-31: in Ballot at misuse_test.cc:[0-9]+\n"
+                              "  warp 1, lanes 0-7: in Shuffle at misuse_test.cc:[0-9]+"},
+                      Message{Wrong::kLanesShuffleOnDifferentLines, "LanesShuffleOnDifferentLines",
+                              "lanes of a warp make different calls\n"},
+                      Message{Wrong::kALaneThatIsNotThere, "ALaneThatIsNotThere",
+                              "warp 1, lane [0-7] asks for the value of a lane outside of 0 to 31"},
+                      Message{Wrong::kAnotherShared, "AnotherShared",
+                              "asks for shared memory that is not its kernel's Shared"},
+                      Message{Wrong::kAnUnalignedLoad, "AnUnalignedLoad",
+                              "loads from an address that is not aligned"},
+                      Message{Wrong::kAnUnalignedCopy, "AnUnalignedCopy",
+                              "an address that is not a multiple of 16"},
+                      Message{Wrong::kACopyOutOfShared, "ACopyOutOfShared",
+                              "to where its block's shared memory is not"}));
 
 using SimtHostMisuseDeathTest = GpuTest;
 

@@ -6,7 +6,7 @@
 
 namespace ssmd::simt {
 
-inline constexpr int kProofThreads = 256;
+inline constexpr int kProofThreads = 64;
 
 // What stands between writing shared memory and reading what another lane of the warp wrote.
 enum class Between { kNothing, kShuffle, kBallot, kSyncWarp, kSync };

@@ -19,16 +19,39 @@ struct Fuse {
   bool Burns() { return left > 0 && --left == 0; }
 };
 
-uint64_t SeedOfEnvironment() {
-  const char* seed = std::getenv("SSMD_SIMT_SEED");
-  return seed == nullptr ? 1 : std::strtoull(seed, nullptr, 10);
+// $SSMD_SIMT_<name>, or "".
+std::string Variable(const char* name) {
+  const char* value = std::getenv((std::string("SSMD_SIMT_") + name).c_str());
+  return value == nullptr ? "" : value;
+}
+
+uint64_t NumberOf(const std::string& text, uint64_t otherwise) {
+  return text.empty() ? otherwise : std::strtoull(text.c_str(), nullptr, 10);
+}
+
+// "N" or "N:what happened".
+Fuse FuseOf(const std::string& text) {
+  const size_t colon = text.find(':');
+  Fuse fuse = {static_cast<int64_t>(NumberOf(text, 0)), "broken"};
+  if (colon != std::string::npos) fuse.text = text.substr(colon + 1);
+  return fuse;
+}
+
+std::vector<GpuFacts> GpusOfEnvironment() {
+  if (!Variable("NO_DRIVER").empty()) return {};
+  GpuFacts facts = DefaultFacts();
+  facts.memory_bytes = NumberOf(Variable("MEMORY_BYTES"), facts.memory_bytes);
+  return {facts};
 }
 
 struct Control {
-  uint64_t seed = SeedOfEnvironment();
-  std::vector<GpuFacts> gpus = {DefaultFacts()};
-  std::string driver_error;
-  Fuse allocation, pinned_allocation, launch, copy;
+  uint64_t seed = NumberOf(Variable("SEED"), 1);
+  std::vector<GpuFacts> gpus = GpusOfEnvironment();
+  std::string driver_error = Variable("NO_DRIVER");
+  Fuse allocation = FuseOf(Variable("FAIL_ALLOCATION"));
+  Fuse pinned_allocation = FuseOf(Variable("FAIL_PINNED_ALLOCATION"));
+  Fuse launch = FuseOf(Variable("FAIL_LAUNCH"));
+  Fuse copy = FuseOf(Variable("FAIL_COPY"));
   bool refuse_recording = false, spoil_recordings = false;
   Counts counts;
 };

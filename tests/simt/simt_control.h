@@ -1,7 +1,8 @@
 // What tests say to the emulation: which GPUs there are, in which order things happen, what fails.
 //
 // All of it is of the process, as the machine's GPUs are: code under test opens them by itself.
-// Any thread; ordinals begin at 1, which is the next one.
+// How it is at the start is in the environment (README.md), for programs under test. Any thread;
+// ordinals begin at 1, which is the next one.
 #ifndef SSMD_TESTS_SIMT_SIMT_CONTROL_H_
 #define SSMD_TESTS_SIMT_SIMT_CONTROL_H_
 
@@ -28,8 +29,7 @@ class ScopedControl {
   ScopedControl& operator=(const ScopedControl&) = delete;
 };
 
-// The order of blocks, threads and streams of GPUs opened from here on. At the start it is
-// $SSMD_SIMT_SEED, or 1.
+// The order of blocks, threads and streams of GPUs opened from here on. At the start it is 1.
 void SetSeed(uint64_t seed);
 uint64_t Seed();
 

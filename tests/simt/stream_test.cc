@@ -128,6 +128,21 @@ TEST_F(SimtStreams, AnEventPassesAfterWhatCameBefore) {
   EXPECT_EQ(Read(log.get()), 12);
 }
 
+TEST_F(SimtStreams, EventsKeepTheTimeAtWhichTheStreamCameToThem) {
+  const auto log = EmptyLog();
+  const std::unique_ptr<Event> first = stream().RecordTime();
+  Append(stream(), log.get(), 2);
+  const std::unique_ptr<Event> second = stream().RecordTime();
+  EXPECT_GT(second->MillisecondsSince(*first), 0);
+  EXPECT_LT(first->MillisecondsSince(*second), 0);
+  EXPECT_EQ(Read(log.get()), 2) << "asking waits";
+
+  FailLaunch(1, "broken");
+  Append(stream(), log.get(), 3);
+  stream().Synchronize();
+  EXPECT_EQ(second->MillisecondsSince(*first), 0) << "the GPU has failed";
+}
+
 TEST_F(SimtStreams, WhatWasBegunIsDoneWhenAStreamIsDestroyed) {
   const auto log = EmptyLog();
   auto other = gpu().MakeStream();
@@ -164,6 +179,7 @@ TEST_F(SimtStreams, AGraphMayGoBeforeItsReplayIsDone) {
   stream().BeginRecording();
   Append(stream(), log.get(), 2);
   std::unique_ptr<Graph> graph = stream().EndRecording();
+  EXPECT_EQ(graph->size(), 1);
   stream().Replay(*graph);
   graph.reset();
   EXPECT_EQ(Read(log.get()), 2);

@@ -10,7 +10,10 @@ std::unique_ptr<Daemon> Daemon::Start(const DaemonOptions& options) {
   std::vector<std::string> arguments = {
       "--model", options.model.empty() ? "tales=" + TalesModel() : options.model};
   arguments.insert(arguments.end(), options.flags.begin(), options.flags.end());
-  auto daemon = DaemonProcess::Start(SSMD_BINARY, arguments);
+  Process::Options process;
+  process.environment = options.environment;
+  auto daemon = DaemonProcess::Start(options.binary.empty() ? SSMD_BINARY : options.binary,
+                                     arguments, process);
   if (daemon.ok()) return std::unique_ptr<Daemon>(new Daemon(*std::move(daemon)));
   ADD_FAILURE() << daemon.status().message();
   return nullptr;

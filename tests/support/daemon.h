@@ -20,6 +20,8 @@ namespace ssmd::test {
 struct DaemonOptions {
   std::vector<std::string> flags;  // beside the listeners and the ready file
   std::string model;               // a --model value; empty: "tales=" and the bundled model
+  std::string binary = {};         // empty: the built ssmd
+  std::vector<std::pair<std::string, std::string>> environment = {};  // added to this process's
 };
 
 class Daemon {

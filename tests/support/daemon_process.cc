@@ -17,13 +17,14 @@ constexpr std::chrono::seconds kStartTimeout(90);
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<DaemonProcess>> DaemonProcess::Start(
-    const std::string& binary, const std::vector<std::string>& flags) {
+    const std::string& binary, const std::vector<std::string>& flags,
+    const Process::Options& options) {
   std::unique_ptr<DaemonProcess> daemon(new DaemonProcess());
   std::vector<std::string> arguments = {
       binary,         "--grpc-listen",           "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
       "--ready-file", daemon->dir_.File("ready")};
   arguments.insert(arguments.end(), flags.begin(), flags.end());
-  daemon->process_ = Process::Start(arguments);
+  daemon->process_ = Process::Start(arguments, options);
   const bool settled =
       Eventually([&] { return daemon->ReadReadyFile() || daemon->process_->Poll().has_value(); },
                  kStartTimeout);

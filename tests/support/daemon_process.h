@@ -20,8 +20,9 @@ class DaemonProcess {
  public:
   // Waits until it serves. `flags`: beside the listeners and the ready file. The error holds what
   // it wrote to standard error.
-  static absl::StatusOr<std::unique_ptr<DaemonProcess>> Start(
-      const std::string& binary, const std::vector<std::string>& flags);
+  static absl::StatusOr<std::unique_ptr<DaemonProcess>> Start(const std::string& binary,
+                                                              const std::vector<std::string>& flags,
+                                                              const Process::Options& options = {});
 
   const std::string& grpc() const { return grpc_; }  // "127.0.0.1:NNN"
   const std::string& http() const { return http_; }

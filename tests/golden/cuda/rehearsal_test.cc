@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "engine/models/language_model.h"
 #include "kernels/cuda/cuda_device.h"
@@ -38,8 +39,11 @@ class RehearsalTest : public ::testing::Test {
   void Open(const KernelTable& fast) {
     device_.reset();
     std::string error;
-    device_ = kernels::cuda::MakeDeviceOf(options_, fast, &error);
-    ASSERT_NE(device_, nullptr) << error;
+    auto gpu = kernels::cuda::OpenGpu(0, &error);
+    ASSERT_NE(gpu, nullptr) << error;
+    auto stream = gpu->MakeStream();
+    device_ = kernels::cuda::MakeDeviceOf(std::move(gpu), std::move(stream), options_, fast);
+    ASSERT_NE(device_, nullptr);
   }
   absl::StatusOr<std::unique_ptr<LanguageModel>> LoadModel(const std::string& name) {
     ModelLoadOptions options;
@@ -96,6 +100,7 @@ const WrongKernel kWrongKernels[] = {
      [](KernelTable* t, const KernelTable& plain) {
        t->ssd_step = plain.ssd_step;
        t->ssd_prompt = plain.ssd_prompt;
+       t->ssd_chunks = plain.ssd_chunks;
      }},
     {"conv", "mamba2_odd", [](KernelTable* t) { t->conv_step = DoNothing; },
      [](KernelTable* t, const KernelTable& plain) { t->conv_step = plain.conv_step; }},

@@ -61,9 +61,9 @@ TEST_P(ConvTest, AgreesWithTheReferenceAndBitwiseWithScalar) {
       Conv ours(channels, width, 12, channels % 2 == 0);
       Conv scalar = ours;
       Conv reference = ours;
-      const Tensor out = ours.Run(*cpu_, segments);
-      EXPECT_LT(RelativeError(out, reference.Run(*reference_, segments)), 1e-6);
-      EXPECT_TRUE(SameBits(out, scalar.Run(*scalar_, segments)));
+      const Tensor out = ours.Run(*device_, segments);
+      EXPECT_LT(RelativeError(out, reference.Run(*reference_, segments)), Bound(1e-6));
+      EXPECT_TRUE(LikeScalar(out, scalar.Run(*scalar_, segments)));
       EXPECT_TRUE(SameBits(ours.slots().slab(), reference.slots().slab()));
     }
   }
@@ -74,13 +74,13 @@ TEST_P(ConvTest, CutsOfASegmentDoNotShow) {
   for (int64_t width : {1, 2, 3, 4, 7}) {
     Conv whole(70, width, kTokens);
     const Conv fresh = whole;
-    const Tensor expected = whole.Run(*cpu_, {{0, kTokens, 0, 0, 3}});
+    const Tensor expected = whole.Run(*device_, {{0, kTokens, 0, 0, 3}});
     for (int32_t chunk : {1, 2, 3, 5, 22}) {
       Conv cut = fresh;
       Tensor out(expected.size(), 7.0f);
       for (int32_t first = 0; first < kTokens; first += chunk) {
         const int32_t length = std::min(chunk, kTokens - first);
-        cut.RunInto(*cpu_, {{first, length, 0, 0, 3 + first}}, out);
+        cut.RunInto(*device_, {{first, length, 0, 0, 3 + first}}, out);
       }
       EXPECT_TRUE(SameBits(out, expected)) << "width " << width << ", chunk " << chunk;
       EXPECT_TRUE(SameBits(cut.slots().slab(), whole.slots().slab()));
@@ -93,8 +93,8 @@ TEST_P(ConvTest, AnotherTargetSlotLeavesTheSourceUntouched) {
     Conv in_place(33, 4, 10);
     Conv apart = in_place;
     const Conv before = in_place;
-    const Tensor expected = in_place.Run(*cpu_, {{0, length, 1, 1, 8}});
-    EXPECT_TRUE(SameBits(apart.Run(*cpu_, {{0, length, 1, 3, 8}}), expected));
+    const Tensor expected = in_place.Run(*device_, {{0, length, 1, 1, 8}});
+    EXPECT_TRUE(SameBits(apart.Run(*device_, {{0, length, 1, 3, 8}}), expected));
     Conv untouched = before;
     EXPECT_TRUE(SameBits(apart.slots().copy(1), untouched.slots().copy(1)));
     EXPECT_TRUE(SameBits(apart.slots().copy(3), in_place.slots().copy(1)));
@@ -104,7 +104,7 @@ TEST_P(ConvTest, AnotherTargetSlotLeavesTheSourceUntouched) {
 TEST_P(ConvTest, APaddedSegmentWritesNothing) {
   Conv conv(65, 4, 6);
   Conv before = conv;
-  const Tensor out = conv.Run(*cpu_, {{0, 6, 0, -1, 0}});
+  const Tensor out = conv.Run(*device_, {{0, 6, 0, -1, 0}});
   EXPECT_TRUE(SameBits(out, Tensor(out.size(), 7.0f)));
   EXPECT_TRUE(SameBits(conv.slots().slab(), before.slots().slab()));
 }

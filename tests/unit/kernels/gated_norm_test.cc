@@ -45,23 +45,23 @@ TEST_P(GatedRmsNormTest, AgreesWithTheReferenceAndBitwiseWithScalar) {
                                                  {64, 8},   {66, 2},  {130, 10}, {768, 1},
                                                  {1536, 8}, {520, 8}, {2561, 1}};
   for (const GateOrder order : kOrders) {
-    for (int64_t rows : {1, 3, 40}) {
+    for (int64_t rows : {int64_t{1}, int64_t{3}, Few<int64_t>(40, 4)}) {
       for (const auto& [cols, groups] : kWidths) {
         const GatedNorm norm{rows, cols, groups, order, (rows + cols) % 3 != 0};
-        const Tensor out = RunGatedNorm(*cpu_, norm);
-        EXPECT_LT(RelativeError(out, RunGatedNorm(*reference_, norm)), 1e-6)
+        const Tensor out = RunGatedNorm(*device_, norm);
+        EXPECT_LT(RelativeError(out, RunGatedNorm(*reference_, norm)), Bound(1e-6))
             << rows << "x" << cols << " in " << groups;
-        EXPECT_TRUE(SameBits(out, RunGatedNorm(*scalar_, norm))) << rows << "x" << cols;
+        EXPECT_TRUE(LikeScalar(out, RunGatedNorm(*scalar_, norm))) << rows << "x" << cols;
       }
     }
   }
 }
 
 TEST_P(GatedRmsNormTest, EachOrderAndGroupingIsAnotherFunction) {
-  const Tensor first = RunGatedNorm(*cpu_, {2, 64, 1, GateOrder::kGateFirst, true});
-  const Tensor after = RunGatedNorm(*cpu_, {2, 64, 1, GateOrder::kNormFirst, true});
-  const Tensor only = RunGatedNorm(*cpu_, {2, 64, 1, GateOrder::kGateOnly, true});
-  const Tensor grouped = RunGatedNorm(*cpu_, {2, 64, 4, GateOrder::kGateFirst, true});
+  const Tensor first = RunGatedNorm(*device_, {2, 64, 1, GateOrder::kGateFirst, true});
+  const Tensor after = RunGatedNorm(*device_, {2, 64, 1, GateOrder::kNormFirst, true});
+  const Tensor only = RunGatedNorm(*device_, {2, 64, 1, GateOrder::kGateOnly, true});
+  const Tensor grouped = RunGatedNorm(*device_, {2, 64, 4, GateOrder::kGateFirst, true});
   EXPECT_GT(RelativeError(first, after), 0.01);
   EXPECT_GT(RelativeError(first, only), 0.01);
   EXPECT_GT(RelativeError(first, grouped), 0.01);
@@ -81,18 +81,18 @@ TEST_P(GatedRmsNormTest, WorksInPlace) {
     params.eps = 1e-6f;
     params.rows = 3;
     params.out = apart.data();
-    cpu_->GatedRmsNorm(params);
+    device_->GatedRmsNorm(params);
     params.out = x.data();
-    cpu_->GatedRmsNorm(params);
+    device_->GatedRmsNorm(params);
     EXPECT_TRUE(SameBits(x, apart));
   }
 }
 
 TEST_P(GatedRmsNormTest, ThreadsDoNotShow) {
   const GatedNorm norm{60, 520, 8, GateOrder::kGateFirst, true};
-  const Tensor expected = RunGatedNorm(*cpu_, norm);
-  for (int threads = 1; threads <= 4; ++threads) {
-    const auto device = MakeCpuDevice({GetParam().isa, threads});
+  const Tensor expected = RunGatedNorm(*device_, norm);
+  for (int threads : Some<int>({1, 2, 3, 4})) {
+    const auto device = Another(threads);
     EXPECT_TRUE(SameBits(RunGatedNorm(*device, norm), expected)) << threads;
   }
 }
@@ -109,7 +109,7 @@ TEST_P(GatedRmsNormTest, ClosedAndOpenGatesAreSound) {
     params.eps = 1e-5f;
     params.rows = 1;
     params.out = out.data();
-    cpu_->GatedRmsNorm(params);
+    device_->GatedRmsNorm(params);
     for (float y : out) EXPECT_TRUE(std::isfinite(y)) << value;
     if (value <= 0) {
       for (float y : out) EXPECT_EQ(y, 0) << value;

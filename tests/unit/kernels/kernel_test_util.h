@@ -1,4 +1,4 @@
-// Shared by the kernel tests: the devices to test, random tensors, and comparisons.
+// Shared by the kernel tests: their fixture, random tensors, and comparisons.
 #ifndef SSMD_TESTS_UNIT_KERNELS_KERNEL_TEST_UTIL_H_
 #define SSMD_TESTS_UNIT_KERNELS_KERNEL_TEST_UTIL_H_
 
@@ -9,54 +9,25 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "kernels/device.h"
+#include "tests/unit/kernels/device_cases.h"
 
 namespace ssmd::kernels {
 
-struct DeviceCase {
-  Isa isa;
-  int threads;
-};
-
-// Every instruction set that runs here, with 1 thread and with 3 (more than some machines have).
-inline std::vector<DeviceCase> DeviceCases() {
-  std::vector<DeviceCase> cases;
-  for (Isa isa : SupportedIsas()) {
-    for (int threads : {1, 3}) cases.push_back({isa, threads});
-  }
-  return cases;
-}
-
 inline std::string DeviceCaseName(const testing::TestParamInfo<DeviceCase>& info) {
-  return std::string(IsaName(info.param.isa)) + "_" + std::to_string(info.param.threads);
+  return info.param.name;
 }
 
-// A test of the CPU device, against the reference and against the device's own scalar code.
-class KernelTest : public testing::TestWithParam<DeviceCase> {
- protected:
-  void SetUp() override {
-    cpu_ = MakeCpuDevice({GetParam().isa, GetParam().threads});
-    scalar_ = MakeCpuDevice({Isa::kScalar, 1});
-    reference_ = MakeReferenceDevice();
-  }
-
-  std::unique_ptr<Device> cpu_;
-  std::unique_ptr<Device> scalar_;
-  std::unique_ptr<Device> reference_;
-};
-
-#define INSTANTIATE_KERNEL_TEST(fixture)                                                     \
-  INSTANTIATE_TEST_SUITE_P(Isas, fixture, testing::ValuesIn(::ssmd::kernels::DeviceCases()), \
-                           ::ssmd::kernels::DeviceCaseName)
+// Numbers where the device under test reaches them: a GPU's program has its own default resource.
+using Tensor = std::pmr::vector<float>;
 
 inline constexpr WeightFormat kWeightFormats[] = {WeightFormat::kF32, WeightFormat::kBf16,
                                                   WeightFormat::kQ8, WeightFormat::kQ4};
-
-using Tensor = std::vector<float>;
 
 inline Tensor RandomTensor(int64_t elements, uint32_t seed, float low = -1, float high = 1) {
   std::mt19937 engine(seed);
@@ -74,12 +45,14 @@ inline MatrixSource SourceOf(const Tensor& weights, int64_t outputs, int64_t inp
           inputs};
 }
 
-// max |a − b| / max |b|, over all elements.
+// max |a − b| / max |b|, over all elements; NaN where there is one.
 inline double RelativeError(const Tensor& a, const Tensor& b) {
   double difference = 0;
   double scale = 1e-30;
   for (size_t i = 0; i < b.size(); ++i) {
-    if (!(std::abs(double{a[i]} - b[i]) <= difference)) difference = std::abs(double{a[i]} - b[i]);
+    const double error = std::abs(double{a[i]} - b[i]);
+    if (std::isnan(error)) return error;
+    difference = std::max(difference, error);
     scale = std::max(scale, std::abs(double{b[i]}));
   }
   return difference / scale;
@@ -97,6 +70,59 @@ inline testing::AssertionResult SameBits(const Tensor& a, const Tensor& b) {
   }
   return testing::AssertionSuccess();
 }
+
+// A test of a device, against the reference and against the CPU's scalar code.
+class KernelTest : public testing::TestWithParam<DeviceCase> {
+ protected:
+  void SetUp() override {
+    std::string error;
+    device_ = GetParam().make(GetParam().threads, &error);
+    if (device_ == nullptr) GTEST_SKIP() << error;
+    scalar_ = MakeCpuDevice({Isa::kScalar, 1});
+    reference_ = MakeReferenceDevice();
+  }
+
+  // Another device of the kind, with that many threads if it has threads.
+  std::unique_ptr<Device> Another(int threads) {
+    std::string error;
+    std::unique_ptr<Device> device = GetParam().make(threads, &error);
+    EXPECT_NE(device, nullptr) << error;
+    return device;
+  }
+
+  // The bits that the scalar code gives, or what is near enough.
+  testing::AssertionResult LikeScalar(const Tensor& a, const Tensor& scalar) const {
+    if (GetParam().bitwise) return SameBits(a, scalar);
+    const double error = RelativeError(a, scalar);
+    if (error <= GetParam().tolerance) return testing::AssertionSuccess();
+    return testing::AssertionFailure() << "off by " << error;
+  }
+  // The bound of an error that is this one where bits are those of the scalar code.
+  double Bound(double bitwise) const { return std::max(bitwise, GetParam().tolerance); }
+
+  // How much of something a test asks for.
+  template <typename T>
+  T Few(T many, T few) const {
+    return GetParam().slow ? few : many;
+  }
+  // The cases of a test: every third of them and the last where the device is slow.
+  template <typename T>
+  std::vector<T> Some(const std::vector<T>& all) const {
+    if (!GetParam().slow) return all;
+    std::vector<T> some;
+    for (size_t i = 0; i < all.size(); i += 3) some.push_back(all[i]);
+    if (all.size() % 3 != 1) some.push_back(all.back());
+    return some;
+  }
+
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<Device> scalar_;
+  std::unique_ptr<Device> reference_;
+};
+
+#define INSTANTIATE_KERNEL_TEST(fixture)                                                        \
+  INSTANTIATE_TEST_SUITE_P(Devices, fixture, testing::ValuesIn(::ssmd::kernels::DeviceCases()), \
+                           ::ssmd::kernels::DeviceCaseName)
 
 // States of some slots, apart from each other and with a guard field before them, as a StatePool
 // has them.

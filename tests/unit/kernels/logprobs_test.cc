@@ -35,7 +35,7 @@ TEST_P(LogprobsTest, AgreeWithTheReferenceAndBitwiseWithScalar) {
       const Tensor logits = RandomTensor(vocabulary, 3, -spread, spread);
       const int32_t token = vocabulary / 2;
       const int32_t top = std::min(vocabulary, kMaxTopLogprobs);
-      const Result ours = LogprobsOf(*cpu_, logits, token, top);
+      const Result ours = LogprobsOf(*device_, logits, token, top);
       const Result reference = LogprobsOf(*reference_, logits, token, top);
       const Result scalar = LogprobsOf(*scalar_, logits, token, top);
       EXPECT_NEAR(ours.logprob, reference.logprob, 2e-7 * std::abs(reference.logprob) + 2e-7);
@@ -48,13 +48,13 @@ TEST_P(LogprobsTest, AgreeWithTheReferenceAndBitwiseWithScalar) {
 
 TEST_P(LogprobsTest, TiesAreInTheOrderOfTheirIds) {
   const Tensor logits = {1, 3, 1, 3, 0, 1};
-  EXPECT_EQ(LogprobsOf(*cpu_, logits, 0, 5).top_ids, (std::vector<int32_t>{1, 3, 0, 2, 5}));
+  EXPECT_EQ(LogprobsOf(*device_, logits, 0, 5).top_ids, (std::vector<int32_t>{1, 3, 0, 2, 5}));
 }
 
 TEST_P(LogprobsTest, ProbabilitiesSumToOne) {
   const Tensor logits = RandomTensor(64, 9, -4, 4);
   double sum = 0;
-  for (float logprob : LogprobsOf(*cpu_, logits, 0, 64).top_logprobs)
+  for (float logprob : LogprobsOf(*device_, logits, 0, 64).top_logprobs)
     sum += std::exp(double{logprob});
   EXPECT_NEAR(sum, 1, 1e-6);
 }
@@ -63,7 +63,7 @@ TEST_P(LogprobsTest, LogitsThatAreNotFiniteGiveNan) {
   for (float bad : {NAN, INFINITY, -INFINITY}) {
     Tensor logits = RandomTensor(33, 1);
     logits[20] = bad;
-    const Result result = LogprobsOf(*cpu_, logits, 0, 2);
+    const Result result = LogprobsOf(*device_, logits, 0, 2);
     EXPECT_TRUE(std::isnan(result.logprob));
     EXPECT_TRUE(std::isnan(result.top_logprobs[1]));
   }
@@ -78,9 +78,9 @@ TEST_P(LogprobsTest, RowsAreIndependent) {
     rows[r].token_id = static_cast<int32_t>(r * 100);
   }
   for (size_t r = 0; r < rows.size(); ++r) rows[r].logits = logits[r].data();
-  cpu_->Logprobs({kVocabulary, rows.data(), 7});
+  device_->Logprobs({kVocabulary, rows.data(), 7});
   for (size_t r = 0; r < rows.size(); ++r) {
-    EXPECT_EQ(rows[r].logprob, LogprobsOf(*cpu_, logits[r], rows[r].token_id, 0).logprob) << r;
+    EXPECT_EQ(rows[r].logprob, LogprobsOf(*device_, logits[r], rows[r].token_id, 0).logprob) << r;
   }
 }
 

@@ -162,7 +162,7 @@ TEST_P(BlockPackTest, PacksTheValuesOfBlocks) {
                             block.inputs};
   std::vector<int32_t> ids(static_cast<size_t>(outputs));
   for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i);
-  for (Device* device : {cpu_.get(), reference_.get()}) {
+  for (Device* device : {device_.get(), reference_.get()}) {
     const PackedMatrix packed = device->Pack(source, WeightFormat::kF32);
     ASSERT_TRUE(packed.data);
     Tensor all(static_cast<size_t>(outputs * block.inputs));

@@ -24,10 +24,10 @@ TEST_P(PackTest, EmbedReturnsEveryElement) {
     for (int64_t outputs : {1, 15, 16, 17, 31, 33, 63, 64, 65, 130, 1000}) {
       for (int64_t inputs : {1, 3, 65, 100}) {
         const Tensor weights = RandomTensor(outputs * inputs, 1);
-        const PackedMatrix packed = cpu_->Pack(SourceOf(weights, outputs, inputs), format);
+        const PackedMatrix packed = device_->Pack(SourceOf(weights, outputs, inputs), format);
         ASSERT_TRUE(packed.data);
         const PackedMatrix plain = reference_->Pack(SourceOf(weights, outputs, inputs), format);
-        EXPECT_TRUE(SameBits(EmbedAll(*cpu_, packed), EmbedAll(*reference_, plain)))
+        EXPECT_TRUE(SameBits(EmbedAll(*device_, packed), EmbedAll(*reference_, plain)))
             << outputs << "x" << inputs;
       }
     }
@@ -38,7 +38,7 @@ TEST_P(PackTest, BytesAreThoseOfTheFormat) {
   const Tensor weights = RandomTensor(64 * 128, 1);
   const size_t elements = weights.size();
   const auto bytes = [&](WeightFormat format) {
-    return cpu_->Pack(SourceOf(weights, 64, 128), format).bytes();
+    return device_->Pack(SourceOf(weights, 64, 128), format).bytes();
   };
   EXPECT_EQ(bytes(WeightFormat::kF32), elements * 4);
   EXPECT_EQ(bytes(WeightFormat::kBf16), elements * 2);
@@ -54,8 +54,8 @@ TEST_P(PackTest, SourcesNeedNotBeAligned) {
   for (const bool is_f16 : {true, false}) {
     const MatrixSource source{bytes.data() + 1,
                               is_f16 ? MatrixSource::Type::kF16 : MatrixSource::Type::kBf16, 6, 1};
-    const PackedMatrix packed = cpu_->Pack(source, WeightFormat::kF32);
-    const Tensor got = EmbedAll(*cpu_, packed);  // last row first
+    const PackedMatrix packed = device_->Pack(source, WeightFormat::kF32);
+    const Tensor got = EmbedAll(*device_, packed);  // last row first
     for (size_t i = 0; i < halves.size(); ++i) {
       const float expected = is_f16 ? f16[i] : FloatFromBits(uint32_t{halves[i]} << 16);
       EXPECT_EQ(BitsOfFloat(got[halves.size() - 1 - i]), BitsOfFloat(expected)) << i;

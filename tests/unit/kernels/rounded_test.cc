@@ -66,13 +66,13 @@ Tensor OracleOf(const Tensor& weights, const Tensor& x, const RoundedShape& shap
 using RoundedLevels = KernelTest;
 
 TEST_P(RoundedLevels, OnlyThoseThatSaySoRoundTheirInputs) {
-  const bool rounds = cpu_->profile(WeightFormat::kBf16) != cpu_->profile(WeightFormat::kF32);
+  const bool rounds = device_->profile(WeightFormat::kBf16) != device_->profile(WeightFormat::kF32);
   EXPECT_EQ(rounds, GetParam().isa == Isa::kAvx512Bf16);
   const RoundedShape shape = {5, 40, 600};
   const Tensor x = Inputs(shape);
   const Tensor weights = Weights(shape);
-  const Tensor may = Multiply(*cpu_, PackBf16(*cpu_, weights, shape, true), x, shape.rows);
-  const Tensor exact = Multiply(*cpu_, PackBf16(*cpu_, weights, shape, false), x, shape.rows);
+  const Tensor may = Multiply(*device_, PackBf16(*device_, weights, shape, true), x, shape.rows);
+  const Tensor exact = Multiply(*device_, PackBf16(*device_, weights, shape, false), x, shape.rows);
   const Tensor scalar = Multiply(*scalar_, PackBf16(*scalar_, weights, shape, true), x, shape.rows);
   EXPECT_TRUE(SameBits(exact, scalar));
   EXPECT_EQ(static_cast<bool>(SameBits(may, exact)), !rounds);

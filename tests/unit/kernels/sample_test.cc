@@ -29,29 +29,29 @@ void ExpectEqual(Device& device, Device& definition, const std::vector<SampleCas
 }
 
 TEST_P(SampleTest, EqualsTheDefinition) {
-  for (int64_t vocabulary : {1, 2, 15, 17, 1000, 5003}) {
-    ExpectEqual(*cpu_, *reference_, SettingsCases(vocabulary, 12));
+  for (int64_t vocabulary : Some<int64_t>({1, 2, 15, 17, 1000, 5003})) {
+    ExpectEqual(*device_, *reference_, SettingsCases(vocabulary, Few(12u, 2u)));
   }
 }
 
 TEST_P(SampleTest, EqualsTheDefinitionOfLargeVocabularies) {
-  ExpectEqual(*cpu_, *reference_, LargeVocabularyCases());
+  ExpectEqual(*device_, *reference_, Some(LargeVocabularyCases()));
 }
 
 TEST_P(SampleTest, EqualsTheDefinitionWhereDrawsAreClose) {
-  ExpectEqual(*cpu_, *reference_, CloseDrawCases(60));
+  ExpectEqual(*device_, *reference_, CloseDrawCases(Few(60u, 2u)));
 }
 
 TEST_P(SampleTest, EqualsTheDefinitionWhereScoresTie) {
-  ExpectEqual(*cpu_, *reference_, TiedScoreCases(8));
+  ExpectEqual(*device_, *reference_, TiedScoreCases(Few(8u, 1u)));
 }
 
 TEST_P(SampleTest, EqualsTheDefinitionWhereScoresVanish) {
-  ExpectEqual(*cpu_, *reference_, VanishingScoreCases(10));
+  ExpectEqual(*device_, *reference_, VanishingScoreCases(Few(10u, 1u)));
 }
 
 TEST_P(SampleTest, EqualsTheDefinitionFarFromZero) {
-  ExpectEqual(*cpu_, *reference_, FarFromZeroCases(40));
+  ExpectEqual(*device_, *reference_, FarFromZeroCases(Few(40u, 2u)));
 }
 
 TEST_P(SampleTest, RowsAreIndependentOfEachOther) {
@@ -65,9 +65,9 @@ TEST_P(SampleTest, RowsAreIndependentOfEachOther) {
   }
   logits[4][3] = NAN;
   for (size_t r = 0; r < rows.size(); ++r) rows[r].logits = logits[r].data();
-  cpu_->Sample({kVocabulary, rows.data(), static_cast<int64_t>(rows.size())});
+  device_->Sample({kVocabulary, rows.data(), static_cast<int64_t>(rows.size())});
   for (size_t r = 0; r < rows.size(); ++r) {
-    EXPECT_EQ(rows[r].token_id, SampleOne(*cpu_, logits[r], rows[r])) << r;
+    EXPECT_EQ(rows[r].token_id, SampleOne(*device_, logits[r], rows[r])) << r;
     EXPECT_EQ(rows[r].token_id == kNotFinite, r == 4);
   }
 }
@@ -80,12 +80,12 @@ TEST_P(SampleTest, LogitsThatAreNotFiniteAreReported) {
       for (float temperature : {0.0f, 1.0f}) {
         SampleRow row;
         row.temperature = temperature;
-        EXPECT_EQ(SampleOne(*cpu_, logits, row), kNotFinite) << bad << " at " << place;
+        EXPECT_EQ(SampleOne(*device_, logits, row), kNotFinite) << bad << " at " << place;
       }
     }
   }
   Tensor extreme = {-3e38f, 3e38f, 0};
-  EXPECT_EQ(SampleOne(*cpu_, extreme, {}), 1);
+  EXPECT_EQ(SampleOne(*device_, extreme, {}), 1);
 }
 
 TEST_P(SampleTest, GreedyTakesTheLargestAndTiesGoToTheLowestId) {
@@ -93,18 +93,18 @@ TEST_P(SampleTest, GreedyTakesTheLargestAndTiesGoToTheLowestId) {
   logits[41] = logits[42] = logits[90] = 2;
   SampleRow row;
   row.temperature = 0;
-  EXPECT_EQ(SampleOne(*cpu_, logits, row), 41);
+  EXPECT_EQ(SampleOne(*device_, logits, row), 41);
   row.temperature = 1e-40f;  // below the normal numbers counts as 0
-  EXPECT_EQ(SampleOne(*cpu_, logits, row), 41);
-  EXPECT_EQ(SampleOne(*cpu_, {-0.0f, 0.0f}, row), 0);
+  EXPECT_EQ(SampleOne(*device_, logits, row), 41);
+  EXPECT_EQ(SampleOne(*device_, {-0.0f, 0.0f}, row), 0);
 }
 
 TEST_P(SampleTest, NarrowestSettingsAreGreedy) {
-  for (uint32_t seed = 0; seed < 50; ++seed) {
+  for (uint32_t seed = 0; seed < Few(50u, 4u); ++seed) {
     const Tensor logits = RandomLogits(333, seed);
     SampleRow greedy;
     greedy.temperature = 0;
-    const int32_t expected = SampleOne(*cpu_, logits, greedy);
+    const int32_t expected = SampleOne(*device_, logits, greedy);
     SampleRow top_k;
     top_k.top_k = 1;
     SampleRow top_p;
@@ -115,26 +115,26 @@ TEST_P(SampleTest, NarrowestSettingsAreGreedy) {
     cold.temperature = 1e-6f;
     for (SampleRow row : {top_k, top_p, min_p, cold}) {
       row.seed = seed;
-      EXPECT_EQ(SampleOne(*cpu_, logits, row), expected);
+      EXPECT_EQ(SampleOne(*device_, logits, row), expected);
     }
   }
 }
 
 TEST_P(SampleTest, WidestSettingsChangeNothing) {
-  for (uint32_t seed = 0; seed < 50; ++seed) {
+  for (uint32_t seed = 0; seed < Few(50u, 4u); ++seed) {
     const Tensor logits = RandomLogits(333, seed);
     SampleRow plain;
     plain.seed = seed;
-    const int32_t expected = SampleOne(*cpu_, logits, plain);
+    const int32_t expected = SampleOne(*device_, logits, plain);
     SampleRow wide = plain;
     wide.top_k = 333;
     wide.min_p = 1e-12f;
-    EXPECT_EQ(SampleOne(*cpu_, logits, wide), expected);
+    EXPECT_EQ(SampleOne(*device_, logits, wide), expected);
     Tensor shifted = logits;  // exactly: by a power of two beyond the logits' own bits
     for (float& logit : shifted) logit = std::round(logit * 1024) / 1024;
-    const int32_t rounded = SampleOne(*cpu_, shifted, plain);
+    const int32_t rounded = SampleOne(*device_, shifted, plain);
     for (float& logit : shifted) logit += 64;
-    EXPECT_EQ(SampleOne(*cpu_, shifted, plain), rounded);
+    EXPECT_EQ(SampleOne(*device_, shifted, plain), rounded);
   }
 }
 
@@ -146,19 +146,19 @@ TEST_P(SampleTest, AdjustmentsComeBeforeEverythingElse) {
   const LogitAdjustment penalised[] = {{4, true, 0}};
   row.adjustments = penalised;
   row.adjustment_count = 1;
-  EXPECT_EQ(SampleOne(*cpu_, logits, row), 0);  // 5 / 4 < 2
+  EXPECT_EQ(SampleOne(*device_, logits, row), 0);  // 5 / 4 < 2
   const LogitAdjustment both[] = {{4, true, 0.8f}};
   row.adjustments = both;
-  EXPECT_EQ(SampleOne(*cpu_, logits, row), 4);  // 5 / 4 + 0.8
+  EXPECT_EQ(SampleOne(*device_, logits, row), 4);  // 5 / 4 + 0.8
   const LogitAdjustment negative[] = {{1, true, 9.5f}, {4, false, -10}};
   row.adjustments = negative;
   row.adjustment_count = 2;
-  EXPECT_EQ(SampleOne(*cpu_, logits, row), 0);  // −2 · 4 + 9.5 = 1.5 < 2
+  EXPECT_EQ(SampleOne(*device_, logits, row), 0);  // −2 · 4 + 9.5 = 1.5 < 2
   const LogitAdjustment beyond[] = {{3, false, 3.4e38f}, {2, false, -3.4e38f}};
   row.adjustments = beyond;
-  EXPECT_EQ(SampleOne(*cpu_, logits, row), 3);
+  EXPECT_EQ(SampleOne(*device_, logits, row), 3);
   row.temperature = 1e-3f;
-  EXPECT_EQ(SampleOne(*cpu_, logits, row), 3);
+  EXPECT_EQ(SampleOne(*device_, logits, row), 3);
 }
 
 TEST_P(SampleTest, TopKKeepsExactlyKAmongTies) {
@@ -166,8 +166,8 @@ TEST_P(SampleTest, TopKKeepsExactlyKAmongTies) {
   SampleRow row;
   row.top_k = 5;
   std::map<int32_t, int> drawn;
-  for (row.position = 0; row.position < 500; ++row.position) {
-    ++drawn[SampleOne(*cpu_, logits, row)];
+  for (row.position = 0; row.position < Few(500u, 80u); ++row.position) {
+    ++drawn[SampleOne(*device_, logits, row)];
   }
   EXPECT_EQ(drawn.size(), 5u);
   EXPECT_EQ(drawn.rbegin()->first, 4);
@@ -184,8 +184,8 @@ TEST_P(SampleTest, TopPKeepsTheSmallestSetThatReachesIt) {
     SampleRow row;
     row.top_p = c.top_p;
     std::map<int32_t, int> drawn;
-    for (row.position = 0; row.position < 500; ++row.position) {
-      ++drawn[SampleOne(*cpu_, logits, row)];
+    for (row.position = 0; row.position < Few(500u, 80u); ++row.position) {
+      ++drawn[SampleOne(*device_, logits, row)];
     }
     EXPECT_EQ(drawn.size(), c.kept) << c.top_p;
     EXPECT_EQ(drawn.rbegin()->first, static_cast<int32_t>(c.kept) - 1) << c.top_p;
@@ -193,17 +193,16 @@ TEST_P(SampleTest, TopPKeepsTheSmallestSetThatReachesIt) {
 }
 
 // Chi-square of draws at fixed seeds against the exact distribution; bounds are the 99.9% points.
-void ExpectDistribution(Device& device, const Tensor& logits, SampleRow row,
+void ExpectDistribution(Device& device, uint64_t draws, const Tensor& logits, SampleRow row,
                         const std::vector<double>& probabilities, double bound) {
-  constexpr int kDraws = 20000;
   std::vector<int> counts(logits.size(), 0);
   row.seed = 12345;
-  for (row.position = 0; row.position < kDraws; ++row.position) {
+  for (row.position = 0; row.position < draws; ++row.position) {
     ++counts[static_cast<size_t>(SampleOne(device, logits, row))];
   }
   double chi_square = 0;
   for (size_t i = 0; i < counts.size(); ++i) {
-    const double expected = probabilities[i] * kDraws;
+    const double expected = probabilities[i] * static_cast<double>(draws);
     if (expected == 0) {
       EXPECT_EQ(counts[i], 0) << i;
     } else {
@@ -222,18 +221,20 @@ std::vector<double> Softmax(const Tensor& logits, double temperature, size_t kee
 }
 
 TEST_P(SampleTest, DrawsFollowTheExactDistribution) {
+  const uint64_t draws = Few(20000u, 400u);
   const Tensor logits = {3, 2.5f, 2, 1.5f, 1, 0.5f, 0, -0.5f, -1, -2};  // descending
   SampleRow row;
-  ExpectDistribution(*cpu_, logits, row, Softmax(logits, 1, 10), 27.9);  // 9 degrees of freedom
+  ExpectDistribution(*device_, draws, logits, row, Softmax(logits, 1, 10),
+                     27.9);  // 9 degrees of freedom
   row.temperature = 2;
-  ExpectDistribution(*cpu_, logits, row, Softmax(logits, 2, 10), 27.9);
+  ExpectDistribution(*device_, draws, logits, row, Softmax(logits, 2, 10), 27.9);
   row.temperature = 0.7f;
   row.top_k = 4;
-  ExpectDistribution(*cpu_, logits, row, Softmax(logits, 0.7f, 4), 16.3);  // 3
+  ExpectDistribution(*device_, draws, logits, row, Softmax(logits, 0.7f, 4), 16.3);  // 3
   SampleRow choices;  // another stream, and top_p: .397 + .241 reach 0.6
   choices.choice = 3;
   choices.top_p = 0.6f;
-  ExpectDistribution(*cpu_, logits, choices, Softmax(logits, 1, 2), 10.8);  // 1
+  ExpectDistribution(*device_, draws, logits, choices, Softmax(logits, 1, 2), 10.8);  // 1
 }
 
 INSTANTIATE_KERNEL_TEST(SampleTest);

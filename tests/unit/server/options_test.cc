@@ -46,6 +46,20 @@ TEST(Options, DefaultsAreLoopbackAndDocumented) {
   EXPECT_FALSE(options.isa.has_value());
 }
 
+TEST(Options, AGpuGetsLargerStepsUnlessTheyAreGiven) {
+  const Options gpu = ParseOk({"--model", "a=/models/a", "--device", "cuda:2"});
+  EXPECT_EQ(gpu.gpu, 2);
+  EXPECT_EQ(gpu.engine.token_budget, 4096);
+  EXPECT_EQ(gpu.engine.prompt_budget, 512);
+  EXPECT_FALSE(gpu.plain_gpu_kernels);
+  const Options given = ParseOk({"--model", "a=/models/a", "--device", "cuda", "--token-budget",
+                                 "512", "--prompt-budget", "7", "--gpu-kernels", "plain"});
+  EXPECT_EQ(given.gpu, 0);
+  EXPECT_EQ(given.engine.token_budget, 512);
+  EXPECT_EQ(given.engine.prompt_budget, 7);
+  EXPECT_TRUE(given.plain_gpu_kernels);
+}
+
 TEST(Options, ModelsAreNamedOrTakeTheirFoldersOrFilesName) {
   const Options options = ParseOk({"--model", "a=/x/y", "--model", "/models/big-one/", "--model",
                                    "relative/dir", "--model", "/x/m-q8_0.gguf", "--model-option",
@@ -94,10 +108,11 @@ TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
   ExpectRefused({"--model", "a=x", "--model-option", "a.prefill=fast"},
                 "prefill must be exact or chunked");
   ExpectRefused({"--model", "a=x", "--model-option", "a.weights=f64"},
-                "must be f32, bf16, q8 or q4");
+                "must be f32, bf16, q8, q4, or on a GPU f16 or fp8");
   for (const char* device : {"gpu", "cuda:", "cuda:x", "cuda:-1", "cuda1", "CUDA"}) {
     ExpectRefused({"--model", "a=x", "--device", device}, "must be cpu, cuda or cuda:N");
   }
+  ExpectRefused({"--model", "a=x", "--gpu-kernels", "best"}, "must be fast or plain, got best");
   ExpectRefused({"--model", "a=x", "--isa", "sse2"},
                 "--isa must be auto, scalar, avx2, avx512, avx512vnni, avx512bf16 or neon");
   ExpectRefused({"--model", "a=x", "--state-slots", "1"}, "--state-slots must be auto or in 2..");

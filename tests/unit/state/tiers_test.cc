@@ -5,111 +5,23 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <map>
 #include <memory>
 #include <random>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
-#include "engine/state/layout.h"
 #include "kernels/host_memory.h"
-#include "tests/support/fake_state_store.h"
-#include "tests/support/memory_device.h"
+#include "tests/unit/state/tiers_fixture.h"
 
 namespace ssmd {
 namespace {
 
 using testing::FakeStateStore;
-using testing::MemoryDevice;
-
-constexpr size_t kBytes = 64;
-
-struct Setting {
-  int slots = 2;
-  int64_t host_states = 0;  // beside the floor
-  bool store = false;
-};
-
-class Tiers {
- public:
-  explicit Tiers(const Setting& setting)
-      : device_(1 << 20), host(setting.host_states * static_cast<int64_t>(kBytes)) {
-    layout_.Add(0, "ssm", StateKind::kSsm, {16});
-    pool = *StatePool::Create(&device_, layout_, setting.slots);
-    StateTiers::Options options;
-    options.pool = pool.get();
-    options.host = &host;
-    options.store = setting.store ? &store : nullptr;
-    options.identity = {"model", "profile", layout_.Describe()};
-    options.wake = [this] { ++wakes; };
-    options.relief = [this] {
-      if (spare.empty()) return false;
-      spare.pop_back();
-      return true;
-    };
-    options.on_unreadable = [this](const std::string& stored_id, const absl::Status& why) {
-      unreadable.emplace_back(stored_id, std::string(why.message()));
-    };
-    tiers = std::make_unique<StateTiers>(options);
-  }
-  ~Tiers() {
-    spare.clear();
-    Settle();
-    tiers->CloseStore();
-  }
-
-  // A state whose bytes say `value`.
-  StateRef Make(int value, int64_t position = 5) {
-    Slot slot = tiers->TakeSlot();
-    if (!slot) return nullptr;
-    Fill(slot, value);
-    StateRef state = tiers->Adopt(std::move(slot), position);
-    state->NoteHistory(static_cast<uint64_t>(value) + 1);
-    return state;
-  }
-  void Fill(const Slot& slot, int value) {
-    std::vector<std::byte> bytes(kBytes, static_cast<std::byte>(value));
-    pool->Write(bytes.data(), slot);
-  }
-  int ValueIn(const Slot& slot) {
-    std::vector<std::byte> bytes(kBytes);
-    pool->Read(slot, bytes.data());
-    for (const std::byte byte : bytes) EXPECT_EQ(byte, bytes[0]);
-    return static_cast<int>(bytes[0]);
-  }
-  // Whatever it takes to read it.
-  int ValueOf(const StateRef& state) {
-    int value = -1;
-    tiers->Fetch(state, [&](absl::StatusOr<StateBytes> bytes) {
-      ASSERT_TRUE(bytes.ok()) << bytes.status();
-      value = static_cast<int>((*bytes)->data()[0]);
-    });
-    Settle();
-    return value;
-  }
-  void Settle() {
-    for (int i = 0; i < 4; ++i) {
-      tiers->Tend();
-      store.Run();
-    }
-    tiers->Tend();
-  }
-
-  FakeStateStore store;
-  int wakes = 0;
-  std::vector<StateRef> spare;                                  // what relief gives up, last first
-  std::vector<std::pair<std::string, std::string>> unreadable;  // stored ids, and why
-
- private:
-  MemoryDevice device_;
-  StateLayout layout_;
-
- public:
-  HostBudget host;
-  std::unique_ptr<StatePool> pool;
-  std::unique_ptr<StateTiers> tiers;
-};
+using testing::kTierBytes;
+using testing::Tiers;
+using testing::TierSetting;
 
 TEST(StateTiers, AHeldStateLeavesItsSlotForHostMemoryWhenTheSlotIsNeeded) {
   Tiers t({.slots = 2});
@@ -273,7 +185,7 @@ TEST(StateTiers, AStateThatIsLetGoWhileItIsWrittenLeavesNothing) {
 
 TEST(StateTiers, TheStoreKeepsItsCopiesAtTheEnd) {
   FakeStateStore* store = nullptr;
-  auto t = std::make_unique<Tiers>(Setting{.store = true});
+  auto t = std::make_unique<Tiers>(TierSetting{.store = true});
   store = &t->store;
   StateRef a = t->Make(1);
   t->tiers->Store(a, [](const absl::Status&) {});
@@ -375,8 +287,8 @@ TEST(StateTiers, ReclaimTradesPlacesWhereAllIsFull) {
   EXPECT_EQ(others.size(), 1 + StateTiers::kHostFloor);
   ASSERT_EQ(t.tiers->SlotOf(first), -1);
   // Full beyond its limit, as what is imported has to be somewhere.
-  auto bytes = std::make_shared<kernels::Buffer>(kernels::AllocateHost(kBytes));
-  std::memset(bytes->data(), static_cast<int>(others.size()) + 2, kBytes);
+  auto bytes = std::make_shared<kernels::Buffer>(kernels::AllocateHost(kTierBytes));
+  std::memset(bytes->data(), static_cast<int>(others.size()) + 2, kTierBytes);
   others.push_back(t.tiers->AdoptBytes(bytes, 3));
   t.tiers->Tend();
   const Slot slot = t.tiers->Reclaim(&first);
@@ -400,13 +312,13 @@ TEST(StateTiers, ReclaimTradesPlacesWhereAllIsFull) {
   ASSERT_NE(second, nullptr);
   EXPECT_NE(t.ValueOf(second), -1);
   EXPECT_EQ(t.tiers->figures().in_host, static_cast<int64_t>(StateTiers::kHostFloor) + 1);
-  EXPECT_EQ(t.host.used(), t.tiers->figures().in_host * static_cast<int64_t>(kBytes));
+  EXPECT_EQ(t.host.used(), t.tiers->figures().in_host * static_cast<int64_t>(kTierBytes));
 }
 
 TEST(StateTiers, BytesFromOutsideAreAState) {
   Tiers t({.slots = 2});
-  auto bytes = std::make_shared<kernels::Buffer>(kernels::AllocateHost(kBytes));
-  std::memset(bytes->data(), 6, kBytes);
+  auto bytes = std::make_shared<kernels::Buffer>(kernels::AllocateHost(kTierBytes));
+  std::memset(bytes->data(), 6, kTierBytes);
   const StateRef a = t.tiers->AdoptBytes(bytes, 3);
   EXPECT_EQ(t.tiers->Prepare(a), StateTiers::Readiness::kReady);
   const Slot slot = t.tiers->TakeSlot();
@@ -415,12 +327,17 @@ TEST(StateTiers, BytesFromOutsideAreAState) {
 }
 
 // Random comings and goings against a map of what each state should be.
-class StateTiersRandomTest : public ::testing::TestWithParam<int> {};
+class StateTiersRandomTest : public ::testing::TestWithParam<std::tuple<int, bool>> {};
 
 TEST_P(StateTiersRandomTest, BytesAreNeverMixedUp) {
-  std::mt19937 random(static_cast<uint32_t>(GetParam()));
+  const auto [seed, late] = GetParam();
+  std::mt19937 random(static_cast<uint32_t>(seed));
   const auto pick = [&](int n) { return static_cast<int>(random() % static_cast<uint32_t>(n)); };
-  Tiers t({.slots = 1 + pick(4), .host_states = pick(12), .store = pick(2) == 0});
+  Tiers t({.slots = 1 + pick(late ? 8 : 4),
+           .host_states = pick(12),
+           .store = pick(2) == 0,
+           .late = late,
+           .seed = static_cast<uint32_t>(seed)});
   std::vector<std::pair<StateRef, int>> states;
   std::vector<StatePin> pins;
   for (int i = 0; i < 400; ++i) {
@@ -457,7 +374,8 @@ TEST_P(StateTiersRandomTest, BytesAreNeverMixedUp) {
   EXPECT_TRUE(t.store.states.empty());
 }
 
-INSTANTIATE_TEST_SUITE_P(, StateTiersRandomTest, ::testing::Range(0, 50));
+INSTANTIATE_TEST_SUITE_P(, StateTiersRandomTest,
+                         ::testing::Combine(::testing::Range(0, 50), ::testing::Bool()));
 
 }  // namespace
 }  // namespace ssmd

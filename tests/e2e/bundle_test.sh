@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# The archive of deploy/bundle.sh in an empty folder, without this machine's libraries where that can be had
+# (a root of its own with nothing but glibc), else without its environment: it starts, a story is streamed,
+# and it ends. The archive for one kind of GPU is small.
+#
+# usage: bundle_test.sh REPOSITORY BUILD
+set -euo pipefail
+repository=$1
+build=$2
+most_bytes=30000000
+start_timeout_s=60
+
+work=$(mktemp -d)
+daemon=
+end() {
+  [[ -z $daemon ]] || kill -KILL "$daemon" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap end EXIT
+fail() {
+  echo "$*"
+  [[ ! -f $work/log ]] || cat "$work/log"
+  exit 1
+}
+
+archive=$("$repository/deploy/bundle.sh" --no-build --build "$build" --out "$work")
+bytes=$(stat -c %s "$archive")
+echo "$(basename "$archive"): $bytes bytes"
+((bytes <= most_bytes)) || fail "more than $most_bytes bytes"
+
+root=$work/root
+mkdir -p "$root/tmp"
+tar -xJf "$archive" -C "$root"
+folder=/$(ls "$root" | grep ssmd)
+
+# Copies what the dynamic loader and glibc are, each to its own path.
+copy_glibc() {
+  local library
+  ldd "$root$folder/bin/ssmd" | grep -oE '/[^ ]*/(ld-linux[^ ]*|lib(c|m|dl|rt|pthread|resolv)\.so\.[0-9]+)' |
+    while read -r library; do
+      mkdir -p "$root$(dirname "$library")"
+      cp -L "$library" "$root$library"
+    done
+}
+
+copy_glibc
+if chroot "$root" "$folder/bin/ssmctl" --help >/dev/null 2>&1; then
+  run=(env -i chroot "$root")
+  echo "in a root of its own"
+else
+  # Without the right to that: under this machine's root, whose libraries must then not be taken.
+  run=(env -i)
+  folder=$root$folder
+  echo "in this machine's root"
+fi
+used=$("${run[@]}" "${folder%/}/bin/ssmd" --version) || fail "it does not start: $used"
+
+"${run[@]}" "$folder/bin/ssmd" --model "tales=$folder/models/tales-2m" --grpc-listen 127.0.0.1:0 \
+  --http-listen 127.0.0.1:0 --ready-file "${folder%/*}/tmp/ready.json" >"$work/log" 2>&1 &
+daemon=$!
+ready=$root/tmp/ready.json
+for ((i = 0; i < start_timeout_s * 10; ++i)); do
+  [[ -s $ready ]] && break
+  kill -0 "$daemon" 2>/dev/null || fail "ssmd ended"
+  sleep 0.1
+done
+[[ -s $ready ]] || fail "ssmd is not ready after $start_timeout_s s"
+
+# Every library that is mapped comes from the archive, but for glibc's.
+foreign=$(awk '$6 ~ /\.so/ { print $6 }' "/proc/$daemon/maps" | sort -u | grep -v "$folder/lib/" |
+  grep -vE '/(ld-linux[^/]*|lib(c|m|dl|rt|pthread|resolv)\.so\.[0-9]+)$' || true)
+[[ -z $foreign ]] || fail "libraries that are not of the archive: $foreign"
+
+grpc=$(sed -nE 's/.*"grpc": *"([^"]*)".*/\1/p' "$ready")
+story=$("${run[@]}" "$folder/bin/ssmctl" --server "$grpc" generate --model=tales --prompt="Once upon a time" \
+  --max-tokens=40 --temperature=0) || fail "generating failed: $story"
+echo "Once upon a time$story"
+((${#story} > 40)) || fail "that is no story"
+
+kill -TERM "$daemon"
+status=0
+wait "$daemon" || status=$?
+daemon=
+((status == 0)) || fail "ssmd ended with status $status"
