@@ -64,8 +64,8 @@ size_t ProductScratchBytes(int64_t rows, const PackedMatrix& w) {
 }
 
 std::vector<int64_t> RowCountsOfAllWays(const PackedMatrix& w, int64_t most_rows) {
-  std::vector<int64_t> counts = {1,  5,  12,
-                                 24, 48, 130};  // narrow, few in tiles of each height, many
+  // Narrow; few, in tiles of each height; many.
+  std::vector<int64_t> counts = {1, 5, 12, 24, 48, 130};
   int64_t rows = counts.back();
   if (!HasPartials(rows, w)) return counts;
   while (rows < most_rows && HasPartials(rows, w)) rows = std::min(2 * rows, most_rows);
