@@ -132,13 +132,14 @@ class CudaStream final : public Stream {
 
   const cudaStream_t stream_;
   const bool overlaps_;        // kernels can, on this GPU
-  bool after_kernel_ = false;  // the last that the stream was given is a kernel
+  bool after_kernel_ = false;  // the last thing that the stream was given is a kernel
   Failure& failure_;
   std::set<const void*> with_large_shared_;
   std::map<const void*, bool> waits_;  // whether an entry's code has the instruction to wait
 };
 
 std::unique_ptr<Event> CudaStream::RecordWith(unsigned flags) {
+  after_kernel_ = false;
   cudaEvent_t event = nullptr;
   if (failure_.ok() && failure_.Check(cudaEventCreateWithFlags(&event, flags), "making an event")) {
     failure_.Check(cudaEventRecord(event, stream_), "recording an event");
@@ -192,7 +193,7 @@ bool CudaStream::AllowShared(const KernelCall& call) {
 }
 
 // A kernel compiled for a GPU older than 9.0 does not wait, whichever GPU it runs on. What follows
-// a copy or another stream begins when that has ended.
+// a copy, an event or another stream begins when that has ended.
 bool CudaStream::MayOverlap(const KernelCall& call) {
   if (!call.overlaps || !overlaps_ || !after_kernel_) return false;
   const auto [entry, is_new] = waits_.try_emplace(call.entry, false);
