@@ -15,6 +15,7 @@
 #include "kernels/cuda/draws.h"
 #include "kernels/cuda/kernel_choice.h"
 #include "kernels/cuda/layout.h"
+#include "kernels/cuda/mamba_layer.h"
 #include "kernels/cuda/matrix_upload.h"
 #include "kernels/cuda/plain_ops.h"
 #include "kernels/cuda/rehearsal.h"
@@ -115,10 +116,16 @@ class CudaDevice final : public Device {
     Sample({params.product.w->outputs, params.draws, params.draw_count});
   }
   void Logprobs(const LogprobParams& params) override;
+  void MambaLayer(const MambaLayerParams& params) override;
+  void Mamba2Layer(const Mamba2LayerParams& params) override;
 
  private:
   PackedMatrix Noted(PackedMatrix matrix);
   bool ReserveProduct(size_t bytes);
+  bool ReserveProducts(std::initializer_list<const MatMulParams*> products);
+  fast::ProductOptions product_options() const {
+    return {fast::ProductUnit::kMma, arrivals_.as<uint32_t>()};
+  }
   bool Have(bool memory, const char* what);
   std::string ChecksHoldFor() const;
   void SwitchedOff(const Disagreement& disagreement);
@@ -144,6 +151,7 @@ class CudaDevice final : public Device {
   Draws draws_;
   std::vector<PackedMatrix> shapes_;  // of matrices packed so far, without data
   Buffer product_scratch_;
+  Buffer arrivals_;  // of products (product_fast.h)
   // What an op found no memory for, that MakeProgram had not been asked to make room for. A
   // literal.
   std::atomic<const char*> no_memory_ = nullptr;
@@ -219,10 +227,19 @@ PackedMatrix CudaDevice::Noted(PackedMatrix matrix) {
 }
 
 bool CudaDevice::ReserveProduct(size_t bytes) {
+  if (!arrivals_) arrivals_ = Allocate(fast::kProductArrivals * sizeof(uint32_t));
+  if (!arrivals_) return false;
   if (product_scratch_.bytes() >= bytes) return true;
   product_scratch_ = Buffer();
   product_scratch_ = AllocateOn(*gpu_, bytes);
   return static_cast<bool>(product_scratch_);
+}
+
+bool CudaDevice::ReserveProducts(std::initializer_list<const MatMulParams*> products) {
+  size_t scratch = 0;
+  for (const MatMulParams* p : products)
+    scratch = std::max(scratch, ProductScratch(p->rows, *p->w));
+  return Have(ReserveProduct(scratch), "a layer's products");
 }
 
 std::unique_ptr<StepProgram> CudaDevice::MakeProgram(const StepLimits& limits) {
@@ -324,6 +341,19 @@ void CudaDevice::Sample(const SampleParams& params) {
 
 void CudaDevice::Logprobs(const LogprobParams& params) {
   if (Have(draws_.Reserve(params.vocabulary), "log-probabilities")) draws_.Logprobs(params);
+}
+
+void CudaDevice::MambaLayer(const MambaLayerParams& params) {
+  if (rehearsal_ != nullptr || !choice_.fuses()) return Device::MambaLayer(params);
+  if (!ReserveProducts({&params.in_proj, &params.x_proj, &params.dt_proj, &params.out_proj}))
+    return;
+  RunMambaLayer({*stream_, choice_, product_options(), product_scratch_.data(), *this}, params);
+}
+
+void CudaDevice::Mamba2Layer(const Mamba2LayerParams& params) {
+  if (rehearsal_ != nullptr || !choice_.fuses()) return Device::Mamba2Layer(params);
+  if (!ReserveProducts({&params.in_proj, &params.out_proj})) return;
+  RunMamba2Layer({*stream_, choice_, product_options(), product_scratch_.data(), *this}, params);
 }
 
 }  // namespace

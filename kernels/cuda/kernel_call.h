@@ -16,6 +16,7 @@ struct KernelCall {
   Grid grid;
   int threads;
   size_t shared_bytes;
+  bool overlaps;  // may begin before earlier kernels end (simt.h)
   void** args;
 };
 void Enqueue(Stream& stream, const KernelCall& call);

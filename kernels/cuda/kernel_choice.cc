@@ -26,7 +26,7 @@ std::string_view NameOf(FastKernel kernel) {
 }
 
 KernelChoice::KernelChoice(const GpuFacts& gpu, bool plain)
-    : generation_(std::to_string(gpu.major) + "." + std::to_string(gpu.minor)) {
+    : fuses_(!plain), generation_(std::to_string(gpu.major) + "." + std::to_string(gpu.minor)) {
   on_.fill(!plain && gpu.major >= kOldestMajor);
 }
 

@@ -31,12 +31,17 @@ class KernelChoice {
   bool has(FastKernel kernel) const { return on_[static_cast<size_t>(kernel)]; }
   void SwitchOff(FastKernel kernel) { on_[static_cast<size_t>(kernel)] = false; }
 
+  // Whether ops of a layer go together (mamba_layer.h). Bits do not depend on it.
+  bool fuses() const { return fuses_; }
+  void SwitchOffFusion() { fuses_ = false; }
+
   // What the bits of a device depend on: "cuda/plain", or the generation of tensor cores and what
   // is switched off, as in "cuda/9.0-scan".
   std::string Profile() const;
 
  private:
   std::array<bool, kFastKernels.size()> on_{};
+  bool fuses_;
   const std::string generation_;
 };
 

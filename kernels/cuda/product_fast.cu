@@ -14,12 +14,15 @@ template <typename Kind>
 struct AddSegments {
   static constexpr char kName[] = "add_segments";
   static constexpr int kThreads = 256;
+  static constexpr bool kOverlaps = true;
   struct Args {
     ProductOperands operands;
     int64_t pieces;  // blocks of a row
   };
 
   SIMT_DEVICE static void Run(const Block& block, const Args& args) {
+    block.WaitForEarlierKernels();
+    block.LetNextKernelStart();
     const int64_t row = block.x() / args.pieces;
     const int64_t output = block.x() % args.pieces * kThreads + block.thread();
     FinishSegments<Kind>(args.operands, row, output);
@@ -88,16 +91,20 @@ void MatMulWith(const ProductOptions& options, Stream& stream, const MatMulParam
   if (partials) {
     operands.partials = reinterpret_cast<float*>(scratch + AlignedRowsBytes(params.rows, w));
   }
+  if (partials && params.rows <= kFewRows) operands.arrivals = options.arrivals;
   if (params.rows <= kNarrowRows) {
-    uint32_t* arrivals = partials ? options.arrivals : nullptr;
-    const NarrowArgs args = {operands, params.x, params.x_stride, arrivals};
+    NarrowArgs args = {operands, params.x, params.x_stride, nullptr, 0, false};
+    if (options.norm != nullptr) {
+      const RmsNormParams& norm = *options.norm;
+      args = {operands, norm.x, norm.x_stride, norm.weight, norm.eps, true};
+    }
     (wgmma ? MultiplyNarrowByWgmma : MultiplyNarrowByMma)(stream, w, args);
-    if (arrivals != nullptr) return;
   } else {
-    operands.x = RoundRows(stream, params, scratch);
+    operands.x = options.rounded ? RoundedRowsIn(scratch, params.rows, w)
+                                 : RoundRows(stream, params, scratch);
     (wgmma ? MultiplyByWgmma : MultiplyByMma)(stream, w, operands);
   }
-  if (!partials) return;
+  if (!partials || operands.arrivals != nullptr) return;
   WithKind(w, [&](auto kind) { LaunchAddSegments<decltype(kind)>(stream, operands); });
 }
 

@@ -7,7 +7,7 @@
 // are added in ascending order, then come fp8's scale, bias and `add`. So a row's bits depend on
 // nothing but the row and the weights, whichever of the kernels computes it:
 //
-//   up to 8 rows (product_narrow.h): one launch
+//   up to 8 rows (product_narrow.h): rounded, and normed, as they are read
 //   up to 64 rows (product_few.h): bound by reading the weights, which go from memory to registers
 //   more rows (product_many.h): tiles of 128 outputs and 128 rows, both through shared memory
 //
@@ -42,9 +42,17 @@ enum class ProductUnit : uint8_t {
 struct ProductOptions {
   ProductUnit unit = ProductUnit::kMma;
   // Device memory of kProductArrivals words that nobody else uses, zero at first: products leave it
-  // so. With it a product of up to 8 rows is one launch; without, two where inputs are in segments.
+  // so. With it a product of up to 64 rows adds its segments itself; without, another launch does.
   uint32_t* arrivals = nullptr;
+  // The rows lie rounded at the start of `scratch` (RoundedRowsIn); params.x is not looked at. Of
+  // more than kNarrowRows rows.
+  bool rounded = false;
+  // The product is of this norm's output, which is not written. REQUIRES: up to kNarrowRows rows;
+  // inputs may be rounded; TakesRmsNorm (fused_ops.h), without row_index.
+  const RmsNormParams* norm = nullptr;
 };
+// Up to so many rows a product rounds them itself.
+inline constexpr int64_t kNarrowRows = 8;
 inline constexpr int64_t kProductArrivals = 264;
 
 // f32 weights go to plain::MatMul. REQUIRES: `scratch` is aligned to 16 bytes and, as `arrivals`,

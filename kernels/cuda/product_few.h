@@ -16,6 +16,7 @@ template <typename Kind, int kRowTiles, bool kWarpgroup>
 struct FewRows {
   static constexpr char kName[] = "product_few";
   static constexpr int kThreads = kPanelLanes;
+  static constexpr bool kOverlaps = true;
   // Blocks of inputs whose weights are on their way: ten loads of a thread or more.
   static constexpr bool kNarrow = kRowTiles <= 2;
   static constexpr int kDepth = Kind::kChunks == 4 ? (kNarrow ? 4 : 3) : (kNarrow ? 8 : 5);
@@ -27,6 +28,7 @@ struct FewRows {
   using Slot = InputBlock<Kind, kRows>;
   struct Shared {
     Slot slots[kSlots];
+    bool last;
   };
 
   SIMT_DEVICE static void Run(const Block& block, const Args& args) {
@@ -38,6 +40,8 @@ struct FewRows {
     SIMT_UNROLL for (int i = 0; i < kDepth; ++i) {
       if (begin + i < end) weights[i] = LoadWeights<Kind>(block, args.w, panel, begin + i);
     }
+    block.WaitForEarlierKernels();
+    block.LetNextKernelStart();
     for (int i = 0; i < kSlots - 1; ++i) {
       if (begin + i < end) {
         CopyInputs<Kind, kRows, kThreads>(block, args.x, 0, begin + i, shared.slots[i]);
@@ -69,6 +73,7 @@ struct FewRows {
       }
     }
     StoreLaneSums<Kind>(block, args, acc);
+    AddSegmentsIfLast<Kind>(block, args, shared.last);
   }
 };
 

@@ -28,6 +28,7 @@ template <typename Kind, bool kOneSegment, bool kWarpgroup>
 struct ManyRows {
   static constexpr char kName[] = "product_many";
   static constexpr int kThreads = 256;
+  static constexpr bool kOverlaps = true;
   static constexpr int kRows = ManyRowsTile(Kind::kParts);
   // Blocks of inputs in shared memory, within the 99 KB that every GPU has.
   static constexpr int kSlots = Kind::kParts == 1 ? 3 : 2;
@@ -72,7 +73,12 @@ struct ManyRows {
     const int64_t end =
         kOneSegment ? SegmentBegin(p.w.blocks, p.segments, block.y() + 1) : p.w.blocks;
     for (int i = 0; i < kSlots - 1; ++i) {
-      if (begin + i < end) Copy(block, p, place, begin + i, shared.slots[i]);
+      if (begin + i < end) CopyWeights(block, p, place, begin + i, shared.slots[i]);
+    }
+    block.WaitForEarlierKernels();
+    block.LetNextKernelStart();
+    for (int i = 0; i < kSlots - 1; ++i) {
+      if (begin + i < end) CopyRows(block, p, place, begin + i, shared.slots[i]);
       AsyncCommit();
     }
     WarpSums acc = {};
@@ -111,6 +117,10 @@ struct ManyRows {
   SIMT_DEVICE static void Copy(const Block& block, const ProductOperands& p, const Place& place,
                                int64_t b, Slot& slot) {
     CopyWeights(block, p, place, b, slot);
+    CopyRows(block, p, place, b, slot);
+  }
+  SIMT_DEVICE static void CopyRows(const Block& block, const ProductOperands& p, const Place& place,
+                                   int64_t b, Slot& slot) {
     CopyInputs<Kind, kRows, kThreads>(block, p.x, place.row, b, slot.inputs);
   }
 

@@ -4,13 +4,14 @@
 #define SSMD_KERNELS_CUDA_PRODUCT_PARTS_H_
 
 #include "kernels/cuda/fragments.h"
+#include "kernels/cuda/product_fast.h"
 #include "kernels/cuda/product_output.h"
 #include "kernels/cuda/rounded_rows.h"
 
 namespace ssmd::kernels::cuda::fast {
 
 // Up to so many rows there is a kernel each.
-inline constexpr int64_t kNarrowRows = kCoreRows;
+static_assert(kNarrowRows == kCoreRows);
 inline constexpr int64_t kFewRows = 64;
 
 struct ProductOperands {
@@ -20,6 +21,9 @@ struct ProductOperands {
   // [segments][rows][outputs padded to panels]: the segments' sums, where blocks of threads have
   // one each; null where they go to the output.
   float* partials;
+  // (panels), zero: the blocks of a panel that have arrived, the last of which adds the segments.
+  // Null: nobody adds them here.
+  uint32_t* arrivals;
   ProductOutput to;
 };
 
@@ -63,13 +67,38 @@ SIMT_DEVICE void FinishSegments(const ProductOperands& p, int64_t row, int64_t o
   StoreTotal<Kind>(p, row, output, sum);
 }
 
+// After StoreSum of a block of threads that has panel block.x() and a segment: whichever is the
+// last of the panel to arrive adds the segments. `last` is shared memory.
+template <typename Kind>
+SIMT_DEVICE void AddSegmentsIfLast(const Block& block, const ProductOperands& p, bool& last) {
+  if (p.arrivals == nullptr) return;
+  uint32_t& arrivals = p.arrivals[block.x()];
+  block.Sync();
+  if (block.thread() == 0) {
+    FenceDevice();
+    const uint32_t others = AtomicAdd(&arrivals, 1u);
+    FenceDevice();
+    last = others + 1 == static_cast<uint32_t>(p.segments);
+    if (last) arrivals = 0;  // for the next product
+  }
+  block.Sync();
+  if (!last) return;
+  const int64_t output = block.x() * kPanelOutputs + block.thread() % kPanelOutputs;
+  for (int64_t row = block.thread() / kPanelOutputs; row < p.to.rows;
+       row += block.threads() / kPanelOutputs) {
+    FinishSegments<Kind>(p, row, output);
+  }
+}
+
 // The operands of a product of kNarrowRows or fewer.
 struct NarrowArgs {
   ProductOperands operands;  // without rounded rows
   const float* x;
   int64_t x_stride;
-  // (panels), zero: the blocks of a panel that have arrived. Null: nobody adds segments here.
-  uint32_t* arrivals;
+  // Where the product is of normed rows (product_norm.h): may be null, as RmsNorm's.
+  const float* norm_weight;
+  float norm_eps;
+  bool normed;
 };
 
 // `launch(Kind)` with the kind of a product. REQUIRES: not f32.

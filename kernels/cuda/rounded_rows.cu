@@ -1,7 +1,7 @@
 // Rounds rows for the tensor core (rounded_rows.h). A warp takes 32 inputs of four rows, a thread
 // four inputs of one.
 #include "kernels/cuda/rounded_rows.h"
-#include "kernels/cuda/rounding.h"
+#include "kernels/cuda/rounded_store.h"
 #include "kernels/cuda/simt.h"
 
 namespace ssmd::kernels::cuda::fast {
@@ -9,16 +9,14 @@ namespace {
 
 constexpr int kGroupQuads = static_cast<int>(kGroupInputs) / kQuad;
 
-enum class Rounding { kBf16, kF16, kSplit };
-
 template <Rounding kRounding>
 struct RoundKernel {
   static constexpr char kName[] = "round_rows";
   static constexpr int kThreads = 256;
+  static constexpr bool kOverlaps = true;
   // A group of eight rows.
   static constexpr int kGroupThreads = kCoreRows * kGroupQuads;
   static constexpr int kGroups = kThreads / kGroupThreads;
-  static constexpr int kParts = kRounding == Rounding::kSplit ? kSplitParts : 1;
 
   struct Args {
     const float* x;
@@ -30,6 +28,8 @@ struct RoundKernel {
   };
 
   SIMT_DEVICE static void Run(const Block& block, const Args& args) {
+    block.WaitForEarlierKernels();
+    block.LetNextKernelStart();
     const int64_t group = block.x() * kGroups + block.thread() / kGroupThreads;
     if (group >= args.groups) return;  // whole warps
     const int64_t row = block.y() * kCoreRows + block.thread() % kGroupThreads / kGroupQuads;
@@ -40,14 +40,8 @@ struct RoundKernel {
       const bool inside = row < args.row_count && k < args.inputs;
       x[i] = inside ? args.x[row * args.x_stride + k] : 0;
     }
-    const auto rounded = RoundQuad<kRounding == Rounding::kF16, kParts>(x);
-    for (int part = 0; part < kParts; ++part) {
-      auto* to = reinterpret_cast<Words2*>(args.to.rows + part * args.to.part_bytes);
-      to[(quad / 2 * args.to.padded_rows + row) * 2 + quad % 2] = rounded.words[part];
-    }
-    if (args.to.sums == nullptr) return;
-    const float sum = SumOfGroup(block, rounded.sum, 1);
-    if (block.lane() % kGroupQuads == 0) args.to.sums[group * args.to.padded_rows + row] = sum;
+    const float sum = StoreRoundedQuad<kRounding>(args.to, row, quad, x);
+    StoreGroupSum(block, args.to, true, row, quad * kQuad, sum);
   }
 };
 
@@ -77,19 +71,33 @@ size_t RoundedRowsBytes(int64_t rows, const PackedMatrix& w) {
          SumBytes(rows, w);
 }
 
-RoundedRows RoundRows(Stream& stream, const MatMulParams& params, std::byte* scratch) {
-  const PackedMatrix& w = *params.w;
+RoundedRows RoundedRowsIn(std::byte* scratch, int64_t rows, const PackedMatrix& w) {
   RoundedRows to;
-  to.padded_rows = PaddedRows(params.rows);
-  to.part_bytes = PartBytes(params.rows, w);
+  to.padded_rows = PaddedRows(rows);
+  to.part_bytes = PartBytes(rows, w);
+  to.inputs = BlockCount(w.inputs) * kBlockInputs;
   to.rows = scratch;
   if (w.format == WeightFormat::kQ4) to.sums = reinterpret_cast<float*>(scratch + to.part_bytes);
   if (InputParts(w) > 1) {
-    LaunchRound<Rounding::kSplit>(stream, params, to);
+    to.rounding = Rounding::kSplit;
   } else if (w.format == WeightFormat::kF16) {
-    LaunchRound<Rounding::kF16>(stream, params, to);
-  } else {
-    LaunchRound<Rounding::kBf16>(stream, params, to);
+    to.rounding = Rounding::kF16;
+  }
+  return to;
+}
+
+RoundedRows RoundRows(Stream& stream, const MatMulParams& params, std::byte* scratch) {
+  const RoundedRows to = RoundedRowsIn(scratch, params.rows, *params.w);
+  switch (to.rounding) {
+    case Rounding::kBf16:
+      LaunchRound<Rounding::kBf16>(stream, params, to);
+      break;
+    case Rounding::kF16:
+      LaunchRound<Rounding::kF16>(stream, params, to);
+      break;
+    case Rounding::kSplit:
+      LaunchRound<Rounding::kSplit>(stream, params, to);
+      break;
   }
   return to;
 }

@@ -27,12 +27,17 @@ inline constexpr int kCoreInputs = 8;  // of 16 bits: 16 bytes
 inline constexpr int kBlockCores = kBlockInputs / kCoreInputs;
 inline constexpr int kSplitParts = 3;
 
+// How an input becomes parts of 16 bits.
+enum class Rounding : uint8_t { kBf16, kF16, kSplit };
+
 // Rounded rows, and in q4 the sums of their groups of 32 inputs: [groups][rows].
 struct RoundedRows {
   std::byte* rows = nullptr;
   float* sums = nullptr;
   int64_t padded_rows = 0;
   int64_t part_bytes = 0;
+  int64_t inputs = 0;  // padded
+  Rounding rounding = Rounding::kBf16;
 };
 
 inline int64_t PaddedRows(int64_t rows) { return (rows + kCoreRows - 1) / kCoreRows * kCoreRows; }
@@ -42,7 +47,11 @@ inline int InputParts(const PackedMatrix& w) {
 }
 size_t RoundedRowsBytes(int64_t rows, const PackedMatrix& w);
 
-// Rounds the rows of a product into `scratch`, of RoundedRowsBytes.
+// Where the rows of a product lie in `scratch`, of RoundedRowsBytes.
+RoundedRows RoundedRowsIn(std::byte* scratch, int64_t rows, const PackedMatrix& w);
+
+// Rounds the rows of a product into `scratch`. Kernels that make a product's rows put them there
+// themselves, by rounded_store.h.
 RoundedRows RoundRows(Stream& stream, const MatMulParams& params, std::byte* scratch);
 
 }  // namespace ssmd::kernels::cuda::fast

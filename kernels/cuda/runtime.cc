@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include <fstream>
+#include <map>
 #include <mutex>
 #include <set>
 #include <string>
@@ -89,7 +90,8 @@ double CudaEvent::MillisecondsSince(Event& earlier) {
 
 class CudaStream final : public Stream {
  public:
-  CudaStream(cudaStream_t stream, Failure& failure) : stream_(stream), failure_(failure) {}
+  CudaStream(cudaStream_t stream, bool overlaps, Failure& failure)
+      : stream_(stream), overlaps_(overlaps), failure_(failure) {}
   ~CudaStream() override { cudaStreamDestroy(stream_); }
 
   void CopyIn(void* device, const void* host, size_t bytes) override {
@@ -102,6 +104,7 @@ class CudaStream final : public Stream {
     Copy(to, from, bytes, cudaMemcpyDeviceToDevice, "copying on the GPU");
   }
   void Zero(void* device, size_t bytes) override {
+    after_kernel_ = false;
     if (failure_.ok())
       failure_.Check(cudaMemsetAsync(device, 0, bytes, stream_), "clearing memory");
   }
@@ -120,14 +123,19 @@ class CudaStream final : public Stream {
 
  private:
   void Copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, const char* doing) {
+    after_kernel_ = false;
     if (failure_.ok()) failure_.Check(cudaMemcpyAsync(to, from, bytes, kind, stream_), doing);
   }
   std::unique_ptr<Event> RecordWith(unsigned flags);
   bool AllowShared(const KernelCall& call);
+  bool MayOverlap(const KernelCall& call);
 
   const cudaStream_t stream_;
+  const bool overlaps_;        // kernels can, on this GPU
+  bool after_kernel_ = false;  // the last that the stream was given is a kernel
   Failure& failure_;
   std::set<const void*> with_large_shared_;
+  std::map<const void*, bool> waits_;  // whether an entry's code has the instruction to wait
 };
 
 std::unique_ptr<Event> CudaStream::RecordWith(unsigned flags) {
@@ -139,12 +147,14 @@ std::unique_ptr<Event> CudaStream::RecordWith(unsigned flags) {
 }
 
 void CudaStream::WaitFor(const Event& event) {
+  after_kernel_ = false;
   const cudaEvent_t other = static_cast<const CudaEvent&>(event).event();
   if (other == nullptr || !failure_.ok()) return;
   failure_.Check(cudaStreamWaitEvent(stream_, other, 0), "waiting for another stream");
 }
 
 bool CudaStream::BeginRecording() {
+  after_kernel_ = false;
   return failure_.ok() &&
          cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal) == cudaSuccess;
 }
@@ -153,6 +163,7 @@ std::unique_ptr<Graph> CudaStream::EndRecording() {
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t exec = nullptr;
   size_t size = 0;
+  after_kernel_ = false;
   bool made = cudaStreamEndCapture(stream_, &graph) == cudaSuccess && graph != nullptr;
   made = made && cudaGraphGetNodes(graph, nullptr, &size) == cudaSuccess;
   made = made && cudaGraphInstantiate(&exec, graph, 0) == cudaSuccess;
@@ -163,6 +174,7 @@ std::unique_ptr<Graph> CudaStream::EndRecording() {
 }
 
 void CudaStream::Replay(const Graph& graph) {
+  after_kernel_ = false;
   if (!failure_.ok()) return;
   failure_.Check(cudaGraphLaunch(static_cast<const CudaGraph&>(graph).exec(), stream_),
                  "replaying a step");
@@ -179,14 +191,35 @@ bool CudaStream::AllowShared(const KernelCall& call) {
       std::string("shared memory of ") + call.name);
 }
 
+// A kernel compiled for a GPU older than 9.0 does not wait, whichever GPU it runs on. What follows
+// a copy or another stream begins when that has ended.
+bool CudaStream::MayOverlap(const KernelCall& call) {
+  if (!call.overlaps || !overlaps_ || !after_kernel_) return false;
+  const auto [entry, is_new] = waits_.try_emplace(call.entry, false);
+  if (is_new) {
+    cudaFuncAttributes attributes = {};
+    const cudaError_t error = cudaFuncGetAttributes(&attributes, call.entry);
+    entry->second = failure_.Check(error, call.name) && attributes.ptxVersion >= 90;
+  }
+  return entry->second;
+}
+
 void CudaStream::Enqueue(const KernelCall& call) {
   const bool empty = call.grid.x == 0 || call.grid.y == 0 || call.grid.z == 0;
   if (empty || !failure_.ok() || !AllowShared(call)) return;
-  const dim3 grid(static_cast<unsigned>(call.grid.x), static_cast<unsigned>(call.grid.y),
-                  static_cast<unsigned>(call.grid.z));
-  failure_.Check(cudaLaunchKernel(call.entry, grid, dim3(static_cast<unsigned>(call.threads)),
-                                  call.args, call.shared_bytes, stream_),
-                 call.name);
+  cudaLaunchAttribute overlap = {};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(call.grid.x), static_cast<unsigned>(call.grid.y),
+                        static_cast<unsigned>(call.grid.z));
+  config.blockDim = dim3(static_cast<unsigned>(call.threads));
+  config.dynamicSmemBytes = call.shared_bytes;
+  config.stream = stream_;
+  config.attrs = &overlap;
+  config.numAttrs = MayOverlap(call) ? 1 : 0;
+  failure_.Check(cudaLaunchKernelExC(&config, call.entry, call.args), call.name);
+  after_kernel_ = true;
 }
 
 class CudaGpu final : public Gpu {
@@ -223,7 +256,7 @@ class CudaGpu final : public Gpu {
                         "making a stream")) {
       return nullptr;
     }
-    return std::make_unique<CudaStream>(stream, failure_);
+    return std::make_unique<CudaStream>(stream, facts_.major >= 9, failure_);
   }
 
   std::string failure() const override { return failure_.text(); }

@@ -12,6 +12,7 @@
 //     static constexpr char kName[] = "row_sum";   // in errors and tables
 //     static constexpr int kThreads = 128;         // of a block, at most; a multiple of 32
 //     static constexpr int kBlocks = 2;            // that have registers at once, or absent
+//     static constexpr bool kOverlaps = true;      // or absent: see below
 //     struct Args { … };                           // plain data, device pointers
 //     struct Shared { … };                         // or absent
 //     SIMT_DEVICE static void Run(const Block& block, const Args& args);
@@ -27,6 +28,11 @@
 // them, on the same line. All threads of a block reach each Sync(), likewise. What a thread wrote
 // is there for others after Sync(), and in its warp after SyncWarp(): a shuffle, a ballot or a
 // product is no barrier. Blocks of a launch do not wait for each other.
+//
+// A kernel that overlaps may begin before earlier ones of its stream have ended, where the GPU can do
+// that. Each of its threads calls WaitForEarlierKernels() once or more; before, it touches nothing
+// that a kernel writes: it may load weights. After that, what earlier kernels wrote is read by plain
+// loads, as LoadReadOnly() may come too early.
 //
 // Floating point: denormals are zero, in and out; nothing is contracted, Fma says where products
 // and sums are fused; division and square root are IEEE's.
@@ -65,6 +71,8 @@ struct alignas(8) Words2 {
 //     void Sync() const;                          // a barrier of the block
 //     void SyncWarp() const;                      // and of the warp
 //     bool SyncAny(bool mine) const;              // a barrier; true if any thread's was
+//     void WaitForEarlierKernels() const;         // of the stream, until all have ended
+//     void LetNextKernelStart() const;            // as far as it does not wait, if it overlaps
 //     T& shared<T>() const;
 //     // All lanes of a warp; the value of another lane.
 //     T Shuffle(T value, int lane) const, ShuffleXor(T value, int mask) const;

@@ -34,6 +34,17 @@ class Block {
   SIMT_DEVICE void Sync() const { __syncthreads(); }
   SIMT_DEVICE void SyncWarp() const { __syncwarp(kWholeWarp); }
   SIMT_DEVICE bool SyncAny(bool mine) const { return __syncthreads_or(mine ? 1 : 0) != 0; }
+  // Instructions of 9.0; a kernel compiled for less is launched after earlier ones (runtime.cc).
+  SIMT_DEVICE void WaitForEarlierKernels() const {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" : : : "memory");
+#endif
+  }
+  SIMT_DEVICE void LetNextKernelStart() const {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" : : : "memory");
+#endif
+  }
   template <typename T>
   SIMT_DEVICE T& shared() const {
     return *reinterpret_cast<T*>(shared_memory);
@@ -188,6 +199,16 @@ __global__ void __launch_bounds__(Kernel::kThreads, BlocksAtOnce<Kernel>::kValue
   Kernel::Run(Block(), args);
 }
 
+// A kernel's kOverlaps, or false.
+template <typename Kernel, typename = void>
+struct Overlaps {
+  static constexpr bool kValue = false;
+};
+template <typename Kernel>
+struct Overlaps<Kernel, std::void_t<decltype(Kernel::kOverlaps)>> {
+  static constexpr bool kValue = Kernel::kOverlaps;
+};
+
 template <typename Kernel>
 void Launch(Stream& stream, const Grid& grid, int threads, const typename Kernel::Args& args) {
   static_assert(std::is_trivially_copyable_v<typename Kernel::Args>);
@@ -195,7 +216,8 @@ void Launch(Stream& stream, const Grid& grid, int threads, const typename Kernel
   void* pointers[] = {&copy};
   constexpr size_t kShared = SharedBytes<Kernel>::kValue;
   const auto* entry = reinterpret_cast<const void*>(&KernelEntry<Kernel, kShared>);
-  Enqueue(stream, {Kernel::kName, entry, grid, threads, kShared, pointers});
+  Enqueue(stream,
+          {Kernel::kName, entry, grid, threads, kShared, Overlaps<Kernel>::kValue, pointers});
 }
 
 }  // namespace ssmd::kernels::cuda

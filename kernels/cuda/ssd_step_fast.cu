@@ -157,10 +157,13 @@ template <int kLength>
 struct SsdStepKernel {
   static constexpr char kName[] = "ssd_step";
   static constexpr int kThreads = kSsdStepThreads;
+  static constexpr bool kOverlaps = true;
   using Args = SsdStepArgs;
   using Shared = SsdStepShared;
 
   SIMT_DEVICE static void Run(const Block& block, const Args& args) {
+    block.WaitForEarlierKernels();
+    block.LetNextKernelStart();
     const Segment segment = args.op.segments[block.y()];
     if (segment.dst_slot < 0) return;
     const SsdSpan span = SpanOf(segment, args.tokens);

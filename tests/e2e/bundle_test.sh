@@ -31,7 +31,7 @@ echo "$(basename "$archive"): $bytes bytes"
 root=$work/root
 mkdir -p "$root/tmp"
 tar -xJf "$archive" -C "$root"
-folder=/$(ls "$root" | grep ssmd)
+folder=/$(basename "$root"/ssmd-*)
 
 # Copies what the dynamic loader and glibc are, each to its own path.
 copy_glibc() {
@@ -43,20 +43,26 @@ copy_glibc() {
     done
 }
 
+# The loader finds out by /proc where a program lies.
 copy_glibc
-if chroot "$root" "$folder/bin/ssmctl" --help >/dev/null 2>&1; then
-  run=(env -i chroot "$root")
-  echo "in a root of its own"
+mkdir "$root/proc"
+as_root=()
+[[ $(id -u) -eq 0 ]] || as_root=(--map-root-user)
+in_root=(env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin unshare "${as_root[@]}" --mount
+  sh -c 'mount --rbind /proc "$0/proc" && exec chroot "$0" "$@"' "$root")
+if why=$("${in_root[@]}" "$folder/bin/ssmctl" --help 2>&1 >/dev/null); then
+  run=("${in_root[@]}")
+  prefix=
+  echo "in a root of its own, with glibc alone"
 else
-  # Without the right to that: under this machine's root, whose libraries must then not be taken.
   run=(env -i)
-  folder=$root$folder
-  echo "in this machine's root"
+  prefix=$root
+  echo "in this machine's root: $why"
 fi
-used=$("${run[@]}" "${folder%/}/bin/ssmd" --version) || fail "it does not start: $used"
+folder=$prefix$folder
 
 "${run[@]}" "$folder/bin/ssmd" --model "tales=$folder/models/tales-2m" --grpc-listen 127.0.0.1:0 \
-  --http-listen 127.0.0.1:0 --ready-file "${folder%/*}/tmp/ready.json" >"$work/log" 2>&1 &
+  --http-listen 127.0.0.1:0 --ready-file "$prefix/tmp/ready.json" >"$work/log" 2>&1 &
 daemon=$!
 ready=$root/tmp/ready.json
 for ((i = 0; i < start_timeout_s * 10; ++i)); do
@@ -72,6 +78,7 @@ foreign=$(awk '$6 ~ /\.so/ { print $6 }' "/proc/$daemon/maps" | sort -u | grep -
 [[ -z $foreign ]] || fail "libraries that are not of the archive: $foreign"
 
 grpc=$(sed -nE 's/.*"grpc": *"([^"]*)".*/\1/p' "$ready")
+"${run[@]}" "$folder/bin/ssmd-bench" --help >/dev/null || fail "ssmd-bench does not start"
 story=$("${run[@]}" "$folder/bin/ssmctl" --server "$grpc" generate --model=tales --prompt="Once upon a time" \
   --max-tokens=40 --temperature=0) || fail "generating failed: $story"
 echo "Once upon a time$story"

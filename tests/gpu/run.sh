@@ -103,7 +103,7 @@ step() {
   return "$status"
 }
 
-gpu= driver= nvcc_version=
+gpu='' driver='' nvcc_version=''
 nvcc=$("$root/deploy/find_nvcc.sh") || stop "there is no nvcc on the path or in /usr/local/cuda"
 nvcc_version=$("$nvcc" --version | sed -nE 's/.*release ([0-9.]+),.*/\1/p')
 command -v cmake >/dev/null || stop "there is no cmake"
@@ -124,7 +124,12 @@ options=(-DCMAKE_BUILD_TYPE=Release -DSSMD_KERNELS_ONLY=ON -DSSMD_CUDA=ON "-DCMA
   "-DSSMD_CUDA_ARCHITECTURES=$arch-real" "-DSSMD_GTEST_SOURCE=$googletest")
 command -v ninja >/dev/null && options+=(-G Ninja)
 step configure "$configure_limit" cmake -S "$root" -B "$build" "${options[@]}" || exit 1
-step build "$build_limit" cmake --build "$build" --parallel "$(nproc)" || exit 1
+known_targets=$(cmake --build "$build" --target help)
+targets=(ssmd_cuda)
+for target in cuda_kernels_test kernels_bench; do
+  if grep -q "\b$target\b" <<<"$known_targets"; then targets+=("$target"); fi
+done
+step build "$build_limit" cmake --build "$build" --parallel "$(nproc)" --target "${targets[@]}" || exit 1
 
 tests=$build/bin/cuda_kernels_test
 if [[ ! -x $tests ]]; then
@@ -157,7 +162,7 @@ if [[ ! -x $bench ]]; then
   skip bench "kernels_bench is not built"
 else
   if $quick; then bench_arguments+=(--quick); fi
-  step bench "$bench_limit" "$bench" --json "$out/bench.json" "${bench_arguments[@]}" || true
+  step bench "$bench_limit" "$bench" "--json=$out/bench.json" "${bench_arguments[@]}" || true
 fi
 
 if ((failed > 0)); then

@@ -91,8 +91,14 @@ void BlockRun::PlaceBlock(int64_t block) {
   const int64_t x = block % call_.grid.x;
   const int64_t y = block / call_.grid.x % call_.grid.y;
   const int64_t z = block / call_.grid.x / call_.grid.y;
-  facts_ = {
-      &call_, random_.seed(), x, y, z, AllocateShared(call_.shared_bytes), &barrier_clocks_[set_]};
+  facts_ = {&call_,
+            random_.seed(),
+            x,
+            y,
+            z,
+            AllocateShared(call_.shared_bytes),
+            &barrier_clocks_[set_],
+            clocks_.before};
   const auto threads = static_cast<size_t>(call_.threads);
   unstarted_.resize(threads);
   std::iota(unstarted_.begin(), unstarted_.end(), 0);
@@ -136,8 +142,11 @@ void BlockRun::RunThreads(void* argument) {
   do {
     run.Begin(worker);
     AcquireClock(run.clocks_.enqueued);
-    AcquireClock(run.clocks_.before);
+    if (!run.call_.overlaps) AcquireClock(run.clocks_.before);
     run.call_.run(Block(&worker.thread), run.args_);
+    if (run.call_.overlaps && !worker.thread.waited) {
+      worker.thread.Fail("overlaps earlier kernels and returns without waiting for them");
+    }
     ReleaseClock(run.clocks_.after);
     run.Finish(worker);
   } while (another());
@@ -151,6 +160,7 @@ void BlockRun::Begin(Worker& worker) {
   unstarted_.pop_back();
   thread.block = &facts_;
   thread.waits = false;
+  thread.waited = false;
   thread.block_calls = thread.warp_calls = 0;
   thread.copies.Clear();
   by_thread_[static_cast<size_t>(thread.index)] = &worker;

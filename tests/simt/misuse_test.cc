@@ -154,6 +154,33 @@ INSTANTIATE_TEST_SUITE_P(
                       Message{Wrong::kACopyOutOfShared, "ACopyOutOfShared",
                               "to where its block's shared memory is not"}));
 
+// Blocks from `first` on wait for what was there before.
+struct Hasty {
+  static constexpr char kName[] = "hasty";
+  static constexpr int kThreads = 32;
+  static constexpr bool kOverlaps = true;
+  struct Args {
+    int64_t first;
+  };
+  SIMT_DEVICE static void Run(const Block& block, const Args& args) {
+    block.LetNextKernelStart();
+    if (block.x() >= args.first) block.WaitForEarlierKernels();
+  }
+};
+
+using SimtOverlapDeathTest = GpuTest;
+
+TEST_F(SimtOverlapDeathTest, EveryThreadWaits) {
+  Launch<Hasty>(stream(), {2}, 32, {0});
+  stream().Synchronize();
+  EXPECT_DEATH(
+      {
+        Launch<Hasty>(stream(), {2}, 32, {1});
+        stream().Synchronize();
+      },
+      "kernel hasty, block \\(0, 0, 0\\) .*overlaps earlier kernels and returns without waiting");
+}
+
 using SimtHostMisuseDeathTest = GpuTest;
 
 TEST_F(SimtHostMisuseDeathTest, FreeingWhatIsStillToBeUsed) {

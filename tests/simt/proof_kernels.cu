@@ -85,6 +85,22 @@ struct FillKernel {
   }
 };
 
+struct FillOverlappingKernel {
+  static constexpr char kName[] = "fill_overlapping";
+  static constexpr int kThreads = 32;
+  static constexpr bool kOverlaps = true;
+  struct Args {
+    float* to;
+    int n;
+    bool waits_first;
+  };
+  SIMT_DEVICE static void Run(const Block& block, const Args& args) {
+    if (args.waits_first) block.WaitForEarlierKernels();
+    for (int i = block.thread(); i < args.n; i += block.threads()) args.to[i] = 1;
+    if (!args.waits_first) block.WaitForEarlierKernels();
+  }
+};
+
 struct FillSharedKernel {
   static constexpr char kName[] = "fill_shared";
   static constexpr int kThreads = 32;
@@ -115,6 +131,10 @@ void ReuseStage(Stream& stream, float* to, const float* from, bool barrier) {
 }
 
 void Fill(Stream& stream, float* to, int n) { Launch<FillKernel>(stream, {}, 32, {to, n}); }
+
+void FillOverlapping(Stream& stream, float* to, int n, bool waits_first) {
+  Launch<FillOverlappingKernel>(stream, {}, 32, {to, n, waits_first});
+}
 
 void FillShared(Stream& stream, int n) { Launch<FillSharedKernel>(stream, {}, 32, {n}); }
 

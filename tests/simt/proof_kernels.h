@@ -24,6 +24,10 @@ void ReuseStage(kernels::cuda::Stream& stream, float* to, const float* from, boo
 void Fill(kernels::cuda::Stream& stream, float* to, int n);
 void FillShared(kernels::cuda::Stream& stream, int n);
 
+// The same of `to`, by a kernel that overlaps and waits for earlier ones before it writes, or
+// after.
+void FillOverlapping(kernels::cuda::Stream& stream, float* to, int n, bool waits_first);
+
 }  // namespace ssmd::simt
 
 #endif  // SSMD_TESTS_SIMT_PROOF_KERNELS_H_

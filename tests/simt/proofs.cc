@@ -45,6 +45,13 @@ class Proof : public GpuTest {
     other->Synchronize();
   }
 
+  void FillTwice(bool waits_first) {
+    const auto to = Allocate<float>(32);
+    Fill(stream(), to.get(), 32);
+    FillOverlapping(stream(), to.get(), 32, waits_first);
+    stream().Synchronize();
+  }
+
   // The host writes pinned memory that it gave to be copied.
   void WriteWhatIsCopied(bool waits) {
     const auto pinned = AllocatePinned<float>(1);
@@ -84,6 +91,9 @@ TEST_F(SimtRaces, ReportedWhereAStageMayBeReusedBeforeItIsRead) { ReuseStageWith
 
 TEST_F(SimtRaces, CleanWhereAStreamWaits) { WriteFromTwoStreams(true); }
 TEST_F(SimtRaces, ReportedWhereStreamsDoNotWait) { WriteFromTwoStreams(false); }
+
+TEST_F(SimtRaces, CleanWhereAnOverlappingKernelWaits) { FillTwice(true); }
+TEST_F(SimtRaces, ReportedWhereAnOverlappingKernelDoesNotWait) { FillTwice(false); }
 
 TEST_F(SimtRaces, CleanWhereTheHostWaits) { WriteWhatIsCopied(true); }
 TEST_F(SimtRaces, ReportedWhereTheHostDoesNotWait) { WriteWhatIsCopied(false); }

@@ -47,6 +47,12 @@ class Block {
     return thread_->Wait(simt::Call::kSyncAny, {file, line}, mine) != 0;
   }
 
+  void WaitForEarlierKernels() const {
+    simt::AcquireClock(facts_->before);
+    thread_->waited = true;
+  }
+  void LetNextKernelStart() const {}
+
   template <typename T>
   T& shared() const {
     if (sizeof(T) != facts_->call->shared_bytes) {
@@ -218,6 +224,16 @@ struct SharedBytes<Kernel, std::void_t<typename Kernel::Shared>> {
   static constexpr size_t kValue = sizeof(typename Kernel::Shared);
 };
 
+// A kernel's kOverlaps, or false.
+template <typename Kernel, typename = void>
+struct Overlaps {
+  static constexpr bool kValue = false;
+};
+template <typename Kernel>
+struct Overlaps<Kernel, std::void_t<decltype(Kernel::kOverlaps)>> {
+  static constexpr bool kValue = Kernel::kOverlaps;
+};
+
 // Of emulated_stream.cc: puts a kernel and a copy of its arguments on a stream.
 void Enqueue(Stream& stream, const simt::KernelCall& call, const void* args);
 
@@ -234,6 +250,7 @@ void Launch(Stream& stream, const Grid& grid, int threads, const typename Kernel
   call.kernel_threads = Kernel::kThreads;
   call.shared_bytes = SharedBytes<Kernel>::kValue;
   call.args_bytes = sizeof(Args);
+  call.overlaps = Overlaps<Kernel>::kValue;
   call.run = [](const Block& block, const void* copy) {
     Kernel::Run(block, *static_cast<const Args*>(copy));
   };

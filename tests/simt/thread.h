@@ -32,6 +32,7 @@ struct KernelCall {
   int kernel_threads;  // Kernel::kThreads
   size_t shared_bytes;
   size_t args_bytes;
+  bool overlaps;  // kernels before it (simt.h)
   void (*run)(const kernels::cuda::Block& block, const void* args);
 };
 
@@ -65,6 +66,7 @@ struct BlockFacts {
   int64_t x, y, z;
   std::byte* shared;
   BarrierClocks* clocks;
+  char* before;  // the clock of earlier kernels
 };
 
 // Copies of 16 bytes that have been issued and have not arrived.
@@ -101,6 +103,7 @@ struct Thread {
   const BlockFacts* block = nullptr;
   int index = 0;
   unsigned block_calls = 0, warp_calls = 0;  // that were barriers
+  bool waited = false;                       // for earlier kernels
   AsyncCopies copies;
 
   // The call it waits in.

@@ -59,7 +59,8 @@ class CeilingProbe {
     const double gigabytes = static_cast<double>(bytes) * 1e-6;  // by milliseconds
     ceilings->copy_gb_s = Rate(
         2 * gigabytes, timer_.OnGpu([&] { stream_.CopyWithin(to_.data(), from_.data(), bytes); }));
-    const double read = static_cast<double>(bytes / probe::kReadBytes * probe::kReadBytes) * 1e-6;
+    const size_t whole_tiles = bytes / probe::kReadBytes * probe::kReadBytes;
+    const double read = static_cast<double>(whole_tiles) * 1e-6;
     ceilings->read_gb_s = Rate(read, timer_.OnGpu([&] {
       probe::Read(stream_, from_.data(), bytes, gpu_.facts().multiprocessors, sink_.as<uint32_t>());
     }));

@@ -192,9 +192,9 @@ TEST_F(FastProductTest, WhoAddsTheSegmentsDoesNotShow) {
     const Tensor together = operands.Run(w, [&](const MatMulParams& params) {
       const auto scratch = Allocate<std::byte>(fast::RoundedRowsBytes(params.rows, w));
       const auto x = fast::RoundRows(stream(), params, scratch.get());
-      fast::MultiplyByMma(
-          stream(), w,
-          {ViewOf(w), x, SegmentCount(w.outputs, w.inputs), nullptr, OutputOf(params)});
+      const int64_t segments = SegmentCount(w.outputs, w.inputs);
+      fast::MultiplyByMma(stream(), w,
+                          {ViewOf(w), x, segments, nullptr, nullptr, OutputOf(params)});
       stream().Synchronize();
     });
     EXPECT_TRUE(SameBits(together, Run(operands, w, 0, shape.rows))) << c;
@@ -203,19 +203,20 @@ TEST_F(FastProductTest, WhoAddsTheSegmentsDoesNotShow) {
 
 // By the last block of a panel, or by a kernel of its own; and the arrivals are none again.
 TEST_F(FastProductTest, WhoAddsTheSegmentsOfFewRowsDoesNotShow) {
-  const ProductShape shape = {7, 150, 1100};
-  ASSERT_GT(SegmentCount(shape.outputs, shape.inputs), 1);
-  const ProductOperands operands(shape, true, true);
-  for (const ProductCase& c : kCases) {
-    const PackedMatrix w = Pack(operands.source(), c);
-    const Tensor apart = operands.Run(w, [&](const MatMulParams& params) {
-      const auto scratch = Allocate<std::byte>(fast::ProductScratchBytes(params.rows, w));
-      fast::MatMul(stream(), params, scratch.get());
-      stream().Synchronize();
-    });
-    EXPECT_TRUE(SameBits(Run(operands, w, 0, shape.rows), apart)) << c;
-    const auto arrivals = Download(arrivals_.get(), fast::kProductArrivals);
-    for (const uint32_t count : arrivals) ASSERT_EQ(count, 0u);
+  for (const ProductShape& shape : {ProductShape{7, 150, 1100}, {19, 70, 520}}) {
+    ASSERT_GT(SegmentCount(shape.outputs, shape.inputs), 1);
+    const ProductOperands operands(shape, true, true);
+    for (const ProductCase& c : kCases) {
+      const PackedMatrix w = Pack(operands.source(), c);
+      const Tensor apart = operands.Run(w, [&](const MatMulParams& params) {
+        const auto scratch = Allocate<std::byte>(fast::ProductScratchBytes(params.rows, w));
+        fast::MatMul(stream(), params, scratch.get());
+        stream().Synchronize();
+      });
+      EXPECT_TRUE(SameBits(Run(operands, w, 0, shape.rows), apart)) << c << ", " << shape;
+      const auto arrivals = Download(arrivals_.get(), fast::kProductArrivals);
+      for (const uint32_t count : arrivals) ASSERT_EQ(count, 0u);
+    }
   }
 }
 
