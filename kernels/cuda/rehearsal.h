@@ -1,5 +1,6 @@
 // The ops of a model's steps without doing them: those that fast kernels may do, each shape once;
-// and then the comparison of those kernels with their plain twins.
+// and then the comparison of those kernels with their plain twins. Layers are noted for whoever can
+// run them.
 //
 // A kernel that disagrees on one shape is off for all that its device does.
 #ifndef SSMD_KERNELS_CUDA_REHEARSAL_H_
@@ -19,7 +20,7 @@
 namespace ssmd::kernels::cuda {
 
 struct Disagreement {
-  FastKernel kernel;
+  std::string kernel;  // NameOf
   std::string shape;
   std::string problem;
 };
@@ -35,6 +36,13 @@ class Rehearsal {
   void Note(const ConvSiluParams& params);
   void Note(const SelectiveScanParams& params);
   void Note(const SsdScanParams& params);
+  // Not its ops.
+  void Note(const MambaLayerParams& params);
+  void Note(const Mamba2LayerParams& params);
+
+  // The first layer of each shape, kind of step and number of rows.
+  const std::map<std::string, MambaLayerParams>& mamba_layers() const { return mamba_layers_; }
+  const std::map<std::string, Mamba2LayerParams>& mamba2_layers() const { return mamba2_layers_; }
 
   // Compares what `choice` has on shapes that are not among those that `agreed`, and switches off
   // what disagrees. Appends to *found. False where there was no memory for that, or the GPU failed.
@@ -52,6 +60,8 @@ class Rehearsal {
   const Twins twins_;
   const int64_t most_rows_;
   std::map<std::string, Case> cases_;  // by shape
+  std::map<std::string, MambaLayerParams> mamba_layers_;
+  std::map<std::string, Mamba2LayerParams> mamba2_layers_;
 };
 
 }  // namespace ssmd::kernels::cuda
