@@ -15,8 +15,8 @@
 //    the scratch of Sample and SampleHead, once a vocabulary size.
 //
 // All pointers are device memory except where "host" is said; what indexes rows and states of a
-// step is put there by StepProgram::Run (device.h). All preconditions are the caller's (engine/models checks
-// shapes at load time): an op does not return an error.
+// step is put there by StepProgram::Run (device.h). All preconditions are the caller's
+// (engine/models checks shapes at load time): an op does not return an error.
 #ifndef SSMD_KERNELS_OPS_H_
 #define SSMD_KERNELS_OPS_H_
 

@@ -29,10 +29,10 @@
 // is there for others after Sync(), and in its warp after SyncWarp(): a shuffle, a ballot or a
 // product is no barrier. Blocks of a launch do not wait for each other.
 //
-// A kernel that overlaps may begin before earlier ones of its stream have ended, where the GPU can do
-// that. Each of its threads calls WaitForEarlierKernels() once or more; before, it touches nothing
-// that a kernel writes: it may load weights. After that, what earlier kernels wrote is read by plain
-// loads, as LoadReadOnly() may come too early.
+// A kernel that overlaps may begin before earlier ones of its stream have ended, where the GPU can
+// do that. Each of its threads calls WaitForEarlierKernels() once or more; before, it touches
+// nothing that a kernel writes: it may load weights. After that, what earlier kernels wrote is read
+// by plain loads, as LoadReadOnly() may come too early.
 //
 // Floating point: denormals are zero, in and out; nothing is contracted, Fma says where products
 // and sums are fused; division and square root are IEEE's.

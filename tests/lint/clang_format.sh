@@ -17,5 +17,5 @@ if [[ -z ${formatter:-} ]]; then
   exit 77
 fi
 
-find kernels engine server clients tests -type f \( -name '*.cc' -o -name '*.h' \) -print0 |
+find kernels engine server clients tests -type f \( -name '*.cc' -o -name '*.cu' -o -name '*.h' \) -print0 |
   xargs -0 -r "$formatter" --dry-run -Werror
