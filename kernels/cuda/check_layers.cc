@@ -1,46 +1,42 @@
 #include "kernels/cuda/check_layers.h"
 
 #include <algorithm>
-#include <initializer_list>
 #include <vector>
+
+#include "kernels/cuda/comparison.h"
 
 namespace ssmd::kernels::cuda {
 namespace {
 
-constexpr int kLayerSlots = 11;
-constexpr int64_t kLayerRowCounts[] = {3, kLayerCheckRows};
-constexpr size_t kPaddedRow = 4;
+constexpr int kSettlingSteps = 2;  // from states of zeros
+constexpr int64_t kPaddedRow = 4;  // where there are more
 
-// In disorder, one to another slot, one that is padding.
-std::vector<Segment> SegmentsOf(int64_t rows) {
-  std::vector<Segment> segments;
-  for (int32_t i = 0; i < rows; ++i) {
-    const int32_t to = i == 1 ? kLayerSlots - 1 : i;
-    segments.push_back({static_cast<int32_t>(rows) - 1 - i, 1, i, to, 5 + i});
-    if (i == kPaddedRow) segments.back().src_slot = segments.back().dst_slot = -1;
+int64_t StateElements(const SelectiveScanParams& p) {
+  return PaddedChannels(p.channels) * p.state_size;
+}
+int64_t StateElements(const SsdScanParams& p) {
+  return p.heads * p.state_size * PaddedLanes(p.head_dim);
+}
+
+// States of one kind, in slots next to each other, zero at first.
+class LayerStates {
+ public:
+  LayerStates(CheckSpace& space, int64_t slots, int64_t elements)
+      : slot_floats_((elements + kVectorLanes - 1) / kVectorLanes * kVectorLanes),
+        floats_(space, std::vector<float>(static_cast<size_t>(slots * slot_floats_ + kVectorLanes)),
+                0, nullptr) {}
+
+  StateField field() const {
+    return {reinterpret_cast<std::byte*>(floats_.data()),
+            static_cast<size_t>(slot_floats_) * sizeof(float), 0};
   }
-  return segments;
-}
+  void Reset() { floats_.Reset(); }
+  std::vector<float> Read() { return floats_.Read(); }
 
-// Where `at` is when what begins at `from` lies at `to`.
-const float* Moved(const float* at, const float* from, float* to) { return to + (at - from); }
-
-// The rows between the ops of a layer, where those of `like` lie.
-CheckRows RowsLike(CheckSpace& space, const MatMulParams& product) {
-  return {space, {kLayerCheckRows, product.w->outputs, product.out_stride, product.out}, -1, 1};
-}
-CheckRows RowsLike(CheckSpace& space, const ConvSiluParams& conv) {
-  return {space, {kLayerCheckRows, conv.channels, conv.out_stride, conv.out}, -1, 1};
-}
-CheckRows RowsLike(CheckSpace& space, const RmsNormParams& norm) {
-  return {space, {kLayerCheckRows, norm.cols, norm.out_stride, norm.out}, -1, 1};
-}
-CheckRows ResidualLike(CheckSpace& space, const RmsNormParams& norm) {
-  return {space, {kLayerCheckRows, norm.cols, norm.x_stride, norm.x}, -2, 3};
-}
-CheckStates RingLike(CheckSpace& space, const ConvSiluParams& conv) {
-  return {space, kLayerSlots, std::max<int64_t>(1, (conv.width - 1) * conv.channels), nullptr};
-}
+ private:
+  const int64_t slot_floats_;
+  CheckFloats floats_;
+};
 
 // What a layer leaves behind.
 struct LayerOutcome {
@@ -50,176 +46,100 @@ struct LayerOutcome {
 template <typename Params>
 class LayerCheck {
  public:
-  LayerCheck(CheckSpace& space, CheckRows& x, CheckStates& ring, CheckStates& state)
+  LayerCheck(CheckSpace& space, const Params& like)
       : space_(space),
-        x_(x),
-        ring_(ring),
-        state_(state),
-        segments_(space.Allocate(kLayerCheckRows * sizeof(Segment))) {}
+        params_(like),
+        rows_(like.norm.rows),
+        prompt_(like.conv.segment_count != rows_),
+        x_floats_(static_cast<size_t>(rows_ * like.out_proj.out_stride)),
+        ring_(space, rows_ + 1, (like.conv.width - 1) * like.conv.channels),
+        state_(space, rows_ + 1, StateElements(like.scan)),
+        segments_(space.Allocate(static_cast<size_t>(rows_) * sizeof(Segment))) {
+    for (int step = 0; step <= kSettlingSteps; ++step) {
+      inputs_.push_back(space.Random(x_floats_, -2, 3));
+    }
+    params_.conv.ring = ring_.field();
+    params_.scan.state = state_.field();
+  }
 
-  // `set_rows(segments, rows)` makes params of so many rows.
-  template <typename SetRows>
-  std::string Run(const LayerRuns<Params>& runs, const SetRows& set_rows) {
-    if (space_.out_of_memory()) return "";
-    Comparison comparison({});
-    for (const int64_t rows : kLayerRowCounts) {
-      const Params params = set_rows(segments_.as<Segment>(), rows);
-      const LayerOutcome apart = Outcome(runs.apart, params, rows);
-      const LayerOutcome fused = Outcome(runs.fused, params, rows);
-      std::vector<bool> written(kLayerCheckRows);
-      for (const Segment& s : SegmentsOf(rows)) {
-        if (s.dst_slot >= 0) written[static_cast<size_t>(s.first_row)] = true;
-      }
-      constexpr char kOtherwise[] = "bits are not those of the ops one by one";
-      x_.CompareBits(fused.x, apart.x, written, kOtherwise, &comparison);
-      for (int slot = 0; slot < kLayerSlots; ++slot) {
-        ring_.CompareBits(fused.ring, apart.ring, slot, kOtherwise, &comparison);
-        state_.CompareBits(fused.state, apart.state, slot, kOtherwise, &comparison);
-      }
+  std::string Run(const LayerTwins<Params>& twins) {
+    // Otherwise the layer's input would have to be made elsewhere.
+    const bool in_place = params_.norm.x == params_.out_proj.out;
+    if (space_.out_of_memory() || !in_place) return "";
+    const LayerOutcome apart = Result(twins.apart, twins.apart);
+    const LayerOutcome together = Result(twins.apart, twins.together);
+    constexpr char kOtherBits[] = "ops that go together give other bits than one by one";
+    Comparison comparison(Bounds{});
+    const auto same = [&](const std::vector<float>& a, const std::vector<float>& b) {
+      comparison.Same(a.data(), b.data(), static_cast<int64_t>(a.size()), kOtherBits);
+    };
+    same(together.ring, apart.ring);
+    same(together.state, apart.state);
+    const int64_t stride = params_.out_proj.out_stride;
+    for (int64_t row = 0; row < rows_; ++row) {
+      if (IsPadding(row)) continue;
+      comparison.Same(together.x.data() + row * stride, apart.x.data() + row * stride, stride,
+                      kOtherBits);
     }
     return comparison.Problem();
   }
 
  private:
-  LayerOutcome Outcome(const std::function<void(const Params&)>& run, const Params& params,
-                       int64_t rows) {
-    const std::vector<Segment> segments = SegmentsOf(rows);
-    space_.stream().CopyIn(segments_.data(), segments.data(), segments.size() * sizeof(Segment));
-    x_.Reset();
+  using RunLayer = std::function<void(const Params& params)>;
+
+  bool IsPadding(int64_t row) const { return !prompt_ && row == kPaddedRow; }
+  // Each token to a slot of its own, or one prompt; at last the first to another slot.
+  std::vector<Segment> Segments(int step) const {
+    const auto last = static_cast<int32_t>(rows_);
+    const int32_t first_to = step == kSettlingSteps ? last : 0;
+    if (prompt_) return {{0, last, 0, first_to, step * rows_}};
+    std::vector<Segment> segments;
+    for (int32_t i = 0; i < last; ++i) {
+      const bool padding = IsPadding(i);
+      segments.push_back({i, 1, padding ? -1 : i, padding ? -1 : i == 0 ? first_to : i, step + i});
+    }
+    return segments;
+  }
+  LayerOutcome Result(const RunLayer& settle, const RunLayer& run) {
     ring_.Reset();
     state_.Reset();
-    run(params);
-    return {x_.Read(), ring_.Read(), state_.Read()};
+    float* x = params_.out_proj.out;
+    for (int step = 0; step <= kSettlingSteps; ++step) {
+      const std::vector<Segment> segments = Segments(step);
+      space_.stream().CopyIn(segments_.data(), segments.data(), segments.size() * sizeof(Segment));
+      space_.stream().CopyIn(x, inputs_[static_cast<size_t>(step)].data(),
+                             x_floats_ * sizeof(float));
+      params_.conv.segments = params_.scan.segments = segments_.template as<Segment>();
+      (step < kSettlingSteps ? settle : run)(params_);
+    }
+    LayerOutcome outcome;
+    outcome.x.resize(x_floats_);
+    space_.stream().CopyOut(outcome.x.data(), x, x_floats_ * sizeof(float));
+    outcome.ring = ring_.Read();
+    outcome.state = state_.Read();
+    return outcome;
   }
 
   CheckSpace& space_;
-  CheckRows& x_;
-  CheckStates& ring_;
-  CheckStates& state_;
+  Params params_;
+  const int64_t rows_;
+  const bool prompt_;
+  const size_t x_floats_;
+  LayerStates ring_, state_;
   const Buffer segments_;
+  std::vector<std::vector<float>> inputs_;  // of each step
 };
-
-template <typename Op>
-void SetSegments(const Segment* segments, int64_t rows, Op* op) {
-  op->segments = segments;
-  op->segment_count = op->rows = rows;
-}
-
-std::string ShapeOf(const char* name, const RmsNormParams& norm,
-                    std::initializer_list<const PackedMatrix*> matrices) {
-  std::string text = std::string("layer ") + name + " width=" + std::to_string(norm.cols);
-  for (const PackedMatrix* w : matrices) {
-    text += " " + std::string(WeightFormatName(w->format)) + ":" + std::to_string(w->outputs) +
-            "x" + std::to_string(w->inputs);
-  }
-  return text;
-}
 
 }  // namespace
 
-std::string CheckLayer(CheckSpace& space, const MambaLayerParams& like,
-                       const LayerRuns<MambaLayerParams>& runs) {
-  const SelectiveScanParams& scan = like.scan;
-  CheckRows x = ResidualLike(space, like.norm), normed = RowsLike(space, like.norm);
-  CheckRows xz = RowsLike(space, like.in_proj), u = RowsLike(space, like.conv);
-  CheckRows dbc = RowsLike(space, like.x_proj), dt = RowsLike(space, like.dt_proj);
-  CheckRows own_y(space, {kLayerCheckRows, scan.channels, scan.y_stride, scan.y}, -1, 1);
-  CheckStates ring = RingLike(space, like.conv);
-  CheckStates state(
-      space, kLayerSlots, PaddedChannels(scan.channels) * scan.state_size, [&](int64_t i) {
-        return i / (scan.state_size * kChannelBlock) * kChannelBlock + i % kChannelBlock >=
-               scan.channels;
-      });
-  CheckRows& y = scan.y == scan.x ? u : own_y;
-  LayerCheck<MambaLayerParams> check(space, x, ring, state);
-  return check.Run(runs, [&](const Segment* segments, int64_t rows) {
-    MambaLayerParams p = like;
-    p.norm.x = p.out_proj.add = p.out_proj.out = x.data();
-    p.norm.out = normed.data();
-    p.in_proj.x = normed.data();
-    p.in_proj.out = xz.data();
-    p.conv.x = Moved(like.conv.x, like.in_proj.out, xz.data());
-    p.conv.out = u.data();
-    p.x_proj.x = p.scan.x = u.data();
-    p.x_proj.out = dbc.data();
-    p.dt_proj.x = Moved(like.dt_proj.x, like.x_proj.out, dbc.data());
-    p.dt_proj.out = dt.data();
-    for (RmsNormParams* norm : {&p.dt_norm, &p.b_norm, &p.c_norm}) {
-      if (norm->rows == 0) continue;
-      norm->out = dbc.data() + (norm->out - like.x_proj.out);
-      norm->x = norm->out;
-      norm->rows = rows;
-    }
-    p.scan.dt = dt.data();
-    p.scan.b = Moved(scan.b, like.x_proj.out, dbc.data());
-    p.scan.c = Moved(scan.c, like.x_proj.out, dbc.data());
-    p.scan.z = Moved(scan.z, like.in_proj.out, xz.data());
-    p.scan.y = y.data();
-    p.out_proj.x = y.data();
-    p.conv.ring = ring.field();
-    p.scan.state = state.field();
-    SetSegments(segments, rows, &p.conv);
-    SetSegments(segments, rows, &p.scan);
-    p.norm.rows = p.in_proj.rows = p.x_proj.rows = p.dt_proj.rows = p.out_proj.rows = rows;
-    return p;
-  });
+std::string CheckLayer(CheckSpace& space, const LayerTwins<MambaLayerParams>& twins,
+                       const MambaLayerParams& like) {
+  return LayerCheck<MambaLayerParams>(space, like).Run(twins);
 }
 
-std::string CheckLayer(CheckSpace& space, const Mamba2LayerParams& like,
-                       const LayerRuns<Mamba2LayerParams>& runs) {
-  const SsdScanParams& scan = like.scan;
-  const int64_t lanes = PaddedLanes(scan.head_dim);
-  CheckRows x = ResidualLike(space, like.norm), normed = RowsLike(space, like.norm);
-  CheckRows projected = RowsLike(space, like.in_proj), xbc = RowsLike(space, like.conv);
-  CheckStates ring = RingLike(space, like.conv);
-  CheckStates state(space, kLayerSlots, scan.heads * scan.state_size * lanes,
-                    [&](int64_t i) { return i % lanes >= scan.head_dim; });
-  LayerCheck<Mamba2LayerParams> check(space, x, ring, state);
-  return check.Run(runs, [&](const Segment* segments, int64_t rows) {
-    Mamba2LayerParams p = like;
-    const auto of_xbc = [&](const float* at) { return Moved(at, like.conv.out, xbc.data()); };
-    const auto of_projected = [&](const float* at) {
-      return Moved(at, like.in_proj.out, projected.data());
-    };
-    p.norm.x = p.out_proj.add = p.out_proj.out = x.data();
-    p.norm.out = normed.data();
-    p.in_proj.x = normed.data();
-    p.in_proj.out = projected.data();
-    p.conv.x = of_projected(like.conv.x);
-    p.conv.out = p.scan.y = p.gated_norm.out = xbc.data();
-    p.scan.x = of_xbc(scan.x);
-    p.scan.b = of_xbc(scan.b);
-    p.scan.c = of_xbc(scan.c);
-    if (scan.dt != nullptr) p.scan.dt = of_projected(scan.dt);
-    p.scan.chunk_scratch = nullptr;
-    p.gated_norm.x = of_xbc(like.gated_norm.x);
-    p.gated_norm.gate = of_projected(like.gated_norm.gate);
-    p.out_proj.x = of_xbc(like.out_proj.x);
-    p.conv.ring = ring.field();
-    p.scan.state = state.field();
-    SetSegments(segments, rows, &p.conv);
-    SetSegments(segments, rows, &p.scan);
-    p.norm.rows = p.in_proj.rows = p.gated_norm.rows = p.out_proj.rows = rows;
-    return p;
-  });
-}
-
-std::string LayerShape(const MambaLayerParams& layer) {
-  const SelectiveScanParams& scan = layer.scan;
-  return ShapeOf("mamba", layer.norm,
-                 {layer.in_proj.w, layer.x_proj.w, layer.dt_proj.w, layer.out_proj.w}) +
-         " states=" + std::to_string(scan.state_size) +
-         " taps=" + std::to_string(layer.conv.width) + (layer.dt_norm.rows > 0 ? " dt_norm" : "") +
-         (layer.b_norm.rows > 0 ? " b_norm" : "") + (layer.c_norm.rows > 0 ? " c_norm" : "");
-}
-
-std::string LayerShape(const Mamba2LayerParams& layer) {
-  const SsdScanParams& scan = layer.scan;
-  return ShapeOf("mamba2", layer.norm, {layer.in_proj.w, layer.out_proj.w}) +
-         " heads=" + std::to_string(scan.heads) + " groups=" + std::to_string(scan.groups) +
-         " states=" + std::to_string(scan.state_size) +
-         " taps=" + std::to_string(layer.conv.width) +
-         " order=" + std::to_string(static_cast<int>(layer.gated_norm.order));
+std::string CheckLayer(CheckSpace& space, const LayerTwins<Mamba2LayerParams>& twins,
+                       const Mamba2LayerParams& like) {
+  return LayerCheck<Mamba2LayerParams>(space, like).Run(twins);
 }
 
 }  // namespace ssmd::kernels::cuda

@@ -1,5 +1,6 @@
-// Comparison of a layer whose ops are fused (mamba_layer.h) with the same ops one by one: their
-// bits are the same. Of single tokens, as many as a product rounds itself and more.
+// Comparisons of a layer whose ops go together with the same layer op by op: the bits are to be the
+// same (mamba_layer.h). With the model's own weights, in its own activations, which hold nothing
+// before its first step.
 #ifndef SSMD_KERNELS_CUDA_CHECK_LAYERS_H_
 #define SSMD_KERNELS_CUDA_CHECK_LAYERS_H_
 
@@ -11,25 +12,17 @@
 
 namespace ssmd::kernels::cuda {
 
-// Puts the layer on the space's stream.
 template <typename Params>
-struct LayerRuns {
-  std::function<void(const Params&)> fused, apart;
+struct LayerTwins {
+  std::function<void(const Params&params)> together, apart;
 };
 
-// With the layer's own weights. "" where bits are the same or there was no memory for it
-// (CheckSpace::out_of_memory).
-std::string CheckLayer(CheckSpace& space, const MambaLayerParams& like,
-                       const LayerRuns<MambaLayerParams>& runs);
-std::string CheckLayer(CheckSpace& space, const Mamba2LayerParams& like,
-                       const LayerRuns<Mamba2LayerParams>& runs);
-
-// Rows of the longest run.
-inline constexpr int64_t kLayerCheckRows = 9;
-
-// What CheckLayer's result depends on, in a line.
-std::string LayerShape(const MambaLayerParams& layer);
-std::string LayerShape(const Mamba2LayerParams& layer);
+// As the checks of kernel_checks.h. `like` has pointers that can be used, but for segments and
+// states.
+std::string CheckLayer(CheckSpace& space, const LayerTwins<MambaLayerParams>& twins,
+                       const MambaLayerParams& like);
+std::string CheckLayer(CheckSpace& space, const LayerTwins<Mamba2LayerParams>& twins,
+                       const Mamba2LayerParams& like);
 
 }  // namespace ssmd::kernels::cuda
 

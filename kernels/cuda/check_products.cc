@@ -7,6 +7,8 @@
 // spread, e is below 2^−9 in 16 bits, and 1/264 in int8. Errors of many terms are spread like a
 // normal distribution, and of some millions none is beyond six times their usual size.
 #include <algorithm>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "kernels/cuda/kernel_checks.h"
@@ -27,7 +29,7 @@ Bounds BoundsOf(const PackedMatrix& w) {
   return {1e-3, 1e-4};
 }
 
-using Multiply = decltype(KernelTable::mat_mul);
+using Multiply = std::function<void(Stream&, const MatMulParams&, std::byte*)>;
 
 // Rows of a product's results. Those beyond the rows of a run are left alone.
 std::vector<float> Multiplied(CheckSpace& space, const Multiply& multiply, MatMulParams params,
@@ -81,10 +83,11 @@ class ProductCheck {
     params_.add = in_place_ ? out_.data() : add_.data();
   }
 
-  std::string Run(const Twins& twins, const std::vector<int64_t>& row_counts) {
+  std::string Run(const Multiply& multiply_plain, const Multiply& multiply_fast,
+                  const std::vector<int64_t>& row_counts) {
     Comparison comparison(BoundsOf(*params_.w));
-    const std::vector<float> plain = Result(twins.plain.mat_mul, kProductRows);
-    const std::vector<float> fast = Result(twins.fast.mat_mul, kProductRows);
+    const std::vector<float> plain = Result(multiply_plain, kProductRows);
+    const std::vector<float> fast = Result(multiply_fast, kProductRows);
     if (space_.out_of_memory()) return "";
     for (int64_t o = 0; o < outputs(); ++o) {
       // Beside what is added a sum may be as small as its rounding.
@@ -94,7 +97,7 @@ class ProductCheck {
     }
     out_.CompareUntouched(fast, FirstRows(kProductRows, rows_), &comparison);
     for (const int64_t rows : row_counts) {
-      const std::vector<float> others = Result(twins.fast.mat_mul, rows);
+      const std::vector<float> others = Result(multiply_fast, rows);
       if (space_.out_of_memory()) return "";
       out_.CompareBits(others, fast, FirstRows(std::min(rows, kProductRows), rows_),
                        "bits of a row depend on the number of rows", &comparison);
@@ -129,9 +132,15 @@ std::string CheckProduct(CheckSpace& space, const Twins& twins, const MatMulPara
   CheckRows x(space, {rows, like.w->inputs, like.x_stride, like.x}, -kSpread, kSpread);
   params.x = x.data();
   if (space.out_of_memory()) return "";
-  std::vector<double> sizes = SizesOf(space, twins.plain.mat_mul, params);
+  const auto by = [&](const KernelTable& table) -> Multiply {
+    return [&](Stream& stream, const MatMulParams& p, std::byte* scratch) {
+      table.mat_mul(twins.product, stream, p, scratch);
+    };
+  };
+  const Multiply plain = by(twins.plain);
+  std::vector<double> sizes = SizesOf(space, plain, params);
   if (space.out_of_memory()) return "";
-  return ProductCheck(space, params, std::move(sizes), rows).Run(twins, row_counts);
+  return ProductCheck(space, params, std::move(sizes), rows).Run(plain, by(twins.fast), row_counts);
 }
 
 }  // namespace ssmd::kernels::cuda

@@ -6,12 +6,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "kernels/cuda/agreed_checks.h"
 #include "kernels/cuda/build_id.h"
+#include "kernels/cuda/check_layers.h"
 #include "kernels/cuda/draws.h"
 #include "kernels/cuda/kernel_choice.h"
 #include "kernels/cuda/layout.h"
@@ -27,7 +29,15 @@ namespace ssmd::kernels {
 namespace cuda {
 namespace {
 
-constexpr int64_t kRehearsedRows = 4;
+// Steps of a model that are looked at: operands lie elsewhere when there are more rows, and which
+// ops go together depends on them.
+struct RehearsedStep {
+  int64_t rows;
+  bool prompt;
+};
+constexpr RehearsedStep kRehearsedSteps[] = {{1, false}, {4, false}, {12, false}, {12, true}};
+constexpr int64_t kRehearsedRows = 12;  // at most
+constexpr char kLayers[] = "layer";     // ops that go together, among fast_kernels()
 
 class StreamTransfer final : public Transfer {
  public:
@@ -60,7 +70,7 @@ class CudaDevice final : public Device {
     for (const FastKernel kernel : kFastKernels) {
       if (choice_.has(kernel)) states_.push_back({std::string(NameOf(kernel)), ""});
     }
-    if (choice_.fuses()) states_.push_back({"fusion", ""});  // the last
+    if (choice_.fuses() && !states_.empty()) states_.push_back({kLayers, ""});
   }
   ~CudaDevice() override {
     stream_->Synchronize();
@@ -128,9 +138,15 @@ class CudaDevice final : public Device {
     return {fast::ProductUnit::kMma, arrivals_.as<uint32_t>()};
   }
   bool Have(bool memory, const char* what);
+  void RunTogether(const MambaLayerParams& params);
+  void RunTogether(const Mamba2LayerParams& params);
+  void RunApart(const MambaLayerParams& params) { Device::MambaLayer(params); }
+  void RunApart(const Mamba2LayerParams& params) { Device::Mamba2Layer(params); }
+  template <typename Params>
+  bool CompareLayers(CheckSpace& space, const std::map<std::string, Params>& layers,
+                     AgreedChecks* agreed, std::vector<Disagreement>* found);
   std::string ChecksHoldFor() const;
   void SwitchedOff(const Disagreement& disagreement);
-  bool CompareFused(const Rehearsal& rehearsal, CheckSpace& space, AgreedChecks* agreed);
   // Whether ops are only looked at; then it has noted this one.
   template <typename Params>
   bool OnlyNoted(const Params& params) {
@@ -252,52 +268,49 @@ std::unique_ptr<StepProgram> CudaDevice::MakeProgram(const StepLimits& limits) {
   return GraphProgram::Make(*gpu_, *stream_, limits.rows);
 }
 
-// With one row and with more, as operands lie elsewhere then, and as a decoding step and as a
-// prompt. Addresses are looked at, but nothing is there.
+// Addresses of what ops write and read are looked at, but nothing is there.
 bool CudaDevice::Rehearse(const StepLimits& limits, const StepProgram::Ops& ops) {
-  const Twins twins = {fast_, plain_};
+  const Twins twins = {fast_, plain_, product_options()};
   Rehearsal rehearsal(twins, limits.rows);
   const std::vector<int32_t> tokens(kRehearsedRows);
   const std::vector<Segment> segments(kRehearsedRows);
-  StepIndices step = {tokens.data(), 1, segments.data(), 1, tokens.data(), 1};
   rehearsal_ = &rehearsal;
-  ops(step);
-  step.rows = std::min(limits.rows, kRehearsedRows);
-  ops(step);
+  for (const RehearsedStep& rehearsed : kRehearsedSteps) {
+    const int64_t rows = std::min(rehearsed.rows, limits.rows);
+    ops({tokens.data(), rows, segments.data(), rehearsed.prompt ? 1 : rows, tokens.data(), 1});
+  }
   rehearsal_ = nullptr;
 
   AgreedChecks agreed(check_folder_, name(), ChecksHoldFor());
   CheckSpace space(*gpu_, *stream_);
   std::vector<Disagreement> found;
-  const bool compared = rehearsal.Compare(space, &choice_, &agreed, &found);
+  bool compared = rehearsal.Compare(space, &choice_, &agreed, &found);
   kernels_ = ChosenKernels(choice_, fast_, plain_);
+  compared = compared && CompareLayers(space, rehearsal.mamba_layers(), &agreed, &found) &&
+             CompareLayers(space, rehearsal.mamba2_layers(), &agreed, &found);
   for (const Disagreement& disagreement : found) SwitchedOff(disagreement);
-  if (!compared || !CompareFused(rehearsal, space, &agreed)) return false;
-  agreed.Save();
-  return true;
+  if (compared) agreed.Save();
+  return compared;
 }
 
-// Layers whose ops are fused give the bits of the ops one by one; else they are no more.
-bool CudaDevice::CompareFused(const Rehearsal& rehearsal, CheckSpace& space, AgreedChecks* agreed) {
-  size_t scratch = 0;
-  for (const PackedMatrix& w : shapes_) {
-    scratch = std::max(scratch, ProductScratch(kLayerCheckRows, w));
+// After the ops by themselves, which they are compared with. As Rehearsal::Compare.
+template <typename Params>
+bool CudaDevice::CompareLayers(CheckSpace& space, const std::map<std::string, Params>& layers,
+                               AgreedChecks* agreed, std::vector<Disagreement>* found) {
+  const LayerTwins<Params> twins = {[this](const Params& p) { RunTogether(p); },
+                                    [this](const Params& p) { RunApart(p); }};
+  for (const auto& [shape, params] : layers) {
+    const std::string check = shape + ", " + choice_.Profile();
+    if (!choice_.fuses() || agreed->Has(check)) continue;
+    std::string problem = CheckLayer(space, twins, params);
+    if (space.out_of_memory() || !failure().empty()) return false;
+    if (problem.empty()) {
+      agreed->Add(check);
+    } else {
+      choice_.SwitchOffFusion();
+      found->push_back({kLayers, shape, std::move(problem)});
+    }
   }
-  if (!choice_.fuses()) return true;
-  if (!ReserveProduct(scratch)) return false;
-  std::string problem;
-  const LayerRuns<MambaLayerParams> mamba = {
-      [this](const MambaLayerParams& p) { MambaLayer(p); },
-      [this](const MambaLayerParams& p) { Device::MambaLayer(p); }};
-  const LayerRuns<Mamba2LayerParams> mamba2 = {
-      [this](const Mamba2LayerParams& p) { Mamba2Layer(p); },
-      [this](const Mamba2LayerParams& p) { Device::Mamba2Layer(p); }};
-  if (!rehearsal.CompareLayers(space, mamba, mamba2, agreed, &problem)) return false;
-  if (problem.empty()) return true;
-  choice_.SwitchOffFusion();
-  states_.back().off_because = "fused layers disagree with their ops: " + problem + " (" + name() +
-                               ", driver " + std::to_string(gpu_->facts().driver_version) +
-                               "); ops run one by one, which is slower; please report this line";
   return true;
 }
 
@@ -316,7 +329,7 @@ std::string CudaDevice::ChecksHoldFor() const {
 
 void CudaDevice::SwitchedOff(const Disagreement& disagreement) {
   for (FastKernelState& state : states_) {
-    if (state.name != NameOf(disagreement.kernel)) continue;
+    if (state.name != disagreement.kernel) continue;
     state.off_because = "the fast kernels of " + state.name +
                         " disagree with the plain ones: " + disagreement.problem + " (" +
                         disagreement.shape + ", " + name() + ", driver " +
@@ -336,7 +349,7 @@ void CudaDevice::RmsNorm(const RmsNormParams& params) {
 void CudaDevice::MatMul(const MatMulParams& params) {
   if (OnlyNoted(params)) return;
   if (!Have(ReserveProduct(ProductScratch(params.rows, *params.w)), "a product")) return;
-  kernels_.mat_mul(*stream_, params, product_scratch_.data());
+  kernels_.mat_mul(product_options(), *stream_, params, product_scratch_.data());
 }
 
 void CudaDevice::ConvSilu(const ConvSiluParams& params) {
@@ -370,19 +383,29 @@ void CudaDevice::Logprobs(const LogprobParams& params) {
   if (Have(draws_.Reserve(params.vocabulary), "log-probabilities")) draws_.Logprobs(params);
 }
 
-void CudaDevice::MambaLayer(const MambaLayerParams& params) {
-  if (rehearsal_ != nullptr) rehearsal_->Note(params);
-  if (rehearsal_ != nullptr || !choice_.fuses()) return Device::MambaLayer(params);
+void CudaDevice::RunTogether(const MambaLayerParams& params) {
   if (!ReserveProducts({&params.in_proj, &params.x_proj, &params.dt_proj, &params.out_proj}))
     return;
-  RunMambaLayer({*stream_, kernels_, product_options(), product_scratch_.data(), *this}, params);
+  kernels_.mamba_layer({*stream_, choice_, product_options(), product_scratch_.data(), *this},
+                       params);
+}
+
+void CudaDevice::RunTogether(const Mamba2LayerParams& params) {
+  if (!ReserveProducts({&params.in_proj, &params.out_proj})) return;
+  kernels_.mamba2_layer({*stream_, choice_, product_options(), product_scratch_.data(), *this},
+                        params);
+}
+
+void CudaDevice::MambaLayer(const MambaLayerParams& params) {
+  if (rehearsal_ != nullptr) rehearsal_->Note(params);
+  const bool together = rehearsal_ == nullptr && choice_.fuses();
+  together ? RunTogether(params) : RunApart(params);
 }
 
 void CudaDevice::Mamba2Layer(const Mamba2LayerParams& params) {
   if (rehearsal_ != nullptr) rehearsal_->Note(params);
-  if (rehearsal_ != nullptr || !choice_.fuses()) return Device::Mamba2Layer(params);
-  if (!ReserveProducts({&params.in_proj, &params.out_proj})) return;
-  RunMamba2Layer({*stream_, kernels_, product_options(), product_scratch_.data(), *this}, params);
+  const bool together = rehearsal_ == nullptr && choice_.fuses();
+  together ? RunTogether(params) : RunApart(params);
 }
 
 }  // namespace

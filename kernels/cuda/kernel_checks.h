@@ -20,6 +20,7 @@ namespace ssmd::kernels::cuda {
 struct Twins {
   const KernelTable& fast;
   const KernelTable& plain;
+  fast::ProductOptions product = {};  // as the device has them
 };
 
 // With the matrix's own weights. `most_rows` are what a step may have.

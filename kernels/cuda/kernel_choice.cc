@@ -26,8 +26,7 @@ std::string_view NameOf(FastKernel kernel) {
 }
 
 KernelChoice::KernelChoice(const GpuFacts& gpu, bool plain)
-    : fuses_(!plain && gpu.major >= kOldestMajor),
-      generation_(std::to_string(gpu.major) + "." + std::to_string(gpu.minor)) {
+    : fuses_(!plain), generation_(std::to_string(gpu.major) + "." + std::to_string(gpu.minor)) {
   on_.fill(!plain && gpu.major >= kOldestMajor);
 }
 

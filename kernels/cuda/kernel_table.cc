@@ -4,13 +4,13 @@
 
 #include "kernels/cuda/fast_ops.h"
 #include "kernels/cuda/plain_ops.h"
-#include "kernels/cuda/product_fast.h"
 
 namespace ssmd::kernels::cuda {
 
 KernelTable PlainKernels() {
   KernelTable table;
-  table.mat_mul = plain::MatMul;
+  table.mat_mul = [](const fast::ProductOptions&, Stream& stream, const MatMulParams& params,
+                     std::byte* scratch) { plain::MatMul(stream, params, scratch); };
   table.rms_norm = plain::RmsNorm;
   table.gated_rms_norm = plain::GatedRmsNorm;
   table.conv_step = table.conv_prompt = plain::ConvSilu;
@@ -21,7 +21,7 @@ KernelTable PlainKernels() {
 
 KernelTable FastKernels() {
   KernelTable table = PlainKernels();
-  table.mat_mul = fast::MatMul;
+  table.mat_mul = fast::MatMulWith;
   table.rms_norm = fast::RmsNorm;
   table.gated_rms_norm = fast::GatedRmsNorm;
   table.conv_step = fast::ConvStep;
@@ -48,6 +48,8 @@ KernelTable ChosenKernels(const KernelChoice& choice, const KernelTable& fast,
   table.ssd_step = of(FastKernel::kSsd).ssd_step;
   table.ssd_prompt = of(FastKernel::kSsd).ssd_prompt;
   table.ssd_chunks = of(FastKernel::kSsd).ssd_chunks;
+  table.mamba_layer = fast.mamba_layer;
+  table.mamba2_layer = fast.mamba2_layer;
   return table;
 }
 

@@ -6,6 +6,8 @@
 #include <functional>
 
 #include "kernels/cuda/kernel_choice.h"
+#include "kernels/cuda/mamba_layer.h"
+#include "kernels/cuda/product_fast.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/ops.h"
 
@@ -16,7 +18,9 @@ using Launcher = void (*)(Stream& stream, const Params& params);
 
 struct KernelTable {
   // `scratch` is of ProductScratch bytes.
-  std::function<void(Stream& stream, const MatMulParams& params, std::byte* scratch)> mat_mul;
+  std::function<void(const fast::ProductOptions& options, Stream& stream,
+                     const MatMulParams& params, std::byte* scratch)>
+      mat_mul;
   Launcher<RmsNormParams> rms_norm = nullptr;
   Launcher<GatedRmsNormParams> gated_rms_norm = nullptr;
   // Of steps whose segments are a token each, and of others.
@@ -24,6 +28,9 @@ struct KernelTable {
   Launcher<SelectiveScanParams> scan_step = nullptr, scan_prompt = nullptr;
   Launcher<SsdScanParams> ssd_step = nullptr, ssd_prompt = nullptr;
   Launcher<SsdScanParams> ssd_chunks = nullptr;  // of prompts with chunk_scratch
+  // Ops that go together; of what ops are chosen.
+  void (*mamba_layer)(const LayerTools& tools, const MambaLayerParams& params) = RunMambaLayer;
+  void (*mamba2_layer)(const LayerTools& tools, const Mamba2LayerParams& params) = RunMamba2Layer;
 };
 
 KernelTable PlainKernels();

@@ -1,22 +1,13 @@
 #include "kernels/cuda/mamba_layer.h"
 
-#include "kernels/cuda/fast_ops.h"
 #include "kernels/cuda/fused_ops.h"
 
 namespace ssmd::kernels::cuda {
 namespace {
 
-using Multiplier = void (*)(Stream& stream, const MatMulParams& params, std::byte* scratch);
-
-bool IsFast(const decltype(KernelTable::mat_mul)& multiply) {
-  const Multiplier* target = multiply.target<Multiplier>();
-  return target != nullptr && *target == fast::MatMul;
-}
-
 class Layer {
  public:
-  explicit Layer(const LayerTools& tools)
-      : tools_(tools), kernels_(tools.kernels), fast_product_(IsFast(tools.kernels.mat_mul)) {}
+  explicit Layer(const LayerTools& tools) : tools_(tools), choice_(tools.choice) {}
 
   void Run(const MambaLayerParams& params) const;
   void Run(const Mamba2LayerParams& params) const;
@@ -24,14 +15,13 @@ class Layer {
  private:
   // Whether the product is a fast one, of an op's output and nothing else.
   bool Fuses(const MatMulParams& product, const float* out, int64_t out_stride) const {
-    return fast_product_ && product.w->format != WeightFormat::kF32 && product.rows > 0 &&
-           product.x == out && product.x_stride == out_stride;
+    return choice_.has(FastKernel::kProduct) && product.w->format != WeightFormat::kF32 &&
+           product.rows > 0 && product.x == out && product.x_stride == out_stride;
   }
   static bool Rounds(const MatMulParams& product) { return product.rows > fast::kNarrowRows; }
   fast::RoundedRows RowsOf(const MatMulParams& product) const {
     return fast::RoundedRowsIn(tools_.scratch, product.rows, *product.w);
   }
-  void Multiply(const MatMulParams& product) const;
   void MultiplyRounded(const MatMulParams& product) const;
 
   void NormAndProject(const RmsNormParams& norm, const MatMulParams& product) const;
@@ -40,8 +30,7 @@ class Layer {
   void GateAndProject(const GatedRmsNormParams& norm, const MatMulParams& product) const;
 
   const LayerTools& tools_;
-  const KernelTable& kernels_;
-  const bool fast_product_;
+  const KernelChoice& choice_;
 };
 
 void Layer::Run(const MambaLayerParams& params) const {
@@ -57,14 +46,6 @@ void Layer::Run(const Mamba2LayerParams& params) const {
   GateAndProject(params.gated_norm, params.out_proj);
 }
 
-void Layer::Multiply(const MatMulParams& product) const {
-  if (fast_product_) {
-    fast::MatMulWith(tools_.product, tools_.stream, product, tools_.scratch);
-  } else {
-    tools_.ops.MatMul(product);
-  }
-}
-
 void Layer::MultiplyRounded(const MatMulParams& product) const {
   fast::ProductOptions options = tools_.product;
   options.rounded = true;
@@ -72,9 +53,9 @@ void Layer::MultiplyRounded(const MatMulParams& product) const {
 }
 
 void Layer::NormAndProject(const RmsNormParams& norm, const MatMulParams& product) const {
-  const bool fuses = kernels_.rms_norm == fast::RmsNorm &&
-                     Fuses(product, norm.out, norm.out_stride) && norm.rows == product.rows &&
-                     norm.cols == product.w->inputs && fast::TakesRmsNorm(norm);
+  const bool fuses = choice_.has(FastKernel::kNorm) && Fuses(product, norm.out, norm.out_stride) &&
+                     norm.rows == product.rows && norm.cols == product.w->inputs &&
+                     fast::TakesRmsNorm(norm);
   const bool narrow = norm.row_index == nullptr && fast::InputParts(*product.w) == 1;
   if (fuses && Rounds(product)) {
     fast::RmsNormRounded(tools_.stream, norm, RowsOf(product));
@@ -85,12 +66,12 @@ void Layer::NormAndProject(const RmsNormParams& norm, const MatMulParams& produc
     fast::MatMulWith(options, tools_.stream, product, tools_.scratch);
   } else {
     tools_.ops.RmsNorm(norm);
-    Multiply(product);
+    tools_.ops.MatMul(product);
   }
 }
 
 void Layer::ConvolveAndProject(const ConvSiluParams& conv, const MatMulParams& product) const {
-  const bool fuses = kernels_.conv_step == fast::ConvStep && conv.rows == conv.segment_count &&
+  const bool fuses = choice_.has(FastKernel::kConv) && conv.rows == conv.segment_count &&
                      conv.rows == product.rows && conv.channels == product.w->inputs &&
                      Fuses(product, conv.out, conv.out_stride) && fast::TakesConvStep(conv);
   if (fuses && Rounds(product)) {
@@ -98,7 +79,7 @@ void Layer::ConvolveAndProject(const ConvSiluParams& conv, const MatMulParams& p
     MultiplyRounded(product);
   } else {
     tools_.ops.ConvSilu(conv);
-    Multiply(product);
+    tools_.ops.MatMul(product);
   }
 }
 
@@ -106,16 +87,16 @@ void Layer::ScanAndProject(const MambaLayerParams& params) const {
   const SelectiveScanParams& scan = params.scan;
   fast::ScanWithDelta fused = {scan,          params.dt_proj, params.dt_norm,
                                params.b_norm, params.c_norm,  {}};
-  const bool fuses = kernels_.scan_step == fast::ScanStep && fast_product_ &&
-                     kernels_.rms_norm == fast::RmsNorm && scan.rows == scan.segment_count &&
+  const bool fuses = choice_.has(FastKernel::kScan) && choice_.has(FastKernel::kProduct) &&
+                     choice_.has(FastKernel::kNorm) && scan.rows == scan.segment_count &&
                      fast::TakesScanWithDelta(fused);
   if (!fuses) {
     for (const RmsNormParams* norm : {&params.dt_norm, &params.b_norm, &params.c_norm}) {
       if (norm->rows > 0) tools_.ops.RmsNorm(*norm);
     }
-    Multiply(params.dt_proj);
+    tools_.ops.MatMul(params.dt_proj);
     tools_.ops.SelectiveScan(scan);
-    Multiply(params.out_proj);
+    tools_.ops.MatMul(params.out_proj);
     return;
   }
   const bool rounds = Fuses(params.out_proj, scan.y, scan.y_stride) && Rounds(params.out_proj) &&
@@ -126,20 +107,20 @@ void Layer::ScanAndProject(const MambaLayerParams& params) const {
   if (rounds) {
     MultiplyRounded(params.out_proj);
   } else {
-    Multiply(params.out_proj);
+    tools_.ops.MatMul(params.out_proj);
   }
 }
 
 void Layer::GateAndProject(const GatedRmsNormParams& norm, const MatMulParams& product) const {
-  const bool fuses = kernels_.gated_rms_norm == fast::GatedRmsNorm &&
-                     Fuses(product, norm.out, norm.out_stride) && norm.rows == product.rows &&
-                     norm.cols == product.w->inputs && fast::RoundsGatedRmsNorm(norm);
+  const bool fuses = choice_.has(FastKernel::kNorm) && Fuses(product, norm.out, norm.out_stride) &&
+                     norm.rows == product.rows && norm.cols == product.w->inputs &&
+                     fast::RoundsGatedRmsNorm(norm);
   if (fuses && Rounds(product)) {
     fast::GatedRmsNormRounded(tools_.stream, norm, RowsOf(product));
     MultiplyRounded(product);
   } else {
     tools_.ops.GatedRmsNorm(norm);
-    Multiply(product);
+    tools_.ops.MatMul(product);
   }
 }
 

@@ -20,7 +20,7 @@
 #ifndef SSMD_KERNELS_CUDA_MAMBA_LAYER_H_
 #define SSMD_KERNELS_CUDA_MAMBA_LAYER_H_
 
-#include "kernels/cuda/kernel_table.h"
+#include "kernels/cuda/kernel_choice.h"
 #include "kernels/cuda/product_fast.h"
 #include "kernels/device.h"
 
@@ -28,7 +28,7 @@ namespace ssmd::kernels::cuda {
 
 struct LayerTools {
   Stream& stream;
-  const KernelTable& kernels;  // of the ops: what is fused is the fast ones among them
+  const KernelChoice& choice;
   fast::ProductOptions product;
   std::byte* scratch;  // of products: as much as any of the layer's needs
   Device& ops;         // for what is not fused

@@ -33,27 +33,7 @@ class ShapeText {
   std::string text_;
 };
 
-template <typename Params>
-bool CompareEach(const std::map<std::string, Params>& layers, CheckSpace& space,
-                 const LayerRuns<Params>& runs, AgreedChecks* agreed, std::string* problem) {
-  for (const auto& [shape, layer] : layers) {
-    if (agreed->Has(shape)) continue;
-    const std::string found = CheckLayer(space, layer, runs);
-    if (space.out_of_memory() || !space.gpu().failure().empty()) return false;
-    if (found.empty()) {
-      agreed->Add(shape);
-    } else {
-      *problem = found + " (" + shape + ")";
-    }
-  }
-  return true;
-}
-
-}  // namespace
-
-// Weights in f32 have no fast product.
-void Rehearsal::Note(const MatMulParams& p) {
-  if (p.w->format == WeightFormat::kF32) return;
+std::string TextOf(const MatMulParams& p) {
   ShapeText shape("product");
   shape.Word(WeightFormatName(p.w->format))
       .Size("outputs", p.w->outputs)
@@ -63,14 +43,11 @@ void Rehearsal::Note(const MatMulParams& p) {
       .Rows("bias", p.bias, p.w->outputs)
       .Rows("add", p.add, p.add_stride)
       .Rows("out", p.out, p.out_stride)
-      .Word("in_place", p.add == p.out)
-      .Size("rows", most_rows_);
-  cases_.try_emplace(shape.text(), Case{FastKernel::kProduct, [this, p](CheckSpace& space) {
-                                          return CheckProduct(space, twins_, p, most_rows_);
-                                        }});
+      .Word("in_place", p.add == p.out);
+  return shape.text();
 }
 
-void Rehearsal::Note(const RmsNormParams& p) {
+std::string TextOf(const RmsNormParams& p) {
   ShapeText shape("norm");
   shape.Size("cols", p.cols)
       .Rows("x", p.x, p.x_stride)
@@ -78,12 +55,10 @@ void Rehearsal::Note(const RmsNormParams& p) {
       .Rows("out", p.out, p.out_stride)
       .Word("indexed", p.row_index != nullptr)
       .Word("in_place", p.out == p.x);
-  cases_.try_emplace(shape.text(), Case{FastKernel::kNorm, [this, p](CheckSpace& space) {
-                                          return CheckNorm(space, twins_, p);
-                                        }});
+  return shape.text();
 }
 
-void Rehearsal::Note(const GatedRmsNormParams& p) {
+std::string TextOf(const GatedRmsNormParams& p) {
   ShapeText shape("gated_norm");
   shape.Size("cols", p.cols)
       .Size("groups", p.groups)
@@ -93,12 +68,10 @@ void Rehearsal::Note(const GatedRmsNormParams& p) {
       .Rows("weight", p.weight, p.cols)
       .Rows("out", p.out, p.out_stride)
       .Word("in_place", p.out == p.x);
-  cases_.try_emplace(shape.text(), Case{FastKernel::kNorm, [this, p](CheckSpace& space) {
-                                          return CheckGatedNorm(space, twins_, p);
-                                        }});
+  return shape.text();
 }
 
-void Rehearsal::Note(const ConvSiluParams& p) {
+std::string TextOf(const ConvSiluParams& p) {
   ShapeText shape("conv");
   shape.Size("channels", p.channels)
       .Size("width", p.width)
@@ -106,12 +79,10 @@ void Rehearsal::Note(const ConvSiluParams& p) {
       .Rows("weight", p.weight, p.channels)
       .Rows("bias", p.bias, p.channels)
       .Rows("out", p.out, p.out_stride);
-  cases_.try_emplace(shape.text(), Case{FastKernel::kConv, [this, p](CheckSpace& space) {
-                                          return CheckConv(space, twins_, p);
-                                        }});
+  return shape.text();
 }
 
-void Rehearsal::Note(const SelectiveScanParams& p) {
+std::string TextOf(const SelectiveScanParams& p) {
   ShapeText shape("scan");
   shape.Size("channels", p.channels)
       .Size("states", p.state_size)
@@ -123,12 +94,10 @@ void Rehearsal::Note(const SelectiveScanParams& p) {
       .Rows("d", p.d, p.channels)
       .Rows("y", p.y, p.y_stride)
       .Word("in_place", p.y == p.x);
-  cases_.try_emplace(shape.text(), Case{FastKernel::kScan, [this, p](CheckSpace& space) {
-                                          return CheckScan(space, twins_, p);
-                                        }});
+  return shape.text();
 }
 
-void Rehearsal::Note(const SsdScanParams& p) {
+std::string TextOf(const SsdScanParams& p) {
   ShapeText shape("ssd");
   shape.Size("heads", p.heads)
       .Size("head_dim", p.head_dim)
@@ -143,9 +112,75 @@ void Rehearsal::Note(const SsdScanParams& p) {
       .Rows("y", p.y, p.y_stride)
       .Word("in_place", p.y == p.x)
       .Word("in_chunks", p.chunk_scratch != nullptr);
-  cases_.try_emplace(shape.text(), Case{FastKernel::kSsd, [this, p](CheckSpace& space) {
-                                          return CheckSsd(space, twins_, p);
-                                        }});
+  return shape.text();
+}
+
+std::string TextOf(const MambaLayerParams& p) {
+  std::string text = "mamba_layer: " + TextOf(p.norm) + "; " + TextOf(p.in_proj) + "; " +
+                     TextOf(p.conv) + "; " + TextOf(p.x_proj) + "; ";
+  for (const RmsNormParams* norm : {&p.dt_norm, &p.b_norm, &p.c_norm}) {
+    if (norm->rows > 0) text += TextOf(*norm) + "; ";
+  }
+  return text + TextOf(p.dt_proj) + "; " + TextOf(p.scan) + "; " + TextOf(p.out_proj);
+}
+
+std::string TextOf(const Mamba2LayerParams& p) {
+  return "mamba2_layer: " + TextOf(p.norm) + "; " + TextOf(p.in_proj) + "; " + TextOf(p.conv) +
+         "; " + TextOf(p.scan) + "; " + TextOf(p.gated_norm) + "; " + TextOf(p.out_proj);
+}
+
+// Of a step.
+std::string CountsOf(const ConvSiluParams& p) {
+  return ", rows=" + std::to_string(p.rows) + (p.rows == p.segment_count ? "" : " in a prompt");
+}
+
+}  // namespace
+
+void Rehearsal::Note(const MatMulParams& p) {
+  // Weights in f32 have no fast product.
+  if (p.w->format == WeightFormat::kF32) return;
+  cases_.try_emplace(TextOf(p) + " rows=" + std::to_string(most_rows_),
+                     Case{FastKernel::kProduct, [this, p](CheckSpace& space) {
+                            return CheckProduct(space, twins_, p, most_rows_);
+                          }});
+}
+
+void Rehearsal::Note(const RmsNormParams& p) {
+  cases_.try_emplace(TextOf(p), Case{FastKernel::kNorm, [this, p](CheckSpace& space) {
+                                       return CheckNorm(space, twins_, p);
+                                     }});
+}
+
+void Rehearsal::Note(const GatedRmsNormParams& p) {
+  cases_.try_emplace(TextOf(p), Case{FastKernel::kNorm, [this, p](CheckSpace& space) {
+                                       return CheckGatedNorm(space, twins_, p);
+                                     }});
+}
+
+void Rehearsal::Note(const ConvSiluParams& p) {
+  cases_.try_emplace(TextOf(p), Case{FastKernel::kConv, [this, p](CheckSpace& space) {
+                                       return CheckConv(space, twins_, p);
+                                     }});
+}
+
+void Rehearsal::Note(const SelectiveScanParams& p) {
+  cases_.try_emplace(TextOf(p), Case{FastKernel::kScan, [this, p](CheckSpace& space) {
+                                       return CheckScan(space, twins_, p);
+                                     }});
+}
+
+void Rehearsal::Note(const SsdScanParams& p) {
+  cases_.try_emplace(TextOf(p), Case{FastKernel::kSsd, [this, p](CheckSpace& space) {
+                                       return CheckSsd(space, twins_, p);
+                                     }});
+}
+
+void Rehearsal::Note(const MambaLayerParams& p) {
+  mamba_layers_.try_emplace(TextOf(p) + CountsOf(p.conv), p);
+}
+
+void Rehearsal::Note(const Mamba2LayerParams& p) {
+  mamba2_layers_.try_emplace(TextOf(p) + CountsOf(p.conv), p);
 }
 
 bool Rehearsal::Compare(CheckSpace& space, KernelChoice* choice, AgreedChecks* agreed,
@@ -158,17 +193,10 @@ bool Rehearsal::Compare(CheckSpace& space, KernelChoice* choice, AgreedChecks* a
       agreed->Add(shape);
     } else {
       choice->SwitchOff(one.kernel);
-      found->push_back({one.kernel, shape, std::move(problem)});
+      found->push_back({std::string(NameOf(one.kernel)), shape, std::move(problem)});
     }
   }
   return true;
-}
-
-bool Rehearsal::CompareLayers(CheckSpace& space, const LayerRuns<MambaLayerParams>& mamba,
-                              const LayerRuns<Mamba2LayerParams>& mamba2, AgreedChecks* agreed,
-                              std::string* problem) const {
-  return CompareEach(mamba_, space, mamba, agreed, problem) &&
-         CompareEach(mamba2_, space, mamba2, agreed, problem);
 }
 
 }  // namespace ssmd::kernels::cuda

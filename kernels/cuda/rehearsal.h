@@ -1,5 +1,6 @@
 // The ops of a model's steps without doing them: those that fast kernels may do, each shape once;
-// and then the comparison of those kernels with their plain twins.
+// and then the comparison of those kernels with their plain twins. Layers are noted for whoever can
+// run them.
 //
 // A kernel that disagrees on one shape is off for all that its device does.
 #ifndef SSMD_KERNELS_CUDA_REHEARSAL_H_
@@ -11,7 +12,6 @@
 #include <vector>
 
 #include "kernels/cuda/agreed_checks.h"
-#include "kernels/cuda/check_layers.h"
 #include "kernels/cuda/check_space.h"
 #include "kernels/cuda/kernel_checks.h"
 #include "kernels/cuda/kernel_choice.h"
@@ -20,7 +20,7 @@
 namespace ssmd::kernels::cuda {
 
 struct Disagreement {
-  FastKernel kernel;
+  std::string kernel;  // NameOf
   std::string shape;
   std::string problem;
 };
@@ -36,17 +36,18 @@ class Rehearsal {
   void Note(const ConvSiluParams& params);
   void Note(const SelectiveScanParams& params);
   void Note(const SsdScanParams& params);
-  void Note(const MambaLayerParams& params) { mamba_.try_emplace(LayerShape(params), params); }
-  void Note(const Mamba2LayerParams& params) { mamba2_.try_emplace(LayerShape(params), params); }
+  // Not its ops.
+  void Note(const MambaLayerParams& params);
+  void Note(const Mamba2LayerParams& params);
+
+  // The first layer of each shape, kind of step and number of rows.
+  const std::map<std::string, MambaLayerParams>& mamba_layers() const { return mamba_layers_; }
+  const std::map<std::string, Mamba2LayerParams>& mamba2_layers() const { return mamba2_layers_; }
 
   // Compares what `choice` has on shapes that are not among those that `agreed`, and switches off
   // what disagrees. Appends to *found. False where there was no memory for that, or the GPU failed.
   bool Compare(CheckSpace& space, KernelChoice* choice, AgreedChecks* agreed,
                std::vector<Disagreement>* found) const;
-  // The same of layers that are fused: what is wrong and where, or "", in *problem.
-  bool CompareLayers(CheckSpace& space, const LayerRuns<MambaLayerParams>& mamba,
-                     const LayerRuns<Mamba2LayerParams>& mamba2, AgreedChecks* agreed,
-                     std::string* problem) const;
 
  private:
   // What is wrong, or "".
@@ -59,8 +60,8 @@ class Rehearsal {
   const Twins twins_;
   const int64_t most_rows_;
   std::map<std::string, Case> cases_;  // by shape
-  std::map<std::string, MambaLayerParams> mamba_;
-  std::map<std::string, Mamba2LayerParams> mamba2_;
+  std::map<std::string, MambaLayerParams> mamba_layers_;
+  std::map<std::string, Mamba2LayerParams> mamba2_layers_;
 };
 
 }  // namespace ssmd::kernels::cuda

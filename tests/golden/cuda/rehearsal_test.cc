@@ -88,7 +88,8 @@ struct WrongKernel {
 const WrongKernel kWrongKernels[] = {
     {"product", "mamba_odd",
      [](KernelTable* t) {
-       t->mat_mul = [](kernels::cuda::Stream&, const kernels::MatMulParams&, std::byte*) {};
+       t->mat_mul = [](const kernels::cuda::fast::ProductOptions&, kernels::cuda::Stream&,
+                       const kernels::MatMulParams&, std::byte*) {};
      },
      [](KernelTable* t, const KernelTable& plain) { t->mat_mul = plain.mat_mul; }},
     {"scan", "falcon_odd", [](KernelTable* t) { t->scan_prompt = DoNothing; },
@@ -133,6 +134,37 @@ TEST_F(RehearsalTest, AKernelThatIsWrongIsOffAndThePlainOneServes) {
     Open(table);
     testing::ExpectSameBits(LogitsOf(wrong.model), logits);
     EXPECT_EQ(Profile(), "cuda/9.0");
+  }
+}
+
+TEST_F(RehearsalTest, LayersWhoseOpsGoTogetherWronglyAreRunOpByOp) {
+  for (const char* model : {"mamba_odd", "mamba2_odd"}) {
+    SCOPED_TRACE(model);
+    KernelTable table = FastKernels();
+    // The last op is left out where there are many rows.
+    table.mamba_layer = [](const kernels::cuda::LayerTools& tools,
+                           const kernels::MambaLayerParams& params) {
+      kernels::MambaLayerParams wrong = params;
+      if (params.norm.rows > 8) wrong.out_proj.rows = 0;
+      kernels::cuda::RunMambaLayer(tools, wrong);
+    };
+    table.mamba2_layer = [](const kernels::cuda::LayerTools& tools,
+                            const kernels::Mamba2LayerParams& params) {
+      kernels::Mamba2LayerParams wrong = params;
+      if (params.norm.rows > 8) wrong.out_proj.rows = 0;
+      kernels::cuda::RunMamba2Layer(tools, wrong);
+    };
+    Open(table);
+    const LogitRows logits = LogitsOf(model);
+    EXPECT_EQ(Profile(), "cuda/9.0") << "bits do not depend on it";
+    for (const kernels::FastKernelState& kernel : device_->fast_kernels()) {
+      EXPECT_EQ(kernel.off_because.empty(), kernel.name != "layer") << kernel.off_because;
+    }
+    EXPECT_THAT(device_->fast_kernels().back().off_because,
+                HasSubstr("other bits than one by one"));
+    Open(FastKernels());
+    testing::ExpectSameBits(LogitsOf(model), logits);
+    EXPECT_EQ(device_->fast_kernels().back().off_because, "");
   }
 }
 

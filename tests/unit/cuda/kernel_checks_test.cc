@@ -391,11 +391,11 @@ TEST_F(ProductChecks, WrongProductsAreFoundInEveryFormat) {
     s.Synchronize();
   };
   const struct {
-    std::function<void(Stream&, const MatMulParams&, std::byte*)> multiply;
+    decltype(KernelTable::mat_mul) multiply;
     const char* problem;
   } kFaults[] = {
       // What is added apart, sums are a hundredth too large.
-      {[&](Stream& s, const MatMulParams& p, std::byte* scratch) {
+      {[&](const fast::ProductOptions&, Stream& s, const MatMulParams& p, std::byte* scratch) {
          MatMulParams bare = p;
          Tensor sums(static_cast<size_t>(p.rows * p.out_stride));
          bare.add = nullptr;
@@ -406,7 +406,7 @@ TEST_F(ProductChecks, WrongProductsAreFoundInEveryFormat) {
        },
        kErrors},
       // Two outputs are mixed up.
-      {[&](Stream& s, const MatMulParams& p, std::byte* scratch) {
+      {[&](const fast::ProductOptions&, Stream& s, const MatMulParams& p, std::byte* scratch) {
          run(s, p, scratch);
          for (int64_t r = 0; r < p.rows; ++r) {
            std::swap(p.out[r * p.out_stride], p.out[r * p.out_stride + 1]);
@@ -414,31 +414,31 @@ TEST_F(ProductChecks, WrongProductsAreFoundInEveryFormat) {
        },
        kErrors},
       // One element.
-      {[&](Stream& s, const MatMulParams& p, std::byte* scratch) {
+      {[&](const fast::ProductOptions&, Stream& s, const MatMulParams& p, std::byte* scratch) {
          run(s, p, scratch);
          if (p.rows == 130) p.out[129 * p.out_stride + 9] *= 1.5f;
        },
        kErrors},
       // What is there is not added to.
-      {[&](Stream& s, const MatMulParams& p, std::byte* scratch) {
+      {[&](const fast::ProductOptions&, Stream& s, const MatMulParams& p, std::byte* scratch) {
          MatMulParams bare = p;
          bare.add = nullptr;
          run(s, bare, scratch);
        },
        kErrors},
       // Some numbers of rows are computed another way.
-      {[&](Stream& s, const MatMulParams& p, std::byte* scratch) {
+      {[&](const fast::ProductOptions&, Stream& s, const MatMulParams& p, std::byte* scratch) {
          run(s, p, scratch);
          if (p.rows == 24) Nudge(p.out[5 * p.out_stride + 5]);
        },
        "depend on the number of rows"},
       // Rows are padded to eight.
-      {[&](Stream& s, const MatMulParams& p, std::byte* scratch) {
+      {[&](const fast::ProductOptions&, Stream& s, const MatMulParams& p, std::byte* scratch) {
          run(s, p, scratch);
          if (p.rows == 5) p.out[7 * p.out_stride] = 0;
        },
        kOutsideText},
-      {[&](Stream& s, const MatMulParams& p, std::byte* scratch) {
+      {[&](const fast::ProductOptions&, Stream& s, const MatMulParams& p, std::byte* scratch) {
          run(s, p, scratch);
          p.out[p.rows * p.out_stride - 1] = NAN;
        },

@@ -188,23 +188,6 @@ TEST_F(Mamba2Layers, FusedHasTheBitsOfItsOpsWithPrompts) {
              {{0, 5, 0, 0, 0}, {5, 1, 1, 2, 9}, {6, 2, -1, -1, 0}, {8, 3, 3, 4, 7}});
 }
 
-// By what is also asked of it when a model is loaded.
-TEST_F(Mamba2Layers, AnotherResultIsFound) {
-  const Mamba2Shape& shape = kMamba2Shapes[1];
-  const Mamba2Weights w = MakeWeights(shape);
-  const auto check = [&](const auto& change) {
-    const std::vector<Segment> segments = SingleTokens(3);
-    Mamba2 layer(shape, 3);
-    return Check<Mamba2LayerParams>(
-        layer.Params(w, segments), &Device::Mamba2Layer,
-        [&](const Mamba2LayerParams& p) { device().Device::Mamba2Layer(p); }, change);
-  };
-  EXPECT_EQ(check([](Mamba2LayerParams*) {}), "");
-  EXPECT_NE(check([](Mamba2LayerParams* p) { p->norm.eps = 1; }), "");
-  EXPECT_NE(check([](Mamba2LayerParams* p) { p->gated_norm.eps = 1; }), "");
-  EXPECT_NE(check([](Mamba2LayerParams* p) { p->out_proj.bias = nullptr; }), "");
-}
-
 TEST_F(Mamba2Layers, IsFewLaunches) {
   const Mamba2Shape& shape = kMamba2Shapes[0];
   EXPECT_EQ(Run(shape, SingleTokens(1), true).launches, 5);

@@ -1,7 +1,8 @@
 // A layer of Mamba-1 with its ops fused: the bits of the ops one by one, in fewer launches.
 #include <algorithm>
 
-#include "kernels/cuda/mamba_layer.h"
+#include "kernels/cuda/kernel_table.h"
+#include "kernels/cuda/runtime.h"
 #include "tests/unit/cuda/layer_test_util.h"
 
 namespace ssmd::kernels::cuda {
@@ -218,27 +219,6 @@ TEST_F(MambaLayer, OneNormMayBeMissing) {
   ExpectSame(shape, MakeWeights(shape), SingleTokens(3));
 }
 
-// By what is also asked of it when a model is loaded.
-TEST_F(MambaLayer, AnotherResultIsFound) {
-  MambaShape shape = kMambaShapes[1];
-  const Mamba::Weights w = MakeWeights(shape);
-  const auto check = [&](const auto& change) {
-    const std::vector<Segment> segments = SingleTokens(3);
-    Mamba layer(shape, 3);
-    return Check<MambaLayerParams>(
-        layer.Params(w, segments), &Device::MambaLayer,
-        [&](const MambaLayerParams& p) { device().Device::MambaLayer(p); }, change);
-  };
-  for (const bool with_norms : {false, true}) {
-    shape.with_norms = with_norms;
-    EXPECT_EQ(check([](MambaLayerParams*) {}), "");
-    EXPECT_NE(check([](MambaLayerParams* p) { p->norm.eps = 1; }), "");
-    EXPECT_NE(check([](MambaLayerParams* p) { p->dt_proj.bias = nullptr; }), "");
-    EXPECT_NE(check([](MambaLayerParams* p) { p->out_proj.bias = nullptr; }), "");
-  }
-  EXPECT_NE(check([](MambaLayerParams* p) { p->b_norm.eps = 1; }), "");
-}
-
 // All of nine rows is fused.
 TEST_F(MambaLayer, TakesEitherUnit) {
   const MambaShape& shape = kMambaShapes[1];
@@ -247,6 +227,7 @@ TEST_F(MambaLayer, TakesEitherUnit) {
   std::string error;
   const std::unique_ptr<Gpu> gpu = OpenGpu(0, &error);
   const std::unique_ptr<Stream> stream = gpu->MakeStream();
+  const KernelChoice choice(gpu->facts(), false);
   std::vector<std::byte> scratch;
   const auto run = [&](fast::ProductUnit unit) {
     Mamba layer(shape, 9);
@@ -255,7 +236,7 @@ TEST_F(MambaLayer, TakesEitherUnit) {
          {&params.in_proj, &params.x_proj, &params.dt_proj, &params.out_proj}) {
       scratch.resize(std::max(scratch.size(), ProductScratch(9, *product->w)));
     }
-    RunMambaLayer({*stream, FastKernels(), {unit}, scratch.data(), device()}, params);
+    RunMambaLayer({*stream, choice, {unit}, scratch.data(), device()}, params);
     stream->Synchronize();
     return layer.Result(0);
   };

@@ -9,8 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cuda/check_layers.h"
-#include "kernels/cuda/runtime.h"
 #include "kernels/device.h"
 #include "tests/simt/simt_control.h"
 #include "tests/unit/cuda/product_test_util.h"
@@ -70,29 +68,6 @@ class LayerTest : public testing::Test {
     Wait();
     EXPECT_EQ(device_->failure(), "");
     return simt::CountsSoFar().launches - before;
-  }
-
-  // What CheckLayer says of a layer, fused as `change` has it.
-  template <typename Params, typename Change>
-  std::string Check(const Params& params, void (Device::*layer)(const Params&),
-                    const std::function<void(const Params&)>& apart, const Change& change) {
-    std::string error;
-    const std::unique_ptr<Gpu> gpu = OpenGpu(0, &error);
-    const std::unique_ptr<Stream> stream = gpu->MakeStream();
-    // The device has a stream of its own.
-    const auto run = [&](const std::function<void(const Params&)>& ops, const Params& made_up) {
-      stream->Synchronize();
-      ops(made_up);
-      Wait();
-    };
-    CheckSpace space(*gpu, *stream);
-    const auto fused = [&](Params made_up) {
-      change(&made_up);
-      ((*device_).*layer)(made_up);
-    };
-    return CheckLayer(
-        space, params,
-        {[&](const Params& p) { run(fused, p); }, [&](const Params& p) { run(apart, p); }});
   }
 
  private:
