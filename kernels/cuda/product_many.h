@@ -28,6 +28,7 @@ template <typename Kind, bool kOneSegment, bool kWarpgroup>
 struct ManyRows {
   static constexpr char kName[] = "product_many";
   static constexpr int kThreads = 256;
+  static constexpr int kBlocks = 1;  // two blocks at once would leave too few registers
   static constexpr bool kOverlaps = true;
   static constexpr int kRows = ManyRowsTile(Kind::kParts);
   // Blocks of inputs in shared memory, within the 99 KB that every GPU has.

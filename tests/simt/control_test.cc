@@ -174,7 +174,7 @@ TEST_F(SimtControl, ALaunchOutsideOfTheLimitsIsTheEndOfTheGpu) {
       {{}, 0, "0 threads to a block, which may have whole warps of at most 64"},
       {{}, 96, "96 threads to a block, which may have whole warps of at most 64"},
       {{}, 33, "33 threads to a block, which may have whole warps of at most 64"},
-      {{0}, 32, "a grid of (0, 1, 1)"},
+      {{-1}, 32, "a grid of (-1, 1, 1)"},
       {{1, 65536}, 32, "a grid of (1, 65536, 1)"},
       {{1, 1, 65536}, 32, "a grid of (1, 1, 65536)"},
       {{int64_t{1} << 31}, 32, "a grid of (2147483648, 1, 1)"},
@@ -184,6 +184,8 @@ TEST_F(SimtControl, ALaunchOutsideOfTheLimitsIsTheEndOfTheGpu) {
     EXPECT_EQ(FailureOf<SmallIncrement>(gpu(), c.grid, c.threads),
               std::string("launch of increment: ") + c.want);
   }
+  Open();
+  EXPECT_EQ(FailureOf<SmallIncrement>(gpu(), {0}, 32), "") << "nothing to do";
   Open();
   EXPECT_EQ((FailureOf<Increment<(227 << 10) + 1, 16>>(gpu(), {}, 32)),
             "launch of increment: 232449 bytes of shared memory");

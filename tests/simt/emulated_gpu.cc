@@ -108,8 +108,7 @@ void EmulatedGpu::Fail(const std::string& text) {
 void EmulatedGpu::Remove(EmulatedStream* stream) { std::erase(streams_, stream); }
 
 void EmulatedGpu::Synchronize() {
-  while (Advance()) {
-  }
+  for (EmulatedStream* stream : streams_) stream->Synchronize();
 }
 
 bool EmulatedGpu::Advance() {

@@ -52,7 +52,8 @@ TEST_P(EmulatedAllocationsTest, EachMayFail) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, EmulatedAllocationsTest,
-                         ::testing::Values(&simt::FailAllocation, &simt::FailPinnedAllocation));
+                         ::testing::Values(&simt::FailAllocation, &simt::FailPinnedAllocation),
+                         [](const auto& kind) { return kind.index == 0 ? "OfTheGpu" : "Pinned"; });
 
 }  // namespace
 }  // namespace ssmd::test

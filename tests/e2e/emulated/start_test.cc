@@ -50,12 +50,13 @@ TEST_P(EmulatedShortageTest, SaysWhatToChange) {
 
 INSTANTIATE_TEST_SUITE_P(
     , EmulatedShortageTest,
-    ::testing::Values(Shortage{"Weights", "5000000", {}, "keep the weights in fewer bits"},
-                      Shortage{"Activations",
-                               "5000000",
-                               {"--token-budget", "4096"},
-                               "no memory for activations of 4096 rows"},
-                      Shortage{"Slots", "100000000", {"--state-slots", "1000"}, "use fewer slots"}),
+    ::testing::Values(
+        Shortage{"Weights", "5000000", {"--token-budget", "512"}, "keep the weights in fewer bits"},
+        Shortage{"Activations",
+                 "5000000",
+                 {"--token-budget", "4096"},
+                 "no memory for activations of 4096 rows"},
+        Shortage{"Slots", "100000000", {"--state-slots", "1000"}, "use fewer slots"}),
     [](const auto& shortage) { return shortage.param.name; });
 
 TEST_F(EmulatedStartTest, SlotsFillWhatIsFree) {
