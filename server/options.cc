@@ -94,9 +94,8 @@ void AddModelFlags(CLI::App* app, Options* options, RawOptions* raw) {
   app->add_option(
          "--model-option", raw->model_options,
          "NAME.weights=f32|bf16|q8|q4, and on a GPU f16|fp8 as well: how the matrices of model "
-         "NAME "
-         "are kept. fp8, q8 and q4 are "
-         "quantised while loading. Default: as the files are, f32 where they are mixed or f16. "
+         "NAME are kept. fp8, q8 and q4 are quantised while loading. Default: as the files are, "
+         "f32 where they are mixed or f16. "
          "NAME.prefill=exact|chunked, of mamba2: chunked reads long prompts faster, with other "
          "rounding, and prompts that are cut elsewhere differ in it. Default: exact. Repeatable")
       ->group(kGroupModels)
@@ -442,13 +441,12 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
     result.error = absl::StrCat("ssmd: ", error.what(), " (see ssmd --help)\n");
     return result;
   }
-  const absl::Status status = Finish(raw, &options);
-  ChooseBudgets(app, &options);
-  if (!status.ok()) {
+  if (const absl::Status status = Finish(raw, &options); !status.ok()) {
     result.exit_code = 2;
     result.error = absl::StrCat("ssmd: ", status.message(), "\n");
     return result;
   }
+  ChooseBudgets(app, &options);
   result.options = std::move(options);
   return result;
 }

@@ -99,7 +99,6 @@ absl::Status CheckKept(const kernels::Device& device, kernels::WeightFormat form
                                                  " weights: use ", absl::StrJoin(kept, ", ")));
 }
 
-// config.json, or Mistral's params.json where there is none.
 // Of a folder without a configuration. Downloads of GGUF files often come as a folder with one for
 // each format.
 absl::Status NoConfigError(const std::string& folder, const absl::Status& error) {
@@ -114,6 +113,7 @@ absl::Status NoConfigError(const std::string& folder, const absl::Status& error)
   return error;
 }
 
+// config.json, or Mistral's params.json where there is none.
 absl::StatusOr<NamedDocument> ReadModelConfig(const std::string& directory) {
   absl::StatusOr<JsonDocument> config = ReadConfig(directory, kConfigFile);
   if (config.ok()) return NamedDocument{kConfigFile, *std::move(config)};

@@ -155,10 +155,10 @@ absl::Status PackedCacheWriter::Append(std::string_view bytes) {
 }
 
 absl::Status PackedCacheWriter::Add(const std::string& name, const Sha256& source,
-                                    const kernels::PackedMatrix& matrix) {
+                                    const kernels::PackedBytes& matrix) {
   const auto gap = static_cast<size_t>((kAlignment - written_ % kAlignment) % kAlignment);
   SSMD_RETURN_IF_ERROR(Append(std::string(gap, '\0')));
-  const std::string_view bytes = ViewOf(matrix.data.data(), matrix.bytes());
+  const std::string_view bytes = ViewOf(matrix.data, matrix.bytes);
   PutBytes(&entries_, name);
   PutBytes(&entries_, kernels::WeightFormatName(matrix.format));
   PutLittleEndian<uint64_t>(&entries_, static_cast<uint64_t>(matrix.outputs));

@@ -75,9 +75,9 @@ class PackedCacheWriter {
   PackedCacheWriter(const PackedCacheWriter&) = delete;
   PackedCacheWriter& operator=(const PackedCacheWriter&) = delete;
 
-  // REQUIRES: a device in host memory; a name that was not added before.
+  // REQUIRES: a name that was not added before.
   absl::Status Add(const std::string& name, const Sha256& source,
-                   const kernels::PackedMatrix& matrix);
+                   const kernels::PackedBytes& matrix);
   absl::Status Finish();
 
  private:

@@ -9,6 +9,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/base/text_view.h"
 #include "engine/formats/quoted.h"
+#include "kernels/host_memory.h"
 #include "kernels/matrix_source.h"
 #include "kernels/number_format.h"
 #include "kernels/quantise.h"
@@ -239,10 +240,23 @@ absl::StatusOr<kernels::PackedMatrix> WeightLoader::Pack(const TensorInfo& tenso
   kernels::PackedMatrix packed =
       device_->Pack(SourceOf(tensor, tensor.shape[0], tensor.shape[1]), format);
   if (!packed.data) return NoMemory(tensor.name, tensor.elements * 4);
-  if (writer_ != nullptr && writing_.ok()) {
-    writing_ = writer_->Add(tensor.name, digests_.at(tensor.name), packed);
-  }
+  if (writer_ != nullptr && writing_.ok()) writing_ = Keep(tensor.name, packed);
   return packed;
+}
+
+// What the device has packed need not lie where the host can read it.
+absl::Status WeightLoader::Keep(const std::string& name, const kernels::PackedMatrix& matrix) {
+  const kernels::Buffer bytes = kernels::AllocateHost(matrix.bytes());
+  if (!bytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no memory to keep weight ", Quoted(name), " in the cache"));
+  }
+  device_->Download(bytes.data(), matrix.data.data(), matrix.bytes());
+  if (const std::string failure = device_->failure(); !failure.empty()) {
+    return absl::UnavailableError(failure);
+  }
+  return writer_->Add(name, digests_.at(name),
+                      {matrix.outputs, matrix.inputs, matrix.format, bytes.data(), matrix.bytes()});
 }
 
 void WeightLoader::ReportProgress(size_t bytes) {

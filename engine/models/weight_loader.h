@@ -75,6 +75,8 @@ class WeightLoader {
                                                                  kernels::WeightFormat format);
   absl::StatusOr<kernels::PackedMatrix> Pack(const TensorInfo& tensor,
                                              kernels::WeightFormat format);
+  // Adds it to the writer, unless that has failed.
+  absl::Status Keep(const std::string& name, const kernels::PackedMatrix& matrix);
   void ReportProgress(size_t bytes);
 
   // Checks and digests a tensor's bytes.

@@ -169,7 +169,8 @@ class CudaDevice final : public Device {
   Draws draws_;
   std::vector<PackedMatrix> shapes_;  // of matrices packed so far, without data
   Buffer product_scratch_;
-  Buffer arrivals_;  // of products (product_fast.h)
+  std::vector<Buffer> outgrown_;  // scratch that steps recorded before it was too small still use
+  Buffer arrivals_;               // of products (product_fast.h)
   // What an op found no memory for, that MakeProgram had not been asked to make room for. A
   // literal.
   std::atomic<const char*> no_memory_ = nullptr;
@@ -248,9 +249,11 @@ bool CudaDevice::ReserveProduct(size_t bytes) {
   if (!arrivals_) arrivals_ = Allocate(fast::kProductArrivals * sizeof(uint32_t));
   if (!arrivals_) return false;
   if (product_scratch_.bytes() >= bytes) return true;
-  product_scratch_ = Buffer();
-  product_scratch_ = AllocateOn(*gpu_, bytes);
-  return static_cast<bool>(product_scratch_);
+  Buffer larger = AllocateOn(*gpu_, bytes);
+  if (!larger) return false;
+  std::swap(product_scratch_, larger);
+  if (larger) outgrown_.push_back(std::move(larger));
+  return true;
 }
 
 bool CudaDevice::ReserveProducts(std::initializer_list<const MatMulParams*> products) {

@@ -5,8 +5,10 @@
 //  P04 (prefix reuse together with speculation corrupts): nothing speculates in this version.
 //  P10 in seconds (a prefix cache that slows first tokens): tests assert no timings; its test here
 //      counts steps and tokens, the benchmark has the times.
-//  P06 as CUDA-graph padding: there is no device but the CPU, which pads nothing; its test here is
-//      what such padding broke, states at rest beside batches of every size.
+//  P06 as CUDA-graph padding: the CPU pads nothing; its test here is what such padding broke,
+//  states
+//      at rest beside batches of every size. Padded steps are tested on the emulated GPU
+//      (emulated/, unit/cuda/).
 #include <gmock/gmock.h>
 
 #include <thread>

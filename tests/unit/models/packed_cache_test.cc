@@ -10,6 +10,7 @@
 #include <iterator>
 #include <vector>
 
+#include "tests/support/memory_device.h"
 #include "tests/support/temp_folder.h"
 
 namespace ssmd {
@@ -17,6 +18,11 @@ namespace {
 
 using kernels::WeightFormat;
 using ::testing::HasSubstr;
+
+// Of a device in host memory.
+kernels::PackedBytes BytesOf(const kernels::PackedMatrix& matrix) {
+  return {matrix.outputs, matrix.inputs, matrix.format, matrix.data.data(), matrix.bytes()};
+}
 
 class PackedCacheTest : public ::testing::Test {
  protected:
@@ -33,7 +39,7 @@ class PackedCacheTest : public ::testing::Test {
     for (const WeightFormat format : {WeightFormat::kBf16, WeightFormat::kQ8, WeightFormat::kQ4}) {
       const kernels::PackedMatrix matrix = device_->Pack(source_, format);
       const std::string name(kernels::WeightFormatName(format));
-      ASSERT_TRUE((*writer)->Add(name, digest_, matrix).ok());
+      ASSERT_TRUE((*writer)->Add(name, digest_, BytesOf(matrix)).ok());
     }
     ASSERT_TRUE((*writer)->Finish().ok());
   }
@@ -81,6 +87,70 @@ TEST_F(PackedCacheTest, GivesBackWhatWasAdded) {
   }
 }
 
+// Its memory is not the host's: what the host sees there is not what Download gives.
+class VeiledDevice final : public testing::MemoryDevice {
+ public:
+  VeiledDevice() : MemoryDevice(1 << 20) {}
+  bool Keeps(WeightFormat) const override { return true; }
+  kernels::PackedMatrix Pack(const kernels::MatrixSource& source, WeightFormat format) override {
+    kernels::PackedMatrix matrix;
+    matrix.outputs = source.outputs;
+    matrix.inputs = source.inputs;
+    matrix.format = format;
+    matrix.data = Allocate(kBytes);
+    return matrix;
+  }
+  size_t PackedSize(int64_t, int64_t, WeightFormat) const override { return kBytes; }
+  void Download(std::byte* host, const std::byte*, size_t bytes) override {
+    std::memset(host, 0x5A, bytes);
+  }
+  std::string failure() const override { return failed ? "unplugged" : ""; }
+
+  static constexpr size_t kBytes = 100;
+  bool failed = false;
+};
+
+class VeiledCacheTest : public PackedCacheTest {
+ protected:
+  // Packs a tensor with a cache to be written, and returns what became of that.
+  absl::Status PackAndWrite(VeiledDevice* device) {
+    TensorInfo tensor;
+    tensor.name = "w";
+    tensor.type = TensorType::kF32;
+    tensor.shape = {20, 70};
+    tensor.elements = 20 * 70;
+    tensor.data = source_.data;
+    tensor.bytes = weights_.size() * sizeof(float);
+    auto writer = PackedCacheWriter::Create(&files_, path_, "the key");
+    EXPECT_TRUE(writer.ok()) << writer.status();
+    WeightLoader loader(device, WeightFormat::kQ8, 0, nullptr);
+    loader.UseCache(nullptr, writer->get());
+    EXPECT_TRUE(loader.Matrix(tensor, MatrixRole::kProjection).ok());
+    return loader.writing().ok() ? (*writer)->Finish() : loader.writing();
+  }
+};
+
+TEST_F(VeiledCacheTest, KeepsWhatTheDeviceGivesTheHost) {
+  VeiledDevice device;
+  const absl::Status written = PackAndWrite(&device);
+  ASSERT_TRUE(written.ok()) << written;
+  const auto cache = PackedCache::Open(path_, "the key", device);
+  ASSERT_TRUE(cache.ok()) << cache.status();
+  const CachedMatrix* cached = cache->Find("w");
+  ASSERT_NE(cached, nullptr);
+  ASSERT_EQ(cached->packed.bytes, VeiledDevice::kBytes);
+  for (size_t i = 0; i < cached->packed.bytes; ++i) {
+    EXPECT_EQ(cached->packed.data[i], std::byte{0x5A}) << i;
+  }
+}
+
+TEST_F(VeiledCacheTest, KeepsNothingOfADeviceThatHasFailed) {
+  VeiledDevice device;
+  device.failed = true;
+  EXPECT_EQ(PackAndWrite(&device).code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Open().status().code(), absl::StatusCode::kNotFound);
+}
+
 TEST_F(PackedCacheTest, IsNotFoundOrOfAnotherKey) {
   EXPECT_EQ(Open().status().code(), absl::StatusCode::kNotFound);
   ASSERT_NO_FATAL_FAILURE(Write());
@@ -113,7 +183,7 @@ TEST_F(PackedCacheTest, AMatrixOfAnotherSizeIsRefused) {
   ASSERT_TRUE(writer.ok());
   kernels::PackedMatrix matrix = device_->Pack(source_, WeightFormat::kQ8);
   matrix.inputs = 7000;
-  ASSERT_TRUE((*writer)->Add("m", digest_, matrix).ok());
+  ASSERT_TRUE((*writer)->Add("m", digest_, BytesOf(matrix)).ok());
   ASSERT_TRUE((*writer)->Finish().ok());
   const auto cache = Open();
   EXPECT_EQ(cache.status().code(), absl::StatusCode::kDataLoss);
@@ -135,7 +205,8 @@ TEST_F(PackedCacheTest, TwoWritersDoNotDisturbEachOther) {
   auto other = PackedCacheWriter::Create(&files_, path_, "the key");
   ASSERT_TRUE(other.ok());
   for (auto* writer : {&one, &other}) {
-    ASSERT_TRUE((**writer)->Add("m", digest_, device_->Pack(source_, WeightFormat::kQ8)).ok());
+    ASSERT_TRUE(
+        (**writer)->Add("m", digest_, BytesOf(device_->Pack(source_, WeightFormat::kQ8))).ok());
   }
   ASSERT_TRUE((*one)->Finish().ok());
   EXPECT_TRUE(Open().ok());
@@ -148,7 +219,8 @@ TEST_F(PackedCacheTest, WhatIsNotFinishedLeavesNothing) {
   {
     auto writer = PackedCacheWriter::Create(&files_, path_, "the key");
     ASSERT_TRUE(writer.ok());
-    ASSERT_TRUE((*writer)->Add("m", digest_, device_->Pack(source_, WeightFormat::kQ8)).ok());
+    ASSERT_TRUE(
+        (*writer)->Add("m", digest_, BytesOf(device_->Pack(source_, WeightFormat::kQ8))).ok());
   }
   EXPECT_TRUE(files_.List(folder_.path())->empty());
 }
