@@ -122,6 +122,8 @@ update_lists() {
   privileged_apt_get update || say "going on with the package lists at hand" >&2
 }
 
+wants_nvcc() { $with_nvcc && ! "$root/deploy/find_nvcc.sh" >/dev/null; }
+if wants_nvcc && ! python3 -m pip --version >/dev/null 2>&1; then packages+=(python3-pip); fi
 mapfile -t missing < <(missing_of "${packages[@]}")
 if ((${#missing[@]} > 0)); then
   say "installing ${#missing[@]} packages and what they need: ${missing[*]}"
@@ -155,7 +157,7 @@ download_nvcc() {
   chmod +x "$cuda_dir"/nvidia/cu13/bin/* "$cuda_dir"/nvidia/cu13/nvvm/bin/*
   "$cuda_dir/nvidia/cu13/bin/nvcc" --version >/dev/null
 }
-if $with_nvcc && ! "$root/deploy/find_nvcc.sh" >/dev/null; then
+if wants_nvcc; then
   say "unpacking nvcc of PyPI into build/tools"
   if ! download_nvcc; then
     rm -rf "$cuda_dir"
