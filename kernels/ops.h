@@ -126,7 +126,7 @@ struct ConvSiluParams {
 // h + (e^{Δ·a} − 1)·h, which keeps what a factor near 1 would round away.)
 // The sum over n is four runs of ceil(N/4) in ascending n, then (r0+r1)+(r2+r3).
 // State and `a` are laid out [ceil(channels/64)][state][64], channels contiguous; the padding of
-// the last block stays zero.
+// the last block stays zero. Each token's state is rounded to the field's format.
 struct SelectiveScanParams {
   const Segment* segments = nullptr;
   int64_t segment_count = 0;
@@ -145,7 +145,7 @@ struct SelectiveScanParams {
   int64_t z_stride = 0;
   const float* a = nullptr;  // −exp(A_log), in the state's layout
   const float* d = nullptr;  // (channels)
-  StateField state;          // f32
+  StateField state;
   float* y = nullptr;        // (rows, channels); may be x
   int64_t y_stride = 0;
 };
@@ -166,7 +166,7 @@ inline constexpr int64_t SsdChunkScratch(int64_t groups, int64_t state_size) {
 // REQUIRES: a <= 0; 0 <= dt_min <= dt_max, which may be infinite; groups divides heads. `y` may be
 // `x`; no other operands overlap.
 // State is laid out [heads][N][PaddedLanes(head_dim)], a head's channels contiguous; padding stays
-// zero.
+// zero. Each token's state is rounded to the field's format, and that of a chunk (below) once.
 //
 // With `chunk_scratch`, the chunks of kSsdChunkTokens tokens that lie whole in a segment and begin
 // at a multiple of that many of its positions are computed by matrix products instead, all other
@@ -194,7 +194,7 @@ struct SsdScanParams {
   float dt_max = std::numeric_limits<float>::infinity();
   const float* a = nullptr;  // (heads): −exp(A_log)
   const float* d = nullptr;  // (heads · head_dim), or null
-  StateField state;          // f32
+  StateField state;
   float* y = nullptr;        // (rows, heads · head_dim); may be x
   int64_t y_stride = 0;
   // (rows, SsdChunkScratch(…)), any content; null: step by step throughout.

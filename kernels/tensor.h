@@ -16,8 +16,8 @@ namespace ssmd::kernels {
 
 // Number format in which a weight matrix is kept. kQ8 and kQ4 are quantised in groups: 32 inputs of
 // an output share a scale; in kFp8 all inputs of an output do (quantise.h). Not every device keeps
-// each (Device::Keeps). States are always f32, and so are activations, but for what MatMul (ops.h)
-// does with them where weights are not kF32.
+// each (Device::Keeps). Activations are f32, but for what MatMul (ops.h) does with them where
+// weights are not kF32.
 enum class WeightFormat : uint8_t { kF32, kBf16, kQ8, kQ4, kF16, kFp8 };
 
 inline constexpr WeightFormat kAllWeightFormats[] = {WeightFormat::kF32, WeightFormat::kBf16,
@@ -29,6 +29,17 @@ inline constexpr int64_t kMaxMatrixSide = int64_t{1} << 28;
 
 std::string_view WeightFormatName(WeightFormat format);                // "f32", "bf16", …
 std::optional<WeightFormat> ParseWeightFormat(std::string_view name);  // inverse of that
+
+// Number format in which the state of a recurrence is kept between tokens; in between it is f32.
+// state_format.h says how it is rounded.
+enum class StateFormat : uint8_t { kF32, kBf16, kF16 };
+
+inline constexpr StateFormat kAllStateFormats[] = {StateFormat::kF32, StateFormat::kBf16,
+                                                   StateFormat::kF16};
+
+std::string_view StateFormatName(StateFormat format);                // "f32", "bf16", "f16"
+std::optional<StateFormat> ParseStateFormat(std::string_view name);  // inverse of that
+size_t StateFormatBytes(StateFormat format);                         // of an element
 
 // Memory on a device, 64-byte aligned, zeroed when allocated, freed on destruction. An empty Buffer
 // (data() == nullptr) is what an allocation that failed returns. The device must outlive it.
@@ -125,6 +136,8 @@ struct StateField {
   std::byte* slab = nullptr;
   size_t slot_bytes = 0;
   size_t offset = 0;
+  StateFormat format = StateFormat::kF32;
+  uint32_t layer = 0;  // in the model: what rounding depends on (state_format.h)
 
   float* at(int32_t slot) const {
     return reinterpret_cast<float*>(slab + static_cast<size_t>(slot) * slot_bytes + offset);
