@@ -4,6 +4,7 @@
 #define SSMD_ENGINE_OBSERVER_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -23,12 +24,16 @@ struct RequestRecord {
   Usage usage;
   bool prefix_queried = false;  // its prompt was looked up among held prefixes
   PrefixMiss miss = PrefixMiss::kNone;
-  Duration queue{};
-  Duration load{};
-  Duration prefill{};
-  Duration decode{};
-  Duration total{};
-  int64_t pauses = 0;  // times that its reader was too slow
+  // queue, prefill, decode, client_wait and commit add up to total.
+  Duration queue{};        // submission to the first step that ran for it
+  Duration load{};         // of that, waiting for its state to come from host memory or the store
+  Duration prefill{};      // to the first sampled token or, where none came, to the last step
+  Duration decode{};       // from there to the last step
+  Duration client_wait{};  // paused, as its reader did not take what was made
+  Duration commit{};       // from the last step to the end: the write of what its session became
+  Duration total{};        // submission to the end
+  std::optional<Duration> first_token;  // submission to the first sampled token
+  int64_t pauses = 0;                   // times that its reader was too slow
 };
 
 enum class StepPhase : uint8_t { kPrefill, kDecode, kMixed };

@@ -180,13 +180,13 @@ void GenerateTurn::AcceptDrawn(Choice* choice, TimePoint now, Observer* observer
   TokenDetail& drawn = draws_[static_cast<size_t>(choice->index())].drawn;
   const int32_t token_id = drawn.token_id;
   if (observer != nullptr) {
-    if (!first_token_.has_value()) {
+    if (!times().has_spoken()) {
       observer->OnFirstToken(model_->name, now - head().submitted);
     } else if (choice->generated() > 0) {
       observer->OnNextToken(model_->name, now - choice->last_token_at);
     }
   }
-  if (!first_token_.has_value()) first_token_ = now;
+  times().NoteFirstToken(now);
   choice->last_token_at = now;
 
   DeltaEvent delta;

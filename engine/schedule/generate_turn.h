@@ -146,8 +146,6 @@ class GenerateTurn final : public Turn, private PrefixSource {
   int64_t start_position_ = 0;   // tokens that it has consumed
   StatePin start_pin_;
   StateSource source_ = StateSource::kFresh;
-  std::optional<TimePoint> load_began_;
-  Duration load_{};
   bool prefix_queried_ = false;
   PrefixMiss miss_ = PrefixMiss::kNone;
   std::shared_ptr<PrefixWait> waiting_for_;
@@ -165,7 +163,6 @@ class GenerateTurn final : public Turn, private PrefixSource {
   bool started_ = false;
   bool not_finite_ = false;
   bool salvaged_ = false;
-  std::optional<TimePoint> first_token_;
   std::optional<std::vector<SessionCommit>> commits_;  // made once, however often they are proposed
   std::vector<GenerateEvent> closing_events_;  // of a committed session, sent after the commit
 };

@@ -193,9 +193,7 @@ void GenerateTurn::Deliver(const absl::Status& status, TimePoint now) {
     final_event.miss = record.miss;
     final_event.timings.queue = record.queue;
     final_event.timings.load = record.load;
-    if (first_token_.has_value()) {
-      final_event.timings.first_token = *first_token_ - head().submitted;
-    }
+    final_event.timings.first_token = record.first_token.value_or(Duration::zero());
     final_event.timings.total = record.total;
     stream_->Push(final_event);
   }
@@ -207,10 +205,9 @@ RequestRecord GenerateTurn::Record(TimePoint now) const {
   record.state_source = source_;
   record.prefix_queried = prefix_queried_;
   record.miss = miss_;
-  record.load = load_;
   if (prompt_done_) {
     record.usage = PromptUsage();
-  } else if (first_step().has_value()) {  // cut short
+  } else if (times().has_started()) {  // cut short
     const Lane& lane = choices_[0]->lane;
     const int64_t fed = lane.position - start_position_;
     record.usage = PromptUsage();
@@ -223,13 +220,7 @@ RequestRecord GenerateTurn::Record(TimePoint now) const {
     record.usage.recomputed_tokens += choice->recomputed;
     record.usage.generated_tokens += choice->generated();
   }
-  const TimePoint started = first_step().value_or(now);
-  const TimePoint spoke = first_token_.value_or(now);
-  record.queue = started - head().submitted;
-  record.prefill = spoke - started;
-  record.decode = now - spoke;
-  record.total = now - head().submitted;
-  record.pauses = pauses;
+  times().Fill(now, &record);
   return record;
 }
 

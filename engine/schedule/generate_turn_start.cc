@@ -75,21 +75,23 @@ absl::StatusOr<Turn::Readiness> GenerateTurn::BringBase(TimePoint now) {
   if (start_ != nullptr) return Readiness::kReady;
   switch (model_->tiers->Prepare(base_.state)) {
     case StateTiers::Readiness::kLoading:
-      if (!load_began_.has_value()) load_began_ = now;
+      times().BeginLoad(now);
       return Readiness::kWaitsForState;
     case StateTiers::Readiness::kLost: {
       // The next best is an older state, or the history from its beginning.
       const StateRef lost = std::move(base_.state);
       SSMD_RETURN_IF_ERROR(TakeBase());
       if (base_.state == lost) return absl::DataLossError("the session's state is lost");
-      return base_.state == nullptr ? Readiness::kReady : BringBase(now);
+      if (base_.state != nullptr) return BringBase(now);
+      times().EndLoad(now);
+      return Readiness::kReady;
     }
     case StateTiers::Readiness::kReady:
       break;
   }
-  if (load_began_.has_value()) load_ = now - *load_began_;
+  times().EndLoad(now);
   if (source_ != StateSource::kReplayed) {
-    source_ = load_began_.has_value()                   ? StateSource::kDisk
+    source_ = times().has_loaded()                      ? StateSource::kDisk
               : model_->tiers->SlotOf(base_.state) >= 0 ? StateSource::kResident
                                                         : StateSource::kHost;
   }
@@ -149,7 +151,7 @@ bool GenerateTurn::FindPrefix(PrefixesInFlight* in_flight) {
 
 PrefixSource* GenerateTurn::prefix_source() {
   const bool reading = has_base_ && base_.position == 0 && keeps_prefixes() && !prompt_done_ &&
-                       !paused_since.has_value() && choices_[0]->lane.slot;
+                       !times().paused_since().has_value() && choices_[0]->lane.slot;
   return reading ? this : nullptr;
 }
 

@@ -41,11 +41,12 @@ absl::Status ModelRunner::ReasonToEnd(const Turn& turn, TimePoint now) const {
         absl::StrFormat("the deadline passed %.3f s after the request was accepted",
                         Seconds(now - head.submitted)));
   }
-  if (turn.paused_since.has_value() && now - *turn.paused_since >= limits_.slow_reader_timeout) {
+  const auto since = turn.times().paused_since();
+  if (since.has_value() && now - *since >= limits_.slow_reader_timeout) {
     return WithReason(
         absl::AbortedError(absl::StrFormat(
             "the stream was not read for %.3f s: read faster, or ask for fewer tokens",
-            Seconds(now - *turn.paused_since))),
+            Seconds(now - *since))),
         reason::kSlowReader);
   }
   return absl::OkStatus();
@@ -66,12 +67,11 @@ void ModelRunner::EndOverdue(TimePoint now) {
 // A paused turn's states are held as a session's are: they can leave the device.
 void ModelRunner::NotePause(Turn* turn, TimePoint now) {
   if (!turn->held_by_reader()) {
-    turn->paused_since.reset();
+    turn->times().EndPause(now);
     return;
   }
-  if (turn->paused_since.has_value()) return;
-  turn->paused_since = now;
-  ++turn->pauses;
+  if (turn->times().paused_since().has_value()) return;
+  turn->times().BeginPause(now);
   turn->Pause();
   std::vector<Lane*> lanes;
   turn->AppendLanes(&lanes);
@@ -163,6 +163,7 @@ void ModelRunner::EndFinished() {
 
 // `reason`: OK, or why a turn ended of which something is left to commit.
 void ModelRunner::Commit(std::unique_ptr<Turn> turn, absl::Status reason) {
+  turn->times().NoteRunEnd(context_.clock->Now());
   committing_.push_back({std::move(turn), std::move(reason), nullptr});
   PollCommits();
 }

@@ -83,7 +83,7 @@ bool ModelRunner::TakeSlots(size_t count, std::vector<Slot>* slots) {
 // Turns whose readers read again get slots before those that wait.
 void ModelRunner::Resume() {
   for (const auto& turn : running_) {
-    if (turn->paused_since.has_value()) continue;
+    if (turn->times().paused_since().has_value()) continue;
     std::vector<Lane*> parked;
     turn->AppendLanes(&parked);
     parked.erase(std::remove_if(parked.begin(), parked.end(),
@@ -190,7 +190,7 @@ bool ModelRunner::Tidy() {
   EndFinished();  // a turn may have had nothing to feed
   PublishStats();
   return std::any_of(running_.begin(), running_.end(), [](const auto& turn) {
-    if (turn->paused_since.has_value()) return false;
+    if (turn->times().paused_since().has_value()) return false;
     std::vector<Lane*> lanes;
     turn->AppendLanes(&lanes);
     return std::any_of(lanes.begin(), lanes.end(),
@@ -206,8 +206,8 @@ std::optional<TimePoint> ModelRunner::next_timer() const {
   for (const auto& turn : waiting_.turns()) consider(turn->head().deadline);
   for (const auto& turn : running_) {
     consider(turn->head().deadline);
-    if (turn->paused_since.has_value()) {
-      consider(*turn->paused_since + limits_.slow_reader_timeout);
+    if (const auto since = turn->times().paused_since()) {
+      consider(*since + limits_.slow_reader_timeout);
     }
   }
   return next;

@@ -25,7 +25,7 @@ std::vector<ModelRunner::Served> ModelRunner::PlanStep() {
   std::vector<Lane*> lanes;
   absl::flat_hash_map<std::string, int32_t> tenants;
   for (const auto& turn : running_) {
-    if (turn->paused_since.has_value()) continue;
+    if (turn->times().paused_since().has_value()) continue;
     const auto tenant = static_cast<int32_t>(tenants.size());
     lanes.clear();
     turn->AppendLanes(&lanes);
@@ -94,7 +94,7 @@ void ModelRunner::Step() {
   record.model = model_->name;
   bool decodes = false;
   for (const Served& part : served) {
-    part.turn->NoteFirstStep(begin);
+    part.turn->times().NoteFirstStep(begin);
     if (part.lane->decoding) {
       decodes = true;
     } else {
@@ -160,7 +160,7 @@ void ModelRunner::FillStats(ModelStats* stats) const {
   stats->running = static_cast<int>(running_.size());
   stats->paused =
       static_cast<int>(std::count_if(running_.begin(), running_.end(), [](const auto& turn) {
-        return turn->paused_since.has_value();
+        return turn->times().paused_since().has_value();
       }));
   const TierFigures tiers = model_->tiers->figures();
   stats->slots_free = model_->pool->free_slots();

@@ -56,9 +56,7 @@ void ScoreTurn::Deliver(const absl::Status& status, TimePoint /*now*/) {
 RequestRecord ScoreTurn::Record(TimePoint now) const {
   RequestRecord record;
   record.usage.prompt_tokens = record.usage.computed_tokens = static_cast<int64_t>(lane_.fed);
-  record.queue = first_step().value_or(now) - head().submitted;
-  record.prefill = now - first_step().value_or(now);
-  record.total = now - head().submitted;
+  times().Fill(now, &record);
   return record;
 }
 

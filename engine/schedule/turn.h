@@ -28,6 +28,7 @@
 #include "engine/schedule/logits_pass.h"
 #include "engine/schedule/output_stream.h"
 #include "engine/schedule/prefix_wait.h"
+#include "engine/schedule/turn_times.h"
 #include "engine/session/session_table.h"
 #include "engine/state/state_pool.h"
 
@@ -49,13 +50,15 @@ struct TurnHead {
 
 class Turn {
  public:
-  explicit Turn(TurnHead head) : head_(std::move(head)) {}
+  explicit Turn(TurnHead head) : head_(std::move(head)), times_(head_.submitted) {}
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
   virtual ~Turn() = default;
 
   TurnHead& head() { return head_; }
   const TurnHead& head() const { return head_; }
+  TurnTimes& times() { return times_; }
+  const TurnTimes& times() const { return times_; }
 
   virtual bool cancelled() const = 0;
   // True while nothing more should be made for a reader who does not take it.
@@ -77,10 +80,6 @@ class Turn {
   virtual void Start(std::vector<Slot> slots, TimePoint now) = 0;
   // All lanes, whether they have tokens to feed or not.
   virtual void AppendLanes(std::vector<Lane*>* lanes) = 0;
-  // The first step that serves it begins.
-  void NoteFirstStep(TimePoint now) {
-    if (!first_step_.has_value()) first_step_ = now;
-  }
   // Before a step that feeds the next `count` tokens of `lane`: what is wanted of their logits.
   // RowJob::row counts from the lane's first row of the step. Results go where the jobs say.
   virtual void WantRows(Lane* lane, int count, std::vector<RowJob>* jobs) = 0;
@@ -103,7 +102,7 @@ class Turn {
   }
   // Tells the caller how it ended, once.
   virtual void Deliver(const absl::Status& status, TimePoint now) = 0;
-  // What to tell the observer; the runner adds model and status.
+  // What to tell the observer, if it ended now; the runner adds model and status.
   virtual RequestRecord Record(TimePoint now) const = 0;
 
   // Its reader is slow from now on: nobody waits for it meanwhile.
@@ -116,17 +115,12 @@ class Turn {
   virtual void TakeOver(const std::shared_ptr<OutputStream>& /*stream*/) {}
   virtual bool IsOf(const SessionKey& /*session*/) const { return false; }
 
-  // When the reader was found too slow, for the runner.
-  std::optional<TimePoint> paused_since;
-  int64_t pauses = 0;
-
  protected:
   virtual void ReleaseHeld() = 0;
-  std::optional<TimePoint> first_step() const { return first_step_; }
 
  private:
   TurnHead head_;
-  std::optional<TimePoint> first_step_;
+  TurnTimes times_;
 };
 
 }  // namespace ssmd

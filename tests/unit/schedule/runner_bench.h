@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -30,6 +31,26 @@ struct RunnerOptions {
   bool prefixes = false;
   int64_t grid = 512;
   int64_t host_bytes = 1 << 20;
+  Observer* observer = nullptr;
+  std::function<void()> before_write = {};  // of the log
+};
+
+// Applies at once, as without a state directory, but for what the test does before.
+class HookedLog final : public SessionLog {
+ public:
+  HookedLog(SessionTable* table, std::function<void()> before_write)
+      : log_(SessionLog::InMemory(table)), before_write_(std::move(before_write)) {}
+  void Write(Proposal proposal, Durability durability, Done done) override {
+    if (before_write_) before_write_();
+    log_->Write(std::move(proposal), durability, std::move(done));
+  }
+  absl::Status Maintain() override { return log_->Maintain(); }
+  bool lasting() const override { return log_->lasting(); }
+  CommitLogFigures figures() const override { return log_->figures(); }
+
+ private:
+  const std::unique_ptr<SessionLog> log_;
+  const std::function<void()> before_write_;
 };
 
 class Bench {
@@ -66,12 +87,13 @@ class Bench {
     limits.turn_end_states = 0;
     sessions =
         std::make_unique<SessionTable>(limits, std::vector<ModelOfSessions>{{"fake", "", 64}});
-    log_ = SessionLog::InMemory(sessions.get());
+    log_ = std::make_unique<HookedLog>(sessions.get(), options.before_write);
     ModelRunner::Context context;
     context.model = &service_;
     context.device = device_.get();
     context.log = log_.get();
     context.clock = &clock;
+    context.observer = options.observer;
     context.wake = [] {};
     runner = std::make_unique<ModelRunner>(
         context,
