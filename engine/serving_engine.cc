@@ -227,6 +227,7 @@ std::vector<ModelStats> ServingEngine::Stats() const {
   for (size_t i = 0; i < models_.size(); ++i) {
     ModelStats stats = runners_[i]->stats();
     stats.waiting = models_[i]->admission->waiting();
+    stats.waiting_limit = limits_.max_waiting;
     stats.sessions = sessions_->CountOf(stats.model);
     stats.session_tiers = sessions_->TiersOf(stats.model);
     stats.host_bytes_limit = host_budget_.limit();

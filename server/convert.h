@@ -14,7 +14,7 @@
 #include "absl/status/statusor.h"
 #include "engine/engine.h"
 #include "server/limits.h"
-#include "server/telemetry/latency.h"
+#include "server/telemetry/model_observations.h"
 #include "ssmd/v1/admin.pb.h"
 #include "ssmd/v1/generation.pb.h"
 #include "ssmd/v1/model.pb.h"
@@ -65,7 +65,7 @@ void ToProto(const ScoreResult& result, const TokenText& token_text, v1::ScoreRe
 void ToProto(const SessionInfo& session, v1::Session* out);
 void ToProto(const ServedModel& model, v1::Model* out);
 void ToProto(const ModelStats& stats, v1::ModelStats* out);
-void ToProto(const ModelLatencies& latencies, v1::ModelStats* out);
+void ToProto(const ModelObservations& observed, v1::ModelStats* out);
 void ToProto(const EngineFigures& figures, v1::StateDirStats* out);
 
 }  // namespace ssmd::server

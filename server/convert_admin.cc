@@ -69,12 +69,14 @@ void ToProto(const ModelStats& stats, v1::ModelStats* out) {
   out->set_steps(stats.steps);
   out->set_running(stats.running);
   out->set_waiting(stats.waiting);
+  out->set_waiting_limit(stats.waiting_limit);
   out->set_paused(stats.paused);
   out->set_slots_used(stats.slots_used);
   out->set_slots_free(stats.slots_free);
   out->set_sessions(stats.sessions);
   out->set_prompt_tokens(stats.prompt_tokens);
   out->set_read_tokens(stats.read_tokens);
+  out->set_fed_tokens(stats.fed_tokens);
   out->set_generated_tokens(stats.generated_tokens);
   out->set_reused_tokens(stats.reused_tokens);
   out->set_recomputed_tokens(stats.recomputed_tokens);
@@ -89,9 +91,20 @@ void ToProto(const ModelStats& stats, v1::ModelStats* out) {
   FillQueue(stats, out);
 }
 
-void ToProto(const ModelLatencies& latencies, v1::ModelStats* out) {
-  Fill(latencies.first_token, out->mutable_time_to_first_token());
-  Fill(latencies.inter_token, out->mutable_inter_token());
+void ToProto(const ModelObservations& observed, v1::ModelStats* out) {
+  Fill(observed.first_token, out->mutable_time_to_first_token());
+  Fill(observed.inter_token, out->mutable_inter_token());
+  Fill(observed.queue, out->mutable_queue());
+  for (const auto& [phase, duration] : observed.steps) {
+    v1::PhaseSteps* steps = out->add_steps_by_phase();
+    steps->set_phase(phase);
+    Fill(duration, steps->mutable_duration());
+  }
+  for (const auto& [outcome, count] : observed.outcomes) {
+    v1::OutcomeCount* ended = out->add_outcomes();
+    ended->set_outcome(outcome);
+    ended->set_count(count);
+  }
 }
 
 void ToProto(const EngineFigures& figures, v1::StateDirStats* out) {

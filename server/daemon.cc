@@ -89,7 +89,11 @@ absl::Status Daemon::Open() {
 
   router_ = std::make_unique<Router>(tenants_.get(), options_.http_hosts);
   OpsRoutes ops;
-  ops.metrics = [this] { return metrics_->Scrape(engine_->Stats(), engine_->Figures()); };
+  ops.metrics = [this] {
+    return metrics_->Scrape(
+        engine_->Stats(), engine_->Figures(),
+        {ready(), draining(), !engine_->device_failure().empty(), ResidentBytes()});
+  };
   ops.ready = [this] { return ready(); };
   ops.note = [this] { return KernelNote(engine_->Figures().fast_kernels); };
   ops.metrics_open = IsLoopbackHost(options_.http_listen.host);

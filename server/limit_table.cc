@@ -20,6 +20,7 @@ constexpr char kSessions[] = "Limits: sessions";
 constexpr char kDirectory[] = "State directory";
 constexpr char kRequest[] = "Limits: one request";
 constexpr char kServer[] = "Limits: connections and process";
+constexpr char kLogging[] = "Logging";
 
 enum class Unit : uint8_t { kNone, kTokens, kBytes, kSeconds };
 
@@ -168,6 +169,15 @@ std::vector<LimitRow> ServerRows(ServerLimits* s) {
   };
 }
 
+std::vector<LimitRow> LogRows(SlowRequests* slow) {
+  return {
+      {"--log-slow-request", kLogging, &slow->total, Unit::kSeconds, 0, kDay,
+       "A request that took longer is logged once more, as a warning (slow_request); 0: none is"},
+      {"--log-slow-first-token", kLogging, &slow->first_token, Unit::kSeconds, 0, kDay,
+       "So is one whose first token took longer; 0: none is"},
+  };
+}
+
 const char* NameOf(Unit unit) {
   switch (unit) {
     case Unit::kNone:
@@ -273,7 +283,8 @@ void AddLimitFlags(CLI::App* app, Options* options) {
   for (const auto& rows :
        {DirectoryRows(&options->state_dir), StateLimits(&options->engine, &options->server),
         SessionRows(&options->engine.sessions, &options->request.lifetime),
-        RequestRows(&options->request), ServerRows(&options->server)}) {
+        RequestRows(&options->request), ServerRows(&options->server),
+        LogRows(&options->log_slow)}) {
     for (const LimitRow& row : rows) AddFlag(app, row);
   }
 }

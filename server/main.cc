@@ -122,7 +122,7 @@ int Run(const Options& options) {
   Log log(options.log_level, options.log_format);
   if (const absl::Status files = Daemon::CheckFiles(options); !files.ok()) return Fail(files);
   Metrics metrics(names);
-  EngineObserver observer(&metrics, &log);
+  EngineObserver observer(&metrics, &log, options.log_slow);
   auto engine = LoadEngine(options, &observer);
   if (!engine.ok()) return Fail(engine.status());
   SignalWatch signals;

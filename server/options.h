@@ -54,6 +54,7 @@ struct Options {
   ServerLimits server;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
+  SlowRequests log_slow;
 };
 
 // What a command line asks for: to run (`options` is set), or to print and exit.

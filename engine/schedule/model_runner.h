@@ -73,7 +73,8 @@ class ModelRunner final : private PrefixesInFlight {
   // No turn is left.
   bool idle() const { return waiting_.empty() && running_.empty() && committing_.empty(); }
 
-  // Any thread. `waiting` and what is said of sessions are left to the caller.
+  // Any thread. What is said of sessions and of those that wait, but by
+  // priority, is left to the caller.
   ModelStats stats() const;
 
  private:
@@ -135,6 +136,7 @@ class ModelRunner final : private PrefixesInFlight {
   std::vector<Committing> committing_;
   bool device_failed_ = false;
   uint64_t steps_ = 0;
+  int64_t fed_tokens_ = 0;
   int64_t read_tokens_ = 0;
   int64_t sampled_tokens_ = 0;
   std::array<int64_t, 7> loads_{};  // turns by StateSource

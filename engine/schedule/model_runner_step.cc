@@ -122,6 +122,7 @@ void ModelRunner::Step() {
     lane.last_step = steps_;
     record.sampled_tokens += part.turn->Advance(&lane, end, context_.observer);
   }
+  fed_tokens_ += record.tokens;
   read_tokens_ += record.read_tokens;
   sampled_tokens_ += record.sampled_tokens;
   if (context_.observer != nullptr) context_.observer->OnStep(record);
@@ -155,6 +156,7 @@ void ModelRunner::PublishStats() {
 void ModelRunner::FillStats(ModelStats* stats) const {
   stats->model = model_->name;
   stats->steps = steps_;
+  stats->fed_tokens = fed_tokens_;
   stats->read_tokens = read_tokens_;
   stats->generated_tokens = sampled_tokens_;
   stats->running = static_cast<int>(running_.size());

@@ -27,6 +27,7 @@ struct ModelStats {
   uint64_t steps = 0;
   int running = 0;
   int waiting = 0;
+  int waiting_limit = 0;  // further ones are refused
   int paused = 0;
   int slots_used = 0;
   int slots_free = 0;
@@ -43,7 +44,8 @@ struct ModelStats {
   std::vector<std::pair<StateTier, int64_t>> evictions;  // by the tier that was left
   PrefixFigures prefixes;
   std::vector<std::pair<Priority, int>> waiting_by_priority;
-  int64_t read_tokens = 0;       // by steps so far: of prompts, and read again
+  int64_t fed_tokens = 0;        // to the model, by steps so far
+  int64_t read_tokens = 0;       // of them, those of prompts and those read again
   int64_t generated_tokens = 0;  // sampled by steps so far
   int64_t prompt_tokens = 0;     // of ended turns, as are the next two
   int64_t reused_tokens = 0;

@@ -1,10 +1,6 @@
 // See admin_service.h.
 #include "server/grpc/admin_service.h"
 
-#include <unistd.h>
-
-#include <fstream>
-
 #include "engine/base/errors.h"
 #include "engine/base/status_macros.h"
 #include "server/telemetry/metrics.h"
@@ -18,15 +14,6 @@ absl::Status RequireAdmin(const Caller& caller) {
       absl::PermissionDeniedError("this call is for administrators: use a token with the admin "
                                   "role, or the loopback where the server has no tokens"),
       reason::kPermissionDenied);
-}
-
-// Memory of the process that is in RAM; 0 where the system does not tell.
-int64_t ResidentBytes() {
-  std::ifstream statm("/proc/self/statm");
-  int64_t total_pages = 0;
-  int64_t resident_pages = 0;
-  if (!(statm >> total_pages >> resident_pages)) return 0;
-  return resident_pages * sysconf(_SC_PAGESIZE);
 }
 
 }  // namespace
@@ -61,9 +48,14 @@ grpc::ServerUnaryReactor* AdminService::GetStats(grpc::CallbackServerContext* co
         for (const ModelStats& stats : services_.engine->Stats()) {
           v1::ModelStats* model = out->add_models();
           ToProto(stats, model);
-          ToProto(services_.metrics->Latencies(stats.model), model);
+          ToProto(services_.metrics->Observations(stats.model), model);
         }
-        if (services_.state_dir) ToProto(services_.engine->Figures(), out->mutable_state_dir());
+        const EngineFigures figures = services_.engine->Figures();
+        if (services_.state_dir) ToProto(figures, out->mutable_state_dir());
+        out->set_device_failure(services_.engine->device_failure());
+        for (const kernels::FastKernelState& kernel : figures.fast_kernels) {
+          if (!kernel.off_because.empty()) out->add_kernels_off(kernel.name);
+        }
         return absl::OkStatus();
       });
 }

@@ -36,32 +36,49 @@ void EngineObserver::OnRecovered(const RecoveryRecord& recovery) {
                                     "restore the state directory from a copy")}});
 }
 
+bool EngineObserver::IsSlow(const RequestRecord& request) const {
+  const auto longer = [](Duration time, Duration limit) {
+    return limit > Duration::zero() && time > limit;
+  };
+  // Of one that ended before its first token, how long that had been waited for.
+  return longer(request.total, slow_.total) ||
+         longer(request.first_token.value_or(request.total), slow_.first_token);
+}
+
 void EngineObserver::OnRequestEnd(const RequestRecord& request) {
   metrics_->RequestEnd(request);
-  if (!log_->enabled(LogLevel::kInfo)) return;
+  const bool slow = IsSlow(request) && log_->enabled(LogLevel::kWarn);
+  if (!slow && !log_->enabled(LogLevel::kInfo)) return;
   const std::string status = absl::StatusCodeToString(request.status.code());
   const std::string reason = ReasonOf(request.status);
   const Usage& usage = request.usage;
-  log_->Write(LogLevel::kInfo, "request",
-              {{"request_id", std::string_view(request.request_id)},
-               {"tenant", std::string_view(request.tenant)},
-               {"model", std::string_view(request.model)},
-               {"session_id", std::string_view(request.session_id)},
-               {"status", std::string_view(status)},
-               {"reason", std::string_view(reason)},
-               {"state_source", std::string_view(NameOf(request.state_source))},
-               {"reuse_miss", std::string_view(NameOf(request.miss))},
-               {"prompt_tokens", usage.prompt_tokens},
-               {"reused_tokens", usage.reused_tokens},
-               {"computed_tokens", usage.computed_tokens},
-               {"recomputed_tokens", usage.recomputed_tokens},
-               {"generated_tokens", usage.generated_tokens},
-               {"pauses", request.pauses},
-               {"queue_ms", Seconds(request.queue) * 1e3},
-               {"load_ms", Seconds(request.load) * 1e3},
-               {"prefill_ms", Seconds(request.prefill) * 1e3},
-               {"decode_ms", Seconds(request.decode) * 1e3},
-               {"total_ms", Seconds(request.total) * 1e3}});
+  std::vector<LogField> fields = {{"request_id", std::string_view(request.request_id)},
+                                  {"tenant", std::string_view(request.tenant)},
+                                  {"model", std::string_view(request.model)},
+                                  {"session_id", std::string_view(request.session_id)},
+                                  {"status", std::string_view(status)},
+                                  {"reason", std::string_view(reason)},
+                                  {"state_source", std::string_view(NameOf(request.state_source))},
+                                  {"reuse_miss", std::string_view(NameOf(request.miss))},
+                                  {"prompt_tokens", usage.prompt_tokens},
+                                  {"reused_tokens", usage.reused_tokens},
+                                  {"computed_tokens", usage.computed_tokens},
+                                  {"recomputed_tokens", usage.recomputed_tokens},
+                                  {"generated_tokens", usage.generated_tokens},
+                                  {"pauses", request.pauses}};
+  const auto add = [&fields](std::string_view name, Duration time) {
+    fields.push_back({name, Seconds(time) * 1e3});
+  };
+  add("queue_ms", request.queue - request.load);
+  add("load_ms", request.load);
+  add("prefill_ms", request.prefill);
+  add("decode_ms", request.decode);
+  add("client_wait_ms", request.client_wait);
+  add("commit_ms", request.commit);
+  if (request.first_token.has_value()) add("first_token_ms", *request.first_token);
+  add("total_ms", request.total);
+  log_->Write(LogLevel::kInfo, "request", fields);
+  if (slow) log_->Write(LogLevel::kWarn, "slow_request", fields);
 }
 
 }  // namespace ssmd::server

@@ -1,6 +1,10 @@
-// Passes on what the engine tells: to the metrics, and as one log line a request or a stored state
-// that is not what it was. Called on the step thread; the log only queues there. What users wrote
-// and models said is not among what it is told.
+// Passes on what the engine tells: to the metrics, and as log lines: one a request (`request`), a
+// second one of a request that was slow (`slow_request`), one a stored state that is not what it
+// was. Called on the step thread; the log only queues there. What users wrote and models said is
+// not among what it is told.
+//
+// The times of a request in the log share nothing, and queue, load, prefill, decode, client_wait
+// and commit add up to its total. (In the metrics and in Timings the queue includes the load.)
 #ifndef SSMD_SERVER_TELEMETRY_ENGINE_OBSERVER_H_
 #define SSMD_SERVER_TELEMETRY_ENGINE_OBSERVER_H_
 
@@ -12,7 +16,8 @@ namespace ssmd::server {
 
 class EngineObserver final : public Observer {
  public:
-  EngineObserver(Metrics* metrics, Log* log) : metrics_(metrics), log_(log) {}
+  EngineObserver(Metrics* metrics, Log* log, const SlowRequests& slow)
+      : metrics_(metrics), log_(log), slow_(slow) {}
 
   void OnFirstToken(const std::string& model, Duration since_submission) override {
     metrics_->FirstToken(model, since_submission);
@@ -32,8 +37,11 @@ class EngineObserver final : public Observer {
   void OnRequestEnd(const RequestRecord& request) override;
 
  private:
+  bool IsSlow(const RequestRecord& request) const;
+
   Metrics* const metrics_;
   Log* const log_;
+  const SlowRequests slow_;
 };
 
 }  // namespace ssmd::server

@@ -15,6 +15,8 @@
 #include <variant>
 #include <vector>
 
+#include "engine/base/clock.h"
+
 namespace spdlog {
 class logger;
 namespace details {
@@ -29,6 +31,12 @@ namespace ssmd::server {
 
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarn, kError };
 enum class LogFormat : uint8_t { kText, kJson };
+
+// What makes a request a slow one, which is logged with where its time went. 0: nothing does.
+struct SlowRequests {
+  Duration total = std::chrono::seconds(60);
+  Duration first_token = std::chrono::seconds(5);
+};
 
 struct LogField {
   std::string_view key;  // [a-z_]+

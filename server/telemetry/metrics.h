@@ -16,7 +16,8 @@
 #include "engine/base/mutex.h"
 #include "engine/engine.h"
 #include "engine/observer.h"
-#include "server/telemetry/latency.h"
+#include "server/telemetry/model_observations.h"
+#include "server/telemetry/process_figures.h"
 
 namespace prometheus {
 class Registry;
@@ -40,11 +41,12 @@ class Metrics {
   // A generation call that the engine never accepted. `model` is what the caller wrote.
   void CountRefused(const std::string& model, const absl::Status& status);
 
-  // As observed so far; without bounds for a model that is not there.
-  ModelLatencies Latencies(const std::string& model) const;
+  // So far; nothing, without bounds, for a model that is not there.
+  ModelObservations Observations(const std::string& model) const;
 
   // Text exposition format 0.0.4.
-  std::string Scrape(const std::vector<ModelStats>& stats, const EngineFigures& figures);
+  std::string Scrape(const std::vector<ModelStats>& stats, const EngineFigures& figures,
+                     const ProcessFigures& process);
 
  private:
   struct Shared;

@@ -185,6 +185,7 @@ TEST(Convert, SessionsModelsAndStatsBecomeMessages) {
   stats.steps = 1;
   stats.running = 2;
   stats.waiting = 3;
+  stats.waiting_limit = 37;
   stats.paused = 4;
   stats.slots_used = 5;
   stats.slots_free = 6;
@@ -192,6 +193,7 @@ TEST(Convert, SessionsModelsAndStatsBecomeMessages) {
   stats.prompt_tokens = 8;
   stats.generated_tokens = 9;
   stats.read_tokens = 35;
+  stats.fed_tokens = 36;
   stats.reused_tokens = 10;
   stats.recomputed_tokens = 11;
   stats.session_tiers = {{StateTier::kDevice, 14}};
@@ -225,7 +227,20 @@ TEST(Convert, SessionsModelsAndStatsBecomeMessages) {
             "evictions { tier: STATE_TIER_HOST count: 23 } "
             "prefixes { queries: 24 hits: 25 queried_tokens: 26 hit_tokens: 27 evictions: 28 "
             "states: 29 bytes: 30 bytes_limit: 31 } "
-            "waiting_low: 32 waiting_normal: 33 waiting_high: 34 read_tokens: 35");
+            "waiting_low: 32 waiting_normal: 33 waiting_high: 34 read_tokens: 35 fed_tokens: 36 "
+            "waiting_limit: 37");
+
+  ModelObservations observed;
+  observed.queue = {{0.001}, {1, 2}, 0.5};
+  observed.steps = {{"mixed", {{0.002}, {3, 4}, 0.25}}};
+  observed.outcomes = {{"ok", 5}};
+  v1::ModelStats observed_out;
+  ToProto(observed, &observed_out);
+  EXPECT_EQ(observed_out.ShortDebugString(),
+            "time_to_first_token { } inter_token { } outcomes { outcome: \"ok\" count: 5 } "
+            "queue { bounds_ms: 1 counts: 1 counts: 2 sum_ms: 500 } "
+            "steps_by_phase { phase: \"mixed\" "
+            "duration { bounds_ms: 2 counts: 3 counts: 4 sum_ms: 250 } }");
 
   EngineFigures figures;
   figures.log = CommitLogFigures{1, 99, 98, 2, 3, 4};

@@ -227,6 +227,9 @@ TEST(Options, EveryLimitTakesItsRangeAndNothingPastIt) {
        [](auto& o) { return o.server.http_header_bytes; }},
       {"--max-http-body-bytes", 0, 1073741824, [](auto& o) { return o.server.http_body_bytes; }},
       {"--http-timeout", 0.1, 3600, [&](auto& o) { return seconds(o.server.http_timeout); }},
+      {"--log-slow-request", 0, 86400, [&](auto& o) { return seconds(o.log_slow.total); }},
+      {"--log-slow-first-token", 0, 86400,
+       [&](auto& o) { return seconds(o.log_slow.first_token); }},
       {"--drain-timeout", 0, 86400, [&](auto& o) { return seconds(o.server.drain_timeout); }},
   };
   const auto text = [](double value) {

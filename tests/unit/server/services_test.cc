@@ -286,6 +286,8 @@ TEST(Services, StatsCarryLatenciesAndTheStateDirectory) {
   EXPECT_EQ(first.counts(first.counts_size() - 1), 1U);
   EXPECT_DOUBLE_EQ(first.sum_ms(), 3);
   EXPECT_EQ(stats.models(0).inter_token().counts(1), 1U);
+  EXPECT_EQ(stats.models(0).steps_by_phase_size(), 3);
+  EXPECT_EQ(stats.device_failure(), "");
 }
 
 TEST(Services, DrainRefusesNewTurnsAndSaysHowManyRemain) {

@@ -83,7 +83,10 @@ RequestRecord Record() {
   record.load = std::chrono::microseconds(500);
   record.prefill = std::chrono::milliseconds(2);
   record.decode = std::chrono::milliseconds(30);
-  record.total = std::chrono::milliseconds(33);
+  record.client_wait = std::chrono::milliseconds(7);
+  record.commit = std::chrono::milliseconds(4);
+  record.total = std::chrono::milliseconds(44);
+  record.first_token = std::chrono::milliseconds(3);
   return record;
 }
 
@@ -91,7 +94,7 @@ TEST(EngineObserver, ARequestIsOneLineAndItsCounts) {
   std::ostringstream out;
   Log log(LogLevel::kInfo, LogFormat::kText, std::make_shared<spdlog::sinks::ostream_sink_mt>(out));
   Metrics metrics({"m"});
-  EngineObserver observer(&metrics, &log);
+  EngineObserver observer(&metrics, &log, {});
   observer.OnRequestEnd(Record());
   EXPECT_THAT(
       out.str(),
@@ -99,16 +102,80 @@ TEST(EngineObserver, ARequestIsOneLineAndItsCounts) {
           "request request_id=r1 tenant=ann model=m session_id=\"\" status=OK "
           "reason=\"\" state_source=resident reuse_miss=none prompt_tokens=10 reused_tokens=4 "
           "computed_tokens=6 recomputed_tokens=1 generated_tokens=5 pauses=0 "
-          "queue_ms=1.000 load_ms=0.500 prefill_ms=2.000 decode_ms=30.000 total_ms=33.000\n"));
-  EXPECT_THAT(metrics.Scrape({}, {}),
+          "queue_ms=0.500 load_ms=0.500 prefill_ms=2.000 decode_ms=30.000 client_wait_ms=7.000 "
+          "commit_ms=4.000 first_token_ms=3.000 total_ms=44.000\n"));
+  EXPECT_THAT(metrics.Scrape({}, {}, {}),
               HasSubstr("ssmd_requests_total{model=\"m\",outcome=\"ok\"} 1\n"));
+}
+
+// The lines of `event` that a request gives.
+int LinesOf(const std::string& event, const RequestRecord& request, const SlowRequests& slow,
+            LogLevel level = LogLevel::kInfo) {
+  std::ostringstream out;
+  {
+    Log log(level, LogFormat::kText, std::make_shared<spdlog::sinks::ostream_sink_mt>(out));
+    Metrics metrics({"m"});
+    EngineObserver(&metrics, &log, slow).OnRequestEnd(request);
+  }
+  int found = 0;
+  std::istringstream lines(out.str());
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find(" " + event + " request_id=r1 ") != std::string::npos) ++found;
+  }
+  return found;
+}
+
+TEST(EngineObserver, ASlowRequestIsOneLineMore) {
+  using std::chrono::milliseconds;
+  const Duration off{};
+  struct Case {
+    SlowRequests slow;
+    int lines;
+  };
+  for (const Case& c : std::vector<Case>{{{milliseconds(44), off}, 0},
+                                         {{milliseconds(44) - Duration(1), off}, 1},
+                                         {{off, milliseconds(3)}, 0},
+                                         {{off, milliseconds(3) - Duration(1)}, 1},
+                                         {{milliseconds(1), milliseconds(1)}, 1},
+                                         {{off, off}, 0}}) {
+    EXPECT_EQ(LinesOf("slow_request", Record(), c.slow), c.lines);
+    EXPECT_EQ(LinesOf("request", Record(), c.slow), 1);
+  }
+  const SlowRequests slow{off, milliseconds(40)};
+  RequestRecord silent = Record();
+  silent.first_token.reset();
+  EXPECT_EQ(LinesOf("slow_request", silent, slow), 1) << "it was waited for until the end";
+  EXPECT_EQ(LinesOf("slow_request", Record(), {milliseconds(1), off}, LogLevel::kWarn), 1);
+  EXPECT_EQ(LinesOf("request", Record(), {milliseconds(1), off}, LogLevel::kWarn), 0);
+  EXPECT_EQ(LinesOf("slow_request", Record(), {milliseconds(1), off}, LogLevel::kError), 0);
+}
+
+TEST(EngineObserver, TheTimesOfASlowRequestAddUpToItsTotal) {
+  std::ostringstream out;
+  Log log(LogLevel::kWarn, LogFormat::kJson, std::make_shared<spdlog::sinks::ostream_sink_mt>(out));
+  Metrics metrics({"m"});
+  EngineObserver(&metrics, &log, {Duration(1), Duration(1)}).OnRequestEnd(Record());
+  rapidjson::Document line;
+  line.Parse(out.str().c_str());
+  ASSERT_FALSE(line.HasParseError()) << out.str();
+  EXPECT_STREQ(line["event"].GetString(), "slow_request");
+  EXPECT_STREQ(line["tenant"].GetString(), "ann");
+  EXPECT_STREQ(line["state_source"].GetString(), "resident");
+  EXPECT_EQ(line["generated_tokens"].GetInt(), 5);
+  double sum = 0;
+  for (const char* part :
+       {"queue_ms", "load_ms", "prefill_ms", "decode_ms", "client_wait_ms", "commit_ms"}) {
+    EXPECT_GT(line[part].GetDouble(), 0) << part;
+    sum += line[part].GetDouble();
+  }
+  EXPECT_DOUBLE_EQ(sum, line["total_ms"].GetDouble());
 }
 
 TEST(EngineObserver, AStoredStateThatIsNotWhatItWasIsOneLine) {
   std::ostringstream out;
   Log log(LogLevel::kWarn, LogFormat::kText, std::make_shared<spdlog::sinks::ostream_sink_mt>(out));
   Metrics metrics({"m"});
-  EngineObserver(&metrics, &log)
+  EngineObserver(&metrics, &log, {})
       .OnUnreadableState("m", "0123abcd", absl::DataLossError("section STAT was changed"));
   EXPECT_THAT(out.str(), HasSubstr("warn  state_unreadable model=m state=0123abcd status=DATA_LOSS "
                                    "message=\"section STAT was changed\"\n"));
@@ -118,7 +185,7 @@ TEST(EngineObserver, WhatAStateDirectoryGaveIsALineAndWhatIsMissingAWarning) {
   std::ostringstream out;
   Log log(LogLevel::kInfo, LogFormat::kText, std::make_shared<spdlog::sinks::ostream_sink_mt>(out));
   Metrics metrics({"m"});
-  EngineObserver observer(&metrics, &log);
+  EngineObserver observer(&metrics, &log, {});
   observer.OnRecovered({.sessions = 3, .torn_bytes = 0, .removed_states = 2});
   EXPECT_THAT(out.str(), HasSubstr("info  recovered sessions=3 removed_states=2\n"));
   EXPECT_THAT(out.str(), Not(HasSubstr("log_torn")));
@@ -146,7 +213,10 @@ RequestRecord Stateless(StateSource source, PrefixMiss miss) {
 
 TEST(Metrics, CountsAndHistogramsHoldWhatHappened) {
   Metrics metrics({"m", "other"});
-  metrics.RequestEnd(Record());
+  RequestRecord paused = Record();
+  paused.pauses = 2;
+  paused.session_id = std::string("s");
+  metrics.RequestEnd(paused);
   RequestRecord cancelled = Record();
   cancelled.status = absl::CancelledError("x");
   cancelled.state_source = StateSource::kFresh;
@@ -160,7 +230,7 @@ TEST(Metrics, CountsAndHistogramsHoldWhatHappened) {
   metrics.NextToken("m", std::chrono::microseconds(700));
   metrics.Step({"m", StepPhase::kMixed, 17, 7, 10, 2, std::chrono::milliseconds(4)});
   metrics.Paused("m");
-  metrics.CountRefused("m", absl::ResourceExhaustedError("full"));
+  metrics.CountRefused("m", WithReason(absl::ResourceExhaustedError("full"), reason::kQueueFull));
   metrics.CountRefused("", absl::InvalidArgumentError("which of two models?"));
   metrics.FirstToken("made-up", std::chrono::milliseconds(3));
 
@@ -168,12 +238,15 @@ TEST(Metrics, CountsAndHistogramsHoldWhatHappened) {
   stats.model = std::string("m");
   stats.running = 2;
   stats.waiting = 3;
+  stats.waiting_limit = 256;
   stats.slots_used = 4;
   stats.slots_free = 5;
   stats.sessions = 6;
   stats.session_tiers = {{StateTier::kDevice, 1}, {StateTier::kHost, 3}};
   stats.host_bytes = 55;
+  stats.host_bytes_limit = 56;
   stats.prefixes.bytes = 77;
+  stats.prefixes.bytes_limit = 78;
   stats.prefixes.evictions = 3;
   EngineFigures figures;
   figures.log.bytes = 101;
@@ -181,13 +254,18 @@ TEST(Metrics, CountsAndHistogramsHoldWhatHappened) {
   figures.store.bytes = 103;
   figures.store.states = 104;
   figures.store.failures = 105;
-  const std::string text = metrics.Scrape({stats}, figures);
+  figures.store.bytes_limit = 106;
+  const std::string text = metrics.Scrape({stats}, figures, {true, true, true, 107});
   for (const char* line : {
            "ssmd_requests_total{model=\"m\",outcome=\"ok\"} 4\n",
            "ssmd_requests_total{model=\"m\",outcome=\"cancelled\"} 1\n",
            "ssmd_requests_total{model=\"m\",outcome=\"resource_exhausted\"} 1\n",
            "ssmd_requests_total{model=\"other\",outcome=\"ok\"} 0\n",
+           "ssmd_request_errors_total{model=\"m\",reason=\"queue_full\"} 1\n",
+           "ssmd_request_errors_total{model=\"m\",reason=\"other\"} 1\n",
+           "ssmd_request_errors_total{model=\"m\",reason=\"slow_reader\"} 0\n",
            "ssmd_prompt_tokens_total{model=\"m\"} 100\n",
+           "ssmd_read_tokens_total{model=\"m\"} 7\n",
            "ssmd_generation_tokens_total{model=\"m\"} 10\n",
            "ssmd_reused_tokens_total{model=\"m\"} 38\n",
            "ssmd_recomputed_tokens_total{model=\"m\"} 2\n",
@@ -202,10 +280,12 @@ TEST(Metrics, CountsAndHistogramsHoldWhatHappened) {
            "ssmd_state_evictions_total{model=\"m\",tier=\"host\"} 1\n",
            "ssmd_state_evictions_total{model=\"m\",tier=\"device\"} 0\n",
            "ssmd_prefix_cache_queries_total{model=\"m\"} 2\n",
+           "ssmd_prefix_cache_queried_tokens_total{model=\"m\"} 80\n",
            "ssmd_prefix_cache_hit_tokens_total{model=\"m\"} 30\n",
            "ssmd_prefix_cache_misses_total{model=\"m\",reason=\"evicted\"} 1\n",
            "ssmd_prefix_cache_misses_total{model=\"m\",reason=\"no_state\"} 0\n",
            "ssmd_prefix_cache_bytes{model=\"m\"} 77\n",
+           "ssmd_prefix_cache_limit_bytes{model=\"m\"} 78\n",
            "ssmd_prefix_cache_evictions_total{model=\"m\"} 3\n",
            "ssmd_stream_paused_total{model=\"m\"} 1\n",
            "ssmd_time_to_first_token_seconds_count{model=\"m\"} 1\n",
@@ -218,11 +298,14 @@ TEST(Metrics, CountsAndHistogramsHoldWhatHappened) {
            "ssmd_request_queue_seconds_bucket{model=\"m\",le=\"0.001\"} 5\n",
            "ssmd_request_prefill_seconds_count{model=\"m\"} 5\n",
            "ssmd_request_decode_seconds_sum{model=\"m\"} 0.09\n",
+           "ssmd_request_client_wait_seconds_count{model=\"m\"} 1\n",
+           "ssmd_request_commit_seconds_count{model=\"m\"} 1\n",
            "ssmd_batch_tokens_sum{model=\"m\"} 17\n",
            "ssmd_step_seconds_count{model=\"m\",phase=\"mixed\"} 1\n",
            "ssmd_step_seconds_count{model=\"m\",phase=\"prefill\"} 0\n",
            "ssmd_requests_running{model=\"m\"} 2\n",
            "ssmd_requests_waiting{model=\"m\"} 3\n",
+           "ssmd_requests_waiting_limit{model=\"m\"} 256\n",
            "ssmd_state_slots{model=\"m\",state=\"used\"} 4\n",
            "ssmd_state_slots{model=\"m\",state=\"free\"} 5\n",
            "ssmd_sessions{model=\"m\",tier=\"device\"} 1\n",
@@ -230,11 +313,17 @@ TEST(Metrics, CountsAndHistogramsHoldWhatHappened) {
            "ssmd_sessions{model=\"m\",tier=\"disk\"} 0\n",
            "ssmd_sessions{model=\"m\",tier=\"none\"} 2\n",
            "ssmd_host_state_bytes{model=\"m\"} 55\n",
+           "ssmd_host_state_limit_bytes 56\n",
            "ssmd_commit_log_bytes 101\n",
            "ssmd_commit_log_records_total 102\n",
            "ssmd_stored_state_bytes 103\n",
            "ssmd_stored_states 104\n",
            "ssmd_state_store_failures_total 105\n",
+           "ssmd_stored_state_limit_bytes 106\n",
+           "ssmd_ready 1\n",
+           "ssmd_draining 1\n",
+           "ssmd_device_failed 1\n",
+           "process_resident_memory_bytes 107\n",
            "# TYPE ssmd_time_to_first_token_seconds histogram\n",
        }) {
     EXPECT_THAT(text, HasSubstr(line));
@@ -247,33 +336,43 @@ TEST(Metrics, TotalsOfTheEngineAreNotCountedTwice) {
   Metrics metrics({"m"});
   EngineFigures figures;
   figures.log.records = 5;
-  metrics.Scrape({}, figures);
+  metrics.Scrape({}, figures, {});
   figures.log.records = 7;
-  EXPECT_THAT(metrics.Scrape({}, figures), HasSubstr("ssmd_commit_log_records_total 7\n"));
+  EXPECT_THAT(metrics.Scrape({}, figures, {}), HasSubstr("ssmd_commit_log_records_total 7\n"));
 }
 
 TEST(Metrics, KernelsThatAreOffAreSeen) {
   Metrics metrics({"m"});
   EngineFigures figures;
-  EXPECT_THAT(metrics.Scrape({}, figures), Not(HasSubstr("ssmd_gpu_kernels_off")));
+  EXPECT_THAT(metrics.Scrape({}, figures, {}), Not(HasSubstr("ssmd_gpu_kernels_off")));
   figures.fast_kernels = {{"scan", "wrong"}, {"norm", ""}};
-  const std::string text = metrics.Scrape({}, figures);
+  const std::string text = metrics.Scrape({}, figures, {});
   EXPECT_THAT(text, HasSubstr("ssmd_gpu_kernels_off{kernel=\"scan\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("ssmd_gpu_kernels_off{kernel=\"norm\"} 0\n"));
 }
 
-TEST(Metrics, LatenciesAreWhatWasObserved) {
+TEST(Metrics, ObservationsAreWhatWasObserved) {
   Metrics metrics({"m"});
   metrics.FirstToken("m", std::chrono::milliseconds(3));
   metrics.FirstToken("m", std::chrono::seconds(100));  // past the last bound
-  const ModelLatencies latencies = metrics.Latencies("m");
-  ASSERT_EQ(latencies.first_token.counts.size(), latencies.first_token.bounds_seconds.size() + 1);
-  EXPECT_EQ(latencies.first_token.bounds_seconds.back(), 80);
-  EXPECT_EQ(latencies.first_token.counts[1], 1U);
-  EXPECT_EQ(latencies.first_token.counts.back(), 2U);
-  EXPECT_DOUBLE_EQ(latencies.first_token.sum_seconds, 100.003);
-  EXPECT_EQ(latencies.inter_token.counts.back(), 0U);
-  EXPECT_TRUE(metrics.Latencies("made-up").first_token.counts.empty());
+  metrics.Step({"m", StepPhase::kMixed, 17, 7, 10, 2, std::chrono::milliseconds(4)});
+  metrics.RequestEnd(Record());
+  metrics.CountRefused("m", absl::InvalidArgumentError("x"));
+  const ModelObservations observed = metrics.Observations("m");
+  const LatencyHistogram& first = observed.first_token;
+  ASSERT_EQ(first.counts.size(), first.bounds_seconds.size() + 1);
+  EXPECT_EQ(first.bounds_seconds.back(), 80);
+  EXPECT_EQ(first.counts[1], 1U);
+  EXPECT_EQ(first.counts.back(), 2U);
+  EXPECT_DOUBLE_EQ(first.sum_seconds, 100.003);
+  EXPECT_EQ(observed.inter_token.counts.back(), 0U);
+  EXPECT_EQ(observed.queue.counts.back(), 1U);
+  ASSERT_EQ(observed.steps.size(), 3U);
+  EXPECT_EQ(observed.steps[2].first, "mixed");
+  EXPECT_EQ(observed.steps[2].second.counts.back(), 1U);
+  EXPECT_THAT(observed.outcomes, ::testing::ElementsAre(::testing::Pair("ok", 1),
+                                                        ::testing::Pair("invalid_argument", 1)));
+  EXPECT_TRUE(metrics.Observations("made-up").first_token.counts.empty());
 }
 
 }  // namespace

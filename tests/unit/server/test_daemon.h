@@ -45,7 +45,7 @@ class TestDaemon {
   FakeEngine& engine() { return engine_; }
   Metrics& metrics() { return metrics_; }
   Daemon& daemon() { return *daemon_; }
-  std::string Scrape() { return metrics_.Scrape({}, {}); }
+  std::string Scrape() { return metrics_.Scrape({}, {}, {}); }
   // Ends the daemon and returns all that it logged.
   std::string End() {
     daemon_.reset();
