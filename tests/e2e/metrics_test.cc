@@ -1,25 +1,21 @@
 // /metrics as a real Prometheus reads it, and compared with what a client measured itself.
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <rapidjson/document.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <chrono>
-#include <optional>
 #include <sstream>
 
-#include "absl/strings/str_format.h"
 #include "tests/support/daemon.h"
 #include "tests/support/eventually.h"
+#include "tests/support/prometheus.h"
 #include "tests/support/turn.h"
 
 namespace ssmd::test {
 namespace {
 
 using ::testing::HasSubstr;
+
+const char kNoPrometheus[] = "prometheus is not installed (Debian package prometheus)";
 
 // Sum of the samples of `series` (a name, or a name and some of its labels as they are written).
 double Sample(const std::string& text, const std::string& name, const std::string& labels = "") {
@@ -126,59 +122,31 @@ TEST(Metrics, CountOutcomes) {
   EXPECT_EQ(outcomes, 2);
 }
 
-// A port that was free a moment ago.
-int FreePort() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof(address);
-  EXPECT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), length), 0);
-  EXPECT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length), 0);
-  ::close(fd);
-  return ntohs(address.sin_port);
-}
-
-// The value of an instant query; nothing when it has no result yet.
-std::optional<double> Query(const std::string& prometheus, const std::string& query) {
-  rapidjson::Document answer;
-  const HttpAnswer http = HttpGet(prometheus, "/api/v1/query?query=" + query);
-  // HTTP/1.0 answers are not chunked, so that the body is the document.
-  if (http.status != 200 || answer.Parse(http.body.c_str()).HasParseError()) return std::nullopt;
-  const auto& result = answer["data"]["result"];
-  if (result.Size() == 0) return std::nullopt;
-  return std::stod(result[0]["value"][1].GetString());
+TEST(Metrics, PromtoolHasNothingToComplainOf) {
+  if (!Prometheus::Installed()) GTEST_SKIP() << kNoPrometheus;
+  const auto daemon = Daemon::Start();
+  ASSERT_NE(daemon, nullptr);
+  const Finished check =
+      RunProgram({"promtool", "check", "metrics"}, {HttpGet(daemon->http(), "/metrics").body, {}});
+  EXPECT_EQ(check.status, 0);
+  EXPECT_EQ(check.output + check.errors, "");
 }
 
 TEST(Metrics, ARealPrometheusScrapesThem) {
-  if (RunProgram({"prometheus", "--version"}).status != 0) {
-    GTEST_SKIP() << "prometheus is not installed (Debian package prometheus)";
-  }
+  if (!Prometheus::Installed()) GTEST_SKIP() << kNoPrometheus;
   const auto daemon = Daemon::Start();
   ASSERT_NE(daemon, nullptr);
   const auto client = daemon->Connect();
   const Measured measured = Load(*client);
-
-  const TempDir dir;
-  const std::string config = dir.Write(
-      "prometheus.yml",
-      absl::StrFormat("global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
-                      "scrape_configs: [{job_name: ssmd, static_configs: [{targets: ['%s']}]}]\n",
-                      daemon->http()));
-  const std::string address = absl::StrFormat("127.0.0.1:%d", FreePort());
-  const auto prometheus = Process::Start({"prometheus", "--config.file=" + config,
-                                          "--storage.tsdb.path=" + dir.File("data"),
-                                          "--web.listen-address=" + address, "--log.level=warn"});
-  ASSERT_TRUE(
-      Eventually([&] { return Query(address, "up").value_or(0) == 1; }, std::chrono::seconds(90)))
-      << prometheus->errors();
-  EXPECT_EQ(Query(address, "ssmd_request_duration_seconds_count"), measured.requests);
-  EXPECT_EQ(Query(address, "sum(ssmd_generation_tokens_total)"),
+  const auto prometheus = Prometheus::Start(daemon->http());
+  ASSERT_NE(prometheus, nullptr);
+  EXPECT_EQ(prometheus->QueryOne("ssmd_request_duration_seconds_count"), measured.requests);
+  EXPECT_EQ(prometheus->QueryOne("sum(ssmd_generation_tokens_total)"),
             static_cast<double>(measured.generated_tokens));
-  EXPECT_EQ(Query(address, "count(ssmd_build_info)"), 1);
+  EXPECT_EQ(prometheus->QueryOne("ssmd_ready"), 1);
   // A histogram that Prometheus can compute with.
-  const auto median = Query(
-      address, "histogram_quantile(0.5,sum%20by%20(le)(ssmd_request_duration_seconds_bucket))");
+  const auto median = prometheus->QueryOne(
+      "histogram_quantile(0.5, sum by (le) (ssmd_request_duration_seconds_bucket))");
   ASSERT_TRUE(median.has_value());
   EXPECT_GT(*median, 0);
 }
