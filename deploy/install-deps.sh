@@ -137,7 +137,7 @@ if $with_prometheus && ! command -v prometheus >/dev/null && [[ ! -x $prometheus
   mkdir -p "$prometheus_dir"
   apt-cache show prometheus >/dev/null 2>&1 || update_lists
   (cd "$prometheus_dir" && quietly apt-get -qq download prometheus && dpkg-deb -x prometheus_*.deb .) ||
-    say "no Prometheus: the test that wants one will be skipped" >&2
+    say "no Prometheus: the tests that want one will be skipped" >&2
   rm -f "$prometheus_dir"/prometheus_*.deb
 fi
 

@@ -1,6 +1,9 @@
 #include "clients/ssmctl/stats_output.h"
 
+#include <utility>
+
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "clients/ssmctl/enum_names.h"
 #include "clients/ssmctl/generation_result.h"
 #include "clients/ssmctl/session_output.h"
@@ -45,6 +48,15 @@ void WriteLatency(const v1::Latency& latency, JsonWriter* writer) {
   writer->EndObject();
 }
 
+void WriteSteps(const v1::ModelStats& stats, JsonWriter* writer) {
+  writer->Key("steps_by_phase").BeginObject();
+  for (const v1::PhaseSteps& steps : stats.steps_by_phase()) {
+    writer->Key(steps.phase());
+    WriteLatency(steps.duration(), writer);
+  }
+  writer->EndObject();
+}
+
 void WriteStates(const v1::ModelStats& stats, JsonWriter* writer) {
   writer->Key("session_tiers");
   WriteTiers(stats.session_tiers(), writer);
@@ -85,6 +97,7 @@ void WriteModelStats(const v1::ModelStats& stats, JsonWriter* writer) {
   writer->Key("steps").Unsigned(stats.steps());
   writer->Key("running").Int(stats.running());
   writer->Key("waiting").Int(stats.waiting());
+  writer->Key("waiting_limit").Int(stats.waiting_limit());
   writer->Key("waiting_low").Int(stats.waiting_low());
   writer->Key("waiting_normal").Int(stats.waiting_normal());
   writer->Key("waiting_high").Int(stats.waiting_high());
@@ -92,6 +105,7 @@ void WriteModelStats(const v1::ModelStats& stats, JsonWriter* writer) {
   writer->Key("slots_used").Int(stats.slots_used());
   writer->Key("slots_free").Int(stats.slots_free());
   writer->Key("sessions").Int(stats.sessions());
+  writer->Key("fed_tokens").Int(stats.fed_tokens());
   writer->Key("read_tokens").Int(stats.read_tokens());
   writer->Key("prompt_tokens").Int(stats.prompt_tokens());
   writer->Key("generated_tokens").Int(stats.generated_tokens());
@@ -102,6 +116,14 @@ void WriteModelStats(const v1::ModelStats& stats, JsonWriter* writer) {
   WriteLatency(stats.time_to_first_token(), writer);
   writer->Key("inter_token");
   WriteLatency(stats.inter_token(), writer);
+  writer->Key("queue");
+  WriteLatency(stats.queue(), writer);
+  WriteSteps(stats, writer);
+  writer->Key("outcomes").BeginObject();
+  for (const v1::OutcomeCount& ended : stats.outcomes()) {
+    writer->Key(ended.outcome()).Int(ended.count());
+  }
+  writer->EndObject();
   WriteEarlyEnds(stats, writer);
   writer->EndObject();
 }
@@ -129,6 +151,13 @@ void DescribeModel(const v1::ModelStats& model, std::vector<std::string>* lines)
       absl::StrFormat("    %d steps; tokens: %d read, %d of them again; %d reused, %d sampled",
                       model.steps(), model.read_tokens(), model.recomputed_tokens(),
                       model.reused_tokens(), model.generated_tokens()));
+  if (model.outcomes_size() > 0) {
+    lines->push_back("    requests: " +
+                     absl::StrJoin(model.outcomes(), ", ", [](std::string* out, const auto& ended) {
+                       absl::StrAppendFormat(out, "%d %s", ended.count(),
+                                             LossyUtf8(ended.outcome()));
+                     }));
+  }
   if (const std::string tiers = SessionTiers(model); !tiers.empty()) {
     lines->push_back("    sessions: " + tiers);
   }
@@ -156,6 +185,10 @@ void WriteStats(const v1::GetStatsResponse& stats, JsonWriter* writer) {
   writer->Key("uptime_seconds").Double(stats.uptime_seconds());
   writer->Key("resident_bytes").Int(stats.resident_bytes());
   writer->Key("draining").Bool(stats.draining());
+  writer->Key("device_failure").String(stats.device_failure());
+  writer->Key("kernels_off").BeginArray();
+  for (const std::string& kernel : stats.kernels_off()) writer->String(kernel);
+  writer->EndArray();
   writer->Key("models").BeginArray();
   for (const v1::ModelStats& model : stats.models()) WriteModelStats(model, writer);
   writer->EndArray();
@@ -168,6 +201,7 @@ void WriteStats(const v1::GetStatsResponse& stats, JsonWriter* writer) {
 
 std::vector<std::string> DescribeStats(const v1::GetStatsResponse& stats) {
   std::vector<std::string> lines = {StatsHeader(stats)};
+  for (std::string& line : Troubles(stats)) lines.push_back(std::move(line));
   for (const v1::ModelStats& model : stats.models()) DescribeModel(model, &lines);
   if (stats.has_state_dir()) {
     const v1::StateDirStats& dir = stats.state_dir();
@@ -182,6 +216,17 @@ std::vector<std::string> DescribeStats(const v1::GetStatsResponse& stats) {
 std::string StatsHeader(const v1::GetStatsResponse& stats) {
   return absl::StrFormat("up %.0f s, %s resident%s", stats.uptime_seconds(),
                          Bytes(stats.resident_bytes()), stats.draining() ? ", draining" : "");
+}
+
+std::vector<std::string> Troubles(const v1::GetStatsResponse& stats) {
+  std::vector<std::string> lines;
+  if (!stats.device_failure().empty()) {
+    lines.push_back("the device has failed: " + LossyUtf8(stats.device_failure()));
+  }
+  if (stats.kernels_off_size() > 0) {
+    lines.push_back("fast kernels are off: " + LossyUtf8(absl::StrJoin(stats.kernels_off(), ", ")));
+  }
+  return lines;
 }
 
 std::string SessionTiers(const v1::ModelStats& stats) {

@@ -16,6 +16,8 @@ std::vector<std::string> DescribeStats(const v1::GetStatsResponse& stats);
 
 // "up 12 s, 45.6 MB resident, draining".
 std::string StatsHeader(const v1::GetStatsResponse& stats);
+// What is not as it should be: a line each.
+std::vector<std::string> Troubles(const v1::GetStatsResponse& stats);
 // "12 device, 3 host, 1 none": tiers that hold sessions.
 std::string SessionTiers(const v1::ModelStats& stats);
 

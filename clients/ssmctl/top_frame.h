@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "clients/ssmctl/json_writer.h"
@@ -13,13 +14,23 @@
 
 namespace ssmd::ctl {
 
+// How often each of some names came up.
+using NamedCounts = std::vector<std::pair<std::string, int64_t>>;
+
 struct ModelRates {
+  double ended_per_second = 0;  // requests
+  NamedCounts failures;         // of them, by outcome, but for "ok"
   double sampled_per_second = 0;
   double read_per_second = 0;
   double steps_per_second = 0;
+  double tokens_per_step = 0;
   std::optional<Percentiles> first_token;  // nothing when there was none
   std::optional<Percentiles> inter_token;
-  std::optional<double> prefix_hit_rate;  // of the tokens that were looked up
+  std::optional<Percentiles> queue;
+  std::vector<std::pair<std::string, Percentiles>> steps;  // by phase
+  NamedCounts loads;                                       // turns by where their state was
+  NamedCounts evictions;                                   // states by the tier that they left
+  std::optional<double> prefix_hit_rate;                   // of the tokens that were looked up
 };
 
 class TopFrame {
@@ -29,6 +40,7 @@ class TopFrame {
   TopFrame(v1::GetStatsResponse now, const v1::GetStatsResponse& before,
            std::map<std::string, int64_t> state_bytes);
 
+  // None longer than 80 columns, but for long names.
   std::vector<std::string> Lines(const std::string& server) const;
   void Write(JsonWriter* writer) const;
 

@@ -108,7 +108,7 @@ TEST_F(DashboardTest, EveryQueryHasData) {
         }
         return without.empty() || HasFailure();
       },
-      std::chrono::seconds(60));
+      std::chrono::seconds(45));
   for (const auto& [place, query] : without) ADD_FAILURE() << place << ": no data: " << query;
 }
 
