@@ -1,4 +1,5 @@
-// /metrics as a real Prometheus reads it, and compared with what a client measured itself.
+// /metrics as a real Prometheus reads it, and compared with what a client measured itself; and the
+// log of a request that was slow.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -120,6 +121,34 @@ TEST(Metrics, CountOutcomes) {
     if (line.compare(0, 20, "ssmd_requests_total{") == 0 && line.back() != '0') ++outcomes;
   }
   EXPECT_EQ(outcomes, 2);
+}
+
+// The number behind `name`= in a line of the log.
+double Field(const std::string& line, const std::string& name) {
+  const size_t at = line.find(" " + name + "=");
+  if (at != std::string::npos) return std::stod(line.substr(at + name.size() + 2));
+  ADD_FAILURE() << "no " << name << " in " << line;
+  return 0;
+}
+
+TEST(Log, ASlowRequestIsToldInPartsAndNotWhatWasSaid) {
+  const auto daemon = Daemon::Start({"--log-slow-request", "0.0001", "--log-level", "warn"});
+  ASSERT_NE(daemon, nullptr);
+  const Turn turn = RunTurn(*daemon->Connect(), GreedyRequest("Once upon a time", 40));
+  ASSERT_FALSE(turn.error);
+  ASSERT_TRUE(Eventually([&] { return daemon->log().find("slow_request") != std::string::npos; }));
+  EXPECT_EQ(daemon->Stop(), std::optional<int>(0));
+  const std::string log = daemon->log();
+  double sum = 0;
+  for (const char* part :
+       {"queue_ms", "load_ms", "prefill_ms", "decode_ms", "client_wait_ms", "commit_ms"}) {
+    sum += Field(log, part);
+  }
+  EXPECT_NEAR(sum, Field(log, "total_ms"), 0.01);  // each is rounded
+  EXPECT_GT(Field(log, "decode_ms"), 0);
+  EXPECT_EQ(Field(log, "generated_tokens"), 40);
+  EXPECT_EQ(log.find("Once"), std::string::npos);
+  EXPECT_EQ(log.find(turn.only().text), std::string::npos);
 }
 
 TEST(Metrics, PromtoolHasNothingToComplainOf) {
