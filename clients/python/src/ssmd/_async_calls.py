@@ -148,12 +148,12 @@ class AsyncCalls:
             try:
                 return await call(attempts.time_left())
             except grpc.aio.AioRpcError as failure:
-                pause = attempts.pause_after(_error_of(failure), safety)
+                error = _error_of(failure)
             except asyncio.CancelledError:
                 if not self.closed:
                     raise  # the task
-                raise Cancelled("CANCELLED", "the client was closed") from None
-            await asyncio.sleep(pause)
+                error = Cancelled("CANCELLED", "the client was closed")
+            await asyncio.sleep(attempts.pause_after(error, safety))
 
 
 class AsyncStream:
@@ -169,7 +169,7 @@ class AsyncStream:
         calls: AsyncCalls,
         request: generation_pb2.GenerateRequest,
         timeout: float | None,
-        on_end: Callable[[Completion | None], None] = lambda completion: None,
+        on_end: Callable[[Completion | Error], None] = lambda outcome: None,
     ) -> None:
         self._calls = calls
         self._request = request
@@ -222,10 +222,11 @@ class AsyncStream:
 
     def cancel(self) -> None:
         """Ends the generation at the server. What has ended already does not mind."""
-        if self._ended:
+        if self._ended or self._cancelled.is_set():
             return
         self._cancelled.set()
         self._call.cancel()
+        self._on_end(_given_up())
 
     async def __aenter__(self) -> AsyncStream:
         return self
@@ -250,29 +251,33 @@ class AsyncStream:
             try:
                 message = await self._call.read()
             except grpc.aio.AioRpcError as failure:
-                await self._try_again(_error_of(failure))
+                error = _error_of(failure)
             except asyncio.CancelledError:
                 if not (self._cancelled.is_set() or self._calls.closed):
                     raise  # the task
-                await self._try_again(Cancelled("CANCELLED", "the generation was cancelled"))
+                error = _given_up()
             else:
                 if message is grpc.aio.EOF:
-                    self._end(self._assembly.completion(), None)
+                    self._completion = self._assembly.completion()
+                    self._on_end(self._completion)
                     continue
                 if self._safety is Safety.READ:
                     self._safety = Safety.STREAMED
                 event = self._assembly.take(message)
                 if event is not None:
                     return event
+                continue
+            await self._try_again(error)
         return None
 
     async def _try_again(self, error: Error) -> None:
         if self._cancelled.is_set():
-            error = Cancelled("CANCELLED", "the generation was cancelled")
+            error = _given_up()
         try:
             pause = self._attempts.pause_after(error, self._safety)
         except Error:
-            self._end(None, error)
+            self._failure = error
+            self._on_end(error)
             raise
         try:
             await asyncio.wait_for(self._cancelled.wait(), pause)
@@ -280,6 +285,6 @@ class AsyncStream:
             self._assembly.begin_again()
             self._call = self._calls.generate(self._request, self._attempts)
 
-    def _end(self, completion: Completion | None, failure: Error | None) -> None:
-        self._completion, self._failure = completion, failure
-        self._on_end(completion)
+
+def _given_up() -> Cancelled:
+    return Cancelled("CANCELLED", "the generation was cancelled")

@@ -59,7 +59,7 @@ class AsyncSession(SessionState):
         """Goes on with text as it is, token ids or chat messages; without any, from where it stands."""
         request, timeout = self._turn(prompt, tokens, messages, options)
         return AsyncStream(
-            self._calls, request, timeout, lambda completion: self._turn_ended(request, completion)
+            self._calls, request, timeout, lambda outcome: self._turn_ended(request, outcome)
         )
 
     async def complete(

@@ -141,8 +141,8 @@ class Calls:
             try:
                 return call(attempts.time_left())
             except grpc.RpcError as failure:
-                pause = attempts.pause_after(_error_of(failure), safety)
-            time.sleep(pause)
+                error = _error_of(failure)
+            time.sleep(attempts.pause_after(error, safety))
 
 
 def _wait(future: Any) -> Any:
@@ -171,7 +171,7 @@ class Stream:
         calls: Calls,
         request: generation_pb2.GenerateRequest,
         timeout: float | None,
-        on_end: Callable[[Completion | None], None] = lambda completion: None,
+        on_end: Callable[[Completion | Error], None] = lambda outcome: None,
     ) -> None:
         self._calls = calls
         self._request = request
@@ -224,10 +224,11 @@ class Stream:
 
     def cancel(self) -> None:
         """Ends the generation at the server. What has ended already does not mind."""
-        if self._ended:
+        if self._ended or self._cancelled.is_set():
             return
         self._cancelled.set()
         self._call.cancel()
+        self._on_end(_given_up())
 
     def __enter__(self) -> Stream:
         return self
@@ -256,24 +257,29 @@ class Stream:
             try:
                 message = next(self._call)
             except StopIteration:
-                self._end(self._assembly.completion(), None)
+                self._completion = self._assembly.completion()
+                self._on_end(self._completion)
+                continue
             except grpc.RpcError as failure:
-                self._try_again(_error_of(failure))
+                error = _error_of(failure)
             else:
                 if self._safety is Safety.READ:
                     self._safety = Safety.STREAMED
                 event = self._assembly.take(message)
                 if event is not None:
                     return event
+                continue
+            self._try_again(error)
         return None
 
     def _try_again(self, error: Error) -> None:
         if self._cancelled.is_set():
-            error = Cancelled("CANCELLED", "the generation was cancelled")
+            error = _given_up()
         try:
             pause = self._attempts.pause_after(error, self._safety)
         except Error:
-            self._end(None, error)
+            self._failure = error
+            self._on_end(error)
             raise
         if not self._cancelled.wait(pause):
             self._assembly.begin_again()
@@ -281,6 +287,6 @@ class Stream:
             if self._cancelled.is_set():  # amid these lines
                 self._call.cancel()
 
-    def _end(self, completion: Completion | None, failure: Error | None) -> None:
-        self._completion, self._failure = completion, failure
-        self._on_end(completion)
+
+def _given_up() -> Cancelled:
+    return Cancelled("CANCELLED", "the generation was cancelled")

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
+from ssmd._errors import Cancelled, Error
 from ssmd._proto import generation_pb2, session_pb2
 from ssmd._requests import ChatMessage, TurnOptions, lifetime_of, set_options, set_prompt, set_turn
 from ssmd._results import Completion, SessionInfo, session_info_of
@@ -22,7 +23,7 @@ class SessionState:
         self._lock = threading.Lock()
         self._revision = session.revision
         self._position = session.position
-        # A turn with commit="partial" that was cut leaves the session at a revision of its own.
+        # Not after a turn that was given up, or cut with commit="partial": it may have left something.
         self._is_known = True
 
     @property
@@ -79,17 +80,19 @@ class SessionState:
         return request, timeout
 
     def _turn_ended(
-        self, request: generation_pb2.GenerateRequest, completion: Completion | None
+        self, request: generation_pb2.GenerateRequest, outcome: Completion | Error
     ) -> None:
         with self._lock:
-            if completion is None:
-                if request.commit == generation_pb2.COMMIT_PARTIAL:
+            if isinstance(outcome, Error):
+                is_partial = request.commit == generation_pb2.COMMIT_PARTIAL
+                if is_partial or isinstance(outcome, Cancelled):
                     self._is_known = False
                 return
-            choice = completion.choices[0]
+            choice = outcome.choices[0]
             if choice.session_id == self._id and choice.revision > self._revision:
                 self._revision = choice.revision
-                self._position = completion.usage.prompt_tokens + len(choice.history_token_ids)
+                self._position = outcome.usage.prompt_tokens + len(choice.history_token_ids)
+                self._is_known = True
 
     def _fork(
         self,
