@@ -227,12 +227,13 @@ def test_a_timeout_is_a_deadline_of_the_server(daemon: Daemon, proxy: Proxy) -> 
     with ssmd.Client(proxy.server) as client:
         stream = client.generate(PROMPT, max_tokens=ENDLESS, ignore_eos=True, timeout=0.5)
         assert eventually(lambda: daemon.stats().running == 1)
-        proxy.hold_calls()  # it is not told that the client has given up
+        proxy.hold_calls()  # it is not told that the client has given up: it has to know
         with pytest.raises(ssmd.DeadlineExceeded) as caught:
             stream.result()
         assert isinstance(caught.value, TimeoutError)
         assert eventually(daemon.is_at_rest)
-        assert daemon.ended_early()[before:] == ["DEADLINE_EXCEEDED"]
+        # CANCELLED where gRPC noticed before the engine did.
+        assert daemon.ended_early()[before:] in (["DEADLINE_EXCEEDED"], ["CANCELLED"])
 
 
 def test_the_clients_timeout_is_that_of_its_calls(daemon: Daemon) -> None:

@@ -97,6 +97,18 @@ def test_a_turn_whose_answer_was_lost_is_answered_again(
     assert result.replayed
 
 
+def test_a_turn_is_known_by_its_name(client: ssmd.Client) -> None:
+    session = client.session()
+    turn: ssmd.TurnOptions = {"request_id": "story-1", "seed": 1, "expected_revision": None}
+    first = session.complete(PROMPT, max_tokens=10, **turn)
+    again = client.attach(session.id).complete(PROMPT, max_tokens=10, **turn)
+    assert (first.replayed, again.replayed) == (False, True)
+    assert again.text == first.text
+    with pytest.raises(ssmd.AlreadyExists):
+        session.complete(PROMPT, max_tokens=11, **turn)
+    assert session.info().revision == 1
+
+
 def test_asyncio_takes_a_turn_again_too(client: ssmd.Client, proxy: Proxy) -> None:
     async def main() -> ssmd.Completion:
         async with ssmd.AsyncClient(proxy.server, retries=SOON) as other:
