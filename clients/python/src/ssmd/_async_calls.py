@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, TypeVar
@@ -37,6 +38,7 @@ class AsyncCalls:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._made: grpc.aio.Channel | None = None
+        self._calls: weakref.WeakSet[Any] = weakref.WeakSet()  # in progress, or at their end
         self.closed = False
 
     @property
@@ -54,6 +56,8 @@ class AsyncCalls:
     async def close(self) -> None:
         """Ends the calls in progress."""
         self.closed = True
+        for call in self._calls:  # not all versions of gRPC find them
+            call.cancel()
         if self._made is not None:
             await self._made.close()
 
@@ -76,11 +80,13 @@ class AsyncCalls:
         )
         metadata = self._settings.metadata(session_id)
 
-        async def call(time_left: float | None) -> Response:
-            response: Response = await multicallable(request, timeout=time_left, metadata=metadata)
+        async def one_try(time_left: float | None) -> Response:
+            call = multicallable(request, timeout=time_left, metadata=metadata)
+            self._calls.add(call)
+            response: Response = await call
             return response
 
-        return await self._try(call, timeout, safety)
+        return await self._try(one_try, timeout, safety)
 
     def generate(self, request: generation_pb2.GenerateRequest, attempt: Attempts) -> Any:
         """Begins one try of a turn: what gRPC has for a stream, to be read and cancelled."""
@@ -88,7 +94,9 @@ class AsyncCalls:
             GENERATE.path, GENERATE.request.SerializeToString, GENERATE.response.FromString
         )
         metadata = self._settings.metadata(request.session_id)
-        return multicallable(request, timeout=attempt.time_left(), metadata=metadata)
+        call = multicallable(request, timeout=attempt.time_left(), metadata=metadata)
+        self._calls.add(call)
+        return call
 
     async def save(
         self, request: session_pb2.ExportSessionRequest, path: Any, timeout: float | None
@@ -99,9 +107,10 @@ class AsyncCalls:
         )
         metadata = self._settings.metadata(request.session_id)
 
-        async def call(time_left: float | None) -> int:
+        async def one_try(time_left: float | None) -> int:
             with SnapshotWriter(path) as file:
                 stream = multicallable(request, timeout=time_left, metadata=metadata)
+                self._calls.add(stream)
                 try:
                     async for part in stream:
                         file.write(part)
@@ -109,7 +118,7 @@ class AsyncCalls:
                     stream.cancel()  # what has ended already does not mind
                 return await asyncio.get_running_loop().run_in_executor(None, file.commit)
 
-        return await self._try(call, timeout, Safety.READ)
+        return await self._try(one_try, timeout, Safety.READ)
 
     async def load(
         self, first: session_pb2.ImportSessionRequest, path: Any, timeout: float | None
@@ -120,8 +129,9 @@ class AsyncCalls:
         )
         metadata = self._settings.metadata("")
 
-        async def call(time_left: float | None) -> session_pb2.Session:
+        async def one_try(time_left: float | None) -> session_pb2.Session:
             stream = multicallable(timeout=time_left, metadata=metadata)
+            self._calls.add(stream)
             try:
                 for message in read_snapshot(path, first):
                     await stream.write(message)
@@ -135,18 +145,18 @@ class AsyncCalls:
             session: session_pb2.Session = response.session
             return session
 
-        return await self._try(call, timeout, Safety.CHANGE)
+        return await self._try(one_try, timeout, Safety.CHANGE)
 
     async def _try(
         self,
-        call: Callable[[float | None], Awaitable[Result]],
+        one_try: Callable[[float | None], Awaitable[Result]],
         timeout: float | None,
         safety: Safety,
     ) -> Result:
         attempts = self.attempts(timeout)
         while True:
             try:
-                return await call(attempts.time_left())
+                return await one_try(attempts.time_left())
             except grpc.aio.AioRpcError as failure:
                 error = _error_of(failure)
             except asyncio.CancelledError:

@@ -67,12 +67,12 @@ class Calls:
         )
         metadata = self._settings.metadata(session_id)
 
-        def call(time_left: float | None) -> Response:
+        def one_try(time_left: float | None) -> Response:
             future = multicallable.future(request, timeout=time_left, metadata=metadata)
             response: Response = _wait(future)
             return response
 
-        return self._try(call, timeout, safety)
+        return self._try(one_try, timeout, safety)
 
     def generate(self, request: generation_pb2.GenerateRequest, attempt: Attempts) -> Any:
         """Begins one try of a turn: what gRPC has for a stream, to be iterated and cancelled."""
@@ -91,7 +91,7 @@ class Calls:
         )
         metadata = self._settings.metadata(request.session_id)
 
-        def call(time_left: float | None) -> int:
+        def one_try(time_left: float | None) -> int:
             with SnapshotWriter(path) as file:
                 stream = multicallable(request, timeout=time_left, metadata=metadata)
                 try:
@@ -101,7 +101,7 @@ class Calls:
                     stream.cancel()  # what has ended already does not mind
                 return file.commit()
 
-        return self._try(call, timeout, Safety.READ)
+        return self._try(one_try, timeout, Safety.READ)
 
     def load(
         self, first: session_pb2.ImportSessionRequest, path: Any, timeout: float | None
@@ -112,7 +112,7 @@ class Calls:
         )
         metadata = self._settings.metadata("")
 
-        def call(time_left: float | None) -> session_pb2.Session:
+        def one_try(time_left: float | None) -> session_pb2.Session:
             failures: list[OSError] = []  # gRPC would tell of them without saying what they were
 
             def messages() -> Iterator[session_pb2.ImportSessionRequest]:
@@ -131,15 +131,15 @@ class Calls:
                     raise failures[0] from None
                 raise
 
-        return self._try(call, timeout, Safety.CHANGE)
+        return self._try(one_try, timeout, Safety.CHANGE)
 
     def _try(
-        self, call: Callable[[float | None], Result], timeout: float | None, safety: Safety
+        self, one_try: Callable[[float | None], Result], timeout: float | None, safety: Safety
     ) -> Result:
         attempts = self.attempts(timeout)
         while True:
             try:
-                return call(attempts.time_left())
+                return one_try(attempts.time_left())
             except grpc.RpcError as failure:
                 error = _error_of(failure)
             time.sleep(attempts.pause_after(error, safety))

@@ -148,7 +148,7 @@ def error_of(code: str, message: str, initial: Metadata = (), trailing: Metadata
     reason = ""
     metadata: dict[str, str] = {}
     retry_after = None
-    trailers = dict(trailing)
+    trailers = dict(iter(trailing))  # not of its keys, which asyncio's have
     for type_url, value in _details_of(trailers.get("grpc-status-details-bin", b"")):
         try:
             if type_url == _ERROR_INFO:
@@ -164,7 +164,7 @@ def error_of(code: str, message: str, initial: Metadata = (), trailing: Metadata
     kind = _OF_REASON.get(reason) or _OF_CODE.get(code, Error)
     if kind is ResourceExhausted and retry_after is not None:
         kind = Overloaded
-    request_id = str(dict(initial).get("x-ssmd-request-id", ""))
+    request_id = str(dict(iter(initial)).get("x-ssmd-request-id", ""))
     return kind(
         code, message, reason, metadata=metadata, retry_after=retry_after, request_id=request_id
     )
