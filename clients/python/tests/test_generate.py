@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import math
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -209,7 +210,17 @@ def test_cancelling_from_another_thread_ends_it(daemon: Daemon, client: ssmd.Cli
     expect_cancelled(daemon, before)
 
 
-def test_an_interrupt_ends_it(daemon: Daemon, client: ssmd.Client) -> None:
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.complete(PROMPT, max_tokens=ENDLESS, ignore_eos=True),
+        lambda client: client.score(tokens=[5] * 16384),
+    ],
+    ids=["complete", "score"],
+)
+def test_an_interrupt_ends_it(
+    daemon: Daemon, client: ssmd.Client, call: Callable[[ssmd.Client], object]
+) -> None:
     before = len(daemon.ended_early())
 
     def interrupt() -> None:
@@ -217,9 +228,10 @@ def test_an_interrupt_ends_it(daemon: Daemon, client: ssmd.Client) -> None:
         _thread.interrupt_main()
 
     threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
-        client.complete(PROMPT, max_tokens=ENDLESS, ignore_eos=True)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        call(client)
     expect_cancelled(daemon, before)
+    del caught  # until here it held on to the call, which ends when it is forgotten
 
 
 def test_a_timeout_is_a_deadline_of_the_server(daemon: Daemon, proxy: Proxy) -> None:
@@ -281,3 +293,21 @@ def test_tokens_are_sent_and_refused(start_daemon: Callable[..., Daemon], tmp_pa
         assert client.models()
     with ssmd.Client(server, token="the-wrong-one") as client, pytest.raises(ssmd.Unauthenticated):
         client.models()
+
+
+def test_both_sides_know_each_other_by_their_certificates(
+    start_daemon: Callable[..., Daemon], tmp_path: Path
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-subj", "/CN=ssmd", "-addext", "subjectAltName=DNS:ssmd", "-days", "1"]
+    command += ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    flags = ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    server = start_daemon(*flags, "--tls-client-ca", str(certificate)).server
+    known = ssmd.Tls(certificate, certificate, key, server_name="ssmd")
+    with ssmd.Client(server, tls=known) as client:
+        assert client.models()
+    for tls in (True, False, ssmd.Tls(certificate, server_name="ssmd")):
+        with ssmd.Client(server, tls=tls, retries=0) as client, pytest.raises(ssmd.Unavailable):
+            client.models()

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 
 from ssmd._assembly import Assembly
-from ssmd._channel import Settings
+from ssmd._channel import FilePath, Settings
 from ssmd._errors import Cancelled, Error, error_of
 from ssmd._methods import EXPORT, GENERATE, IMPORT, Method, Request, Response
 from ssmd._proto import generation_pb2, session_pb2
@@ -99,7 +99,7 @@ class AsyncCalls:
         return call
 
     async def save(
-        self, request: session_pb2.ExportSessionRequest, path: Any, timeout: float | None
+        self, request: session_pb2.ExportSessionRequest, path: FilePath, timeout: float | None
     ) -> int:
         """Exports into a file, and returns its size."""
         multicallable = self._channel.unary_stream(
@@ -121,7 +121,7 @@ class AsyncCalls:
         return await self._try(one_try, timeout, Safety.READ)
 
     async def load(
-        self, first: session_pb2.ImportSessionRequest, path: Any, timeout: float | None
+        self, first: session_pb2.ImportSessionRequest, path: FilePath, timeout: float | None
     ) -> session_pb2.Session:
         """Imports a file."""
         multicallable = self._channel.stream_unary(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import grpc
 
 from ssmd._assembly import Assembly
-from ssmd._channel import Settings
+from ssmd._channel import FilePath, Settings
 from ssmd._errors import Cancelled, Error, error_of
 from ssmd._methods import EXPORT, GENERATE, IMPORT, Method, Request, Response
 from ssmd._proto import generation_pb2, session_pb2
@@ -83,7 +83,7 @@ class Calls:
         return multicallable(request, timeout=attempt.time_left(), metadata=metadata)
 
     def save(
-        self, request: session_pb2.ExportSessionRequest, path: Any, timeout: float | None
+        self, request: session_pb2.ExportSessionRequest, path: FilePath, timeout: float | None
     ) -> int:
         """Exports into a file, and returns its size."""
         multicallable = self._channel.unary_stream(
@@ -104,7 +104,7 @@ class Calls:
         return self._try(one_try, timeout, Safety.READ)
 
     def load(
-        self, first: session_pb2.ImportSessionRequest, path: Any, timeout: float | None
+        self, first: session_pb2.ImportSessionRequest, path: FilePath, timeout: float | None
     ) -> session_pb2.Session:
         """Imports a file."""
         multicallable = self._channel.stream_unary(

@@ -20,7 +20,7 @@ class SessionState:
     def __init__(self, session: session_pb2.Session) -> None:
         self._id = session.session_id
         self._model = session.model
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a stream that is forgotten amid a change says so here
         self._revision = session.revision
         self._position = session.position
         # Not after a turn that was given up, or cut with commit="partial": it may have left something.
@@ -50,8 +50,9 @@ class SessionState:
 
     def _update(self, session: session_pb2.Session) -> SessionInfo:
         with self._lock:
-            self._revision, self._position = session.revision, session.position
-            self._is_known = True
+            if session.revision >= self._revision:  # an answer may be overtaken by a later one
+                self._revision, self._position = session.revision, session.position
+                self._is_known = True
         return session_info_of(session)
 
     def _expected(self) -> int | None:
