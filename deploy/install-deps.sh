@@ -35,7 +35,8 @@ usage: deploy/install-deps.sh [--runtime | --cuda | --test | --all | --arm] [--l
   --cuda      and nvcc, for the CUDA device. Where none is found, it is NVIDIA's own of PyPI, some
               100 MB, unpacked into build/tools; without PyPI there is a message and no nvcc
   --test      and that, and a Prometheus to test against, unpacked into build/tools: its package is
-              not installed, because that would start a service
+              not installed, because that would start a service. And what the tests of the Python
+              client need of PyPI, some 70 MB, in build/tools/python
   --all       and clang, clang-format, clang-tidy and libFuzzer, for tests/run.sh --all
   --arm       only what tests/arm.sh takes: a cross compiler for 64-bit Arm and an emulator
   --list      print the package names and do nothing
@@ -47,13 +48,14 @@ say() { printf 'install-deps: %s\n' "$*"; }
 packages=("${runtime_packages[@]}" "${build_packages[@]}")
 with_prometheus=false
 with_nvcc=false
+with_python=false
 list_only=false
 for argument in "$@"; do
   case $argument in
     --runtime) packages=("${runtime_packages[@]}") ;;
     --cuda) with_nvcc=true ;;
-    --test) with_prometheus=true with_nvcc=true ;;
-    --all) packages+=("${lint_packages[@]}") with_prometheus=true with_nvcc=true ;;
+    --test) with_prometheus=true with_nvcc=true with_python=true ;;
+    --all) packages+=("${lint_packages[@]}") with_prometheus=true with_nvcc=true with_python=true ;;
     --arm) packages=("${arm_packages[@]}") ;;
     --list) list_only=true ;;
     --help | -h) usage && exit 0 ;;
@@ -124,6 +126,7 @@ update_lists() {
 
 wants_nvcc() { $with_nvcc && ! "$root/deploy/find_nvcc.sh" >/dev/null; }
 if wants_nvcc && ! python3 -m pip --version >/dev/null 2>&1; then packages+=(python3-pip); fi
+if $with_python && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then packages+=(python3-venv); fi
 mapfile -t missing < <(missing_of "${packages[@]}")
 if ((${#missing[@]} > 0)); then
   say "installing ${#missing[@]} packages and what they need: ${missing[*]}"
@@ -162,5 +165,24 @@ if wants_nvcc; then
   if ! download_nvcc; then
     rm -rf "$cuda_dir"
     say "no nvcc: the CUDA device is not built" >&2
+  fi
+fi
+
+# Wheels that virtual environments can be made of without a network, and one made of them.
+python_dir=$root/build/tools/python
+python_requirements=$root/tests/python/requirements.txt
+download_python_packages() {
+  rm -rf "$python_dir"
+  quietly python3 -m venv "$python_dir/venv" || return 1
+  local pip=("$python_dir/venv/bin/python" -m pip --quiet --disable-pip-version-check)
+  quietly "${pip[@]}" download --only-binary :all: --dest "$python_dir/wheels" -r "$python_requirements" || return 1
+  quietly "${pip[@]}" install --no-index --find-links "$python_dir/wheels" -r "$python_requirements" || return 1
+  cp "$python_requirements" "$python_dir"  # last: it says that all is there
+}
+if $with_python && ! cmp --silent "$python_requirements" "$python_dir/requirements.txt"; then
+  say "unpacking what the tests of the Python client need into build/tools"
+  if ! download_python_packages; then
+    rm -rf "$python_dir"
+    say "no packages of PyPI: the tests of the Python client will be skipped" >&2
   fi
 fi

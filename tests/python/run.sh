@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Builds and tests clients/python with the packages in build/tools/python, without which it is skipped (exit
+# status 77).
+#
+# usage: run.sh BUILD_DIR build|lint
+#        run.sh BUILD_DIR test [pytest arguments…]
+#   build   the package, into BUILD_DIR/python, which the others use
+#   lint    format, mistakes and types
+#   test    against BUILD_DIR/bin/ssmd
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+build_dir=$(cd "$1" && pwd)
+command=$2
+shift 2
+
+tools=$root/build/tools/python
+if [[ ! -f $tools/requirements.txt ]]; then
+  echo "Skipped: the Python packages are not there (deploy/install-deps.sh --test unpacks them)"
+  exit 77
+fi
+export PATH=$tools/venv/bin:$PATH
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+client=$root/clients/python
+site=$build_dir/python
+
+case $command in
+  build)
+    rm -rf "$site"
+    pip install --quiet --no-deps --no-build-isolation --target "$site" "$client"
+    ;;
+  lint)
+    ruff check --quiet --no-cache "$client"
+    ruff format --quiet --no-cache --diff "$client"
+    cd "$site" && mypy --cache-dir "$build_dir/mypy" --config-file "$client/pyproject.toml" ssmd
+    ;;
+  test)
+    export PYTHONPATH=$site PYTHONDONTWRITEBYTECODE=1
+    export SSMD_BINARY=$build_dir/bin/ssmd SSMD_PYTHON_WHEELS=$tools/wheels
+    cd "$client" && python -m pytest "$@"
+    ;;
+esac
