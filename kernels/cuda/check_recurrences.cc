@@ -14,7 +14,7 @@ constexpr int64_t kSegmentRows = 76;
 // difference for another draw now and then, and is a unit of its last place off from there on.
 Bounds BoundsOf(const StateField& state) {
   if (state.format == StateFormat::kF32) return {1e-3, 1e-4};
-  return {0.1, 5e-3};
+  return {0.25, 5e-3};
 }
 
 // As many as kernels take some at a time of; some to other slots, some padding, rows in disorder.
