@@ -17,9 +17,9 @@ namespace {
 std::string NumericsProfile(const kernels::Device& device, const ModelInfo& info) {
   const auto format = kernels::ParseWeightFormat(info.weights);
   std::string profile =
-      absl::StrFormat("%s;kernels=%d;weights=%s;state=f32",
+      absl::StrFormat("%s;kernels=%d;weights=%s;state=%s",
                       device.profile(format.value_or(kernels::WeightFormat::kF32)),
-                      kernels::kKernelRevision, info.weights);
+                      kernels::kKernelRevision, info.weights, info.state);
   if (info.chunk_tokens > 0)
     absl::StrAppendFormat(&profile, ";prefill=chunked/%d", info.chunk_tokens);
   return profile;

@@ -217,7 +217,8 @@ absl::StatusOr<SessionInfo> ServingEngine::ImportSession(const std::string& tena
   const bool keeps_state = read.state != nullptr && !options.rebuild;
   if (keeps_state) {
     SSMD_RETURN_IF_ERROR(CheckIdentity(read.identity, model.identity, options.allow_inexact));
-    SSMD_RETURN_IF_ERROR(CheckFinite(absl::MakeConstSpan(read.state->data(), read.state->bytes())));
+    SSMD_RETURN_IF_ERROR(CheckFinite(absl::MakeConstSpan(read.state->data(), read.state->bytes()),
+                                     model.model->state_layout()));
   }
   SSMD_RETURN_IF_ERROR(model.admission->CheckRoom(1));
   SessionImage image;

@@ -146,7 +146,7 @@ struct SelectiveScanParams {
   const float* a = nullptr;  // −exp(A_log), in the state's layout
   const float* d = nullptr;  // (channels)
   StateField state;
-  float* y = nullptr;        // (rows, channels); may be x
+  float* y = nullptr;  // (rows, channels); may be x
   int64_t y_stride = 0;
 };
 
@@ -195,7 +195,7 @@ struct SsdScanParams {
   const float* a = nullptr;  // (heads): −exp(A_log)
   const float* d = nullptr;  // (heads · head_dim), or null
   StateField state;
-  float* y = nullptr;        // (rows, heads · head_dim); may be x
+  float* y = nullptr;  // (rows, heads · head_dim); may be x
   int64_t y_stride = 0;
   // (rows, SsdChunkScratch(…)), any content; null: step by step throughout.
   float* chunk_scratch = nullptr;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/number_format.h"
+#include "kernels/tensor.h"
 
 namespace ssmd::kernels {
 namespace {

@@ -9,12 +9,12 @@
 //
 // After a token the state is rounded, from the f32 value that the token's output was made of;
 // SsdScan's chunks round theirs once, as its last token would.
+//
+// No inline code: files compiled per instruction set include this (README.md).
 #ifndef SSMD_KERNELS_STATE_FORMAT_H_
 #define SSMD_KERNELS_STATE_FORMAT_H_
 
 #include <cstdint>
-
-#include "kernels/tensor.h"
 
 namespace ssmd::kernels {
 

@@ -139,9 +139,11 @@ struct StateField {
   StateFormat format = StateFormat::kF32;
   uint32_t layer = 0;  // in the model: what rounding depends on (state_format.h)
 
-  float* at(int32_t slot) const {
-    return reinterpret_cast<float*>(slab + static_cast<size_t>(slot) * slot_bytes + offset);
+  std::byte* at(int32_t slot) const {
+    return slab + static_cast<size_t>(slot) * slot_bytes + offset;
   }
+  // REQUIRES: format is kF32.
+  float* floats(int32_t slot) const { return reinterpret_cast<float*>(at(slot)); }
 };
 
 }  // namespace ssmd::kernels

@@ -13,6 +13,7 @@ void ToProto(const ServedModel& model, v1::Model* out) {
   out->set_name(model.name);
   out->set_architecture(model.info.architecture);
   out->set_weights(model.info.weights);
+  out->set_state(model.info.state);
   out->set_parameters(model.info.parameters);
   out->set_weight_bytes(model.info.weight_bytes);
   out->set_layers(model.info.layers);

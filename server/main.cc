@@ -67,6 +67,7 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Obser
     spec.name = model.name;
     spec.path = model.path;
     spec.load.weights = model.weights;
+    spec.load.state = model.state;
     spec.load.prefill = model.prefill;
     spec.load.cache_dir = CacheFolder(options, model);
     spec.load.max_rows = options.engine.token_budget;

@@ -2,7 +2,9 @@
 #include "server/options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <sstream>
 
@@ -97,7 +99,9 @@ void AddModelFlags(CLI::App* app, Options* options, RawOptions* raw) {
          "NAME are kept. fp8, q8 and q4 are quantised while loading. Default: as the files are, "
          "f32 where they are mixed or f16. "
          "NAME.prefill=exact|chunked, of mamba2: chunked reads long prompts faster, with other "
-         "rounding, and prompts that are cut elsewhere differ in it. Default: exact. Repeatable")
+         "rounding, and prompts that are cut elsewhere differ in it. Default: exact. "
+         "NAME.state=f32|bf16|f16: how states are kept; 16 bits halve a session's bytes, with a "
+         "stochastic rounding after each token. Default: f32. Repeatable")
       ->group(kGroupModels)
       ->type_name("NAME.KEY=VALUE")
       ->allow_extra_args(false);
@@ -239,39 +243,60 @@ absl::Status ParseModels(const RawOptions& raw, Options* options) {
   return absl::OkStatus();
 }
 
-absl::Status ParseModelOption(const std::string& text, Options* options) {
+// "NAME.KEY=VALUE"
+struct ModelOption {
+  std::string name, key, value;
+};
+
+std::optional<ModelOption> SplitModelOption(const std::string& text) {
   const size_t equals = text.find('=');
   const size_t dot = equals == std::string::npos ? equals : text.rfind('.', equals);
-  if (dot == std::string::npos) {
+  if (dot == std::string::npos) return std::nullopt;
+  return ModelOption{text.substr(0, dot), text.substr(dot + 1, equals - dot - 1),
+                     text.substr(equals + 1)};
+}
+
+// Sets *to, or says which values there are.
+template <typename T>
+absl::Status Choose(const std::string& text, const std::optional<T>& value, const char* choices,
+                    T* to) {
+  if (!value.has_value()) {
+    return Invalid(absl::StrCat("--model-option ", text, ": ", choices));
+  }
+  *to = *value;
+  return absl::OkStatus();
+}
+
+absl::Status ParseModelOption(const std::string& text, Options* options) {
+  const std::optional<ModelOption> option = SplitModelOption(text);
+  if (!option.has_value()) {
     return Invalid(absl::StrCat("--model-option ", text,
-                                ": expected NAME.weights=f32|bf16|f16|fp8|q8|q4 or "
-                                "NAME.prefill=exact|chunked"));
+                                ": expected NAME.weights=f32|bf16|f16|fp8|q8|q4, "
+                                "NAME.prefill=exact|chunked or NAME.state=f32|bf16|f16"));
   }
-  const std::string name = text.substr(0, dot);
-  const std::string key = text.substr(dot + 1, equals - dot - 1);
-  const std::string value = text.substr(equals + 1);
-  ModelArgument* model = nullptr;
-  for (ModelArgument& candidate : options->models) {
-    if (candidate.name == name) model = &candidate;
+  const auto model = std::find_if(options->models.begin(), options->models.end(),
+                                  [&](const ModelArgument& m) { return m.name == option->name; });
+  if (model == options->models.end()) {
+    return Invalid(absl::StrCat("--model-option ", text, ": no --model is named ", option->name));
   }
-  if (model == nullptr) {
-    return Invalid(absl::StrCat("--model-option ", text, ": no --model is named ", name));
+  if (option->key == "prefill") {
+    return Choose(text, ParsePrefill(option->value), "prefill must be exact or chunked",
+                  &model->prefill);
   }
-  if (key == "prefill") {
-    const std::optional<Prefill> prefill = ParsePrefill(value);
-    if (!prefill.has_value()) {
-      return Invalid(absl::StrCat("--model-option ", text, ": prefill must be exact or chunked"));
-    }
-    model->prefill = *prefill;
+  if (option->key == "state") {
+    return Choose(text, kernels::ParseStateFormat(option->value), "state must be f32, bf16 or f16",
+                  &model->state);
+  }
+  if (option->key == "weights") {
+    kernels::WeightFormat weights = kernels::WeightFormat::kF32;
+    SSMD_RETURN_IF_ERROR(Choose(text, kernels::ParseWeightFormat(option->value),
+                                "weights must be f32, bf16, q8, q4, or on a GPU f16 or fp8",
+                                &weights));
+    model->weights = weights;
     return absl::OkStatus();
   }
-  if (key != "weights") {
-    return Invalid(absl::StrCat("--model-option ", text, ": the options are weights and prefill"));
-  }
-  model->weights = kernels::ParseWeightFormat(value);
-  if (model->weights.has_value()) return absl::OkStatus();
-  return Invalid(absl::StrCat("--model-option ", text,
-                              ": weights must be f32, bf16, q8, q4, or on a GPU f16 or fp8"));
+  return Invalid(
+      absl::StrCat("--model-option ", text, ": the options are weights, prefill and state"));
 }
 
 absl::Status ParseDevice(const std::string& device, Options* options) {

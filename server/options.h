@@ -23,6 +23,7 @@ struct ModelArgument {
   std::string path;  // a folder or a GGUF file
   std::optional<kernels::WeightFormat> weights;
   Prefill prefill = Prefill::kExact;
+  kernels::StateFormat state = kernels::StateFormat::kF32;
 };
 
 struct TlsFiles {

@@ -20,6 +20,7 @@ void WriteModel(const v1::Model& model, JsonWriter* writer) {
   writer->Key("vocabulary_size").Int(model.vocabulary_size());
   writer->Key("has_tokenizer").Bool(model.has_tokenizer());
   writer->Key("eos_token_ids").Ids(model.eos_token_ids());
+  writer->Key("state").String(model.state());
   writer->Key("state_bytes_per_session").Int(model.state_bytes_per_session());
   writer->Key("state_slots").Int(model.state_slots());
   writer->Key("token_budget").Int(model.token_budget());

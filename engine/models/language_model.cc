@@ -238,7 +238,8 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path,
 
   SSMD_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(path));
   TensorBinder binder(&checkpoint);
-  auto model = std::make_unique<ResidualModel>(config, std::move(description.family), &binder);
+  auto model = std::make_unique<ResidualModel>(config, std::move(description.family), options.state,
+                                               &binder);
   SSMD_RETURN_IF_ERROR(binder.Finish());
 
   const kernels::WeightFormat format = options.weights.value_or(FormatOfFile(binder));
@@ -254,6 +255,7 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path,
   if (const auto problem = cache.Finish()) config.warnings.push_back(*problem);
   ModelInfo info = MakeInfo(config, model->family(), binder, loader);
   if (options.prefill == Prefill::kChunked) info.chunk_tokens = model->family().chunk_tokens();
+  info.state = kernels::StateFormatName(options.state);
   info.weight_cache = cache.file();
   info.weights_from_cache = cache.was_read();
   model->set_info(std::move(info));

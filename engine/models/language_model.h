@@ -33,6 +33,7 @@ std::optional<Prefill> ParsePrefill(absl::string_view name);  // "exact", "chunk
 struct ModelInfo {
   std::string architecture;  // "mamba", "falcon_mamba", "mamba2"
   std::string weights;       // "f32", "bf16", "f16", "fp8", "q8", "q4": how matrices are kept
+  std::string state;         // "f32", "bf16", "f16": how a recurrence's state is kept
   int64_t chunk_tokens = 0;  // of the chunked prefill; 0: prompts are exact
   int64_t parameters = 0;
   int64_t weight_bytes = 0;  // as kept
@@ -51,6 +52,9 @@ struct ModelInfo {
 struct ModelLoadOptions {
   std::optional<kernels::WeightFormat> weights;  // absent: as the file has them (FormatOfFile)
   Prefill prefill = Prefill::kExact;
+  // Of the recurrences between tokens (kernels/state_format.h). Narrow ones halve the bytes of a
+  // session and of a step's states, and are rounded after each token.
+  kernels::StateFormat state = kernels::StateFormat::kF32;
   // Where matrices that were quantised are kept, so that the next load only reads them: a folder.
   // Empty: nowhere. What cannot be kept is a warning (ModelInfo::warnings).
   std::string cache_dir;

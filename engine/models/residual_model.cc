@@ -42,8 +42,8 @@ bool SameTensor(const TensorInfo& a, const TensorInfo& b) {
 }  // namespace
 
 ResidualModel::ResidualModel(const ModelConfig& config, std::unique_ptr<MixerFamily> family,
-                             TensorBinder* binder)
-    : config_(config), family_(std::move(family)) {
+                             kernels::StateFormat state, TensorBinder* binder)
+    : config_(config), family_(std::move(family)), layout_(state) {
   const std::string root = NamePrefix(*binder);
   embedding_tensor_ = binder->RequireMatrix(EmbeddingName(config_.spelling, root, *binder),
                                             config_.vocabulary, config_.d_model);

@@ -25,7 +25,7 @@ class ResidualModel final : public LanguageModel {
  public:
   // Names and shapes only; mismatches go to the binder, and then the model must not be prepared.
   ResidualModel(const ModelConfig& config, std::unique_ptr<MixerFamily> family,
-                TensorBinder* binder);
+                kernels::StateFormat state, TensorBinder* binder);
 
   // Reads the weights and allocates the activations. `device` must outlive the model.
   absl::Status Prepare(const ModelLoadOptions& options, kernels::Device* device,

@@ -25,7 +25,7 @@ int64_t BindStates(SessionTable* sessions, StateStore* store,
     const std::string id = state->stored_id();
     named.insert(id);
     StateTiers* tiers = tiers_of(model);
-    if (tiers == nullptr || state->bytes != tiers->bytes_per_state()) return state;
+    if (tiers == nullptr) return state;
     StateRef& reference = bound[id];
     if (reference == nullptr) reference = tiers->AdoptStored(id, state->position);
     return reference;

@@ -21,8 +21,9 @@ namespace ssmd {
 // session must not take it for better than those that there are.
 ResolveState NameStates(const std::vector<std::string>& stored);
 
-// After that: gives every state to the tiers of its session's model, and deletes those of `stored`
-// that no session names; returns how many. `tiers_of` gives null for a model that is not served
+// After that: gives every state to the tiers of its session's model (which find it lost when they
+// read it, should it be of another layout or profile), and deletes those of `stored` that no
+// session names; returns how many. `tiers_of` gives null for a model that is not served
 // now: its states wait for it.
 int64_t BindStates(SessionTable* sessions, StateStore* store,
                    const std::vector<std::string>& stored,

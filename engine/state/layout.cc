@@ -24,7 +24,8 @@ absl::string_view KindName(StateKind kind) {
 
 }  // namespace
 
-size_t StateLayout::Add(int layer, std::string name, StateKind kind, std::vector<int64_t> shape) {
+StatePlace StateLayout::Add(int layer, std::string name, StateKind kind,
+                            std::vector<int64_t> shape) {
   size_t elements = 1;
   for (const int64_t dimension : shape) elements *= static_cast<size_t>(dimension);
   StateFieldSpec field;
@@ -32,18 +33,21 @@ size_t StateLayout::Add(int layer, std::string name, StateKind kind, std::vector
   field.name = std::move(name);
   field.shape = std::move(shape);
   field.kind = kind;
+  if (kind == StateKind::kSsm) field.format = ssm_;
   field.offset = bytes_;
-  field.bytes = elements * sizeof(float);
+  field.bytes = elements * kernels::StateFormatBytes(field.format);
   bytes_ = AlignUp(bytes_ + field.bytes);
+  const StatePlace place = {field.offset, field.format, static_cast<uint32_t>(layer)};
   fields_.push_back(std::move(field));
-  return fields_.back().offset;
+  return place;
 }
 
 std::string StateLayout::Describe() const {
   std::string text;
   for (const StateFieldSpec& field : fields_) {
-    absl::StrAppend(&text, "layer ", field.layer, " ", field.name, " ", KindName(field.kind),
-                    " f32 ", absl::StrJoin(field.shape, "x"), " at ", field.offset, "\n");
+    absl::StrAppend(&text, "layer ", field.layer, " ", field.name, " ", KindName(field.kind), " ",
+                    std::string(kernels::StateFormatName(field.format)), " ",
+                    absl::StrJoin(field.shape, "x"), " at ", field.offset, "\n");
   }
   return text;
 }

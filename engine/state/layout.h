@@ -9,24 +9,37 @@
 #include <string>
 #include <vector>
 
+#include "kernels/tensor.h"
+
 namespace ssmd {
 
 enum class StateKind : uint8_t { kConvRing, kSsm };
 
 struct StateFieldSpec {
   int layer = 0;
-  std::string name;            // "conv", "ssm"
-  std::vector<int64_t> shape;  // f32 elements
+  std::string name;  // "conv", "ssm"
+  std::vector<int64_t> shape;
   StateKind kind = StateKind::kSsm;
+  kernels::StateFormat format = kernels::StateFormat::kF32;
   size_t offset = 0;  // within the slot, 64-byte aligned
   size_t bytes = 0;
 };
 
+// Where a mixer finds one of its fields.
+struct StatePlace {
+  size_t offset = 0;
+  kernels::StateFormat format = kernels::StateFormat::kF32;
+  uint32_t layer = 0;
+};
+
 class StateLayout {
  public:
-  // Appends a field of f32 elements and returns its offset in the slot. A field of no elements
-  // takes no bytes. REQUIRES: dimensions >= 0 whose product fits (mixers check at load time).
-  size_t Add(int layer, std::string name, StateKind kind, std::vector<int64_t> shape);
+  // `ssm`: the format of the fields of kind kSsm. Rings hold activations, which are f32.
+  explicit StateLayout(kernels::StateFormat ssm = kernels::StateFormat::kF32) : ssm_(ssm) {}
+
+  // Appends a field. One of no elements takes no bytes. REQUIRES: layer >= 0; dimensions >= 0 whose
+  // product fits (mixers check at load time).
+  StatePlace Add(int layer, std::string name, StateKind kind, std::vector<int64_t> shape);
 
   const std::vector<StateFieldSpec>& fields() const { return fields_; }
   size_t bytes_per_slot() const { return bytes_; }  // a multiple of 64
@@ -35,6 +48,7 @@ class StateLayout {
   std::string Describe() const;
 
  private:
+  kernels::StateFormat ssm_;
   std::vector<StateFieldSpec> fields_;
   size_t bytes_ = 0;
 };

@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "engine/state/layout.h"
 #include "engine/state/token_log.h"
 #include "kernels/tensor.h"
 
@@ -76,8 +77,8 @@ absl::StatusOr<Snapshot> DecodeSnapshot(absl::Span<const char> bytes, const Snap
 absl::Status CheckIdentity(const ModelIdentity& theirs, const ModelIdentity& ours,
                            bool allow_profile);
 
-// INVALID_ARGUMENT unless every f32 of the state is finite.
-absl::Status CheckFinite(absl::Span<const std::byte> state);
+// INVALID_ARGUMENT unless every number of the state is finite, which is of `layout`.
+absl::Status CheckFinite(absl::Span<const std::byte> state, const StateLayout& layout);
 
 }  // namespace ssmd
 

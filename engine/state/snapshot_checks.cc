@@ -1,6 +1,8 @@
 // Whether a snapshot's state may be gone on from here.
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +45,17 @@ std::string LayoutDifference(std::string_view theirs, std::string_view ours) {
   return Difference("layout", FirstLine(theirs), FirstLine(ours));
 }
 
+// The first number whose exponent is all ones.
+template <typename Bits>
+std::optional<size_t> FirstNotFinite(absl::Span<const std::byte> numbers, Bits exponent) {
+  for (size_t i = 0; i < numbers.size() / sizeof(Bits); ++i) {
+    Bits bits = 0;
+    std::memcpy(&bits, numbers.data() + i * sizeof(bits), sizeof(bits));
+    if ((bits & exponent) == exponent) return i;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 absl::Status CheckIdentity(const ModelIdentity& theirs, const ModelIdentity& ours,
@@ -67,19 +80,20 @@ absl::Status CheckIdentity(const ModelIdentity& theirs, const ModelIdentity& our
                  : ""));
 }
 
-absl::Status CheckFinite(absl::Span<const std::byte> state) {
-  if (state.size() % sizeof(uint32_t) != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("a state of %d bytes is no whole number of f32", state.size()));
+absl::Status CheckFinite(absl::Span<const std::byte> state, const StateLayout& layout) {
+  if (state.size() != layout.bytes_per_slot()) {
+    return absl::InvalidArgumentError(absl::StrFormat("the state has %d bytes, its layout %d",
+                                                      state.size(), layout.bytes_per_slot()));
   }
-  constexpr uint32_t kExponent = 0x7f800000;
-  for (size_t at = 0; at < state.size(); at += sizeof(uint32_t)) {
-    uint32_t bits = 0;
-    std::memcpy(&bits, state.data() + at, sizeof(bits));
-    if ((bits & kExponent) == kExponent) {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("the state's number %d is not finite", at / sizeof(uint32_t)));
-    }
+  for (const StateFieldSpec& field : layout.fields()) {
+    const absl::Span<const std::byte> bytes = state.subspan(field.offset, field.bytes);
+    const std::optional<size_t> wrong =
+        field.format == kernels::StateFormat::kF32    ? FirstNotFinite<uint32_t>(bytes, 0x7f800000)
+        : field.format == kernels::StateFormat::kBf16 ? FirstNotFinite<uint16_t>(bytes, 0x7f80)
+                                                      : FirstNotFinite<uint16_t>(bytes, 0x7c00);
+    if (!wrong.has_value()) continue;
+    return absl::InvalidArgumentError(absl::StrFormat("number %d of layer %d's %s is not finite",
+                                                      *wrong, field.layer, field.name));
   }
   return absl::OkStatus();
 }

@@ -113,8 +113,8 @@ std::unique_ptr<kernels::Transfer> StatePool::StartWrite(const std::byte* from, 
   return slot_bytes_ > 0 ? device_->StartUpload(target, from, slot_bytes_) : nullptr;
 }
 
-kernels::StateField StatePool::field(size_t offset) const {
-  return kernels::StateField{slab_.data(), slot_bytes_, offset};
+kernels::StateField StatePool::field(const StatePlace& place) const {
+  return {slab_.data(), slot_bytes_, place.offset, place.format, place.layer};
 }
 
 void StatePool::Free(int32_t index, uint32_t generation) {

@@ -69,8 +69,8 @@ class StatePool {
   std::unique_ptr<kernels::Transfer> StartRead(const Slot& from, std::byte* to) const;
   std::unique_ptr<kernels::Transfer> StartWrite(const std::byte* from, const Slot& to);
 
-  // The field at `offset` (StateLayout::Add) of every slot.
-  kernels::StateField field(size_t offset) const;
+  // The field that StateLayout::Add put there, of every slot.
+  kernels::StateField field(const StatePlace& place) const;
 
   kernels::Device& device() const { return *device_; }
   int slots() const { return static_cast<int>(generations_.size()); }

@@ -3,8 +3,9 @@
 #ifndef SSMD_KERNELS_CPU_ALL_KERNELS_H_
 #define SSMD_KERNELS_CPU_ALL_KERNELS_H_
 
+#include "kernels/cpu/state_kernel.h"
 #include "kernels/cpu/vec_math.h"
-// After the exponentials that they use:
+// After the exponentials and states that they use:
 #include "kernels/cpu/conv_kernel.h"
 #include "kernels/cpu/gated_norm_kernel.h"
 #include "kernels/cpu/matmul_kernel.h"

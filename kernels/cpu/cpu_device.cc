@@ -16,6 +16,7 @@
 #include "kernels/cpu/rounded_rows.h"
 #include "kernels/cpu/sample.h"
 #include "kernels/cpu/ssd.h"
+#include "kernels/cpu/state_share.h"
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/device.h"
 #include "kernels/host_arena.h"
@@ -316,8 +317,8 @@ void CpuDevice::ConvSilu(const ConvSiluParams& params) {
       conv.weight = params.weight;
       conv.bias = params.bias;
       if (params.width > 1) {
-        conv.ring_from = params.ring.at(segment.src_slot);
-        conv.ring_to = params.ring.at(segment.dst_slot);
+        conv.ring_from = params.ring.floats(segment.src_slot);
+        conv.ring_to = params.ring.floats(segment.dst_slot);
       }
       conv.out = params.out + segment.first_row * params.out_stride;
       conv.out_stride = params.out_stride;
@@ -346,8 +347,7 @@ ScanShare ShareOfScan(const SelectiveScanParams& params, const Segment& segment,
   scan.z_stride = params.z_stride;
   scan.a = params.a + block * block_elements;
   scan.d = params.d + channel;
-  scan.state_from = params.state.at(segment.src_slot) + block * block_elements;
-  scan.state_to = params.state.at(segment.dst_slot) + block * block_elements;
+  scan.state = StateOf(params.state, segment, block * block_elements);
   scan.y = params.y + row * params.y_stride + channel;
   scan.y_stride = params.y_stride;
   return scan;

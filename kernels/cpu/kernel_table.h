@@ -117,6 +117,18 @@ struct ConvShare {
   int64_t out_stride;
 };
 
+// In which format a recurrence's state is, and what its rounding depends on (state_format.h). The
+// numbers are those of StateFormat.
+enum class StateNumbers : uint8_t { kF32, kBf16, kF16 };
+struct StateShare {
+  StateNumbers numbers;
+  uint32_t layer;
+  int64_t position;  // of the segment's first token
+  int64_t element;   // in the state's layout, of the share's first
+  const void* from;
+  void* to;
+};
+
 // One block of 64 channels of a segment. Pointers are to the block's first channel in the segment's
 // first row.
 struct ScanShare {
@@ -135,8 +147,7 @@ struct ScanShare {
   int64_t z_stride;
   const float* a;  // (state_size, 64)
   const float* d;
-  const float* state_from;  // (state_size, 64)
-  float* state_to;
+  StateShare state;  // (state_size, 64)
   float* y;
   int64_t y_stride;
 };
@@ -147,7 +158,7 @@ struct SsdShare {
   int64_t length;
   int64_t channels;  // of the share that exist, >= 1
   int64_t state_size;
-  int64_t state_row;  // floats from one state index to the next
+  int64_t state_row;  // elements from one state index to the next
   const float* x;
   int64_t x_stride;
   const float* dt;  // of the head, or null
@@ -161,8 +172,7 @@ struct SsdShare {
   float dt_max;
   float a;
   const float* d;  // or null
-  const float* state_from;
-  float* state_to;
+  StateShare state;
   float* y;
   int64_t y_stride;
 };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/state_share.h"
+
 namespace ssmd::kernels::cpu {
 namespace {
 
@@ -58,8 +60,7 @@ SsdShare ShareOfHead(const SsdScanParams& params, const Segment& segment, int64_
   share.dt_max = params.dt_max;
   share.a = params.a[head];
   if (params.d != nullptr) share.d = params.d + column;
-  share.state_from = params.state.at(segment.src_slot) + state;
-  share.state_to = params.state.at(segment.dst_slot) + state;
+  share.state = StateOf(params.state, segment, state);
   share.y = params.y + row * params.y_stride + column;
   share.y_stride = params.y_stride;
   return share;
@@ -73,7 +74,8 @@ SsdShare PartOf(SsdShare share, int64_t first, int64_t length) {
   share.b += first * share.b_stride;
   share.c += first * share.c_stride;
   share.y += first * share.y_stride;
-  if (first > 0) share.state_from = share.state_to;
+  share.state.position += first;
+  if (first > 0) share.state.from = share.state.to;
   return share;
 }
 

@@ -135,6 +135,7 @@ struct SsdColumn {
 };
 
 // One chunk of the 16 channels from `channel` on.
+template <typename State>
 inline void AdvanceColumn(const SsdShare& s, const SsdChunkWeights& w, const float* transposed,
                           int64_t first, int64_t channel, SsdColumn& column) {
   const int64_t channels = s.channels - channel;
@@ -157,6 +158,7 @@ inline void AdvanceColumn(const SsdShare& s, const SsdChunkWeights& w, const flo
   });
   for (int64_t t = 0; t < kChunk; ++t) Store(x[t], Load(x[t]) * Broadcast(w.exit[t]));
   const F16 loss = Broadcast(w.loss);
+  const uint32_t key = KeyOf<State>(s.state, first + kChunk - 1);
   ForTiles(s.state_size, [&]<int kRows>(Rows<kRows>, int64_t n) {
     F16 acc[kRows];
 #pragma GCC unroll 16
@@ -165,17 +167,24 @@ inline void AdvanceColumn(const SsdShare& s, const SsdChunkWeights& w, const flo
       acc[r] = Fma(loss, before, before);
     }
     AddLines<kRows>(transposed + n * kChunk, kChunk, x[0], kLanes, kChunk, acc);
-    for (int r = 0; r < kRows; ++r) Store(state + (n + r) * kLanes, acc[r]);
+    for (int r = 0; r < kRows; ++r) {
+      const int64_t element = s.state.element + (n + r) * s.state_row + channel;
+      Store(state + (n + r) * kLanes, Rounded<State>(acc[r], key, element));
+    }
   });
 }
 
-void SsdScanChunks(const SsdChunks& c) {
+template <typename State>
+void SsdScanChunksOf(const SsdChunks& c) {
+  using Element = typename State::Element;
   const SsdShare& s = c.share;
   const int64_t columns = (s.channels + kLanes - 1) / kLanes;
   SsdColumn column[kMaxSsdChannels / kLanes];
   for (int64_t n = 0; n < s.state_size; ++n) {
-    const float* from = s.state_from + n * s.state_row;
-    for (int64_t i = 0; i < columns; ++i) Store(column[i].state[n], Load(from + i * kLanes));
+    const Element* from = static_cast<const Element*>(s.state.from) + n * s.state_row;
+    for (int64_t i = 0; i < columns; ++i) {
+      Store(column[i].state[n], State::Read(from + i * kLanes));
+    }
   }
   SsdChunkWeights weights;
   for (int64_t first = 0; first < s.length; first += kChunk) {
@@ -188,14 +197,19 @@ void SsdScanChunks(const SsdChunks& c) {
       }
     }
     for (int64_t i = 0; i < columns; ++i) {
-      AdvanceColumn(s, weights, transposed, first, i * kLanes, column[i]);
+      AdvanceColumn<State>(s, weights, transposed, first, i * kLanes, column[i]);
     }
   }
+  auto* state = static_cast<Element*>(s.state.to);
   for (int64_t n = 0; n < s.state_size; ++n) {
-    float* to = s.state_to + n * s.state_row;
-    for (int64_t i = 0; i < columns; ++i) Store(to + i * kLanes, Load(column[i].state[n]));
+    Element* to = state + n * s.state_row;
+    for (int64_t i = 0; i < columns; ++i) State::Write(to + i * kLanes, Load(column[i].state[n]));
   }
-  if (s.channels % kLanes != 0) ClearSsdPadding(s);
+  if (s.channels % kLanes != 0) ClearSsdPadding(s, state);
+}
+
+void SsdScanChunks(const SsdChunks& c) {
+  WithState(c.share.state.numbers, [&](auto state) { SsdScanChunksOf<decltype(state)>(c); });
 }
 
 }  // namespace

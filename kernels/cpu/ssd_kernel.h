@@ -1,6 +1,6 @@
 // The Mamba-2 recurrence of one segment, over channels of one head: decay, update and read-out in
-// one pass over the state. Lanes are channels. Include after a vec_*.h and vec_math.h. Internal
-// linkage.
+// one pass over the state. Lanes are channels. Include after a vec_*.h, vec_math.h and
+// state_kernel.h. Internal linkage.
 //
 // A state is large (32 KB a head of 64 channels and N = 128), and its arithmetic little. So one
 // token of a stream goes through it row by row, as it lies in memory, and of a prompt several
@@ -23,7 +23,7 @@ namespace {
 // sums stay in the 16 registers of AVX2.
 constexpr int kPromptTokens = 4;
 constexpr int kRowGroups = 4;
-// A pass fetches the state this many floats ahead.
+// A pass fetches the state this many elements ahead.
 constexpr int64_t kStateAhead = 1024;
 
 // Δ and e^{Δa} − 1 of up to 16 tokens: lanes are tokens here.
@@ -50,6 +50,7 @@ inline void ComputeSteps(const SsdShare& s, int64_t first, SsdSteps& steps) {
 // What a pass needs of its tokens.
 template <int kTokens, int kGroups>
 struct SsdTokens {
+  uint32_t key[kTokens];
   const float* b[kTokens];
   const float* c[kTokens];
   float loss[kTokens];
@@ -57,11 +58,12 @@ struct SsdTokens {
   F16 delta_x[kTokens][kGroups];
 };
 
-template <int kTokens, int kGroups>
+template <typename State, int kTokens, int kGroups>
 inline void LoadTokens(const SsdShare& s, const SsdSteps& steps, int64_t first, int64_t token,
                        int64_t channel, SsdTokens<kTokens, kGroups>& in) {
   for (int t = 0; t < kTokens; ++t) {
     const int64_t row = first + token + t;
+    in.key[t] = KeyOf<State>(s.state, row);
     in.b[t] = s.b + row * s.b_stride;
     in.c[t] = s.c + row * s.c_stride;
     in.loss[t] = steps.loss[token + t];
@@ -74,11 +76,20 @@ inline void LoadTokens(const SsdShare& s, const SsdSteps& steps, int64_t first, 
   }
 }
 
-// Advances state indices [begin, end) by all tokens of the pass, from `from` into `to`, and returns
-// their part of C·S in `sums`.
-template <int kTokens, int kGroups>
+// Where a pass finds the state of its channels at state index 0, and leaves it.
+template <typename State>
+struct SsdPlace {
+  const typename State::Element* from;
+  typename State::Element* to;
+  int64_t element;
+  int64_t row;  // from one state index to the next
+};
+
+// Advances state indices [begin, end) by all tokens of the pass and returns their part of C·S in
+// `sums`.
+template <typename State, int kTokens, int kGroups>
 inline void AdvanceState(const SsdTokens<kTokens, kGroups>& in, int64_t begin, int64_t end,
-                         int64_t row, const float* from, float* to, F16 (&sums)[kTokens][kGroups]) {
+                         const SsdPlace<State>& place, F16 (&sums)[kTokens][kGroups]) {
   F16 sum[kTokens][kGroups];
 #pragma GCC unroll 4
   for (int t = 0; t < kTokens; ++t) {
@@ -86,19 +97,21 @@ inline void AdvanceState(const SsdTokens<kTokens, kGroups>& in, int64_t begin, i
     for (int g = 0; g < kGroups; ++g) sum[t][g] = Broadcast(0);
   }
   for (int64_t n = begin; n < end; ++n) {
-    const float* source = from + n * row;
-    float* target = to + n * row;
+    const auto* source = place.from + n * place.row;
+    auto* target = place.to + n * place.row;
+    const int64_t element = place.element + n * place.row;
 #pragma GCC unroll 4
     for (int g = 0; g < kGroups; ++g) {
       if constexpr (kTokens == 1) Prefetch(source + kStateAhead + g * kLanes);
-      F16 state = Load(source + g * kLanes);
+      F16 state = State::Read(source + g * kLanes);
 #pragma GCC unroll 4
       for (int t = 0; t < kTokens; ++t) {
         const F16 decayed = Fma(Broadcast(in.loss[t]), state, state);
         state = Fma(in.delta_x[t][g], Broadcast(in.b[t][n]), decayed);
         sum[t][g] = Fma(Broadcast(in.c[t][n]), state, sum[t][g]);
+        state = Rounded<State>(state, in.key[t], element + g * kLanes);
       }
-      Store(target + g * kLanes, state);
+      State::Write(target + g * kLanes, state);
     }
   }
 #pragma GCC unroll 4
@@ -110,19 +123,23 @@ inline void AdvanceState(const SsdTokens<kTokens, kGroups>& in, int64_t begin, i
 
 // kTokens tokens from first + token on, over kGroups groups of channels. `first` is the token of
 // steps[0].
-template <int kTokens, int kGroups>
+template <typename State, int kTokens, int kGroups>
 void SsdPass(const SsdShare& s, const SsdSteps& steps, int64_t first, int64_t token,
              int64_t channel) {
+  using Element = typename State::Element;
   SsdTokens<kTokens, kGroups> in;
-  LoadTokens(s, steps, first, token, channel, in);
+  LoadTokens<State>(s, steps, first, token, channel, in);
   // The first token of a segment takes the state over from where it was.
-  const float* from = (first + token == 0 ? s.state_from : s.state_to) + channel;
+  const void* from = first + token == 0 ? s.state.from : s.state.to;
+  const SsdPlace<State> place = {static_cast<const Element*>(from) + channel,
+                                 static_cast<Element*>(s.state.to) + channel,
+                                 s.state.element + channel, s.state_row};
   const int64_t run = (s.state_size + 3) / 4;
   F16 runs[4][kTokens][kGroups];
   for (int64_t i = 0; i < 4; ++i) {
     const int64_t begin = i * run < s.state_size ? i * run : s.state_size;
     const int64_t end = begin + run < s.state_size ? begin + run : s.state_size;
-    AdvanceState(in, begin, end, s.state_row, from, s.state_to + channel, runs[i]);
+    AdvanceState<State>(in, begin, end, place, runs[i]);
   }
   for (int t = 0; t < kTokens; ++t) {
     for (int g = 0; g < kGroups; ++g) {
@@ -136,25 +153,28 @@ void SsdPass(const SsdShare& s, const SsdSteps& steps, int64_t first, int64_t to
 }
 
 // One token, over all channels of the share.
+template <typename State>
 inline void SsdStep(const SsdShare& s, const SsdSteps& steps, int64_t first, int64_t token) {
   int64_t channel = 0;
   for (; channel + (kRowGroups - 1) * kLanes < s.channels; channel += kRowGroups * kLanes) {
-    SsdPass<1, kRowGroups>(s, steps, first, token, channel);
+    SsdPass<State, 1, kRowGroups>(s, steps, first, token, channel);
   }
   for (; channel < s.channels; channel += kLanes) {
-    SsdPass<1, 1>(s, steps, first, token, channel);
+    SsdPass<State, 1, 1>(s, steps, first, token, channel);
   }
 }
 
 // Lanes beyond the last channel were computed with zeros, which is zero unless B is not finite.
-inline void ClearSsdPadding(const SsdShare& s) {
+template <typename Element>
+inline void ClearSsdPadding(const SsdShare& s, Element* state) {
   const int64_t lanes = (s.channels + kLanes - 1) / kLanes * kLanes;
   for (int64_t n = 0; n < s.state_size; ++n) {
-    for (int64_t c = s.channels; c < lanes; ++c) s.state_to[n * s.state_row + c] = 0;
+    for (int64_t c = s.channels; c < lanes; ++c) state[n * s.state_row + c] = 0;
   }
 }
 
-void SsdScanShare(const SsdShare& s) {
+template <typename State>
+void SsdScanOf(const SsdShare& s) {
   SsdSteps steps;
   for (int64_t first = 0; first < s.length; first += kLanes) {
     ComputeSteps(s, first, steps);
@@ -162,12 +182,17 @@ void SsdScanShare(const SsdShare& s) {
     int64_t token = 0;
     for (; token + kPromptTokens <= tokens; token += kPromptTokens) {
       for (int64_t channel = 0; channel < s.channels; channel += kLanes) {
-        SsdPass<kPromptTokens, 1>(s, steps, first, token, channel);
+        SsdPass<State, kPromptTokens, 1>(s, steps, first, token, channel);
       }
     }
-    for (; token < tokens; ++token) SsdStep(s, steps, first, token);
+    for (; token < tokens; ++token) SsdStep<State>(s, steps, first, token);
   }
-  if (s.channels % kLanes != 0) ClearSsdPadding(s);
+  auto* state = static_cast<typename State::Element*>(s.state.to);
+  if (s.channels % kLanes != 0) ClearSsdPadding(s, state);
+}
+
+void SsdScanShare(const SsdShare& s) {
+  WithState(s.state.numbers, [&](auto state) { SsdScanOf<decltype(state)>(s); });
 }
 
 }  // namespace

@@ -121,6 +121,53 @@ inline void MultiplyWide(W16 a, uint32_t b, W16& high, W16& low) {
   MultiplyWide(a.lo, factor, high.lo, low.lo);
   MultiplyWide(a.hi, factor, high.hi, low.hi);
 }
+inline W16 operator+(W16 a, W16 b) {
+  return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)};
+}
+inline W16 operator&(W16 a, W16 b) {
+  return {_mm256_and_si256(a.lo, b.lo), _mm256_and_si256(a.hi, b.hi)};
+}
+inline W16 operator|(W16 a, W16 b) {
+  return {_mm256_or_si256(a.lo, b.lo), _mm256_or_si256(a.hi, b.hi)};
+}
+template <int kBits>
+inline W16 ShiftRight(W16 a) {
+  return {_mm256_srli_epi32(a.lo, kBits), _mm256_srli_epi32(a.hi, kBits)};
+}
+inline W16 Multiply(W16 a, uint32_t b) {
+  const __m256i factor = _mm256_set1_epi32(static_cast<int>(b));
+  return {_mm256_mullo_epi32(a.lo, factor), _mm256_mullo_epi32(a.hi, factor)};
+}
+inline W16 Min(W16 a, W16 b) {
+  return {_mm256_min_epu32(a.lo, b.lo), _mm256_min_epu32(a.hi, b.hi)};
+}
+inline W16 BitsOf(F16 a) { return {_mm256_castps_si256(a.lo), _mm256_castps_si256(a.hi)}; }
+inline F16 FromBits(W16 a) { return {_mm256_castsi256_ps(a.lo), _mm256_castsi256_ps(a.hi)}; }
+inline F16 ToFloat(W16 a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
+inline F16 Floor(F16 a) { return {_mm256_floor_ps(a.lo), _mm256_floor_ps(a.hi)}; }
+
+inline __m128i LoadEight(const uint16_t* p) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+}
+inline F16 LoadBf16Line(const uint16_t* p) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(LoadEight(p)), 16)),
+          _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(LoadEight(p + 8)), 16))};
+}
+inline void StoreBf16Line(uint16_t* p, F16 v) {
+  const __m256i lo = _mm256_srli_epi32(_mm256_castps_si256(v.lo), 16);
+  const __m256i hi = _mm256_srli_epi32(_mm256_castps_si256(v.hi), 16);
+  // Packs 128-bit halves: lo's and hi's first, then their second ones.
+  const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(lo, hi), 0xD8);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), packed);
+}
+inline F16 LoadHalfLine(const uint16_t* p) {
+  return {_mm256_cvtph_ps(LoadEight(p)), _mm256_cvtph_ps(LoadEight(p + 8))};
+}
+inline void StoreHalfLine(uint16_t* p, F16 v) {
+  auto* words = reinterpret_cast<__m128i*>(p);
+  _mm_storeu_si128(words, _mm256_cvtps_ph(v.lo, _MM_FROUND_TO_ZERO));
+  _mm_storeu_si128(words + 1, _mm256_cvtps_ph(v.hi, _MM_FROUND_TO_ZERO));
+}
 inline F16 Upper24(W16 a) {
   return {_mm256_cvtepi32_ps(_mm256_srli_epi32(a.lo, 8)),
           _mm256_cvtepi32_ps(_mm256_srli_epi32(a.hi, 8))};

@@ -79,6 +79,38 @@ inline void MultiplyWide(W16 a, uint32_t b, W16& high, W16& low) {
   low.v = _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
   high.v = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
 }
+inline W16 operator+(W16 a, W16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
+inline W16 operator&(W16 a, W16 b) { return {_mm512_and_si512(a.v, b.v)}; }
+inline W16 operator|(W16 a, W16 b) { return {_mm512_or_si512(a.v, b.v)}; }
+template <int kBits>
+inline W16 ShiftRight(W16 a) {
+  return {_mm512_srli_epi32(a.v, kBits)};
+}
+inline W16 Multiply(W16 a, uint32_t b) {
+  return {_mm512_mullo_epi32(a.v, _mm512_set1_epi32(static_cast<int>(b)))};
+}
+inline W16 Min(W16 a, W16 b) { return {_mm512_min_epu32(a.v, b.v)}; }
+inline W16 BitsOf(F16 a) { return {_mm512_castps_si512(a.v)}; }
+inline F16 FromBits(W16 a) { return {_mm512_castsi512_ps(a.v)}; }
+inline F16 ToFloat(W16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
+inline F16 Floor(F16 a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)};
+}
+
+inline __m256i LoadSixteen(const uint16_t* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
+inline F16 LoadBf16Line(const uint16_t* p) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(LoadSixteen(p)), 16))};
+}
+inline void StoreBf16Line(uint16_t* p, F16 a) {
+  const __m512i high = _mm512_srli_epi32(_mm512_castps_si512(a.v), 16);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(high));
+}
+inline F16 LoadHalfLine(const uint16_t* p) { return {_mm512_cvtph_ps(LoadSixteen(p))}; }
+inline void StoreHalfLine(uint16_t* p, F16 a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(a.v, _MM_FROUND_TO_ZERO));
+}
 inline F16 Upper24(W16 a) { return {_mm512_cvtepi32_ps(_mm512_srli_epi32(a.v, 8))}; }
 
 }  // namespace

@@ -145,6 +145,71 @@ inline void MultiplyWide(W16 x, uint32_t y, W16& high, W16& low) {
   MultiplyWide(x.c, y, high.c, low.c);
   MultiplyWide(x.d, y, high.d, low.d);
 }
+inline W16 operator+(W16 x, W16 y) {
+  return {vaddq_u32(x.a, y.a), vaddq_u32(x.b, y.b), vaddq_u32(x.c, y.c), vaddq_u32(x.d, y.d)};
+}
+inline W16 operator&(W16 x, W16 y) {
+  return {vandq_u32(x.a, y.a), vandq_u32(x.b, y.b), vandq_u32(x.c, y.c), vandq_u32(x.d, y.d)};
+}
+inline W16 operator|(W16 x, W16 y) {
+  return {vorrq_u32(x.a, y.a), vorrq_u32(x.b, y.b), vorrq_u32(x.c, y.c), vorrq_u32(x.d, y.d)};
+}
+template <int kBits>
+inline W16 ShiftRight(W16 x) {
+  return {vshrq_n_u32(x.a, kBits), vshrq_n_u32(x.b, kBits), vshrq_n_u32(x.c, kBits),
+          vshrq_n_u32(x.d, kBits)};
+}
+inline W16 Multiply(W16 x, uint32_t y) {
+  return {vmulq_n_u32(x.a, y), vmulq_n_u32(x.b, y), vmulq_n_u32(x.c, y), vmulq_n_u32(x.d, y)};
+}
+inline W16 Min(W16 x, W16 y) {
+  return {vminq_u32(x.a, y.a), vminq_u32(x.b, y.b), vminq_u32(x.c, y.c), vminq_u32(x.d, y.d)};
+}
+inline W16 BitsOf(F16 x) {
+  return {vreinterpretq_u32_f32(x.a), vreinterpretq_u32_f32(x.b), vreinterpretq_u32_f32(x.c),
+          vreinterpretq_u32_f32(x.d)};
+}
+inline F16 FromBits(W16 x) {
+  return {vreinterpretq_f32_u32(x.a), vreinterpretq_f32_u32(x.b), vreinterpretq_f32_u32(x.c),
+          vreinterpretq_f32_u32(x.d)};
+}
+inline F16 ToFloat(W16 x) {
+  return {vcvtq_f32_u32(x.a), vcvtq_f32_u32(x.b), vcvtq_f32_u32(x.c), vcvtq_f32_u32(x.d)};
+}
+inline F16 Floor(F16 x) {
+  return {vrndmq_f32(x.a), vrndmq_f32(x.b), vrndmq_f32(x.c), vrndmq_f32(x.d)};
+}
+
+inline float32x4_t WidenFour(const uint16_t* p) {
+  return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
+}
+inline F16 LoadBf16Line(const uint16_t* p) {
+  return {WidenFour(p), WidenFour(p + 4), WidenFour(p + 8), WidenFour(p + 12)};
+}
+inline void StoreHighHalves(uint16_t* p, float32x4_t v) {
+  vst1_u16(p, vshrn_n_u32(vreinterpretq_u32_f32(v), 16));
+}
+inline void StoreBf16Line(uint16_t* p, F16 v) {
+  StoreHighHalves(p, v.a);
+  StoreHighHalves(p + 4, v.b);
+  StoreHighHalves(p + 8, v.c);
+  StoreHighHalves(p + 12, v.d);
+}
+inline float32x4_t WidenHalves(const uint16_t* p) {
+  return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+}
+inline F16 LoadHalfLine(const uint16_t* p) {
+  return {WidenHalves(p), WidenHalves(p + 4), WidenHalves(p + 8), WidenHalves(p + 12)};
+}
+inline void StoreHalves(uint16_t* p, float32x4_t v) {
+  vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v)));
+}
+inline void StoreHalfLine(uint16_t* p, F16 v) {
+  StoreHalves(p, v.a);
+  StoreHalves(p + 4, v.b);
+  StoreHalves(p + 8, v.c);
+  StoreHalves(p + 12, v.d);
+}
 inline float32x4_t Upper24(uint32x4_t x) { return vcvtq_f32_u32(vshrq_n_u32(x, 8)); }
 inline F16 Upper24(W16 x) { return {Upper24(x.a), Upper24(x.b), Upper24(x.c), Upper24(x.d)}; }
 

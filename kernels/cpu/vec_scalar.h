@@ -37,6 +37,13 @@ F16 EachLane(const Op& op) {
   return out;
 }
 
+template <typename Op>
+W16 EachWord(const Op& op) {
+  W16 out;
+  for (int i = 0; i < kLanes; ++i) out.lane[i] = op(i);
+  return out;
+}
+
 inline F16 Load(const float* p) {
   return EachLane([p](int i) { return p[i]; });
 }
@@ -129,6 +136,77 @@ inline void MultiplyWide(const W16& a, uint32_t b, W16& high, W16& low) {
     const uint64_t product = uint64_t{a.lane[i]} * b;
     high.lane[i] = static_cast<uint32_t>(product >> 32);
     low.lane[i] = static_cast<uint32_t>(product);
+  }
+}
+inline W16 operator+(const W16& a, const W16& b) {
+  return EachWord([&](int i) { return a.lane[i] + b.lane[i]; });
+}
+inline W16 operator&(const W16& a, const W16& b) {
+  return EachWord([&](int i) { return a.lane[i] & b.lane[i]; });
+}
+inline W16 operator|(const W16& a, const W16& b) {
+  return EachWord([&](int i) { return a.lane[i] | b.lane[i]; });
+}
+template <int kBits>
+W16 ShiftRight(const W16& a) {
+  return EachWord([&](int i) { return a.lane[i] >> kBits; });
+}
+// The low half of each product.
+inline W16 Multiply(const W16& a, uint32_t b) {
+  return EachWord([&](int i) { return a.lane[i] * b; });
+}
+inline W16 Min(const W16& a, const W16& b) {
+  return EachWord([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+inline W16 BitsOf(const F16& a) {
+  W16 out;
+  std::memcpy(out.lane, a.lane, sizeof(out.lane));
+  return out;
+}
+inline F16 FromBits(const W16& a) {
+  F16 out;
+  std::memcpy(out.lane, a.lane, sizeof(out.lane));
+  return out;
+}
+// A number of a word below 2^31.
+inline F16 ToFloat(const W16& a) {
+  return EachLane([&](int i) { return static_cast<float>(a.lane[i]); });
+}
+// Rounded down; of lanes in [0, 2^31).
+inline F16 Floor(const F16& a) {
+  return EachLane([&](int i) { return static_cast<float>(static_cast<int32_t>(a.lane[i])); });
+}
+
+// Of 16 numbers side by side in 16 bits, and back, where they fit without rounding.
+inline F16 LoadBf16Line(const uint16_t* p) {
+  return FromBits(EachWord([p](int i) { return uint32_t{p[i]} << 16; }));
+}
+inline void StoreBf16Line(uint16_t* p, const F16& v) {
+  const W16 bits = BitsOf(v);
+  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<uint16_t>(bits.lane[i] >> 16);
+}
+inline F16 LoadHalfLine(const uint16_t* p) {
+  return EachLane([p](int i) {
+    const uint32_t exponent = p[i] >> 10 & 0x1F;
+    const uint32_t mantissa = p[i] & 0x3FF;
+    const float small = static_cast<float>(mantissa) * 0x1p-24f;
+    uint32_t bits;
+    std::memcpy(&bits, &small, sizeof(bits));
+    if (exponent > 0) bits = (exponent + (exponent == 0x1F ? 224 : 112)) << 23 | mantissa << 13;
+    bits |= uint32_t{p[i]} >> 15 << 31;
+    float value;
+    std::memcpy(&value, &bits, sizeof(value));
+    return value;
+  });
+}
+inline void StoreHalfLine(uint16_t* p, const F16& v) {
+  const W16 bits = BitsOf(v);
+  for (int i = 0; i < kLanes; ++i) {
+    const uint32_t magnitude = bits.lane[i] & 0x7FFFFFFF;
+    uint32_t half = (magnitude - (112u << 23)) >> 13;
+    if (magnitude < 0x38800000) half = static_cast<uint32_t>(std::fabs(v.lane[i]) * 0x1p24f);
+    if (magnitude >= 0x7F800000) half = 0x7C00 | (magnitude >> 13 & 0x3FF);
+    p[i] = static_cast<uint16_t>((bits.lane[i] >> 16 & 0x8000) | half);
   }
 }
 // The upper 24 bits as a number.

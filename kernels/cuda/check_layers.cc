@@ -21,20 +21,25 @@ int64_t StateElements(const SsdScanParams& p) {
 // States of one kind, in slots next to each other, zero at first.
 class LayerStates {
  public:
-  LayerStates(CheckSpace& space, int64_t slots, int64_t elements)
-      : slot_floats_((elements + kVectorLanes - 1) / kVectorLanes * kVectorLanes),
+  // Of `like`'s format and layer.
+  LayerStates(CheckSpace& space, const StateField& like, int64_t slots, int64_t elements)
+      : format_(like.format),
+        layer_(like.layer),
+        slot_floats_((elements + kVectorLanes - 1) / kVectorLanes * kVectorLanes),
         floats_(space, std::vector<float>(static_cast<size_t>(slots * slot_floats_ + kVectorLanes)),
                 0, nullptr) {}
 
   StateField field() const {
     return {reinterpret_cast<std::byte*>(floats_.data()),
-            static_cast<size_t>(slot_floats_) * sizeof(float), 0};
+            static_cast<size_t>(slot_floats_) * sizeof(float), 0, format_, layer_};
   }
   void Reset() { floats_.Reset(); }
   std::vector<float> Read() { return floats_.Read(); }
 
  private:
-  const int64_t slot_floats_;
+  const StateFormat format_;
+  const uint32_t layer_;
+  const int64_t slot_floats_;  // at least as many as the elements take
   CheckFloats floats_;
 };
 
@@ -52,8 +57,8 @@ class LayerCheck {
         rows_(like.norm.rows),
         prompt_(like.conv.segment_count != rows_),
         x_floats_(static_cast<size_t>(rows_ * like.out_proj.out_stride)),
-        ring_(space, rows_ + 1, (like.conv.width - 1) * like.conv.channels),
-        state_(space, rows_ + 1, StateElements(like.scan)),
+        ring_(space, like.conv.ring, rows_ + 1, (like.conv.width - 1) * like.conv.channels),
+        state_(space, like.scan.state, rows_ + 1, StateElements(like.scan)),
         segments_(space.Allocate(static_cast<size_t>(rows_) * sizeof(Segment))) {
     for (int step = 0; step <= kSettlingSteps; ++step) {
       inputs_.push_back(space.Random(x_floats_, -2, 3));

@@ -10,8 +10,12 @@ namespace {
 
 constexpr int kSegmentSlots = 11;
 constexpr int64_t kSegmentRows = 76;
-// Kernels are within 2e-6 of the largest, chunks within 2e-5.
-constexpr Bounds kRecurrenceBounds = {1e-3, 1e-4};
+// Kernels are within 2e-6 of the largest, chunks within 2e-5. A narrow state takes such a
+// difference for another draw now and then, and is a unit of its last place off from there on.
+Bounds BoundsOf(const StateField& state) {
+  if (state.format == StateFormat::kF32) return {1e-3, 1e-4};
+  return {0.25, 5e-3};
+}
 
 // As many as kernels take some at a time of; some to other slots, some padding, rows in disorder.
 const std::vector<Segment> kTokens = {{8, 1, 0, 0, 0}, {0, 1, 1, 2, 9},    {1, 1, -1, -1, 0},
@@ -74,7 +78,7 @@ class RecurrenceCheck {
   // Whether prompts have the bits of their tokens is looked at where `exact`.
   std::string Run(const Launchers& fast, const Launchers& plain, bool exact) {
     if (space_.out_of_memory()) return "";
-    Comparison comparison(kRecurrenceBounds);
+    Comparison comparison(BoundsOf(states_.field()));
     const Outcome step = Compare(fast.step, plain.step, kTokens, &comparison);
     const std::vector<Segment> alone = {kTokens[kAlone]};
     CompareBits(RunAll(fast.step, {alone}), step, alone, "bits of a row depend on the other rows",
@@ -138,7 +142,7 @@ std::string CheckConv(CheckSpace& space, const Twins& twins, const ConvSiluParam
   CheckRows out(space, {kSegmentRows, like.channels, like.out_stride, like.out}, -1, 1);
   CheckRows weight(space, {like.width, like.channels, like.channels, like.weight}, -1, 1);
   CheckRows bias(space, {1, like.channels, like.channels, like.bias}, -1, 1);
-  CheckStates ring(space, kSegmentSlots, (like.width - 1) * like.channels, nullptr);
+  CheckStates ring(space, like.ring, kSegmentSlots, (like.width - 1) * like.channels, nullptr);
   params.x = x.data();
   params.out = out.data();
   params.weight = weight.data();
@@ -161,7 +165,7 @@ std::string CheckScan(CheckSpace& space, const Twins& twins, const SelectiveScan
   CheckRows z(space, {kSegmentRows, channels, like.z_stride, like.z}, -4, 4);
   CheckRows a(space, {1, padded * n, padded * n, like.a}, -16, -0.5);
   CheckRows d(space, {1, channels, channels, like.d}, -1, 1);
-  CheckStates state(space, kSegmentSlots, padded * n, [&](int64_t i) {
+  CheckStates state(space, like.state, kSegmentSlots, padded * n, [&](int64_t i) {
     return i / (n * kChannelBlock) * kChannelBlock + i % kChannelBlock >= channels;
   });
   CheckRows& y = like.y == like.x ? x : own_y;
@@ -191,7 +195,7 @@ std::string CheckSsd(CheckSpace& space, const Twins& twins, const SsdScanParams&
   CheckRows dt_bias(space, {1, like.heads, like.heads, like.dt_bias}, -1, 0);
   CheckRows a(space, {1, like.heads, like.heads, like.a}, -16, -0.5);
   CheckRows d(space, {1, channels, channels, like.d}, -1, 1);
-  CheckStates state(space, kSegmentSlots, like.heads * like.state_size * lanes,
+  CheckStates state(space, like.state, kSegmentSlots, like.heads * like.state_size * lanes,
                     [&](int64_t i) { return i % lanes >= like.head_dim; });
   const int64_t chunk_floats = SsdChunkScratch(like.groups, like.state_size);
   CheckRows scratch(space, {kSegmentRows, chunk_floats, chunk_floats, like.chunk_scratch}, 0, 1);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/cuda/staging.h"
+#include "kernels/number_format.h"
 #include "kernels/random.h"
 
 namespace ssmd::kernels::cuda {
@@ -39,7 +40,33 @@ std::vector<float> RandomStates(CheckSpace& space, int slots, int64_t elements,
   return values;
 }
 
+// Numbers as they lie in memory, and back. An even count of narrow ones.
+std::vector<float> MemoryOf(std::vector<float> numbers, StateFormat format) {
+  if (format == StateFormat::kF32) return numbers;
+  std::vector<float> memory(numbers.size() / 2);
+  for (size_t i = 0; i < memory.size(); ++i) {
+    const auto narrow = [&](float number) -> uint32_t {
+      return format == StateFormat::kBf16 ? RoundToBf16(number) : RoundToF16(number);
+    };
+    memory[i] = FloatFromBits(narrow(numbers[2 * i]) | narrow(numbers[2 * i + 1]) << 16);
+  }
+  return memory;
+}
+
 }  // namespace
+
+std::vector<float> CheckStates::NumbersOf(const std::vector<float>& memory) const {
+  if (format_ == StateFormat::kF32) return memory;
+  std::vector<float> numbers;
+  numbers.reserve(2 * memory.size());
+  for (const float pair : memory) {
+    for (const uint32_t bits : {BitsOfFloat(pair) & 0xFFFF, BitsOfFloat(pair) >> 16}) {
+      const auto narrow = static_cast<uint16_t>(bits);
+      numbers.push_back(format_ == StateFormat::kBf16 ? WidenBf16(narrow) : WidenF16(narrow));
+    }
+  }
+  return numbers;
+}
 
 Buffer CheckSpace::Allocate(size_t bytes) {
   Buffer buffer = AllocateOn(gpu_, bytes);
@@ -128,15 +155,19 @@ void CheckRows::CompareBits(const std::vector<float>& a, const std::vector<float
   }
 }
 
-CheckStates::CheckStates(CheckSpace& space, int slots, int64_t elements,
+CheckStates::CheckStates(CheckSpace& space, const StateField& like, int slots, int64_t elements,
                          const std::function<bool(int64_t)>& padding)
-    : slots_(slots),
+    : format_(like.format),
+      layer_(like.layer),
+      slots_(slots),
       elements_(elements),
-      floats_(space, RandomStates(space, slots, elements, padding), 0, nullptr) {}
+      floats_(space, MemoryOf(RandomStates(space, slots, elements, padding), format_), 0, nullptr) {
+}
 
 StateField CheckStates::field() const {
+  const size_t bytes = StateFormatBytes(format_);
   return {reinterpret_cast<std::byte*>(floats_.data()),
-          static_cast<size_t>(SlotStride(elements_)) * sizeof(float), kGuard * sizeof(float)};
+          static_cast<size_t>(SlotStride(elements_)) * bytes, kGuard * bytes, format_, layer_};
 }
 
 const float* CheckStates::SlotOf(const std::vector<float>& values, int slot) const {
@@ -145,7 +176,7 @@ const float* CheckStates::SlotOf(const std::vector<float>& values, int slot) con
 
 void CheckStates::Compare(const std::vector<float>& fast, const std::vector<float>& plain,
                           const std::vector<bool>& written, Comparison* comparison) const {
-  const std::vector<float>& before = floats_.initial();
+  const std::vector<float> before = NumbersOf(floats_.initial());
   comparison->Same(fast.data(), before.data(), kGuard, kOutside);
   for (int slot = 0; slot < slots_; ++slot) {
     const float* state = SlotOf(fast, slot);
@@ -154,6 +185,9 @@ void CheckStates::Compare(const std::vector<float>& fast, const std::vector<floa
       const float* expected = SlotOf(plain, slot);
       comparison->Near(state, expected, elements_, 1, MeanSize(expected, elements_));
       comparison->Zeros(state, expected, elements_, "it does not keep a state's padding zero");
+      if (format_ != StateFormat::kF32) {
+        comparison->MostlyEqual(state, expected, elements_, "it rounds states by other draws");
+      }
       from = elements_;
     }
     comparison->Same(state + from, SlotOf(before, slot) + from, SlotStride(elements_) - from,

@@ -91,15 +91,15 @@ class CheckRows {
 };
 
 // Slots of one field of a state, apart from each other; zero where `padding` is true of an index
-// within the field.
+// within the field. Format and layer are those of `like`; values are numbers, whatever the format.
 class CheckStates {
  public:
-  CheckStates(CheckSpace& space, int slots, int64_t elements,
+  CheckStates(CheckSpace& space, const StateField& like, int slots, int64_t elements,
               const std::function<bool(int64_t)>& padding);
 
   StateField field() const;
   void Reset() { floats_.Reset(); }
-  std::vector<float> Read() { return floats_.Read(); }
+  std::vector<float> Read() { return NumbersOf(floats_.Read()); }
   const float* SlotOf(const std::vector<float>& values, int slot) const;
 
   // Slots that `written` names are near the plain ones; padding and all else was left alone.
@@ -109,9 +109,13 @@ class CheckStates {
                    const char* otherwise, Comparison* comparison) const;
 
  private:
+  std::vector<float> NumbersOf(const std::vector<float>& memory) const;
+
+  const StateFormat format_;
+  const uint32_t layer_;
   int slots_;
   int64_t elements_;
-  CheckFloats floats_;
+  CheckFloats floats_;  // the memory, as it lies: of narrow formats two numbers a float
 };
 
 }  // namespace ssmd::kernels::cuda

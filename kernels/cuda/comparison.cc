@@ -35,6 +35,13 @@ void Comparison::Same(const float* fast, const float* plain, int64_t count, cons
   if (std::memcmp(fast, plain, static_cast<size_t>(count) * sizeof(float)) != 0) Break(otherwise);
 }
 
+void Comparison::MostlyEqual(const float* fast, const float* plain, int64_t count,
+                             const char* otherwise) {
+  int64_t differ = 0;
+  for (int64_t i = 0; i < count; ++i) differ += fast[i] == plain[i] ? 0 : 1;
+  if (8 * differ > count) Break(otherwise);
+}
+
 void Comparison::Zeros(const float* fast, const float* plain, int64_t count,
                        const char* otherwise) {
   for (int64_t i = 0; i < count; ++i) {

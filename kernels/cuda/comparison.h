@@ -29,6 +29,8 @@ class Comparison {
   void Near(const float* fast, const float* plain, int64_t count, int64_t step, double scale);
   // Bits are equal; `otherwise` says what it means if not.
   void Same(const float* fast, const float* plain, int64_t count, const char* otherwise);
+  // But for an eighth of them they are equal.
+  void MostlyEqual(const float* fast, const float* plain, int64_t count, const char* otherwise);
   // What is zero is zero.
   void Zeros(const float* fast, const float* plain, int64_t count, const char* otherwise);
 

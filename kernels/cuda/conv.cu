@@ -57,8 +57,8 @@ struct ConvKernel {
     in.columns = args.width - 1;
     in.position = segment.position;
     if (args.width > 1) {
-      in.ring_from = StateAt(args.ring, segment.src_slot) + channel;
-      in.ring_to = StateAt(args.ring, segment.dst_slot) + channel;
+      in.ring_from = FloatsAt(args.ring, segment.src_slot) + channel;
+      in.ring_to = FloatsAt(args.ring, segment.dst_slot) + channel;
     }
     float* out = args.out + segment.first_row * args.out_stride + channel;
     for (int64_t t = begin; t < end; ++t) {

@@ -59,8 +59,8 @@ struct ConvStepKernel {
   // Of four channels of a row, which are written, and the ring.
   SIMT_DEVICE static Floats4 Convolve(const ConvSiluParams& args, const Segment& segment,
                                       int64_t channel, const Taps& taps) {
-    const float* from = StateAt(args.ring, segment.src_slot) + channel;
-    float* to = StateAt(args.ring, segment.dst_slot) + channel;
+    const float* from = FloatsAt(args.ring, segment.src_slot) + channel;
+    float* to = FloatsAt(args.ring, segment.dst_slot) + channel;
     const Floats4 x = Load4(args.x + segment.first_row * args.x_stride + channel);
 
     // Tap w meets the ring's column (oldest + w); the oldest gives way to x.

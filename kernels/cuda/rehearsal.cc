@@ -33,6 +33,10 @@ class ShapeText {
   std::string text_;
 };
 
+std::string StateWord(const StateField& state) {
+  return "state_" + std::string(StateFormatName(state.format));
+}
+
 std::string TextOf(const MatMulParams& p) {
   ShapeText shape("product");
   shape.Word(WeightFormatName(p.w->format))
@@ -93,7 +97,8 @@ std::string TextOf(const SelectiveScanParams& p) {
       .Rows("z", p.z, p.z_stride)
       .Rows("d", p.d, p.channels)
       .Rows("y", p.y, p.y_stride)
-      .Word("in_place", p.y == p.x);
+      .Word("in_place", p.y == p.x)
+      .Word(StateWord(p.state));
   return shape.text();
 }
 
@@ -111,6 +116,7 @@ std::string TextOf(const SsdScanParams& p) {
       .Rows("d", p.d, p.heads * p.head_dim)
       .Rows("y", p.y, p.y_stride)
       .Word("in_place", p.y == p.x)
+      .Word(StateWord(p.state))
       .Word("in_chunks", p.chunk_scratch != nullptr);
   return shape.text();
 }

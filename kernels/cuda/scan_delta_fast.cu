@@ -81,14 +81,16 @@ struct FromProduct {
   }
 };
 
-template <typename Kind, int kRows, bool kWarpgroup>
+template <typename Kind, typename State, int kRows, bool kWarpgroup>
 struct ScanDeltaKernel {
   static constexpr char kName[] = "scan_step_delta";
   static constexpr int kThreads = kDeltaThreads;
+  // At 0 the compiler would have more blocks of narrow states than fit into registers.
+  static constexpr int kBlocks = State::kRounds ? 2 : 0;
   static constexpr bool kOverlaps = true;
   using Args = ScanDeltaArgs;
   using Shared = ScanDeltaShared<Kind>;
-  using Thread = ScanStepThread<kRows, FromProduct<Kind>>;
+  using Thread = ScanStepThread<kRows, State, FromProduct<Kind>>;
 
   SIMT_DEVICE static void Run(const Block& block, const Args& args) {
     Shared& shared = block.shared<Shared>();
@@ -204,9 +206,11 @@ struct ScanDeltaKernel {
 
 template <typename Kind, int kRows, bool kWarpgroup>
 void LaunchScanDelta(Stream& stream, const ScanDeltaArgs& args) {
-  using Kernel = ScanDeltaKernel<Kind, kRows, kWarpgroup>;
   const int64_t blocks = (args.scan.segment_count + args.rows - 1) / args.rows;
-  Launch<Kernel>(stream, {PanelCount(args.w.outputs), blocks}, kDeltaThreads, args);
+  WithStateOf(args.scan.state.format, [&](auto state) {
+    using Kernel = ScanDeltaKernel<Kind, decltype(state), kRows, kWarpgroup>;
+    Launch<Kernel>(stream, {PanelCount(args.w.outputs), blocks}, kDeltaThreads, args);
+  });
 }
 
 template <typename Kind, bool kWarpgroup>

@@ -6,6 +6,7 @@
 #include "kernels/cuda/plain_ops.h"
 #include "kernels/cuda/scan_fast.h"
 #include "kernels/cuda/simt.h"
+#include "kernels/cuda/state_numbers.h"
 #include "kernels/cuda/vectors.h"
 
 namespace ssmd::kernels::cuda::fast {
@@ -23,6 +24,7 @@ struct PromptTile {
   alignas(16) float z[kPromptTokens][kPromptChannels];   // then silu(z)
   alignas(16) float b[kPromptTokens][kRuns * kRun];      // run r from kRun · r on
   alignas(16) float c[kPromptTokens][kRuns * kRun];
+  uint32_t key[kPromptTokens];
 };
 
 struct ScanPromptArgs {
@@ -31,7 +33,7 @@ struct ScanPromptArgs {
   bool states_by_16_bytes;  // and those of B and C, whose runs are as long as they may be
 };
 
-template <int kRun>
+template <int kRun, typename State>
 class ScanPromptThread {
  public:
   using Tile = PromptTile<kRun>;
@@ -52,9 +54,9 @@ class ScanPromptThread {
             first_ % kChannelBlock + lane_) {}
 
   SIMT_DEVICE void Run() {
-    const float* from = StateAt(op_.state, segment_.src_slot) + at_;
+    const auto* from = StateAt<State>(op_.state, segment_.src_slot) + at_;
     SIMT_UNROLL for (int i = 0; i < kRun; ++i) {
-      h_[i] = i < run_.count ? from[i * kChannelBlock] : 0;
+      h_[i] = i < run_.count ? State::Read(from + i * kChannelBlock) : 0;
       rate_[i] = i < run_.count ? LoadReadOnly(op_.a + at_ + i * kChannelBlock) * kLog2OfE : 0;
     }
     d_ = exists_ ? op_.d[first_ + lane_] : 0;
@@ -65,15 +67,15 @@ class ScanPromptThread {
       block_.Sync();
       Tile& tile = TileOf(token);
       const int count = CountFrom(token);
-      Prepare(tile, count);
+      Prepare(tile, token, count);
       block_.Sync();
       for (int t = 0; t < count; t += kRuns) TakeFour(tile, token, t, count);
       block_.Sync();
     }
-    float* to = StateAt(op_.state, segment_.dst_slot) + at_;
+    auto* to = StateAt<State>(op_.state, segment_.dst_slot) + at_;
     SIMT_UNROLL for (int i = 0; i < kRun; ++i) {
       // Padding would not stay zero where B is not finite.
-      if (i < run_.count) to[i * kChannelBlock] = exists_ ? h_[i] : 0;
+      if (i < run_.count) State::Write(to + i * kChannelBlock, exists_ ? h_[i] : 0);
     }
   }
 
@@ -136,7 +138,11 @@ class ScanPromptThread {
     }
   }
 
-  SIMT_DEVICE void Prepare(Tile& tile, int count) const {
+  SIMT_DEVICE void Prepare(Tile& tile, int32_t token, int count) const {
+    if (State::kRounds && block_.thread() < count) {
+      const int64_t position = segment_.position + token + block_.thread();
+      tile.key[block_.thread()] = KeyOf<State>(op_.state, position);
+    }
     const int c = block_.thread() % kPromptChannels;
     for (int t = block_.thread() / kPromptChannels; t < count; t += kRuns) {
       tile.dt[t][c] = Softplus(tile.dt[t][c]);
@@ -161,11 +167,13 @@ class ScanPromptThread {
   SIMT_DEVICE float TakeToken(const Tile& tile, int t) {
     const float delta = tile.dt[t][lane_];
     const float delta_x = delta * tile.x[t][lane_];
+    const uint32_t key = State::kRounds ? tile.key[t] : 0;
     float sum = 0;
     SIMT_UNROLL for (int i = 0; i < kRun; ++i) {
       if (i >= run_.count) continue;
       AdvanceElement(delta, delta_x, tile.b[t][part_ * kRun + i], tile.c[t][part_ * kRun + i],
                      rate_[i], h_[i], sum);
+      h_[i] = KeptState<State>(h_[i], key, ElementOf(at_ + i * kChannelBlock));
     }
     return sum;
   }
@@ -185,7 +193,7 @@ class ScanPromptThread {
   float d_ = 0;
 };
 
-template <int kRun>
+template <int kRun, typename State>
 struct ScanPromptKernel {
   static constexpr char kName[] = "scan_prompt";
   static constexpr int kThreads = kPromptThreads;
@@ -197,7 +205,7 @@ struct ScanPromptKernel {
   SIMT_DEVICE static void Run(const Block& block, const Args& args) {
     const Segment segment = args.op.segments[block.y()];
     if (segment.dst_slot < 0) return;
-    ScanPromptThread<kRun>(block, args, segment, block.shared<Shared>().tiles).Run();
+    ScanPromptThread<kRun, State>(block, args, segment, block.shared<Shared>().tiles).Run();
   }
 };
 
@@ -210,8 +218,10 @@ void LaunchScanPrompt(Stream& stream, const SelectiveScanParams& params) {
   args.states_by_16_bytes = params.state_size == kRuns * kRun &&
                             RowsAligned16(params.b, params.b_stride) &&
                             RowsAligned16(params.c, params.c_stride);
-  const int64_t blocks = PaddedChannels(params.channels) / kPromptChannels;
-  Launch<ScanPromptKernel<kRun>>(stream, {blocks, params.segment_count}, kPromptThreads, args);
+  const Grid grid = {PaddedChannels(params.channels) / kPromptChannels, params.segment_count};
+  WithStateOf(params.state.format, [&](auto state) {
+    Launch<ScanPromptKernel<kRun, decltype(state)>>(stream, grid, kPromptThreads, args);
+  });
 }
 
 }  // namespace

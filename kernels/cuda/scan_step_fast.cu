@@ -23,7 +23,7 @@ struct FromMemory {
   }
 };
 
-template <int kRows>
+template <int kRows, typename State>
 struct ScanStepKernel {
   static constexpr char kName[] = "scan_step";
   static constexpr int kThreads = kStepThreads;
@@ -35,8 +35,9 @@ struct ScanStepKernel {
     block.LetNextKernelStart();
     const int64_t warp = block.x() * (kStepThreads / kWarpThreads) + block.warp();
     const FromMemory around = {block, args};
-    const ScanStepThread<kRows, FromMemory> thread(block, args, around, warp * kStepChannels);
-    typename ScanStepThread<kRows, FromMemory>::Work work;
+    using Thread = ScanStepThread<kRows, State, FromMemory>;
+    const Thread thread(block, args, around, warp * kStepChannels);
+    typename Thread::Work work;
     thread.Begin(block.y() * kRows, work);
     thread.Finish(work);
   }
@@ -46,8 +47,10 @@ template <int kRows>
 void LaunchScanStep(Stream& stream, const SelectiveScanParams& params) {
   const int64_t blocks =
       PaddedChannels(params.channels) / kStepChannels * kWarpThreads / kStepThreads;
-  Launch<ScanStepKernel<kRows>>(stream, {blocks, (params.segment_count + kRows - 1) / kRows},
-                                kStepThreads, params);
+  const Grid grid = {blocks, (params.segment_count + kRows - 1) / kRows};
+  WithStateOf(params.state.format, [&](auto state) {
+    Launch<ScanStepKernel<kRows, decltype(state)>>(stream, grid, kStepThreads, params);
+  });
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "kernels/cuda/math.h"
 #include "kernels/cuda/plain_ops.h"
 #include "kernels/cuda/simt.h"
+#include "kernels/cuda/state_numbers.h"
 #include "kernels/cuda/states.h"
 
 namespace ssmd::kernels::cuda::plain {
@@ -21,7 +22,7 @@ struct ScanShared {
   float sums[kTokensTogether][kRuns][kChannelBlock];
 };
 
-template <int kStates>
+template <int kStates, typename State>
 class ScanThread {
  public:
   SIMT_DEVICE ScanThread(const Block& block, const SelectiveScanParams& op, const Segment& segment,
@@ -38,26 +39,27 @@ class ScanThread {
         at_((block.x() * op.state_size + run_.begin) * kChannelBlock + lane_) {}
 
   SIMT_DEVICE void Run() {
-    const float* from = StateAt(op_.state, segment_.src_slot) + at_;
+    const auto* from = StateAt<State>(op_.state, segment_.src_slot) + at_;
     for (int i = 0; i < run_.count; ++i) {
-      shared_.h[run_.begin + i][lane_] = from[i * kChannelBlock];
+      shared_.h[run_.begin + i][lane_] = State::Read(from + i * kChannelBlock);
     }
     int32_t token = 0;
     for (; token + kTokensTogether <= segment_.length; token += kTokensTogether) {
-      Take<kTokensTogether>(segment_.first_row + token);
+      Take<kTokensTogether>(token);
     }
-    for (; token < segment_.length; ++token) Take<1>(segment_.first_row + token);
+    for (; token < segment_.length; ++token) Take<1>(token);
     // Lanes beyond the last channel were computed with zeros, which is zero unless B is not finite.
-    float* to = StateAt(op_.state, segment_.dst_slot) + at_;
+    auto* to = StateAt<State>(op_.state, segment_.dst_slot) + at_;
     for (int i = 0; i < run_.count; ++i) {
-      to[i * kChannelBlock] = exists_ ? shared_.h[run_.begin + i][lane_] : 0;
+      State::Write(to + i * kChannelBlock, exists_ ? shared_.h[run_.begin + i][lane_] : 0);
     }
   }
 
  private:
-  // kTokens tokens from `row` on.
+  // kTokens tokens of the segment, from `token` on.
   template <int kTokens>
-  SIMT_DEVICE void Take(int64_t row) {
+  SIMT_DEVICE void Take(int32_t token) {
+    const int64_t row = segment_.first_row + token;
     LoadTokenRows(block_, op_.b + row * op_.b_stride, op_.b_stride, op_.c + row * op_.c_stride,
                   op_.c_stride, static_cast<int>(op_.state_size), kTokens, shared_.rows);
     const int64_t mine = row + part_;  // the token of this thread, if there is one
@@ -69,7 +71,7 @@ class ScanThread {
       shared_.delta_x[part_][lane_] = delta * x;
     }
     block_.Sync();
-    Advance<kTokens>();
+    Advance<kTokens>(segment_.position + token);
     block_.Sync();
     if (part_ < kTokens && exists_) {
       const auto& sums = shared_.sums[part_];
@@ -81,9 +83,11 @@ class ScanThread {
 
   // Advances the run and leaves its parts of C·h.
   template <int kTokens>
-  SIMT_DEVICE void Advance() {
+  SIMT_DEVICE void Advance(int64_t position) {
     float delta[kTokens], delta_x[kTokens], sum[kTokens];
-    for (int t = 0; t < kTokens; ++t) {
+    uint32_t key[kTokens];
+    SIMT_UNROLL for (int t = 0; t < kTokens; ++t) {
+      key[t] = KeyOf<State>(op_.state, position + t);
       delta[t] = shared_.delta[t][lane_];
       delta_x[t] = shared_.delta_x[t][lane_];
       sum[t] = 0;
@@ -93,14 +97,15 @@ class ScanThread {
       float h = shared_.h[run_.begin + i][lane_];
       const float* b = shared_.rows.b[run_.begin + i];
       const float* c = shared_.rows.c[run_.begin + i];
-      for (int t = 0; t < kTokens; ++t) {
+      SIMT_UNROLL for (int t = 0; t < kTokens; ++t) {
         const float loss = ExpMinus1(delta[t] * a);
         h = Fma(delta_x[t], b[t], Fma(loss, h, h));
         sum[t] = Fma(c[t], h, sum[t]);
+        h = KeptState<State>(h, key[t], ElementOf(at_ + i * kChannelBlock));
       }
       shared_.h[run_.begin + i][lane_] = h;
     }
-    for (int t = 0; t < kTokens; ++t) shared_.sums[t][part_][lane_] = sum[t];
+    SIMT_UNROLL for (int t = 0; t < kTokens; ++t) shared_.sums[t][part_][lane_] = sum[t];
   }
 
   const Block& block_;
@@ -115,10 +120,11 @@ class ScanThread {
   const int64_t at_;  // of the run's first element
 };
 
-template <int kStates>
+template <int kStates, typename State>
 struct ScanKernel {
   static constexpr char kName[] = "selective_scan";
   static constexpr int kThreads = kRuns * kChannelBlock;
+  static constexpr int kBlocks = 4;
   using Args = SelectiveScanParams;
   using Shared = ScanShared<kStates>;
   static_assert(sizeof(Shared) <= kSharedBytesMax);
@@ -126,15 +132,17 @@ struct ScanKernel {
   SIMT_DEVICE static void Run(const Block& block, const Args& args) {
     const Segment segment = args.segments[block.y()];
     if (segment.dst_slot < 0) return;
-    ScanThread<kStates>(block, args, segment, block.shared<Shared>()).Run();
+    ScanThread<kStates, State>(block, args, segment, block.shared<Shared>()).Run();
   }
 };
 
 template <int kStates>
 void LaunchScan(Stream& stream, const SelectiveScanParams& params) {
-  const int64_t blocks = PaddedChannels(params.channels) / kChannelBlock;
-  Launch<ScanKernel<kStates>>(stream, {blocks, params.segment_count}, ScanKernel<kStates>::kThreads,
-                              params);
+  const Grid grid = {PaddedChannels(params.channels) / kChannelBlock, params.segment_count};
+  WithStateOf(params.state.format, [&](auto state) {
+    using Kernel = ScanKernel<kStates, decltype(state)>;
+    Launch<Kernel>(stream, grid, Kernel::kThreads, params);
+  });
 }
 
 }  // namespace

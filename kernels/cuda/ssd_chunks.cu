@@ -9,6 +9,7 @@
 #include "kernels/cuda/simt.h"
 #include "kernels/cuda/ssd_chunks.h"
 #include "kernels/cuda/ssd_share.h"
+#include "kernels/cuda/state_numbers.h"
 
 namespace ssmd::kernels::cuda::plain {
 namespace {
@@ -43,7 +44,7 @@ struct SsdChunkShared {
   float loss;
 };
 
-template <int kStates>
+template <int kStates, typename State>
 class SsdChunkThread {
  public:
   SIMT_DEVICE SsdChunkThread(const Block& block, const SsdChunkArgs& args, const Segment& segment,
@@ -70,25 +71,25 @@ class SsdChunkThread {
       Weigh();
       MultiplyInner(y);
       Write(row, y);
-      AdvanceState();
+      AdvanceState(segment_.position + cut.before + (chunk + 1) * kChunk - 1);
     }
     MoveOut();
   }
 
  private:
   SIMT_DEVICE void MoveIn(int32_t slot) {
-    const float* from = StateAt(op_.state, slot) + share_.state + channel_;
+    const auto* from = StateAt<State>(op_.state, slot) + share_.state + channel_;
     for (int n = part_; n < states_; n += 4) {
-      s_.state[n][channel_] = channel_ < share_.padded ? from[n * state_row_] : 0;
+      s_.state[n][channel_] = channel_ < share_.padded ? State::Read(from + n * state_row_) : 0;
     }
   }
 
   // Lanes beyond the last channel were computed with zeros, which is zero unless B is not finite.
   SIMT_DEVICE void MoveOut() {
-    float* to = StateAt(op_.state, segment_.dst_slot) + share_.state + channel_;
+    auto* to = StateAt<State>(op_.state, segment_.dst_slot) + share_.state + channel_;
     if (channel_ >= share_.padded) return;
     for (int n = part_; n < states_; n += 4) {
-      to[n * state_row_] = channel_ < share_.channels ? s_.state[n][channel_] : 0;
+      State::Write(to + n * state_row_, channel_ < share_.channels ? s_.state[n][channel_] : 0);
     }
   }
 
@@ -188,18 +189,20 @@ class SsdChunkThread {
     }
   }
 
-  SIMT_DEVICE void AdvanceState() {
+  // `position`: of the chunk's last token.
+  SIMT_DEVICE void AdvanceState(int64_t position) {
+    const uint32_t key = KeyOf<State>(op_.state, position);
     block_.Sync();  // all have read x
     for (int t = part_; t < kChunk; t += 4) s_.x[t][channel_] *= s_.exit[t];
     for (int first = 0; first < states_; first += kTileStates) {
       LoadTile<false>(first);
-      AdvanceTile(first);
+      AdvanceTile(first, key);
       block_.Sync();
     }
   }
 
   // Rows beyond the last state index hold anything, and nobody reads them.
-  SIMT_DEVICE void AdvanceTile(int first) {
+  SIMT_DEVICE void AdvanceTile(int first, uint32_t key) {
     const int begin = part_ * kPart;
     float sums[kPart];
     for (int k = 0; k < kPart; ++k) {
@@ -210,7 +213,11 @@ class SsdChunkThread {
       const float x = s_.x[j][channel_];
       for (int k = 0; k < kPart; ++k) sums[k] = Fma(s_.b[j][begin + k], x, sums[k]);
     }
-    for (int k = 0; k < kPart; ++k) s_.state[first + begin + k][channel_] = sums[k];
+    for (int k = 0; k < kPart; ++k) {
+      const int n = first + begin + k;
+      const uint32_t element = ElementOf(share_.state + n * state_row_ + channel_);
+      s_.state[n][channel_] = KeptState<State>(sums[k], key, element);
+    }
   }
 
   const Block& block_;
@@ -226,7 +233,7 @@ class SsdChunkThread {
   const float* c_ = nullptr;
 };
 
-template <int kStates>
+template <int kStates, typename State>
 struct SsdChunkKernel {
   static constexpr char kName[] = "ssd_chunks";
   static constexpr int kThreads = kChunkThreads;
@@ -240,7 +247,7 @@ struct SsdChunkKernel {
     if (segment.dst_slot < 0) return;
     const SsdCut cut = CutIntoChunks(segment, kChunk);
     if (cut.chunks == 0) return;
-    SsdChunkThread<kStates>(block, args, segment, block.shared<Shared>()).Run(cut);
+    SsdChunkThread<kStates, State>(block, args, segment, block.shared<Shared>()).Run(cut);
   }
 };
 
@@ -249,11 +256,14 @@ struct SsdChunkKernel {
 void SsdChunks(Stream& stream, const SsdScanParams& params) {
   const SsdChunkArgs args = {params, PaddedLanes(params.head_dim)};
   const Grid grid = {params.heads * SharesOfAHead(params.head_dim), params.segment_count};
-  if (params.state_size <= 128) {
-    Launch<SsdChunkKernel<128>>(stream, grid, kChunkThreads, args);
-  } else {
-    Launch<SsdChunkKernel<kMaxStateSize>>(stream, grid, kChunkThreads, args);
-  }
+  WithStateOf(params.state.format, [&](auto state) {
+    using State = decltype(state);
+    if (params.state_size <= 128) {
+      Launch<SsdChunkKernel<128, State>>(stream, grid, kChunkThreads, args);
+    } else {
+      Launch<SsdChunkKernel<kMaxStateSize, State>>(stream, grid, kChunkThreads, args);
+    }
+  });
 }
 
 }  // namespace ssmd::kernels::cuda::plain

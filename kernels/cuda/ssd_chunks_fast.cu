@@ -11,6 +11,7 @@
 #include "kernels/cuda/split_bf16.h"
 #include "kernels/cuda/ssd_chunks.h"
 #include "kernels/cuda/ssd_share.h"
+#include "kernels/cuda/state_numbers.h"
 #include "kernels/cuda/vectors.h"
 
 namespace ssmd::kernels::cuda::fast {
@@ -48,7 +49,7 @@ struct SsdPromptShared {
 // e^x for x <= 0, by the special function unit.
 SIMT_DEVICE float ExpFast(float x) { return Exp2Approximate(x * 0x1.715476p+0f); }
 
-template <int kStates>
+template <int kStates, typename State>
 class SsdPromptThread {
  public:
   static constexpr int kStateTiles = kStates / 8;
@@ -92,7 +93,7 @@ class SsdPromptThread {
       block_.Sync();
       MultiplyWeights(y);
       Write(row, y);
-      AdvanceState();
+      AdvanceState(segment_.position + cut.before + (chunk + 1) * kChunk - 1);
     }
     MoveOut();
   }
@@ -103,24 +104,24 @@ class SsdPromptThread {
   SIMT_DEVICE int StateOf(int tile, int k) const { return 8 * tile + 2 * q_ + k % 2; }
 
   SIMT_DEVICE void MoveIn(int32_t slot) {
-    const float* from = StateAt(op_.state, slot) + share_.state;
+    const auto* from = StateAt<State>(op_.state, slot) + share_.state;
     SIMT_UNROLL for (int tile = 0; tile < kStateTiles; ++tile) {
       SIMT_UNROLL for (int k = 0; k < 4; ++k) {
         const int n = StateOf(tile, k);
         const bool exists = n < states_ && ChannelOf(k) < share_.padded;
-        state_[tile][k] = exists ? from[n * args_.state_row + ChannelOf(k)] : 0;
+        state_[tile][k] = exists ? State::Read(from + n * args_.state_row + ChannelOf(k)) : 0;
       }
     }
   }
   SIMT_DEVICE void MoveOut() const {
-    float* to = StateAt(op_.state, segment_.dst_slot) + share_.state;
+    auto* to = StateAt<State>(op_.state, segment_.dst_slot) + share_.state;
     SIMT_UNROLL for (int tile = 0; tile < kStateTiles; ++tile) {
       SIMT_UNROLL for (int k = 0; k < 4; ++k) {
         const int n = StateOf(tile, k);
         if (n >= states_ || ChannelOf(k) >= share_.padded) continue;
         // Padding would not stay zero where B is not finite.
-        to[n * args_.state_row + ChannelOf(k)] =
-            ChannelOf(k) < share_.channels ? state_[tile][k] : 0;
+        State::Write(to + n * args_.state_row + ChannelOf(k),
+                     ChannelOf(k) < share_.channels ? state_[tile][k] : 0);
       }
     }
   }
@@ -294,7 +295,8 @@ class SsdPromptThread {
     }
   }
 
-  SIMT_DEVICE void AdvanceState() {
+  // `position`: of the chunk's last token.
+  SIMT_DEVICE void AdvanceState(int64_t position) {
     SplitA a[kTokenSteps];
     SIMT_UNROLL for (int step = 0; step < kTokenSteps; ++step) {
       SIMT_UNROLL for (int i = 0; i < 4; ++i) {
@@ -310,6 +312,20 @@ class SsdPromptThread {
       }
       SIMT_UNROLL for (int step = 0; step < kTokenSteps; ++step) {
         MmaSplit(state_[tile], a[step], s_.b_by_states.OperandB(8 * tile, step, block_.lane()));
+      }
+    }
+    RoundState(KeyOf<State>(op_.state, position));
+  }
+
+  SIMT_DEVICE void RoundState(uint32_t key) {
+    if constexpr (State::kRounds) {
+      const auto row = static_cast<uint32_t>(args_.state_row);
+      const auto first = static_cast<uint32_t>(share_.state);
+      SIMT_UNROLL for (int tile = 0; tile < kStateTiles; ++tile) {
+        SIMT_UNROLL for (int k = 0; k < 4; ++k) {
+          const uint32_t element = first + StateOf(tile, k) * row + ChannelOf(k);
+          state_[tile][k] = State::Round(state_[tile][k], StateWord(key, element));
+        }
       }
     }
   }
@@ -328,7 +344,7 @@ class SsdPromptThread {
   float next_dt_ = 0;  // of the lane's token
 };
 
-template <int kStates>
+template <int kStates, typename State>
 struct SsdPromptKernel {
   static constexpr char kName[] = "ssd_prompt";
   static constexpr int kThreads = kSsdPromptThreads;
@@ -342,7 +358,7 @@ struct SsdPromptKernel {
     if (segment.dst_slot < 0) return;
     const SsdCut cut = CutIntoChunks(segment, kChunk);
     if (cut.chunks == 0) return;
-    SsdPromptThread<kStates>(block, args, segment, block.shared<Shared>()).Run(cut);
+    SsdPromptThread<kStates, State>(block, args, segment, block.shared<Shared>()).Run(cut);
   }
 };
 
@@ -354,15 +370,17 @@ void SsdChunks(Stream& stream, const SsdScanParams& params) {
   args.by_16_bytes = params.state_size % 4 == 0 && RowsAligned16(params.b, params.b_stride) &&
                      RowsAligned16(params.c, params.c_stride);
   const Grid grid = {params.heads * SharesOfAHead(params.head_dim), params.segment_count};
-  if (params.state_size <= 16) {
-    Launch<SsdPromptKernel<16>>(stream, grid, kSsdPromptThreads, args);
-  } else if (params.state_size <= 64) {
-    Launch<SsdPromptKernel<64>>(stream, grid, kSsdPromptThreads, args);
-  } else if (params.state_size <= 128) {
-    Launch<SsdPromptKernel<128>>(stream, grid, kSsdPromptThreads, args);
-  } else {
-    plain::SsdChunks(stream, params);
-  }
+  if (params.state_size > 128) return plain::SsdChunks(stream, params);
+  WithStateOf(params.state.format, [&](auto state) {
+    using State = decltype(state);
+    if (params.state_size <= 16) {
+      Launch<SsdPromptKernel<16, State>>(stream, grid, kSsdPromptThreads, args);
+    } else if (params.state_size <= 64) {
+      Launch<SsdPromptKernel<64, State>>(stream, grid, kSsdPromptThreads, args);
+    } else {
+      Launch<SsdPromptKernel<128, State>>(stream, grid, kSsdPromptThreads, args);
+    }
+  });
 }
 
 }  // namespace ssmd::kernels::cuda::fast

@@ -5,6 +5,7 @@
 #include "kernels/cuda/simt.h"
 #include "kernels/cuda/ssd_chunks.h"
 #include "kernels/cuda/ssd_share.h"
+#include "kernels/cuda/state_numbers.h"
 
 namespace ssmd::kernels::cuda::plain {
 namespace {
@@ -23,7 +24,7 @@ struct SsdScanShared {
 };
 
 // kRun: state indices of a thread, at most.
-template <int kRun>
+template <int kRun, typename State>
 class SsdScanThread {
  public:
   SIMT_DEVICE SsdScanThread(const Block& block, const SsdScanArgs& args, const Segment& segment,
@@ -44,24 +45,25 @@ class SsdScanThread {
   SIMT_DEVICE void Run(const SsdSpan& span) {
     // The first token of a segment takes the state over from where it was.
     const int32_t slot = span.begin == 0 ? segment_.src_slot : segment_.dst_slot;
-    const float* from = StateAt(op_.state, slot) + at_;
-    for (int i = 0; i < kRun; ++i) state_[i] = i < count_ ? from[i * state_row_] : 0;
+    const auto* from = StateAt<State>(op_.state, slot) + at_;
+    for (int i = 0; i < kRun; ++i) state_[i] = i < count_ ? State::Read(from + i * state_row_) : 0;
     int32_t token = span.begin;
     for (; token + kTokensTogether <= span.end; token += kTokensTogether) {
-      Take<kTokensTogether>(segment_.first_row + token);
+      Take<kTokensTogether>(token);
     }
-    for (; token < span.end; ++token) Take<1>(segment_.first_row + token);
+    for (; token < span.end; ++token) Take<1>(token);
     // Lanes beyond the last channel were computed with zeros, which is zero unless B is not finite.
-    float* to = StateAt(op_.state, segment_.dst_slot) + at_;
+    auto* to = StateAt<State>(op_.state, segment_.dst_slot) + at_;
     for (int i = 0; i < kRun; ++i) {
-      if (i < count_) to[i * state_row_] = exists_ ? state_[i] : 0;
+      if (i < count_) State::Write(to + i * state_row_, exists_ ? state_[i] : 0);
     }
   }
 
  private:
-  // kTokens tokens from `row` on.
+  // kTokens tokens of the segment, from `token` on.
   template <int kTokens>
-  SIMT_DEVICE void Take(int64_t row) {
+  SIMT_DEVICE void Take(int32_t token) {
+    const int64_t row = segment_.first_row + token;
     const int64_t shared_column = share_.group * op_.state_size;
     LoadTokenRows(block_, op_.b + row * op_.b_stride + shared_column, op_.b_stride,
                   op_.c + row * op_.c_stride + shared_column, op_.c_stride,
@@ -76,7 +78,7 @@ class SsdScanThread {
       x[t] = exists_ ? op_.x[(row + t) * op_.x_stride + share_.column + lane_] : 0;
     }
     block_.Sync();
-    Advance<kTokens>(x);
+    Advance<kTokens>(segment_.position + token, x);
     block_.Sync();
     for (int t = 0; t < kTokens; ++t) {
       if (t == part_ && exists_) Write(row + t, shared_.sums[t], x[t]);
@@ -85,9 +87,11 @@ class SsdScanThread {
 
   // Advances the run and leaves its parts of C·S.
   template <int kTokens>
-  SIMT_DEVICE void Advance(const float (&x)[kTokens]) {
+  SIMT_DEVICE void Advance(int64_t position, const float (&x)[kTokens]) {
     float loss[kTokens], delta_x[kTokens], sum[kTokens];
+    uint32_t key[kTokens];
     for (int t = 0; t < kTokens; ++t) {
+      key[t] = KeyOf<State>(op_.state, position + t);
       loss[t] = shared_.loss[t];
       delta_x[t] = shared_.delta[t] * x[t];
       sum[t] = 0;
@@ -99,6 +103,7 @@ class SsdScanThread {
       for (int t = 0; t < kTokens; ++t) {
         state_[i] = Fma(delta_x[t], b[t], Fma(loss[t], state_[i], state_[i]));
         sum[t] = Fma(c[t], state_[i], sum[t]);
+        state_[i] = KeptState<State>(state_[i], key[t], ElementOf(at_ + i * state_row_));
       }
     }
     for (int t = 0; t < kTokens; ++t) shared_.sums[t][part_][lane_] = sum[t];
@@ -125,7 +130,7 @@ class SsdScanThread {
   float state_[kRun];
 };
 
-template <int kRun>
+template <int kRun, typename State>
 struct SsdScanKernel {
   static constexpr char kName[] = "ssd_scan";
   static constexpr int kThreads = kRuns * kSsdChannels;
@@ -137,7 +142,7 @@ struct SsdScanKernel {
     if (segment.dst_slot < 0) return;
     const SsdSpan span = SpanOf(segment, args.tokens);
     if (span.begin == span.end) return;
-    SsdScanThread<kRun>(block, args, segment, block.shared<Shared>()).Run(span);
+    SsdScanThread<kRun, State>(block, args, segment, block.shared<Shared>()).Run(span);
   }
 };
 
@@ -146,13 +151,16 @@ void LaunchSsdScan(Stream& stream, const SsdScanParams& params, SsdTokens tokens
   const int64_t shares = params.heads * SharesOfAHead(params.head_dim);
   const Grid grid = {shares, params.segment_count};
   constexpr int kThreads = kRuns * kSsdChannels;
-  if (params.state_size <= 4 * kRuns) {
-    Launch<SsdScanKernel<4>>(stream, grid, kThreads, args);
-  } else if (params.state_size <= 32 * kRuns) {
-    Launch<SsdScanKernel<32>>(stream, grid, kThreads, args);
-  } else {
-    Launch<SsdScanKernel<64>>(stream, grid, kThreads, args);
-  }
+  WithStateOf(params.state.format, [&](auto state) {
+    using State = decltype(state);
+    if (params.state_size <= 4 * kRuns) {
+      Launch<SsdScanKernel<4, State>>(stream, grid, kThreads, args);
+    } else if (params.state_size <= 32 * kRuns) {
+      Launch<SsdScanKernel<32, State>>(stream, grid, kThreads, args);
+    } else {
+      Launch<SsdScanKernel<64, State>>(stream, grid, kThreads, args);
+    }
+  });
 }
 
 }  // namespace

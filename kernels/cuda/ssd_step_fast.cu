@@ -1,12 +1,13 @@
 // The Mamba-2 recurrence step by step, made for bandwidth: a block takes up to 64 channels of a
-// head and segment, and has their states in registers, read once and written once, 16 bytes at a
-// time. A token a segment is a decode step; of a longer one they stay until its last token.
+// head and segment, and has their states in registers, read once and written once, four numbers at
+// a time. A token a segment is a decode step; of a longer one they stay until its last token.
 //
 // Thread (quad, part) has four channels and one of sixteen parts of the state indices.
 #include "kernels/cuda/fast_ops.h"
 #include "kernels/cuda/simt.h"
 #include "kernels/cuda/ssd_chunks.h"
 #include "kernels/cuda/ssd_share.h"
+#include "kernels/cuda/state_numbers.h"
 #include "kernels/cuda/vectors.h"
 
 namespace ssmd::kernels::cuda::fast {
@@ -34,7 +35,7 @@ struct SsdStepShared {
 };
 
 // kLength: state indices of a part, at most.
-template <int kLength>
+template <int kLength, typename State>
 class SsdStepThread {
  public:
   SIMT_DEVICE SsdStepThread(const Block& block, const SsdStepArgs& args, const Segment& segment,
@@ -57,29 +58,31 @@ class SsdStepThread {
   SIMT_DEVICE void Run(const SsdSpan& span) {
     // The first token of a segment takes the state over from where it was.
     const int32_t slot = span.begin == 0 ? segment_.src_slot : segment_.dst_slot;
-    const float* from = StateAt(op_.state, slot) + at_;
+    const auto* from = StateAt<State>(op_.state, slot) + at_;
     SIMT_UNROLL for (int i = 0; i < kLength; ++i) {
-      state_[i] = i < count_ ? Load4(from + i * state_row_) : Floats4{};
+      state_[i] = i < count_ ? State::Read4(from + i * state_row_) : Floats4{};
     }
     const int64_t column = share_.column + block_.thread();
     if (op_.d != nullptr && block_.thread() < share_.channels) d_ = LoadReadOnly(op_.d + column);
-    for (int32_t t = span.begin; t < span.end; ++t) TakeToken(segment_.first_row + t);
-    float* to = StateAt(op_.state, segment_.dst_slot) + at_;
+    for (int32_t t = span.begin; t < span.end; ++t) TakeToken(t);
+    auto* to = StateAt<State>(op_.state, segment_.dst_slot) + at_;
     SIMT_UNROLL for (int i = 0; i < kLength; ++i) {
       if (i >= count_) continue;
       SIMT_UNROLL for (int k = 0; k < 4; ++k) {
         // Padding would not stay zero where B is not finite.
         if (quad_ + k >= share_.channels) Component(state_[i], k) = 0;
       }
-      Store4(to + i * state_row_, state_[i]);
+      State::Write4(to + i * state_row_, state_[i]);
     }
   }
 
  private:
-  SIMT_DEVICE void TakeToken(int64_t row) {
+  // Of the segment.
+  SIMT_DEVICE void TakeToken(int32_t token) {
+    const int64_t row = segment_.first_row + token;
     LoadInputs(row);
     block_.Sync();
-    Floats4 sum = Advance();
+    Floats4 sum = Advance(KeyOf<State>(op_.state, segment_.position + token));
     // The two parts of a warp, and then its eight warps.
     SIMT_UNROLL for (int k = 0; k < 4; ++k) {
       Component(sum, k) += block_.ShuffleXor(Component(sum, k), kQuads);
@@ -108,7 +111,7 @@ class SsdStepThread {
   }
 
   // Returns the part's C·S, indices ascending.
-  SIMT_DEVICE Floats4 Advance() {
+  SIMT_DEVICE Floats4 Advance(uint32_t key) {
     Floats4 delta_x = Load4(&s_.x[quad_]);
     SIMT_UNROLL for (int k = 0; k < 4; ++k) Component(delta_x, k) *= s_.delta;
     const float loss = s_.loss;
@@ -121,6 +124,7 @@ class SsdStepThread {
         float& state = Component(state_[i], k);
         state = Fma(Component(delta_x, k), b, Fma(loss, state, state));
         Component(sum, k) = Fma(c, state, Component(sum, k));
+        state = KeptState<State>(state, key, ElementOf(at_ + i * state_row_ + k));
       }
     }
     return sum;
@@ -153,7 +157,7 @@ class SsdStepThread {
   Floats4 state_[kLength];
 };
 
-template <int kLength>
+template <int kLength, typename State>
 struct SsdStepKernel {
   static constexpr char kName[] = "ssd_step";
   static constexpr int kThreads = kSsdStepThreads;
@@ -168,7 +172,7 @@ struct SsdStepKernel {
     if (segment.dst_slot < 0) return;
     const SsdSpan span = SpanOf(segment, args.tokens);
     if (span.begin == span.end) return;
-    SsdStepThread<kLength>(block, args, segment, block.shared<Shared>()).Run(span);
+    SsdStepThread<kLength, State>(block, args, segment, block.shared<Shared>()).Run(span);
   }
 };
 
@@ -176,13 +180,16 @@ void LaunchSsdStep(Stream& stream, const SsdScanParams& params, SsdTokens tokens
   if (params.segment_count == 0) return;
   const SsdStepArgs args = {params, PaddedLanes(params.head_dim), tokens};
   const Grid grid = {params.heads * SharesOfAHead(params.head_dim), params.segment_count};
-  if (params.state_size <= 4 * kParts) {
-    Launch<SsdStepKernel<4>>(stream, grid, kSsdStepThreads, args);
-  } else if (params.state_size <= 8 * kParts) {
-    Launch<SsdStepKernel<8>>(stream, grid, kSsdStepThreads, args);
-  } else {
-    Launch<SsdStepKernel<16>>(stream, grid, kSsdStepThreads, args);
-  }
+  WithStateOf(params.state.format, [&](auto state) {
+    using State = decltype(state);
+    if (params.state_size <= 4 * kParts) {
+      Launch<SsdStepKernel<4, State>>(stream, grid, kSsdStepThreads, args);
+    } else if (params.state_size <= 8 * kParts) {
+      Launch<SsdStepKernel<8, State>>(stream, grid, kSsdStepThreads, args);
+    } else {
+      Launch<SsdStepKernel<16, State>>(stream, grid, kSsdStepThreads, args);
+    }
+  });
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What kernels over segments share: where a state lies, the columns of a ring, the runs of a sum
+// What kernels over segments share: where a ring lies, its columns of a ring, the runs of a sum
 // over state indices, and rows of B and C in shared memory.
 #ifndef SSMD_KERNELS_CUDA_STATES_H_
 #define SSMD_KERNELS_CUDA_STATES_H_
@@ -11,7 +11,8 @@ namespace ssmd::kernels::cuda {
 // Shared memory that every GPU from 8.0 on gives a block.
 inline constexpr size_t kSharedBytesMax = 99 * 1024;
 
-SIMT_DEVICE float* StateAt(const StateField& field, int32_t slot) {
+// A field in f32, as rings are.
+SIMT_DEVICE float* FloatsAt(const StateField& field, int32_t slot) {
   return reinterpret_cast<float*>(field.slab + static_cast<size_t>(slot) * field.slot_bytes +
                                   field.offset);
 }

@@ -9,8 +9,8 @@ namespace {
 void ConvSegment(const ConvSiluParams& params, const Segment& segment) {
   const int64_t taps_held = params.width - 1;
   const int64_t channels = params.channels;
-  const float* source = taps_held > 0 ? params.ring.at(segment.src_slot) : nullptr;
-  float* target = taps_held > 0 ? params.ring.at(segment.dst_slot) : nullptr;
+  const float* source = taps_held > 0 ? params.ring.floats(segment.src_slot) : nullptr;
+  float* target = taps_held > 0 ? params.ring.floats(segment.dst_slot) : nullptr;
   if (target != source) std::copy(source, source + taps_held * channels, target);
 
   for (int64_t t = 0; t < segment.length; ++t) {

@@ -1,9 +1,10 @@
-// State is f32 between segments, double within one: the oracle's state does not drift while it
-// steps through a segment.
+// State in f32 is that between segments, double within one: the oracle's state does not drift while
+// it steps through a segment. Narrower ones are rounded after each token.
 #include <cmath>
 #include <vector>
 
 #include "kernels/reference/ops.h"
+#include "kernels/reference/state.h"
 
 namespace ssmd::kernels::reference {
 namespace {
@@ -15,9 +16,9 @@ int64_t StateIndex(const SelectiveScanParams& params, int64_t channel, int64_t n
 
 void ScanChannel(const SelectiveScanParams& params, const Segment& segment, int64_t channel,
                  std::vector<double>& h) {
-  const float* source = params.state.at(segment.src_slot);
-  float* target = params.state.at(segment.dst_slot);
-  for (int64_t n = 0; n < params.state_size; ++n) h[n] = source[StateIndex(params, channel, n)];
+  for (int64_t n = 0; n < params.state_size; ++n) {
+    h[n] = ReadState(params.state, segment.src_slot, StateIndex(params, channel, n));
+  }
 
   for (int64_t t = 0; t < segment.length; ++t) {
     const int64_t row = segment.first_row + t;
@@ -25,15 +26,17 @@ void ScanChannel(const SelectiveScanParams& params, const Segment& segment, int6
     const double delta = Softplus(params.dt[row * params.dt_stride + channel]);
     double y = double{params.d[channel]} * x;
     for (int64_t n = 0; n < params.state_size; ++n) {
-      const double a = params.a[StateIndex(params, channel, n)];
+      const int64_t element = StateIndex(params, channel, n);
+      const double a = params.a[element];
       h[n] = std::exp(delta * a) * h[n] + delta * x * params.b[row * params.b_stride + n];
       y += params.c[row * params.c_stride + n] * h[n];
+      h[n] = KeptState(params.state, h[n], segment.position + t, element);
     }
     params.y[row * params.y_stride + channel] =
         static_cast<float>(y * Silu(params.z[row * params.z_stride + channel]));
   }
   for (int64_t n = 0; n < params.state_size; ++n) {
-    target[StateIndex(params, channel, n)] = static_cast<float>(h[n]);
+    WriteState(params.state, segment.dst_slot, StateIndex(params, channel, n), h[n]);
   }
 }
 
@@ -50,7 +53,7 @@ void SelectiveScan(const SelectiveScanParams& params) {
     // The padding of the last block is zero in every source; it is zero in the target too.
     for (int64_t c = params.channels; c < PaddedChannels(params.channels); ++c) {
       for (int64_t n = 0; n < params.state_size; ++n) {
-        params.state.at(segment.dst_slot)[StateIndex(params, c, n)] = 0;
+        WriteState(params.state, segment.dst_slot, StateIndex(params, c, n), 0);
       }
     }
   }

@@ -1,9 +1,10 @@
-// State is f32 between segments, double within one (see selective_scan.cc).
+// State in f32 is double within a segment (see selective_scan.cc).
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "kernels/reference/ops.h"
+#include "kernels/reference/state.h"
 
 namespace ssmd::kernels::reference {
 namespace {
@@ -22,11 +23,12 @@ void ScanHeadChannel(const SsdScanParams& params, const Segment& segment, int64_
   const int64_t column = head * params.head_dim + channel;
   const int64_t group = head / (params.heads / params.groups) * params.state_size;
   const int64_t first = head * params.state_size * lanes + channel;
-  const float* source = params.state.at(segment.src_slot) + first;
-  float* target = params.state.at(segment.dst_slot) + first;
-  for (int64_t n = 0; n < params.state_size; ++n) s[n] = source[n * lanes];
+  for (int64_t n = 0; n < params.state_size; ++n) {
+    s[n] = ReadState(params.state, segment.src_slot, first + n * lanes);
+  }
 
-  for (int64_t row = segment.first_row; row < segment.first_row + segment.length; ++row) {
+  for (int64_t t = 0; t < segment.length; ++t) {
+    const int64_t row = segment.first_row + t;
     const double x = params.x[row * params.x_stride + column];
     const double delta = StepOf(params, row, head);
     const double decay = std::exp(delta * params.a[head]);
@@ -34,16 +36,21 @@ void ScanHeadChannel(const SsdScanParams& params, const Segment& segment, int64_
     for (int64_t n = 0; n < params.state_size; ++n) {
       s[n] = decay * s[n] + delta * x * params.b[row * params.b_stride + group + n];
       y += params.c[row * params.c_stride + group + n] * s[n];
+      s[n] = KeptState(params.state, s[n], segment.position + t, first + n * lanes);
     }
     params.y[row * params.y_stride + column] = static_cast<float>(y);
   }
-  for (int64_t n = 0; n < params.state_size; ++n) target[n * lanes] = static_cast<float>(s[n]);
+  for (int64_t n = 0; n < params.state_size; ++n) {
+    WriteState(params.state, segment.dst_slot, first + n * lanes, s[n]);
+  }
 }
 
-void ClearPadding(const SsdScanParams& params, float* state) {
+void ClearPadding(const SsdScanParams& params, int32_t slot) {
   const int64_t lanes = PaddedLanes(params.head_dim);
   for (int64_t row = 0; row < params.heads * params.state_size; ++row) {
-    std::fill(state + row * lanes + params.head_dim, state + (row + 1) * lanes, 0.0f);
+    for (int64_t lane = params.head_dim; lane < lanes; ++lane) {
+      WriteState(params.state, slot, row * lanes + lane, 0);
+    }
   }
 }
 
@@ -59,7 +66,7 @@ void SsdScan(const SsdScanParams& params) {
         ScanHeadChannel(params, segment, head, channel, state);
       }
     }
-    ClearPadding(params, params.state.at(segment.dst_slot));
+    ClearPadding(params, segment.dst_slot);
   }
 }
 

@@ -26,7 +26,7 @@ namespace {
 
 struct EngineFlags {
   std::vector<std::string> models;         // NAME=PATH
-  std::vector<std::string> model_options;  // NAME.weights=…, NAME.prefill=…
+  std::vector<std::string> model_options;  // NAME.weights=… and the like
   std::vector<std::string> random;         // shapes
   std::string device = "cpu";
   std::string isa;
@@ -46,6 +46,7 @@ struct ModelToMeasure {
   std::unique_ptr<RandomCheckpoint> random;  // owns the folder, where it is one
   std::optional<kernels::WeightFormat> weights;
   Prefill prefill = Prefill::kExact;
+  kernels::StateFormat state = kernels::StateFormat::kF32;
 };
 
 absl::StatusOr<std::vector<ModelToMeasure>> ListModels(const EngineFlags& flags) {
@@ -56,14 +57,13 @@ absl::StatusOr<std::vector<ModelToMeasure>> ListModels(const EngineFlags& flags)
       return absl::InvalidArgumentError(
           absl::StrCat("--model must be NAME=PATH, got \"", flag, "\""));
     }
-    models.push_back(
-        {flag.substr(0, equals), flag.substr(equals + 1), nullptr, std::nullopt, Prefill::kExact});
+    models.push_back({flag.substr(0, equals), flag.substr(equals + 1), nullptr, {}});
   }
   for (const std::string& shape : flags.random) {
     auto checkpoint = std::make_unique<RandomCheckpoint>(shape);
     SSMD_RETURN_IF_ERROR(checkpoint->status());
     const std::string folder = checkpoint->folder();
-    models.push_back({shape, folder, std::move(checkpoint), std::nullopt, Prefill::kExact});
+    models.push_back({shape, folder, std::move(checkpoint), {}});
   }
   if (models.empty()) {
     return absl::InvalidArgumentError("name a model: --model=NAME=PATH or --random=SHAPE");
@@ -82,11 +82,16 @@ absl::Status ApplyOption(const std::string& option, std::vector<ModelToMeasure>*
       const std::optional<Prefill> prefill = ParsePrefill(value);
       model.prefill = prefill.value_or(Prefill::kExact);
       if (prefill.has_value()) return absl::OkStatus();
+    } else if (absl::ConsumePrefix(&value, "state=")) {
+      const auto state = kernels::ParseStateFormat(std::string(value));
+      model.state = state.value_or(kernels::StateFormat::kF32);
+      if (state.has_value()) return absl::OkStatus();
     }
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("--model-option must be NAME.weights=f32|bf16|q8|q4 or "
-                   "NAME.prefill=exact|chunked of a model named before, got \"",
+      absl::StrCat("--model-option must be NAME.weights=f32|bf16|q8|q4, "
+                   "NAME.prefill=exact|chunked or NAME.state=f32|bf16|f16 of a model named before, "
+                   "got \"",
                    option, "\""));
 }
 
@@ -161,10 +166,10 @@ std::string RowJson(const std::string& name, const ModelInfo& info, const Bench&
                                      PhaseJson(round.decode)));
   }
   return absl::StrFormat(
-      R"({"model":%s,"weights":"%s","prefill":"%s",%s,"batch":%d,)"
+      R"({"model":%s,"weights":"%s","prefill":"%s","state":"%s",%s,"batch":%d,)"
       R"("prompt":%d,"generate":%d,"prefill_tok_s":%.1f,"decode_tok_s":%.1f,"gb_s":%.2f,)"
       R"("gflop_s":%.1f,"fraction_of_floor":%s,"prefill_fraction_of_floor":%s,"rounds":[%s]})",
-      JsonText(name), info.weights, PrefillText(info), bench.device_json, row.run.batch,
+      JsonText(name), info.weights, PrefillText(info), info.state, bench.device_json, row.run.batch,
       row.run.prompt, row.run.generate, prefill_tok_s, decode_tok_s,
       row.bytes_of_step * decode_tok_s / row.run.batch / 1e9,
       row.flops_of_prompt_token * prefill_tok_s / 1e9,
@@ -192,9 +197,9 @@ std::string PhaseText(const EngineRow& row, EnginePhase EngineRound::*phase) {
 std::string RowText(const std::string& name, const ModelInfo& info, const EngineRow& row) {
   const double others = std::max(SpreadOf(row, kPrefill, &EnginePhase::others_cpus).highest,
                                  SpreadOf(row, kDecode, &EnginePhase::others_cpus).highest);
-  return absl::StrFormat("%-12s %-7s %-10s %5d %6d%s%s %7.1f\n", name, info.weights,
-                         PrefillText(info), row.run.batch, row.run.prompt, PhaseText(row, kPrefill),
-                         PhaseText(row, kDecode), others);
+  return absl::StrFormat("%-12s %-9s %-10s %5d %6d%s%s %7.1f\n", name,
+                         info.weights + "/" + info.state, PrefillText(info), row.run.batch,
+                         row.run.prompt, PhaseText(row, kPrefill), PhaseText(row, kDecode), others);
 }
 
 std::string TableHead(int rounds) {
@@ -202,9 +207,10 @@ std::string TableHead(int rounds) {
   return absl::StrFormat(
       "Medians of %d rounds; floors are what the machine could do in the same seconds: all bytes "
       "and all products at\nonce, or in turn (weights and products at once, then states); others: "
-      "the most CPUs that other programs,\nor the machine's host, took of a part of a round\n\n"
-      "%-44s | %-45s | decode\n%-12s %-7s %-10s %5s %6s |%s |%s  others\n",
-      rounds, "", "prefill", "model", "weights", "prefill", "batch", "prompt", phase, phase);
+      "the most CPUs that other programs,\nor the machine's host, took of a part of a round; "
+      "formats: of weights and states\n\n"
+      "%-46s | %-45s | decode\n%-12s %-9s %-10s %5s %6s |%s |%s  others\n",
+      rounds, "", "prefill", "model", "formats", "prefill", "batch", "prompt", phase, phase);
 }
 
 absl::Status MeasureModel(const EngineFlags& flags, const ModelToMeasure& to_measure,
@@ -212,6 +218,7 @@ absl::Status MeasureModel(const EngineFlags& flags, const ModelToMeasure& to_mea
   ModelLoadOptions options;
   options.weights = to_measure.weights;
   options.prefill = to_measure.prefill;
+  options.state = to_measure.state;
   SSMD_ASSIGN_OR_RETURN(std::unique_ptr<LanguageModel> model,
                         LoadLanguageModel(to_measure.path, options, bench.device.get()));
   for (const int prompt : flags.prompts) {
@@ -264,8 +271,9 @@ void AddEngineCommand(CLI::App& app, int* exit_code) {
                       "NAME=PATH of a checkpoint folder or a GGUF file (repeatable)");
   command->add_option("--model-option", flags->model_options,
                       "NAME.weights=f32|bf16|q8|q4, on a GPU f16 and fp8 too (default: as the "
-                      "file has them), or "
-                      "NAME.prefill=exact|chunked, of mamba2 (default: exact); repeatable");
+                      "file has them), "
+                      "NAME.prefill=exact|chunked, of mamba2 (default: exact), or "
+                      "NAME.state=f32|bf16|f16 (default: f32); repeatable");
   command->add_option("--random", flags->random, "A shape, with random bf16 weights (repeatable)")
       ->check(CLI::IsMember(RandomShapes()));
   AddDeviceFlag(command, &flags->device);

@@ -8,6 +8,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/models/batch.h"
 #include "engine/state/state_pool.h"
+#include "kernels/number_format.h"
 
 namespace ssmd::bench {
 namespace {
@@ -20,6 +21,20 @@ class Reader {
     SSMD_ASSIGN_OR_RETURN(std::unique_ptr<StatePool> pool,
                           StatePool::Create(&device, model.state_layout(), 1));
     return std::unique_ptr<Reader>(new Reader(model, std::move(pool)));
+  }
+
+  // Rounds what the recurrences hold, as if it had been kept in 16 bits.
+  void RoundStates(StateRounding rounding) {
+    for (const StateFieldSpec& spec : model_.state_layout().fields()) {
+      if (spec.kind != StateKind::kSsm) continue;
+      const StatePlace place = {spec.offset, spec.format, static_cast<uint32_t>(spec.layer)};
+      float* state = pool_->field(place).floats(slot_.index());
+      for (size_t i = 0; i < spec.bytes / sizeof(float); ++i) {
+        state[i] = rounding == StateRounding::kNearestBf16
+                       ? kernels::WidenBf16(kernels::RoundToBf16(state[i]))
+                       : kernels::WidenF16(kernels::RoundToF16(state[i]));
+      }
+    }
   }
 
   // Feeds the next tokens; their logits can be asked for, all rows at once. At most Room().
@@ -97,10 +112,12 @@ class Tally {
 }  // namespace
 
 absl::StatusOr<Quality> MeasureQuality(const std::vector<int32_t>& tokens, LanguageModel& original,
-                                       LanguageModel& other, kernels::Device& device) {
+                                       LanguageModel& other, StateRounding rounding,
+                                       kernels::Device& device) {
   SSMD_ASSIGN_OR_RETURN(const auto first, Reader::Create(original, device));
   SSMD_ASSIGN_OR_RETURN(const auto second, Reader::Create(other, device));
-  const auto room = static_cast<size_t>(std::min(first->room(), second->room()));
+  const auto most = static_cast<size_t>(std::min(first->room(), second->room()));
+  const size_t room = rounding == StateRounding::kKept ? most : 1;
   const int64_t vocabulary = original.info().vocabulary;
   Tally tally;
   // The last token predicts nothing that is known.
@@ -110,6 +127,7 @@ absl::StatusOr<Quality> MeasureQuality(const std::vector<int32_t>& tokens, Langu
                                      tokens.begin() + static_cast<std::ptrdiff_t>(end));
     const float* a = first->Read(piece);
     const float* b = second->Read(piece);
+    if (rounding != StateRounding::kKept) second->RoundStates(rounding);
     for (size_t i = 0; i < piece.size(); ++i) {
       const auto row = static_cast<int64_t>(i) * vocabulary;
       tally.Add(LogSoftmax(a + row, vocabulary), LogSoftmax(b + row, vocabulary),

@@ -24,6 +24,7 @@ struct QualityFlags {
   std::string model = SSMD_TALES_MODEL;
   std::string text;
   std::vector<std::string> formats = {"bf16", "q8", "q4"};
+  std::vector<std::string> states = {};
   int tokens = 8192;
   bool json = false;
 };
@@ -46,26 +47,53 @@ absl::StatusOr<std::vector<int32_t>> ReadTokens(const QualityFlags& flags) {
       absl::StrCat("text file ", flags.text, " has fewer than two tokens"));
 }
 
+// What is compared with a model in f32.
+struct Formats {
+  kernels::WeightFormat weights = kernels::WeightFormat::kF32;
+  kernels::StateFormat state = kernels::StateFormat::kF32;
+  StateRounding rounding = StateRounding::kKept;
+};
+
+// A format of weights.
+Formats OfWeights(const std::string& name) {
+  Formats formats;
+  formats.weights = *kernels::ParseWeightFormat(name);
+  return formats;
+}
+
+// "bf16", or "bf16-nearest": that a state in f32 is rounded to after each token.
+Formats OfState(const std::string& name) {
+  Formats formats;
+  if (const auto format = kernels::ParseStateFormat(name)) {
+    formats.state = *format;
+  } else {
+    formats.rounding =
+        name == "bf16-nearest" ? StateRounding::kNearestBf16 : StateRounding::kNearestF16;
+  }
+  return formats;
+}
+
 absl::StatusOr<std::unique_ptr<LanguageModel>> LoadAs(const std::string& folder,
-                                                      const std::string& format,
+                                                      const Formats& formats,
                                                       kernels::Device& device) {
   ModelLoadOptions options;
-  options.weights = kernels::ParseWeightFormat(format);
+  options.weights = formats.weights;
+  options.state = formats.state;
   return LoadLanguageModel(folder, options, &device);
 }
 
-std::string QualityJson(const ModelInfo& info, const Quality& quality) {
+std::string QualityJson(const ModelInfo& info, const std::string& state, const Quality& quality) {
   return absl::StrFormat(
-      R"({"weights":"%s","weight_bytes":%d,"perplexity":%.5f,"perplexity_change":%.6f,)"
+      R"({"weights":"%s","state":"%s","weight_bytes":%d,"perplexity":%.5f,"perplexity_change":%.6f,)"
       R"("mean_kl":%.3g,"largest_kl":%.3g,"same_greedy":%.5f})",
-      info.weights, info.weight_bytes, quality.perplexity,
+      info.weights, state, info.weight_bytes, quality.perplexity,
       quality.perplexity / quality.original_perplexity - 1, quality.mean_kl, quality.largest_kl,
       quality.same_greedy);
 }
 
-std::string QualityText(const ModelInfo& info, const Quality& quality) {
-  return absl::StrFormat("%-7s %9.1f %12.4f %+9.3f%% %10.3g %10.3g %8.2f%%\n", info.weights,
-                         static_cast<double>(info.weight_bytes) / 1e6, quality.perplexity,
+std::string QualityText(const ModelInfo& info, const std::string& state, const Quality& quality) {
+  return absl::StrFormat("%-7s %-12s %9.1f %12.4f %+9.3f%% %10.3g %10.3g %8.2f%%\n", info.weights,
+                         state, static_cast<double>(info.weight_bytes) / 1e6, quality.perplexity,
                          100 * (quality.perplexity / quality.original_perplexity - 1),
                          quality.mean_kl, quality.largest_kl, 100 * quality.same_greedy);
 }
@@ -73,14 +101,22 @@ std::string QualityText(const ModelInfo& info, const Quality& quality) {
 absl::Status RunQuality(const QualityFlags& flags) {
   SSMD_ASSIGN_OR_RETURN(const std::vector<int32_t> tokens, ReadTokens(flags));
   const auto device = kernels::MakeCpuDevice({});
-  SSMD_ASSIGN_OR_RETURN(const auto original, LoadAs(flags.model, "f32", *device));
+  SSMD_ASSIGN_OR_RETURN(const auto original, LoadAs(flags.model, Formats(), *device));
   std::vector<std::string> rows;
   Quality last;
+  const auto measure = [&](const Formats& formats, const std::string& state) -> absl::Status {
+    SSMD_ASSIGN_OR_RETURN(const auto other, LoadAs(flags.model, formats, *device));
+    SSMD_ASSIGN_OR_RETURN(last,
+                          MeasureQuality(tokens, *original, *other, formats.rounding, *device));
+    rows.push_back(flags.json ? QualityJson(other->info(), state, last)
+                              : QualityText(other->info(), state, last));
+    return absl::OkStatus();
+  };
   for (const std::string& format : flags.formats) {
-    SSMD_ASSIGN_OR_RETURN(const auto other, LoadAs(flags.model, format, *device));
-    SSMD_ASSIGN_OR_RETURN(last, MeasureQuality(tokens, *original, *other, *device));
-    rows.push_back(flags.json ? QualityJson(other->info(), last)
-                              : QualityText(other->info(), last));
+    SSMD_RETURN_IF_ERROR(measure(OfWeights(format), "f32"));
+  }
+  for (const std::string& state : flags.states) {
+    SSMD_RETURN_IF_ERROR(measure(OfState(state), state));
   }
   if (flags.json) {
     std::printf(R"({"bench":"quality","model":%s,"tokens":%d,"perplexity_f32":%.5f,"rows":[%s]})"
@@ -91,8 +127,10 @@ absl::Status RunQuality(const QualityFlags& flags) {
   }
   std::printf("%d tokens; perplexity in f32 %.4f\n", static_cast<int>(last.tokens),
               last.original_perplexity);
-  std::printf("weights        MB   perplexity     change    mean KL largest KL   greedy same\n%s",
-              absl::StrJoin(rows, "").c_str());
+  std::printf(
+      "weights state               MB   perplexity     change    mean KL largest KL   greedy "
+      "same\n%s",
+      absl::StrJoin(rows, "").c_str());
   return absl::OkStatus();
 }
 
@@ -101,15 +139,22 @@ absl::Status RunQuality(const QualityFlags& flags) {
 void AddQualityCommand(CLI::App& app, int* exit_code) {
   auto flags = std::make_shared<QualityFlags>();  // lives as long as the callback
   CLI::App* command = app.add_subcommand(
-      "quality", "What a number format of the weights costs: perplexity, and KL divergence to f32");
+      "quality",
+      "What a number format of weights or states costs: perplexity, and KL divergence to f32");
   command->add_option("--model", flags->model, "Folder of a model with a tokenizer")
       ->capture_default_str();
   command->add_option("--text", flags->text, "A text that the model was not trained on")
       ->required();
-  command->add_option("--weights", flags->formats, "Formats to compare with f32")
+  command->add_option("--weights", flags->formats, "Formats of weights to compare with f32")
       ->delimiter(',')
       ->check(CLI::IsMember({"f32", "bf16", "q8", "q4"}))
       ->capture_default_str();
+  command
+      ->add_option("--states", flags->states,
+                   "Formats of states to compare with f32, weights being f32; -nearest: without "
+                   "the stochastic rounding")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"bf16", "f16", "bf16-nearest", "f16-nearest"}));
   command->add_option("--tokens", flags->tokens, "Most tokens of the text to take")
       ->check(CLI::Range(2, 1 << 24))
       ->capture_default_str();

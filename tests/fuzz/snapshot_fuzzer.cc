@@ -56,7 +56,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string again = encoded.front;
   if (encoded.state != nullptr) {
     again.append(encoded.state->as<const char>(), encoded.state->bytes());
-    ssmd::CheckFinite({encoded.state->data(), encoded.state->bytes()}).IgnoreError();
+    ssmd::StateLayout layout(ssmd::kernels::StateFormat::kF16);
+    layout.Add(0, "ssm", ssmd::StateKind::kSsm, {32});
+    ssmd::CheckFinite({encoded.state->data(), encoded.state->bytes()}, layout).IgnoreError();
   }
   if (again != bytes) std::abort();
   const ssmd::ModelIdentity ours = {"0123456789abcdef", "cpu/avx2", "layer 0 ssm\n"};

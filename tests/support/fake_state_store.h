@@ -3,14 +3,17 @@
 #ifndef SSMD_TESTS_SUPPORT_FAKE_STATE_STORE_H_
 #define SSMD_TESTS_SUPPORT_FAKE_STATE_STORE_H_
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "engine/state/state_store.h"
+#include "kernels/host_memory.h"
 
 namespace ssmd::testing {
 
@@ -26,7 +29,7 @@ class FakeStateStore final : public StateStore {
             done(absl::ResourceExhaustedError("the disk is full"));
             return;
           }
-          states[id] = state;
+          states[id] = Written(state);
           done(absl::OkStatus());
         });
   }
@@ -61,6 +64,15 @@ class FakeStateStore final : public StateStore {
   bool fail_puts = false;
 
  private:
+  // As a disk has it: with bytes of its own.
+  static Snapshot Written(Snapshot snapshot) {
+    if (snapshot.state == nullptr) return snapshot;
+    auto bytes = std::make_shared<kernels::Buffer>(kernels::AllocateHost(snapshot.state->bytes()));
+    std::copy_n(snapshot.state->data(), bytes->bytes(), bytes->data());
+    snapshot.state = std::move(bytes);
+    return snapshot;
+  }
+
   std::deque<std::function<void()>> tasks_;
   StoreFigures figures_;
 };

@@ -95,19 +95,19 @@ class MambaMixer final : public Mixer {
 
   const MambaConfig& config_;
   MambaTensors tensors_;  // until Prepare has read them
-  size_t ring_offset_ = 0;
-  size_t ssm_offset_ = 0;
+  StatePlace ring_;
+  StatePlace ssm_;
 
   Projection in_proj_, x_proj_, dt_proj_, out_proj_;
   kernels::Buffer conv_, conv_bias_, a_, d_;
 };
 
 void MambaMixer::DeclareState(int layer, StateLayout* layout) {
-  ring_offset_ =
+  ring_ =
       layout->Add(layer, "conv", StateKind::kConvRing, {config_.conv_width - 1, config_.d_inner});
-  ssm_offset_ = layout->Add(layer, "ssm", StateKind::kSsm,
-                            {kernels::PaddedChannels(config_.d_inner) / kernels::kChannelBlock,
-                             config_.state_size, kernels::kChannelBlock});
+  ssm_ = layout->Add(layer, "ssm", StateKind::kSsm,
+                     {kernels::PaddedChannels(config_.d_inner) / kernels::kChannelBlock,
+                      config_.state_size, kernels::kChannelBlock});
 }
 
 absl::Status MambaMixer::Prepare(WeightLoader* loader) {
@@ -166,7 +166,7 @@ kernels::ConvSiluParams MambaMixer::Convolution(const MixerStep& step, const Scr
   conv.x_stride = 2 * config_.d_inner;
   conv.weight = conv_.as<float>();
   conv.bias = conv_bias_.as<float>();
-  conv.ring = step.pool->field(ring_offset_);
+  conv.ring = step.pool->field(ring_);
   conv.out = s.u;
   conv.out_stride = config_.d_inner;
   return conv;
@@ -203,7 +203,7 @@ kernels::SelectiveScanParams MambaMixer::Recurrence(const MixerStep& step, const
   scan.z_stride = 2 * config_.d_inner;
   scan.a = a_.as<float>();
   scan.d = d_.as<float>();
-  scan.state = step.pool->field(ssm_offset_);
+  scan.state = step.pool->field(ssm_);
   scan.y = s.u;
   scan.y_stride = config_.d_inner;
   return scan;

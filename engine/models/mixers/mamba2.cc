@@ -91,19 +91,18 @@ class Mamba2Mixer final : public Mixer {
 
   const Mamba2Config& config_;
   Mamba2Tensors tensors_;  // until Prepare has read them
-  size_t ring_offset_ = 0;
-  size_t ssm_offset_ = 0;
+  StatePlace ring_;
+  StatePlace ssm_;
 
   Projection in_proj_, out_proj_;
   kernels::Buffer conv_, conv_bias_, dt_bias_, a_, d_, norm_;
 };
 
 void Mamba2Mixer::DeclareState(int layer, StateLayout* layout) {
-  ring_offset_ = layout->Add(layer, "conv", StateKind::kConvRing,
-                             {config_.conv_width - 1, config_.conv_channels()});
-  ssm_offset_ =
-      layout->Add(layer, "ssm", StateKind::kSsm,
-                  {config_.heads, config_.state_size, kernels::PaddedLanes(config_.head_dim)});
+  ring_ = layout->Add(layer, "conv", StateKind::kConvRing,
+                      {config_.conv_width - 1, config_.conv_channels()});
+  ssm_ = layout->Add(layer, "ssm", StateKind::kSsm,
+                     {config_.heads, config_.state_size, kernels::PaddedLanes(config_.head_dim)});
 }
 
 absl::Status Mamba2Mixer::Prepare(WeightLoader* loader) {
@@ -147,7 +146,7 @@ kernels::ConvSiluParams Mamba2Mixer::Convolution(const MixerStep& step, const Sc
   conv.x_stride = config_.projection();
   conv.weight = conv_.as<float>();
   conv.bias = conv_bias_.as<float>();
-  conv.ring = step.pool->field(ring_offset_);
+  conv.ring = step.pool->field(ring_);
   conv.out = s.xbc;
   conv.out_stride = config_.conv_channels();
   return conv;
@@ -173,7 +172,7 @@ kernels::SsdScanParams Mamba2Mixer::Recurrence(const MixerStep& step, const Scra
   scan.dt_max = static_cast<float>(config_.dt_max);
   scan.a = a_.as<float>();
   scan.d = d_.as<float>();
-  scan.state = step.pool->field(ssm_offset_);
+  scan.state = step.pool->field(ssm_);
   scan.y = s.xbc;
   scan.y_stride = config_.conv_channels();
   scan.chunk_scratch = step.chunk_scratch;

@@ -24,6 +24,21 @@ TEST_F(EmulatedSessionsTest, GreedyTextIsTheCpus) {
   EXPECT_NE(on_gpu.started.numerics_profile(), on_cpu.started.numerics_profile());
 }
 
+// Plain kernels have the CPU's bits, in 16 bits as well: they draw and round alike.
+TEST_F(EmulatedSessionsTest, NarrowStatesAreTheCpus) {
+  v1::GenerateRequest request = GreedyRequest("Once upon a time", 12);
+  request.set_logprobs(0);
+  const std::vector<std::string> flags = {"--model-option", "tales.state=bf16", "--isa", "scalar"};
+  ASSERT_NO_FATAL_FAILURE(StartOnCpu(flags));
+  const Turn on_cpu = RunTurn(*client_, request);
+  ASSERT_NO_FATAL_FAILURE(
+      StartEmulated({"--model-option", "tales.state=bf16", "--gpu-kernels", "plain"}));
+  const Turn on_gpu = RunTurn(*client_, request);
+  ASSERT_FALSE(on_gpu.error) << on_gpu.Describe();
+  EXPECT_EQ(on_gpu.only().ids, on_cpu.only().ids);
+  EXPECT_EQ(LogprobBits(on_gpu.only().logprobs), LogprobBits(on_cpu.only().logprobs));
+}
+
 // More sessions than slots, a fork, a checkpoint that is gone back to, and a restart in between.
 class EmulatedCourse : public EmulatedSessionsTest {
  protected:

@@ -76,7 +76,7 @@ bool BenchModel::MakeVectors(Layer* layer) {
   const std::vector<float> ones(inner, 1.0f);
   // Decays of a state's entries are −1, −2, … in Mamba-1, of heads in Mamba-2: their order does not
   // matter here.
-  std::vector<float> rates(shape_.mamba2 ? deltas : shape_.ssm_bytes() / sizeof(float));
+  std::vector<float> rates(shape_.mamba2 ? deltas : static_cast<size_t>(shape_.ssm_elements()));
   for (size_t i = 0; i < rates.size(); ++i) rates[i] = -1 - static_cast<float>(i % 16);
   layer->norm = Floats(std::vector<float>(static_cast<size_t>(shape_.d_model), 1.0f));
   layer->conv = Floats(RandomFloats(Shape::kConvWidth * channels, 0.5f, 1));
@@ -210,7 +210,7 @@ ConvSiluParams BenchModel::Conv(const Layer& layer, const StepIndices& step, con
   conv.x_stride = shape_.projection();
   conv.weight = layer.conv.as<float>();
   conv.bias = layer.conv_bias.as<float>();
-  conv.ring = Field(layer.ring_offset);
+  conv.ring = Field(layer.ring_offset, kernels::StateFormat::kF32);
   conv.out = out;
   conv.out_stride = shape_.conv_channels();
   return conv;
@@ -246,7 +246,7 @@ kernels::MambaLayerParams BenchModel::MambaParams(const Layer& layer,
   scan.z_stride = shape_.projection();
   scan.a = layer.a.as<float>();
   scan.d = layer.d.as<float>();
-  scan.state = Field(layer.ssm_offset);
+  scan.state = Field(layer.ssm_offset, shape_.state);
   params.out_proj = AddToResidual(layer.out_proj, u, inner, step.rows);
   return params;
 }
@@ -278,7 +278,7 @@ kernels::Mamba2LayerParams BenchModel::Mamba2Params(const Layer& layer,
   scan.dt_bias = layer.dt_bias.as<float>();
   scan.a = layer.a.as<float>();
   scan.d = layer.d.as<float>();
-  scan.state = Field(layer.ssm_offset);
+  scan.state = Field(layer.ssm_offset, shape_.state);
   scan.chunk_scratch = chunked_ ? chunk_scratch_.as<float>() : nullptr;
   kernels::GatedRmsNormParams& norm = params.gated_norm;
   norm.x = xbc;

@@ -94,8 +94,8 @@ class BenchModel {
                                       int64_t x_stride, int64_t rows) const;
   kernels::ConvSiluParams Conv(const Layer& layer, const kernels::StepIndices& step, const float* x,
                                float* out) const;
-  kernels::StateField Field(size_t offset) const {
-    return {states_.data(), shape_.slot_bytes(), offset};
+  kernels::StateField Field(size_t offset, kernels::StateFormat format) const {
+    return {states_.data(), shape_.slot_bytes(), offset, format, 0};
   }
   void AddMambaParts(const Load& load, std::vector<Part>* parts);
   void AddMamba2Parts(const Load& load, std::vector<Part>* parts);

@@ -60,7 +60,8 @@ void BenchModel::AddPart(Part part,
 void BenchModel::AddMambaParts(const Load& load, std::vector<Part>* parts) {
   const int64_t rows = load.rows();
   const auto states = static_cast<double>(shape_.ssm_bytes());
-  const double scan = (2.0 * static_cast<double>(load.sessions) + 1) * states +  // and `a`
+  const double scan = 2.0 * static_cast<double>(load.sessions) * states +
+                      FloatBytes(1, shape_.ssm_elements()) +  // `a`
                       FloatBytes(rows, 4 * shape_.inner() + 2 * shape_.state_size());
   const Layer& first = layers_[0];
   using Params = kernels::MambaLayerParams;

@@ -28,7 +28,7 @@ Last, the acceptance lines: met, missed or not measured.
   --quick            fewer loads and formats, shorter runs: less than a minute
   --only=PART        only figures whose name has PART in it, as in kernel/mamba-2.8b/bf16/64/scan
   --models=A,B       of mamba-2.8b, mamba2-2.7b, mamba-130m, mamba2-130m, tiny, tiny2
-                     (default: the first two)
+                     (default: the first two); +bf16 or +f16 behind one keeps its states so
   --weights=A,B      of f32, bf16, f16, fp8, q8, q4 (default: bf16,fp8,q8,q4); of the formats after
                      the first one, only what depends on the format is measured
   --loads=A,B        sessions that decode, or sessions x tokens of a prompt

@@ -19,8 +19,15 @@ std::vector<std::string> ShapeNames() {
 }
 
 std::optional<Shape> ShapeNamed(const std::string& name) {
-  for (const Shape& shape : kShapes) {
-    if (shape.name == name) return shape;
+  const size_t plus = name.find('+');
+  const auto state = plus == std::string::npos ? kernels::StateFormat::kF32
+                                               : kernels::ParseStateFormat(name.substr(plus + 1));
+  if (!state) return std::nullopt;
+  for (Shape shape : kShapes) {
+    if (shape.name != name.substr(0, plus)) continue;
+    shape.name = name;
+    shape.state = *state;
+    return shape;
   }
   return std::nullopt;
 }

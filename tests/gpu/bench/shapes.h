@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/ops.h"
+#include "kernels/tensor.h"
 
 namespace ssmd::gpu_bench {
 
@@ -17,6 +18,7 @@ struct Shape {
   int64_t d_model = 0;
   int64_t layers = 0;
   int64_t vocabulary = 0;
+  kernels::StateFormat state = kernels::StateFormat::kF32;
 
   // What follows from these in all of them.
   static constexpr int64_t kConvWidth = 4;
@@ -31,13 +33,16 @@ struct Shape {
 
   // Bytes of a layer in a state, and of all of them.
   size_t ring_bytes() const { return static_cast<size_t>((kConvWidth - 1) * conv_channels()) * 4; }
+  int64_t ssm_elements() const {
+    return (mamba2 ? inner() : kernels::PaddedChannels(inner())) * state_size();
+  }
   size_t ssm_bytes() const {
-    const int64_t channels = mamba2 ? inner() : kernels::PaddedChannels(inner());
-    return static_cast<size_t>(channels * state_size()) * 4;
+    return static_cast<size_t>(ssm_elements()) * kernels::StateFormatBytes(state);
   }
   size_t slot_bytes() const { return static_cast<size_t>(layers) * (ring_bytes() + ssm_bytes()); }
 };
 // "mamba-2.8b", "mamba2-2.7b", "mamba-130m", "mamba2-130m"; "tiny" and "tiny2", to try things out.
+// With a format after a plus, as in "mamba2-2.7b+bf16": states are kept in it.
 std::vector<std::string> ShapeNames();
 std::optional<Shape> ShapeNamed(const std::string& name);
 

@@ -226,6 +226,37 @@ TEST_F(KernelChecks, RecurrencesAgree) {
   EXPECT_EQ(CheckSsd(space_, twins(), bare), "");
 }
 
+constexpr StateFormat kNarrow[] = {StateFormat::kBf16, StateFormat::kF16};
+
+TEST_F(KernelChecks, RecurrencesWithNarrowStatesAgree) {
+  for (const StateFormat format : kNarrow) {
+    SCOPED_TRACE(StateFormatName(format));
+    SelectiveScanParams scan = LikeScan();
+    scan.state.format = format;
+    scan.state.layer = 3;
+    EXPECT_EQ(CheckScan(space_, twins(), scan), "");
+    for (const bool chunks : {false, true}) {
+      SsdScanParams ssd = LikeSsd(chunks);
+      ssd.state.format = format;
+      EXPECT_EQ(CheckSsd(space_, twins(), ssd), "");
+    }
+  }
+}
+
+// Errors of rounding are no greater for it.
+TEST_F(KernelChecks, NarrowStatesRoundedByOtherDrawsAreFound) {
+  fast_.ssd_step = fast_.ssd_prompt = [](Stream& s, const SsdScanParams& p) {
+    SsdScanParams other = p;
+    other.state.layer += 1;
+    fast::SsdStep(s, other);
+  };
+  for (const StateFormat format : kNarrow) {
+    SsdScanParams ssd = LikeSsd(false);
+    ssd.state.format = format;
+    EXPECT_THAT(CheckSsd(space_, twins(), ssd), HasSubstr("other draws"));
+  }
+}
+
 TEST_F(KernelChecks, WrongConvolutionsAreFound) {
   // The ring's newest column is lost.
   fast_.conv_step = [](Stream& s, const ConvSiluParams& p) {
@@ -233,7 +264,7 @@ TEST_F(KernelChecks, WrongConvolutionsAreFound) {
     s.Synchronize();
     const Segment& segment = p.segments[0];
     if (segment.dst_slot >= 0) {
-      p.ring.at(segment.dst_slot)[segment.position % (p.width - 1) * p.channels] = 0;
+      p.ring.floats(segment.dst_slot)[segment.position % (p.width - 1) * p.channels] = 0;
     }
   };
   EXPECT_THAT(CheckConv(space_, twins(), LikeConv()), HasSubstr(kErrors));
@@ -279,14 +310,14 @@ const ScanFault kScanFaults[] = {
     {[](Stream& s, const SelectiveScanParams& p) {
        fast::ScanStep(s, p);
        s.Synchronize();
-       if (p.segment_count > 7) p.state.at(p.segments[7].dst_slot)[9] += 0.01f;
+       if (p.segment_count > 7) p.state.floats(p.segments[7].dst_slot)[9] += 0.01f;
      },
      fast::ScanPrompt, kErrors},
     // The source of a state is changed as well.
     {[](Stream& s, const SelectiveScanParams& p) {
        fast::ScanStep(s, p);
        s.Synchronize();
-       if (p.segment_count > 7) Nudge(p.state.at(p.segments[7].src_slot)[9]);
+       if (p.segment_count > 7) Nudge(p.state.floats(p.segments[7].src_slot)[9]);
      },
      fast::ScanPrompt, kStatesText},
     // Padded segments write a row.
@@ -300,7 +331,7 @@ const ScanFault kScanFaults[] = {
     {[](Stream& s, const SelectiveScanParams& p) {
        fast::ScanStep(s, p);
        s.Synchronize();
-       p.state.at(p.segments[0].dst_slot)[40] = 1e-10f;
+       p.state.floats(p.segments[0].dst_slot)[40] = 1e-10f;
      },
      fast::ScanPrompt, kPaddingText},
     // Kernels that are right, each by itself.

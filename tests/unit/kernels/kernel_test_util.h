@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "kernels/device.h"
+#include "kernels/number_format.h"
 #include "tests/unit/kernels/device_cases.h"
 
 namespace ssmd::kernels {
@@ -129,19 +130,69 @@ class KernelTest : public testing::TestWithParam<DeviceCase> {
 class Slots {
  public:
   Slots(int slots, int64_t elements, uint32_t seed, float low = -1, float high = 1)
-      : elements_(elements), slab_(RandomTensor(slots * (elements + kGuard), seed, low, high)) {}
+      : slots_(slots),
+        elements_(elements),
+        slab_(RandomTensor(slots * SlotFloats(), seed, low, high)) {}
 
-  StateField field() {
-    return {reinterpret_cast<std::byte*>(slab_.data()),
-            static_cast<size_t>(elements_ + kGuard) * sizeof(float), kGuard * sizeof(float)};
+  // Keeps them in another format from here on, rounded to nearest.
+  void KeepIn(StateFormat format) {
+    std::vector<Tensor> states;
+    for (int slot = 0; slot < slots_; ++slot) states.push_back(copy(slot));
+    format_ = format;
+    slab_ = RandomTensor(slots_ * SlotFloats(), 99);
+    for (int slot = 0; slot < slots_; ++slot) {
+      for (int64_t i = 0; i < elements_; ++i) Set(slot, i, states[static_cast<size_t>(slot)][i]);
+    }
   }
-  float* at(int slot) { return field().at(slot); }
-  Tensor copy(int slot) { return Tensor(at(slot), at(slot) + elements_); }
+
+  StateField field(uint32_t layer = 0) {
+    return {reinterpret_cast<std::byte*>(slab_.data()),
+            static_cast<size_t>(SlotFloats()) * sizeof(float), kGuard * sizeof(float), format_,
+            layer};
+  }
+  float* at(int slot) { return field().floats(slot); }
+  Tensor copy(int slot) {
+    Tensor state(static_cast<size_t>(elements_));
+    for (int64_t i = 0; i < elements_; ++i) state[i] = Get(slot, i);
+    return state;
+  }
   const Tensor& slab() const { return slab_; }
 
  private:
   static constexpr int64_t kGuard = 16;
+
+  int64_t SlotFloats() const {
+    return kGuard + (elements_ * static_cast<int64_t>(StateFormatBytes(format_)) + 3) / 4;
+  }
+  uint16_t* narrow(int slot) { return reinterpret_cast<uint16_t*>(field().at(slot)); }
+  float Get(int slot, int64_t i) {
+    switch (format_) {
+      case StateFormat::kF32:
+        return at(slot)[i];
+      case StateFormat::kBf16:
+        return WidenBf16(narrow(slot)[i]);
+      case StateFormat::kF16:
+        return WidenF16(narrow(slot)[i]);
+    }
+    return NAN;
+  }
+  void Set(int slot, int64_t i, float value) {
+    switch (format_) {
+      case StateFormat::kF32:
+        at(slot)[i] = value;
+        return;
+      case StateFormat::kBf16:
+        narrow(slot)[i] = RoundToBf16(value);
+        return;
+      case StateFormat::kF16:
+        narrow(slot)[i] = RoundToF16(value);
+        return;
+    }
+  }
+
+  int slots_;
   int64_t elements_;
+  StateFormat format_ = StateFormat::kF32;
   Tensor slab_;
 };
 

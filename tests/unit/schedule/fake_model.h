@@ -54,10 +54,10 @@ class FakeModel final : public LanguageModel {
 
   FakeModel(FakeProbe* probe, int max_rows, int max_logit_rows = 3)
       : probe_(probe), max_rows_(max_rows), max_logit_rows_(max_logit_rows) {
-    layout_.Add(0, "hash", StateKind::kSsm, {4});
+    hash_ = layout_.Add(0, "hash", StateKind::kSsm, {4});
     layout_.Add(0, "padding", StateKind::kConvRing, {3});
     info_.architecture = "fake";
-    info_.weights = "f32";
+    info_.weights = info_.state = "f32";
     info_.layers = 1;
     info_.vocabulary = kVocabulary;
     info_.eos_token_ids = {kEos};
@@ -129,7 +129,7 @@ class FakeModel final : public LanguageModel {
   }
   void RunSegment(const Batch& batch, const kernels::Segment& segment, StatePool& pool,
                   std::map<int, std::pair<FakeState, bool>>* rows) {
-    const auto field = pool.field(layout_.fields()[0].offset);
+    const auto field = pool.field(hash_);
     FakeState state = *reinterpret_cast<const FakeState*>(field.at(segment.src_slot));
     Require(static_cast<int64_t>(state.consumed) == segment.position);
     for (int i = 0; i < segment.length; ++i) {
@@ -147,6 +147,7 @@ class FakeModel final : public LanguageModel {
   const int max_logit_rows_;
   ModelInfo info_;
   StateLayout layout_;
+  StatePlace hash_;
   std::vector<std::pair<FakeState, bool>> wanted_;
   std::vector<float> logits_;
 };

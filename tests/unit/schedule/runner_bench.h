@@ -174,7 +174,7 @@ class Bench {
   FakeState StateAt(int32_t slot) {
     const auto& layout = service_.model->state_layout();
     return *reinterpret_cast<const FakeState*>(
-        service_.pool->field(layout.fields()[0].offset).at(slot));
+        service_.pool->field({layout.fields()[0].offset}).at(slot));
   }
   int free_slots() const { return service_.pool->free_slots(); }
 

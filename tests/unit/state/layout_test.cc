@@ -8,9 +8,9 @@ namespace {
 TEST(StateLayout, AlignsEveryFieldAndTheSlot) {
   StateLayout layout;
   EXPECT_EQ(layout.bytes_per_slot(), 0u);
-  EXPECT_EQ(layout.Add(0, "conv", StateKind::kConvRing, {3, 5}), 0u);  // 60 bytes
-  EXPECT_EQ(layout.Add(0, "ssm", StateKind::kSsm, {1, 16, 64}), 64u);  // 4096 bytes
-  EXPECT_EQ(layout.Add(1, "conv", StateKind::kConvRing, {17}), 4160u);
+  EXPECT_EQ(layout.Add(0, "conv", StateKind::kConvRing, {3, 5}).offset, 0u);  // 60 bytes
+  EXPECT_EQ(layout.Add(0, "ssm", StateKind::kSsm, {1, 16, 64}).offset, 64u);  // 4096 bytes
+  EXPECT_EQ(layout.Add(1, "conv", StateKind::kConvRing, {17}).offset, 4160u);
   EXPECT_EQ(layout.bytes_per_slot(), 4160u + 128u);
 
   ASSERT_EQ(layout.fields().size(), 3u);
@@ -23,7 +23,7 @@ TEST(StateLayout, AlignsEveryFieldAndTheSlot) {
 TEST(StateLayout, GivesAFieldWithoutElementsNoBytes) {
   StateLayout layout;
   layout.Add(0, "conv", StateKind::kConvRing, {0, 64});
-  EXPECT_EQ(layout.Add(0, "ssm", StateKind::kSsm, {64}), 0u);
+  EXPECT_EQ(layout.Add(0, "ssm", StateKind::kSsm, {64}).offset, 0u);
   EXPECT_EQ(layout.bytes_per_slot(), 256u);
 }
 
@@ -38,6 +38,19 @@ TEST(StateLayout, DescribesEqualLayoutsEquallyAndOthersNot) {
   EXPECT_NE(base, make("sss", StateKind::kSsm, {2, 64}));
   EXPECT_NE(base, make("ssm", StateKind::kConvRing, {2, 64}));
   EXPECT_NE(base, make("ssm", StateKind::kSsm, {64, 2}));
+}
+
+TEST(StateLayout, KeepsRecurrencesInItsFormatAndRingsInF32) {
+  StateLayout layout(kernels::StateFormat::kBf16);
+  const StatePlace ring = layout.Add(3, "conv", StateKind::kConvRing, {3, 64});
+  const StatePlace state = layout.Add(3, "ssm", StateKind::kSsm, {16, 64});
+  EXPECT_EQ(ring.format, kernels::StateFormat::kF32);
+  EXPECT_EQ(state.format, kernels::StateFormat::kBf16);
+  EXPECT_EQ(state.layer, 3u);
+  EXPECT_EQ(layout.fields()[0].bytes, 3u * 64 * 4);
+  EXPECT_EQ(layout.fields()[1].bytes, 16u * 64 * 2);
+  EXPECT_EQ(layout.Describe(),
+            "layer 3 conv conv_ring f32 3x64 at 0\nlayer 3 ssm ssm bf16 16x64 at 768\n");
 }
 
 }  // namespace

@@ -343,10 +343,20 @@ TEST(CheckIdentity, ShowsForeignTextEscapedAndCutShort) {
   EXPECT_THAT(std::string(status.message()), Not(HasSubstr("\n")));
 }
 
+// A layout of one ring and one state, which take whole cache lines.
+StateLayout LayoutIn(kernels::StateFormat format) {
+  StateLayout layout(format);
+  layout.Add(2, "conv", StateKind::kConvRing, {16});
+  layout.Add(2, "ssm", StateKind::kSsm, {32});
+  return layout;
+}
+
 TEST(CheckFinite, RefusesWhatIsNotFinite) {
-  std::vector<float> state(50, -1.5f);
+  const StateLayout layout = LayoutIn(kernels::StateFormat::kF32);
+  std::vector<float> state(48, -1.5f);
   const auto check = [&] {
-    return CheckFinite({reinterpret_cast<const std::byte*>(state.data()), state.size() * 4});
+    return CheckFinite({reinterpret_cast<const std::byte*>(state.data()), state.size() * 4},
+                       layout);
   };
   EXPECT_EQ(check(), absl::OkStatus());
   state[10] = std::numeric_limits<float>::max();
@@ -354,16 +364,42 @@ TEST(CheckFinite, RefusesWhatIsNotFinite) {
   EXPECT_EQ(check(), absl::OkStatus());
   for (const float bad : {std::numeric_limits<float>::infinity(),
                           -std::numeric_limits<float>::infinity(), std::nanf("")}) {
-    for (const size_t at : {size_t{0}, size_t{23}, size_t{49}}) {
+    for (const size_t at : {size_t{0}, size_t{15}, size_t{16}, size_t{47}}) {
       const float good = std::exchange(state[at], bad);
       EXPECT_EQ(check().code(), absl::StatusCode::kInvalidArgument);
-      EXPECT_THAT(std::string(check().message()), HasSubstr("number " + std::to_string(at)));
+      const std::string where = at < 16 ? "number " + std::to_string(at) + " of layer 2's conv"
+                                        : "number " + std::to_string(at - 16) + " of layer 2's ssm";
+      EXPECT_THAT(std::string(check().message()), HasSubstr(where));
       state[at] = good;
     }
   }
-  const std::byte odd[3] = {};
-  EXPECT_EQ(CheckFinite(odd).code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(CheckFinite({}), absl::OkStatus());
+  EXPECT_EQ(CheckFinite({}, StateLayout()), absl::OkStatus());
+}
+
+TEST(CheckFinite, KnowsNarrowNumbers) {
+  struct Case {
+    kernels::StateFormat format;
+    uint16_t largest, infinity;
+  };
+  for (const Case& c : {Case{kernels::StateFormat::kBf16, 0x7F7F, 0xFF80},
+                        Case{kernels::StateFormat::kF16, 0x7BFF, 0xFC00}}) {
+    const StateLayout layout = LayoutIn(c.format);
+    std::vector<std::byte> state(layout.bytes_per_slot());
+    const auto set = [&](size_t number, uint16_t bits) {
+      std::memcpy(state.data() + layout.fields()[1].offset + 2 * number, &bits, sizeof(bits));
+    };
+    for (size_t i = 0; i < 32; ++i) set(i, c.largest);
+    EXPECT_EQ(CheckFinite(state, layout), absl::OkStatus());
+    set(31, c.infinity);
+    EXPECT_THAT(std::string(CheckFinite(state, layout).message()),
+                HasSubstr("number 31 of layer 2's ssm is not finite"));
+  }
+}
+
+TEST(CheckFinite, RefusesAStateOfAnotherSize) {
+  const std::vector<std::byte> state(48 * 4);
+  EXPECT_EQ(CheckFinite(state, LayoutIn(kernels::StateFormat::kBf16)).code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

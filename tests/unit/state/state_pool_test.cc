@@ -15,13 +15,13 @@ namespace {
 class StatePoolTest : public ::testing::Test {
  protected:
   StatePoolTest() {
-    layout_.Add(0, "conv", StateKind::kConvRing, {3, 5});
-    ssm_offset_ = layout_.Add(0, "ssm", StateKind::kSsm, {64});
+    conv_ = layout_.Add(0, "conv", StateKind::kConvRing, {3, 5});
+    ssm_ = layout_.Add(0, "ssm", StateKind::kSsm, {64});
     pool_ = *StatePool::Create(&device_, layout_, 3);
   }
 
-  float* Conv(const Slot& slot) { return pool_->field(0).at(slot.index()); }
-  float* Ssm(const Slot& slot) { return pool_->field(ssm_offset_).at(slot.index()); }
+  float* Conv(const Slot& slot) { return pool_->field(conv_).floats(slot.index()); }
+  float* Ssm(const Slot& slot) { return pool_->field(ssm_).floats(slot.index()); }
   void Fill(const Slot& slot, float value) {
     std::fill_n(Conv(slot), 15, value);
     std::fill_n(Ssm(slot), 64, value);
@@ -34,7 +34,7 @@ class StatePoolTest : public ::testing::Test {
 
   testing::MemoryDevice device_{1 << 20};
   StateLayout layout_;
-  size_t ssm_offset_ = 0;
+  StatePlace conv_, ssm_;
   std::unique_ptr<StatePool> pool_;
 };
 

@@ -1,0 +1,52 @@
+#include "kernels/reference/state.h"
+
+#include "kernels/number_format.h"
+#include "kernels/state_format.h"
+
+namespace ssmd::kernels::reference {
+namespace {
+
+template <typename T>
+T* ElementOf(const StateField& field, int32_t slot, int64_t element) {
+  return reinterpret_cast<T*>(field.at(slot)) + element;
+}
+
+}  // namespace
+
+double ReadState(const StateField& field, int32_t slot, int64_t element) {
+  switch (field.format) {
+    case StateFormat::kF32:
+      return *ElementOf<float>(field, slot, element);
+    case StateFormat::kBf16:
+      return WidenBf16(*ElementOf<uint16_t>(field, slot, element));
+    case StateFormat::kF16:
+      return WidenF16(*ElementOf<uint16_t>(field, slot, element));
+  }
+  return 0;
+}
+
+double KeptState(const StateField& field, double value, int64_t position, int64_t element) {
+  if (field.format == StateFormat::kF32) return value;
+  const uint32_t word =
+      RoundingWord(RoundingKey(position, field.layer), static_cast<uint32_t>(element));
+  const auto rounded = static_cast<float>(value);
+  return field.format == StateFormat::kBf16 ? WidenBf16(RoundStateToBf16(rounded, word))
+                                            : WidenF16(RoundStateToF16(rounded, word));
+}
+
+void WriteState(const StateField& field, int32_t slot, int64_t element, double value) {
+  const auto kept = static_cast<float>(value);
+  switch (field.format) {
+    case StateFormat::kF32:
+      *ElementOf<float>(field, slot, element) = kept;
+      return;
+    case StateFormat::kBf16:
+      *ElementOf<uint16_t>(field, slot, element) = RoundToBf16(kept);
+      return;
+    case StateFormat::kF16:
+      *ElementOf<uint16_t>(field, slot, element) = RoundToF16(kept);
+      return;
+  }
+}
+
+}  // namespace ssmd::kernels::reference
