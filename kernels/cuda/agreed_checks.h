@@ -31,10 +31,7 @@ class AgreedChecks {
   const std::string& path() const { return path_; }
 
  private:
-  std::string Header() const;
-  void Read();
-
-  const std::string holds_for_;
+  const std::string header_;
   std::string path_;  // empty: nowhere
   std::set<std::string> checks_;
   bool changed_ = false;

@@ -23,6 +23,7 @@
 #include "kernels/cuda/rehearsal.h"
 #include "kernels/cuda/staging.h"
 #include "kernels/cuda/step_program.h"
+#include "kernels/cuda/trials.h"
 #include "kernels/device.h"
 
 namespace ssmd::kernels {
@@ -63,7 +64,7 @@ class CudaDevice final : public Device {
         downloads_(std::move(downloads)),
         check_folder_(options.check_folder),
         fast_(fast),
-        choice_(gpu_->facts(), options.plain),
+        choice_(gpu_->facts(), !options.plain && fast::HasWgmma(*gpu_, *stream_), options.plain),
         kernels_(ChosenKernels(choice_, fast_, plain_)),
         upload_(*gpu_, *stream_),
         draws_(*gpu_, *stream_) {
@@ -135,7 +136,8 @@ class CudaDevice final : public Device {
   bool ReserveProduct(size_t bytes);
   bool ReserveProducts(std::initializer_list<const MatMulParams*> products);
   fast::ProductOptions product_options() const {
-    return {fast::ProductUnit::kMma, arrivals_.as<uint32_t>()};
+    const bool wgmma = choice_.has(FastKernel::kWgmma);
+    return {wgmma ? fast::ProductUnit::kWgmma : fast::ProductUnit::kMma, arrivals_.as<uint32_t>()};
   }
   bool Have(bool memory, const char* what);
   void RunTogether(const MambaLayerParams& params);
@@ -144,9 +146,10 @@ class CudaDevice final : public Device {
   void RunApart(const Mamba2LayerParams& params) { Device::Mamba2Layer(params); }
   template <typename Params>
   bool CompareLayers(CheckSpace& space, const std::map<std::string, Params>& layers,
-                     AgreedChecks* agreed, std::vector<Disagreement>* found);
+                     const Rehearsal::Memory& memory, std::vector<Disagreement>* found);
   std::string ChecksHoldFor() const;
-  void SwitchedOff(const Disagreement& disagreement);
+  // `trials`: the file that says what did not come to an end.
+  void SwitchedOff(const Disagreement& disagreement, const std::string& trials);
   // Whether ops are only looked at; then it has noted this one.
   template <typename Params>
   bool OnlyNoted(const Params& params) {
@@ -285,13 +288,20 @@ bool CudaDevice::Rehearse(const StepLimits& limits, const StepProgram::Ops& ops)
   rehearsal_ = nullptr;
 
   AgreedChecks agreed(check_folder_, name(), ChecksHoldFor());
+  Trials trials(check_folder_, name(), ChecksHoldFor());
+  const Rehearsal::Memory memory = {agreed, trials};
   CheckSpace space(*gpu_, *stream_);
   std::vector<Disagreement> found;
-  bool compared = rehearsal.Compare(space, &choice_, &agreed, &found);
+  bool compared = rehearsal.Compare(space, &choice_, memory, &found);
   kernels_ = ChosenKernels(choice_, fast_, plain_);
-  compared = compared && CompareLayers(space, rehearsal.mamba_layers(), &agreed, &found) &&
-             CompareLayers(space, rehearsal.mamba2_layers(), &agreed, &found);
-  for (const Disagreement& disagreement : found) SwitchedOff(disagreement);
+  for (const Trial& trial : trials.off()) {
+    if (trial.group != kLayers || !choice_.fuses()) continue;
+    choice_.SwitchOffFusion();
+    found.push_back({kLayers, trial.check, ""});
+  }
+  compared = compared && CompareLayers(space, rehearsal.mamba_layers(), memory, &found) &&
+             CompareLayers(space, rehearsal.mamba2_layers(), memory, &found);
+  for (const Disagreement& disagreement : found) SwitchedOff(disagreement, trials.path());
   if (compared) agreed.Save();
   return compared;
 }
@@ -299,16 +309,19 @@ bool CudaDevice::Rehearse(const StepLimits& limits, const StepProgram::Ops& ops)
 // After the ops by themselves, which they are compared with. As Rehearsal::Compare.
 template <typename Params>
 bool CudaDevice::CompareLayers(CheckSpace& space, const std::map<std::string, Params>& layers,
-                               AgreedChecks* agreed, std::vector<Disagreement>* found) {
+                               const Rehearsal::Memory& memory, std::vector<Disagreement>* found) {
   const LayerTwins<Params> twins = {[this](const Params& p) { RunTogether(p); },
                                     [this](const Params& p) { RunApart(p); }};
   for (const auto& [shape, params] : layers) {
     const std::string check = shape + ", " + choice_.Profile();
-    if (!choice_.fuses() || agreed->Has(check)) continue;
+    if (!choice_.fuses() || memory.agreed.Has(check)) continue;
+    memory.trials.Begin({kLayers, check});
     std::string problem = CheckLayer(space, twins, params);
-    if (space.out_of_memory() || !failure().empty()) return false;
+    const bool failed = !failure().empty();
+    memory.trials.End(failed);
+    if (space.out_of_memory() || failed) return false;
     if (problem.empty()) {
-      agreed->Add(check);
+      memory.agreed.Add(check);
     } else {
       choice_.SwitchOffFusion();
       found->push_back({kLayers, shape, std::move(problem)});
@@ -330,14 +343,21 @@ std::string CudaDevice::ChecksHoldFor() const {
   return text + ", build " + build;
 }
 
-void CudaDevice::SwitchedOff(const Disagreement& disagreement) {
+void CudaDevice::SwitchedOff(const Disagreement& disagreement, const std::string& trials) {
+  const std::string where = disagreement.shape + ", " + name() + ", driver " +
+                            std::to_string(gpu_->facts().driver_version);
   for (FastKernelState& state : states_) {
     if (state.name != disagreement.kernel) continue;
-    state.off_because = "the fast kernels of " + state.name +
-                        " disagree with the plain ones: " + disagreement.problem + " (" +
-                        disagreement.shape + ", " + name() + ", driver " +
-                        std::to_string(gpu_->facts().driver_version) +
-                        "); plain ones are used, which are slower; please report this line";
+    const std::string kernels = "the fast kernels of " + state.name;
+    const std::string instead = state.name == NameOf(FastKernel::kWgmma)
+                                    ? "; mma.sync is used"
+                                    : "; plain ones are used, which are slower";
+    state.off_because =
+        disagreement.problem.empty()
+            ? kernels + " did not come to an end when they were compared with the plain ones (" +
+                  where + ")" + instead + "; delete " + trials + " to have them tried again"
+            : kernels + " disagree with the plain ones: " + disagreement.problem + " (" + where +
+                  ")" + instead + "; please report this line";
   }
 }
 

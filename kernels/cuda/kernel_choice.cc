@@ -1,7 +1,5 @@
 #include "kernels/cuda/kernel_choice.h"
 
-#include <algorithm>
-
 namespace ssmd::kernels::cuda {
 namespace {
 
@@ -11,6 +9,8 @@ constexpr int kOldestMajor = 8;  // bf16 in tensor cores, asynchronous copies
 
 std::string_view NameOf(FastKernel kernel) {
   switch (kernel) {
+    case FastKernel::kWgmma:
+      return "wgmma";
     case FastKernel::kProduct:
       return "product";
     case FastKernel::kScan:
@@ -25,18 +25,24 @@ std::string_view NameOf(FastKernel kernel) {
   return "";
 }
 
-KernelChoice::KernelChoice(const GpuFacts& gpu, bool plain)
+KernelChoice::KernelChoice(const GpuFacts& gpu, bool wgmma, bool plain)
     : fuses_(!plain), generation_(std::to_string(gpu.major) + "." + std::to_string(gpu.minor)) {
-  on_.fill(!plain && gpu.major >= kOldestMajor);
+  offered_.fill(!plain && gpu.major >= kOldestMajor);
+  if (!wgmma) offered_[static_cast<size_t>(FastKernel::kWgmma)] = false;
+  on_ = offered_;
 }
 
 std::string KernelChoice::Profile() const {
-  if (std::none_of(on_.begin(), on_.end(), [](bool on) { return on; })) return "cuda/plain";
   std::string profile = "cuda/" + generation_;
+  bool all_off = true;
   for (const FastKernel kernel : kFastKernels) {
-    if (!has(kernel)) profile += "-" + std::string(NameOf(kernel));
+    // It is an instruction of products.
+    if (kernel == FastKernel::kWgmma && !has(FastKernel::kProduct)) continue;
+    const auto number = static_cast<size_t>(kernel);
+    if (on_[number]) all_off = false;
+    if (offered_[number] && !on_[number]) profile += "-" + std::string(NameOf(kernel));
   }
-  return profile;
+  return all_off ? "cuda/plain" : profile;
 }
 
 }  // namespace ssmd::kernels::cuda

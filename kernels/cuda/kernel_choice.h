@@ -13,20 +13,22 @@
 namespace ssmd::kernels::cuda {
 
 enum class FastKernel : uint8_t {
+  kWgmma,    // of products: the instruction of compute capability 9.0; else that of 8.0
   kProduct,  // tensor cores
   kScan,     // Mamba-1: single tokens and prompts
   kSsd,      // Mamba-2
   kConv,     // of single tokens
   kNorm,     // with and without a gate
 };
-inline constexpr std::array kFastKernels = {FastKernel::kProduct, FastKernel::kScan,
-                                            FastKernel::kSsd, FastKernel::kConv, FastKernel::kNorm};
+inline constexpr std::array kFastKernels = {FastKernel::kWgmma, FastKernel::kProduct,
+                                            FastKernel::kScan,  FastKernel::kSsd,
+                                            FastKernel::kConv,  FastKernel::kNorm};
 std::string_view NameOf(FastKernel kernel);  // "product", …
 
 class KernelChoice {
  public:
-  // All that this GPU can run, or none.
-  KernelChoice(const GpuFacts& gpu, bool plain);
+  // All that this GPU can run, or none. `wgmma`: whether that is among it.
+  KernelChoice(const GpuFacts& gpu, bool wgmma, bool plain);
 
   bool has(FastKernel kernel) const { return on_[static_cast<size_t>(kernel)]; }
   void SwitchOff(FastKernel kernel) { on_[static_cast<size_t>(kernel)] = false; }
@@ -40,7 +42,7 @@ class KernelChoice {
   std::string Profile() const;
 
  private:
-  std::array<bool, kFastKernels.size()> on_{};
+  std::array<bool, kFastKernels.size()> offered_{}, on_{};
   bool fuses_;
   const std::string generation_;
 };

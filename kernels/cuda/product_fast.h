@@ -39,6 +39,10 @@ enum class ProductUnit : uint8_t {
   kWgmma,  // of compute capability 9.0 alone
 };
 
+// Whether the code that runs on this GPU has wgmma: it is of compute capability 9.0, and the build
+// has code for it. False where the GPU fails. Waits for the stream.
+bool HasWgmma(Gpu& gpu, Stream& stream);
+
 struct ProductOptions {
   ProductUnit unit = ProductUnit::kMma;
   // Device memory of kProductArrivals words that nobody else uses, zero at first: products leave it

@@ -2,8 +2,36 @@
 #include "kernels/cuda/product_few.h"
 #include "kernels/cuda/product_many.h"
 #include "kernels/cuda/product_narrow.h"
+#include "kernels/cuda/staging.h"
+#include "kernels/cuda/wgmma.h"
 
 namespace ssmd::kernels::cuda::fast {
+namespace {
+
+// Asks the code itself: a GPU of 9.0 may have been given that of another.
+struct WgmmaProbe {
+  static constexpr char kName[] = "wgmma_probe";
+  static constexpr int kThreads = kWarpThreads;
+  struct Args {
+    uint32_t* answer;
+  };
+  SIMT_DEVICE static void Run(const Block& block, const Args& args) {
+    if (block.thread() == 0) *args.answer = kHasWarpgroupProducts ? 1 : 0;
+  }
+};
+
+}  // namespace
+
+bool HasWgmma(Gpu& gpu, Stream& stream) {
+  if (gpu.facts().major != 9 || gpu.facts().minor != 0) return false;
+  uint32_t answer = 0;
+  const Buffer memory = AllocateOn(gpu, sizeof(answer));
+  if (!memory) return false;
+  Launch<WgmmaProbe>(stream, {1}, WgmmaProbe::kThreads, {memory.as<uint32_t>()});
+  stream.CopyOut(&answer, memory.data(), sizeof(answer));
+  stream.Synchronize();
+  return answer == 1 && gpu.failure().empty();
+}
 
 void MultiplyByWgmma(Stream& stream, const PackedMatrix& w, const ProductOperands& operands) {
   WithKind(w, [&](auto kind) {

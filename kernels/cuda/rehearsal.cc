@@ -145,40 +145,46 @@ std::string CountsOf(const ConvSiluParams& p) {
 void Rehearsal::Note(const MatMulParams& p) {
   // Weights in f32 have no fast product.
   if (p.w->format == WeightFormat::kF32) return;
-  cases_.try_emplace(TextOf(p) + " rows=" + std::to_string(most_rows_),
-                     Case{FastKernel::kProduct, [this, p](CheckSpace& space) {
-                            return CheckProduct(space, twins_, p, most_rows_);
-                          }});
+  cases_.try_emplace(
+      TextOf(p) + " rows=" + std::to_string(most_rows_),
+      Case{FastKernel::kProduct, [this, p](CheckSpace& space, fast::ProductUnit unit) {
+             return CheckProduct(space, TwinsBy(unit), p, most_rows_);
+           }});
 }
 
 void Rehearsal::Note(const RmsNormParams& p) {
-  cases_.try_emplace(TextOf(p), Case{FastKernel::kNorm, [this, p](CheckSpace& space) {
-                                       return CheckNorm(space, twins_, p);
-                                     }});
+  cases_.try_emplace(
+      TextOf(p), Case{FastKernel::kNorm, [this, p](CheckSpace& space, fast::ProductUnit /*unit*/) {
+                        return CheckNorm(space, twins_, p);
+                      }});
 }
 
 void Rehearsal::Note(const GatedRmsNormParams& p) {
-  cases_.try_emplace(TextOf(p), Case{FastKernel::kNorm, [this, p](CheckSpace& space) {
-                                       return CheckGatedNorm(space, twins_, p);
-                                     }});
+  cases_.try_emplace(
+      TextOf(p), Case{FastKernel::kNorm, [this, p](CheckSpace& space, fast::ProductUnit /*unit*/) {
+                        return CheckGatedNorm(space, twins_, p);
+                      }});
 }
 
 void Rehearsal::Note(const ConvSiluParams& p) {
-  cases_.try_emplace(TextOf(p), Case{FastKernel::kConv, [this, p](CheckSpace& space) {
-                                       return CheckConv(space, twins_, p);
-                                     }});
+  cases_.try_emplace(
+      TextOf(p), Case{FastKernel::kConv, [this, p](CheckSpace& space, fast::ProductUnit /*unit*/) {
+                        return CheckConv(space, twins_, p);
+                      }});
 }
 
 void Rehearsal::Note(const SelectiveScanParams& p) {
-  cases_.try_emplace(TextOf(p), Case{FastKernel::kScan, [this, p](CheckSpace& space) {
-                                       return CheckScan(space, twins_, p);
-                                     }});
+  cases_.try_emplace(
+      TextOf(p), Case{FastKernel::kScan, [this, p](CheckSpace& space, fast::ProductUnit /*unit*/) {
+                        return CheckScan(space, twins_, p);
+                      }});
 }
 
 void Rehearsal::Note(const SsdScanParams& p) {
-  cases_.try_emplace(TextOf(p), Case{FastKernel::kSsd, [this, p](CheckSpace& space) {
-                                       return CheckSsd(space, twins_, p);
-                                     }});
+  cases_.try_emplace(
+      TextOf(p), Case{FastKernel::kSsd, [this, p](CheckSpace& space, fast::ProductUnit /*unit*/) {
+                        return CheckSsd(space, twins_, p);
+                      }});
 }
 
 void Rehearsal::Note(const MambaLayerParams& p) {
@@ -189,17 +195,47 @@ void Rehearsal::Note(const Mamba2LayerParams& p) {
   mamba2_layers_.try_emplace(TextOf(p) + CountsOf(p.conv), p);
 }
 
-bool Rehearsal::Compare(CheckSpace& space, KernelChoice* choice, AgreedChecks* agreed,
+Twins Rehearsal::TwinsBy(fast::ProductUnit unit) const {
+  Twins twins = twins_;
+  twins.product.unit = unit;
+  return twins;
+}
+
+bool Rehearsal::Compare(CheckSpace& space, KernelChoice* choice, const Memory& memory,
                         std::vector<Disagreement>* found) const {
+  for (const Trial& trial : memory.trials.off()) {
+    for (const FastKernel kernel : kFastKernels) {
+      if (NameOf(kernel) != trial.group || !choice->has(kernel)) continue;
+      choice->SwitchOff(kernel);
+      found->push_back({trial.group, trial.check, ""});
+    }
+  }
+  for (const FastKernel kernel : kFastKernels) {
+    if (kernel == FastKernel::kProduct && choice->has(FastKernel::kWgmma)) continue;
+    if (!CompareOne(space, kernel, choice, memory, found)) return false;
+  }
+  return true;
+}
+
+bool Rehearsal::CompareOne(CheckSpace& space, FastKernel kernel, KernelChoice* choice,
+                           const Memory& memory, std::vector<Disagreement>* found) const {
+  const std::string name(NameOf(kernel));
+  const bool wgmma = kernel == FastKernel::kWgmma;
+  const auto unit = wgmma ? fast::ProductUnit::kWgmma : fast::ProductUnit::kMma;
   for (const auto& [shape, one] : cases_) {
-    if (!choice->has(one.kernel) || agreed->Has(shape)) continue;
-    std::string problem = one.check(space);
-    if (space.out_of_memory() || !space.gpu().failure().empty()) return false;
+    if (!choice->has(kernel)) return true;
+    const std::string check = wgmma ? shape + " by wgmma" : shape;
+    if (one.kernel != (wgmma ? FastKernel::kProduct : kernel) || memory.agreed.Has(check)) continue;
+    memory.trials.Begin({name, check});
+    std::string problem = one.check(space, unit);
+    const bool gpu_failed = !space.gpu().failure().empty();
+    memory.trials.End(gpu_failed);
+    if (space.out_of_memory() || gpu_failed) return false;
     if (problem.empty()) {
-      agreed->Add(shape);
+      memory.agreed.Add(check);
     } else {
-      choice->SwitchOff(one.kernel);
-      found->push_back({std::string(NameOf(one.kernel)), shape, std::move(problem)});
+      choice->SwitchOff(kernel);
+      found->push_back({name, shape, std::move(problem)});
     }
   }
   return true;

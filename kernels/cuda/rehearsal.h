@@ -15,6 +15,7 @@
 #include "kernels/cuda/check_space.h"
 #include "kernels/cuda/kernel_checks.h"
 #include "kernels/cuda/kernel_choice.h"
+#include "kernels/cuda/trials.h"
 #include "kernels/ops.h"
 
 namespace ssmd::kernels::cuda {
@@ -22,11 +23,17 @@ namespace ssmd::kernels::cuda {
 struct Disagreement {
   std::string kernel;  // NameOf
   std::string shape;
-  std::string problem;
+  std::string problem;  // empty: an earlier comparison did not come to its end
 };
 
 class Rehearsal {
  public:
+  // What is kept of comparisons from start to start.
+  struct Memory {
+    AgreedChecks& agreed;
+    Trials& trials;
+  };
+
   // `twins` outlive it, as do the weights of what is noted. `most_rows`: of a step.
   Rehearsal(const Twins& twins, int64_t most_rows) : twins_(twins), most_rows_(most_rows) {}
 
@@ -46,16 +53,23 @@ class Rehearsal {
 
   // Compares what `choice` has on shapes that are not among those that `agreed`, and switches off
   // what disagrees. Appends to *found. False where there was no memory for that, or the GPU failed.
-  bool Compare(CheckSpace& space, KernelChoice* choice, AgreedChecks* agreed,
+  // Products go by wgmma or by the older instruction: where the first disagrees on one shape, the
+  // other is compared on all.
+  bool Compare(CheckSpace& space, KernelChoice* choice, const Memory& memory,
                std::vector<Disagreement>* found) const;
 
  private:
-  // What is wrong, or "".
-  using Check = std::function<std::string(CheckSpace& space)>;
+  // What is wrong, or "". `unit`: of products.
+  using Check = std::function<std::string(CheckSpace& space, fast::ProductUnit unit)>;
   struct Case {
     FastKernel kernel;
     Check check;
   };
+
+  // Likewise, of one kernel.
+  bool CompareOne(CheckSpace& space, FastKernel kernel, KernelChoice* choice, const Memory& memory,
+                  std::vector<Disagreement>* found) const;
+  Twins TwinsBy(fast::ProductUnit unit) const;
 
   const Twins twins_;
   const int64_t most_rows_;

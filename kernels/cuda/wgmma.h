@@ -11,6 +11,7 @@
 // nobody touches d, a or b. What AsyncCopy16 brought is theirs to read after the copying threads
 // have called AsyncWait, ShareWithTensorCore and Sync.
 //
+//   constexpr bool kHasWarpgroupProducts;  // of the code at hand: false for other GPUs than 9.0a
 //   struct SharedOperand { const void* cores; int k_stride; };
 //   void ShareWithTensorCore();
 //   void WarpgroupBegin();

@@ -14,6 +14,8 @@ struct SharedOperand {
 // Compiled for sm_90a, which has the instructions; what is compiled for others is not launched.
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
+inline constexpr bool kHasWarpgroupProducts = true;
+
 SIMT_DEVICE void ShareWithTensorCore() {
   asm volatile("fence.proxy.async.shared::cta;" : : : "memory");
 }
@@ -93,7 +95,9 @@ SIMT_DEVICE void WarpgroupMmaBf16(float (&d)[kTiles][4], const uint32_t (&a)[4],
 }
 template <int kTiles>
 SIMT_DEVICE void WarpgroupMmaF16(float (&d)[kTiles][4], const uint32_t (&a)[4],
-                                 const SharedOperand& b, bool add){SIMT_WGMMA_OF_TILES("f16")}
+                                 const SharedOperand& b, bool add) {
+  SIMT_WGMMA_OF_TILES("f16")
+}
 
 #undef SIMT_WGMMA_OF_TILES
 #undef SIMT_WGMMA
@@ -109,6 +113,8 @@ SIMT_DEVICE void WarpgroupMmaF16(float (&d)[kTiles][4], const uint32_t (&a)[4],
 #undef SIMT_REGISTERS_4
 
 #else
+
+inline constexpr bool kHasWarpgroupProducts = false;
 
 SIMT_DEVICE void ShareWithTensorCore() { __trap(); }
 SIMT_DEVICE void WarpgroupBegin() { __trap(); }

@@ -15,6 +15,8 @@ struct SharedOperand {
   int k_stride;
 };
 
+inline constexpr bool kHasWarpgroupProducts = true;
+
 SIMT_DEVICE void ShareWithTensorCore() {}
 SIMT_DEVICE void WarpgroupBegin() {}
 template <int kTiles>

@@ -12,6 +12,7 @@
 
 #include "engine/models/language_model.h"
 #include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/fast_ops.h"
 #include "tests/golden/golden_files.h"
 #include "tests/simt/simt_control.h"
 
@@ -121,7 +122,9 @@ TEST_F(RehearsalTest, AKernelThatIsWrongIsOffAndThePlainOneServes) {
     const LogitRows logits = LogitsOf(wrong.model);
     EXPECT_EQ(Profile(), std::string("cuda/9.0-") + wrong.name);
     for (const kernels::FastKernelState& kernel : device_->fast_kernels()) {
-      if (kernel.name != wrong.name) {
+      // A product is wrong by either instruction.
+      const bool by_wgmma = kernel.name == "wgmma" && wrong.name == std::string("product");
+      if (kernel.name != wrong.name && !by_wgmma) {
         EXPECT_EQ(kernel.off_because, "");
         continue;
       }
@@ -134,6 +137,37 @@ TEST_F(RehearsalTest, AKernelThatIsWrongIsOffAndThePlainOneServes) {
     Open(table);
     testing::ExpectSameBits(LogitsOf(wrong.model), logits);
     EXPECT_EQ(Profile(), "cuda/9.0");
+  }
+}
+
+TEST_F(RehearsalTest, WhereWgmmaIsWrongProductsGoByTheOlderInstruction) {
+  KernelTable table = FastKernels();
+  table.mat_mul = [](const kernels::cuda::fast::ProductOptions& options,
+                     kernels::cuda::Stream& stream, const kernels::MatMulParams& params,
+                     std::byte* scratch) {
+    if (options.unit == kernels::cuda::fast::ProductUnit::kWgmma) return;
+    kernels::cuda::fast::MatMulWith(options, stream, params, scratch);
+  };
+  Open(table);
+  const LogitRows logits = LogitsOf("mamba_odd");
+  EXPECT_EQ(Profile(), "cuda/9.0-wgmma");
+  for (const kernels::FastKernelState& kernel : device_->fast_kernels()) {
+    EXPECT_EQ(kernel.off_because.empty(), kernel.name != "wgmma") << kernel.off_because;
+  }
+  // The emulated units add alike.
+  Open(FastKernels());
+  testing::ExpectSameBits(LogitsOf("mamba_odd"), logits);
+}
+
+TEST_F(RehearsalTest, OtherGpusHaveNoWgmma) {
+  kernels::cuda::GpuFacts facts = simt::DefaultFacts();
+  facts.major = 8;
+  simt::SetGpus({facts});
+  Open(FastKernels());
+  ASSERT_TRUE(Load("mamba_odd").ok());
+  EXPECT_EQ(Profile(), "cuda/8.0");
+  for (const kernels::FastKernelState& kernel : device_->fast_kernels()) {
+    EXPECT_NE(kernel.name, "wgmma");
   }
 }
 
@@ -234,7 +268,34 @@ TEST_F(RehearsalTest, LoadingFailsWithoutMemoryOrWithTheGpu) {
   const absl::Status failed = Load("mamba_odd");
   EXPECT_TRUE(absl::IsUnavailable(failed)) << failed;
   EXPECT_THAT(std::string(failed.message()), HasSubstr("an illegal instruction: "));
-  EXPECT_FALSE(fs::exists(folder_)) << "nothing of it is remembered";
+}
+
+// A kernel on which the GPU fails is not tried again: the next start goes without.
+TEST_F(RehearsalTest, WhatBroughtTheGpuDownIsOffFromThenOn) {
+  RememberChecks();
+  KernelTable table = FastKernels();
+  table.ssd_step = [](kernels::cuda::Stream& stream, const kernels::SsdScanParams& params) {
+    simt::FailLaunch(1, "an illegal instruction");
+    kernels::cuda::fast::SsdStep(stream, params);
+  };
+  Open(table);
+  EXPECT_TRUE(absl::IsUnavailable(Load("mamba2_odd")));
+  simt::FailLaunch(0, "");  // a call after the failure may have asked for one more
+  for (int start = 0; start < 2; ++start) {
+    Open(table);
+    ASSERT_TRUE(Load("mamba2_odd").ok());
+    EXPECT_EQ(Profile(), "cuda/9.0-ssd");
+    for (const kernels::FastKernelState& kernel : device_->fast_kernels()) {
+      if (kernel.name != "ssd") continue;
+      EXPECT_THAT(kernel.off_because, HasSubstr("did not come to an end"));
+      EXPECT_THAT(kernel.off_because, HasSubstr("delete " + folder_));
+    }
+  }
+  // What was told apart is tried again.
+  fs::remove_all(folder_);
+  Open(FastKernels());
+  ASSERT_TRUE(Load("mamba2_odd").ok());
+  EXPECT_EQ(Profile(), "cuda/9.0");
 }
 
 }  // namespace

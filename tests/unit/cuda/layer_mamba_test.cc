@@ -227,7 +227,7 @@ TEST_F(MambaLayer, TakesEitherUnit) {
   std::string error;
   const std::unique_ptr<Gpu> gpu = OpenGpu(0, &error);
   const std::unique_ptr<Stream> stream = gpu->MakeStream();
-  const KernelChoice choice(gpu->facts(), false);
+  const KernelChoice choice(gpu->facts(), /*wgmma=*/true, /*plain=*/false);
   std::vector<std::byte> scratch;
   const auto run = [&](fast::ProductUnit unit) {
     Mamba layer(shape, 9);
