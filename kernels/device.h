@@ -182,6 +182,8 @@ struct CudaOptions {
   int ordinal = 0;  // of the GPU, as the driver counts
   // Kernels without tensor cores and approximations alone: the bits of the CPU, slowly.
   bool plain = false;
+  // Products may go by wgmma, where a GPU has it and it is found right. To measure without.
+  bool wgmma = true;
   // A folder where it is remembered which fast kernels were found right (Device::Rehearse), so that
   // the next start need not try them again. Empty: nowhere.
   std::string check_folder{};

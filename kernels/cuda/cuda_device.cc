@@ -64,7 +64,8 @@ class CudaDevice final : public Device {
         downloads_(std::move(downloads)),
         check_folder_(options.check_folder),
         fast_(fast),
-        choice_(gpu_->facts(), !options.plain && fast::HasWgmma(*gpu_, *stream_), options.plain),
+        choice_(gpu_->facts(), !options.plain && options.wgmma && fast::HasWgmma(*gpu_, *stream_),
+                options.plain),
         kernels_(ChosenKernels(choice_, fast_, plain_)),
         upload_(*gpu_, *stream_),
         draws_(*gpu_, *stream_) {

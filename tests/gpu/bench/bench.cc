@@ -41,7 +41,7 @@ bool Bench::Open(std::string* error) {
   stream_ = stream.get();
   timer_.emplace(*stream_, options_.ceilings.timer);
   device_ = kernels::cuda::MakeDeviceOf(std::move(gpu), std::move(stream),
-                                        {options_.device, options_.plain});
+                                        {options_.device, options_.plain, !options_.without_wgmma});
   device_->AdoptThread();
   return true;
 }

@@ -16,6 +16,7 @@ struct Options {
   bool help = false;
   int device = 0;
   bool plain = false;
+  bool without_wgmma = false;
   bool quick = false;
   std::string only;       // part of a figure's id; empty: all
   std::string json_file;  // empty: none
