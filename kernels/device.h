@@ -182,6 +182,10 @@ struct CudaOptions {
   int ordinal = 0;  // of the GPU, as the driver counts
   // Kernels without tensor cores and approximations alone: the bits of the CPU, slowly.
   bool plain = false;
+  // Products of prompts by cuBLASLt, which is opened when this is asked for: bits then depend on
+  // which tokens are prefilled together.
+  bool fast_gemm = false;
+  std::string cublas_lt{};  // its path; empty: as the dynamic linker finds it
   // Products may go by wgmma, where a GPU has it and it is found right. To measure without.
   bool wgmma = true;
   // A folder where it is remembered which fast kernels were found right (Device::Rehearse), so that

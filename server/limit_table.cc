@@ -55,7 +55,7 @@ std::vector<LimitRow> StateLimits(EngineLimits* e, ServerLimits* server) {
        "States held of prompts without a session, per model; 0: none"},
       {"--prefix-grid", kStates, &e->prefix_grid_tokens, Unit::kTokens, 1, kMi,
        "Such states are held at the multiples of this"},
-      {"--token-budget", kStates, &e->token_budget, Unit::kTokens, 1, 65536,
+      {"--token-budget", kStates, &e->token_budget, Unit::kTokens, 1, 65535,
        "Most tokens of one step, over all turns. On a GPU 4096 unless given"},
       {"--prompt-budget", kStates, &e->prompt_budget, Unit::kTokens, 1, 65536,
        "Of them, for prompts while streams are getting their tokens. On a GPU 512 unless given"},

@@ -48,10 +48,21 @@ absl::StatusOr<std::unique_ptr<kernels::Device>> MakeDevice(const Options& optio
   kernels::CudaOptions cuda;
   cuda.ordinal = *options.gpu;
   cuda.plain = options.plain_gpu_kernels;
+  cuda.fast_gemm = options.fast_gemm;
   cuda.check_folder = CacheFolder(options, options.models.front());
   std::unique_ptr<kernels::Device> device = kernels::MakeCudaDevice(cuda, &error);
   if (device != nullptr) return device;
   return absl::FailedPreconditionError(absl::StrCat("--device cuda:", cuda.ordinal, ": ", error));
+}
+
+// --gemm=fast would do nothing, and say nothing.
+absl::Status CheckFastGemm(const Engine& engine) {
+  for (const ServedModel& model : engine.Models()) {
+    if (model.info.weights == "bf16" || model.info.weights == "f16") return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      "--gemm=fast: cuBLASLt takes weights in bf16 and f16, which no model has here: see "
+      "--model-option NAME.weights, or leave it exact");
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Observer* observer) {
@@ -76,7 +87,10 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Obser
     engine.models.push_back(std::move(spec));
   }
   SSMD_ASSIGN_OR_RETURN(std::unique_ptr<kernels::Device> device, MakeDevice(options));
-  return Engine::Create(std::move(device), std::move(engine));
+  SSMD_ASSIGN_OR_RETURN(std::unique_ptr<Engine> loaded,
+                        Engine::Create(std::move(device), std::move(engine)));
+  if (options.fast_gemm) SSMD_RETURN_IF_ERROR(CheckFastGemm(*loaded));
+  return loaded;
 }
 
 void LogKernels(const Engine& engine, Log* log) {

@@ -51,6 +51,7 @@ struct RawOptions {
   std::vector<std::string> model_options;
   std::string device = "cpu";
   std::string gpu_kernels = "fast";
+  std::string gemm = "exact";
   std::string isa = "auto";
   std::string grpc_listen = "127.0.0.1:50051";
   std::string http_listen = "127.0.0.1:8080";
@@ -123,6 +124,13 @@ void AddComputeFlags(CLI::App* app, Options* options, RawOptions* raw) {
          "--gpu-kernels", raw->gpu_kernels,
          "fast, or plain: without tensor cores and approximations, which gives the CPU's bits at a "
          "part of the speed")
+      ->group(kGroupCompute)
+      ->type_name("NAME")
+      ->capture_default_str();
+  app->add_option(
+         "--gemm", raw->gemm,
+         "exact, or fast: prompts' products with bf16 and f16 weights by NVIDIA's cuBLASLt, which "
+         "has to be installed. Bits then depend on which tokens are read together")
       ->group(kGroupCompute)
       ->type_name("NAME")
       ->capture_default_str();
@@ -321,6 +329,13 @@ absl::Status ParseCompute(const RawOptions& raw, Options* options) {
     return Invalid(absl::StrCat("--gpu-kernels must be fast or plain, got ", raw.gpu_kernels));
   }
   options->plain_gpu_kernels = raw.gpu_kernels == "plain";
+  if (raw.gemm != "exact" && raw.gemm != "fast") {
+    return Invalid(absl::StrCat("--gemm must be exact or fast, got ", raw.gemm));
+  }
+  options->fast_gemm = raw.gemm == "fast";
+  if (options->fast_gemm && !options->gpu.has_value()) {
+    return Invalid("--gemm=fast is for GPUs: give --device cuda, or leave it exact");
+  }
   if (raw.isa == "auto") return absl::OkStatus();
   options->isa = kernels::ParseIsa(raw.isa);
   if (!options->isa.has_value()) {

@@ -18,9 +18,8 @@
 namespace ssmd::kernels::cuda {
 namespace {
 
-// Rows that are compared with the plain twin's; products of other numbers of rows are compared
-// with those, bit for bit.
-constexpr int64_t kProductRows = 130;
+// Products of other numbers of rows are compared with these, bit for bit.
+constexpr int64_t kProductRows = kProductCheckRows;
 constexpr float kSpread = 1.7320508f;  // of even numbers whose mean square is 1
 
 Bounds BoundsOf(const PackedMatrix& w) {
@@ -29,7 +28,7 @@ Bounds BoundsOf(const PackedMatrix& w) {
   return {1e-3, 1e-4};
 }
 
-using Multiply = std::function<void(Stream&, const MatMulParams&, std::byte*)>;
+using Multiply = OtherProduct;
 
 // Rows of a product's results. Those beyond the rows of a run are left alone.
 std::vector<float> Multiplied(CheckSpace& space, const Multiply& multiply, MatMulParams params,
@@ -122,25 +121,38 @@ class ProductCheck {
   CheckRows out_, bias_, add_;
 };
 
-}  // namespace
-
-std::string CheckProduct(CheckSpace& space, const Twins& twins, const MatMulParams& like,
-                         int64_t most_rows) {
-  const std::vector<int64_t> row_counts = fast::RowCountsOfAllWays(*like.w, most_rows);
-  const int64_t rows = std::max(kProductRows, row_counts.back());
+// `row_counts`: besides kProductRows.
+std::string CheckProductOf(CheckSpace& space, const Multiply& plain, const Multiply& fast,
+                           const MatMulParams& like, const std::vector<int64_t>& row_counts) {
+  const int64_t rows =
+      row_counts.empty() ? kProductRows : std::max(kProductRows, row_counts.back());
   MatMulParams params = like;
   CheckRows x(space, {rows, like.w->inputs, like.x_stride, like.x}, -kSpread, kSpread);
   params.x = x.data();
   if (space.out_of_memory()) return "";
-  const auto by = [&](const KernelTable& table) -> Multiply {
-    return [&](Stream& stream, const MatMulParams& p, std::byte* scratch) {
-      table.mat_mul(twins.product, stream, p, scratch);
-    };
-  };
-  const Multiply plain = by(twins.plain);
   std::vector<double> sizes = SizesOf(space, plain, params);
   if (space.out_of_memory()) return "";
-  return ProductCheck(space, params, std::move(sizes), rows).Run(plain, by(twins.fast), row_counts);
+  return ProductCheck(space, params, std::move(sizes), rows).Run(plain, fast, row_counts);
+}
+
+Multiply ProductOf(const KernelTable& table, const fast::ProductOptions& options) {
+  return [&table, options](Stream& stream, const MatMulParams& p, std::byte* scratch) {
+    table.mat_mul(options, stream, p, scratch);
+  };
+}
+
+}  // namespace
+
+std::string CheckProduct(CheckSpace& space, const Twins& twins, const MatMulParams& like,
+                         int64_t most_rows) {
+  return CheckProductOf(space, ProductOf(twins.plain, twins.product),
+                        ProductOf(twins.fast, twins.product), like,
+                        fast::RowCountsOfAllWays(*like.w, most_rows));
+}
+
+std::string CheckLibraryProduct(CheckSpace& space, const KernelTable& plain,
+                                const MatMulParams& like, const OtherProduct& other) {
+  return CheckProductOf(space, ProductOf(plain, {}), other, like, {});
 }
 
 }  // namespace ssmd::kernels::cuda

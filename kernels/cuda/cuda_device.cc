@@ -15,6 +15,7 @@
 #include "kernels/cuda/build_id.h"
 #include "kernels/cuda/check_layers.h"
 #include "kernels/cuda/draws.h"
+#include "kernels/cuda/gemm_products.h"
 #include "kernels/cuda/kernel_choice.h"
 #include "kernels/cuda/layout.h"
 #include "kernels/cuda/mamba_layer.h"
@@ -39,6 +40,7 @@ struct RehearsedStep {
 constexpr RehearsedStep kRehearsedSteps[] = {{1, false}, {4, false}, {12, false}, {12, true}};
 constexpr int64_t kRehearsedRows = 12;  // at most
 constexpr char kLayers[] = "layer";     // ops that go together, among fast_kernels()
+constexpr char kGemm[] = "cublaslt";    // likewise: products by a library
 
 class StreamTransfer final : public Transfer {
  public:
@@ -58,7 +60,8 @@ class StreamTransfer final : public Transfer {
 class CudaDevice final : public Device {
  public:
   CudaDevice(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream,
-             std::unique_ptr<Stream> downloads, const CudaOptions& options, const KernelTable& fast)
+             std::unique_ptr<Stream> downloads, std::unique_ptr<GemmProducts> gemm,
+             const CudaOptions& options, const KernelTable& fast)
       : gpu_(std::move(gpu)),
         stream_(std::move(stream)),
         downloads_(std::move(downloads)),
@@ -68,11 +71,13 @@ class CudaDevice final : public Device {
                 options.plain),
         kernels_(ChosenKernels(choice_, fast_, plain_)),
         upload_(*gpu_, *stream_),
-        draws_(*gpu_, *stream_) {
+        draws_(*gpu_, *stream_),
+        gemm_(std::move(gemm)) {
     for (const FastKernel kernel : kFastKernels) {
       if (choice_.has(kernel)) states_.push_back({std::string(NameOf(kernel)), ""});
     }
     if (choice_.fuses() && !states_.empty()) states_.push_back({kLayers, ""});
+    if (gemm_ != nullptr) states_.push_back({kGemm, ""});
   }
   ~CudaDevice() override {
     stream_->Synchronize();
@@ -80,7 +85,7 @@ class CudaDevice final : public Device {
   }
 
   std::string name() const override;
-  std::string profile(WeightFormat /*format*/) const override { return choice_.Profile(); }
+  std::string profile(WeightFormat format) const override;
   int threads() const override { return 1; }
   void AdoptThread() override { gpu_->Adopt(); }
   bool runs_ahead() const override { return true; }
@@ -146,6 +151,10 @@ class CudaDevice final : public Device {
   void RunApart(const MambaLayerParams& params) { Device::MambaLayer(params); }
   void RunApart(const Mamba2LayerParams& params) { Device::Mamba2Layer(params); }
   template <typename Params>
+  void RunLayer(const Params& params);
+  bool CompareGemm(CheckSpace& space, const Rehearsal& rehearsal, int64_t rows,
+                   const Rehearsal::Memory& memory, std::vector<Disagreement>* found);
+  template <typename Params>
   bool CompareLayers(CheckSpace& space, const std::map<std::string, Params>& layers,
                      const Rehearsal::Memory& memory, std::vector<Disagreement>* found);
   std::string ChecksHoldFor() const;
@@ -175,6 +184,9 @@ class CudaDevice final : public Device {
   Buffer product_scratch_;
   std::vector<Buffer> outgrown_;  // scratch that steps recorded before it was too small still use
   Buffer arrivals_;               // of products (product_fast.h)
+  std::unique_ptr<GemmProducts> gemm_;  // null: not asked for, or wrong here
+  bool by_gemm_ = false;                // in the layer at hand
+  std::atomic<bool> refused_ = false;   // it says why
   // What an op found no memory for, that MakeProgram had not been asked to make room for. A
   // literal.
   std::atomic<const char*> no_memory_ = nullptr;
@@ -186,8 +198,14 @@ std::string CudaDevice::name() const {
          std::to_string(facts.minor) + ")";
 }
 
+std::string CudaDevice::profile(WeightFormat format) const {
+  const bool gemm = gemm_ != nullptr && GemmProducts::TakesWeights(format);
+  return choice_.Profile() + (gemm ? "+cublaslt" : "");
+}
+
 std::string CudaDevice::failure() const {
   std::string failure = gpu_->failure();
+  if (failure.empty() && refused_.load()) failure = gemm_->refusal();
   const char* no_memory = no_memory_.load();
   if (failure.empty() && no_memory != nullptr) {
     failure = std::string("no GPU memory for ") + no_memory;
@@ -272,6 +290,9 @@ std::unique_ptr<StepProgram> CudaDevice::MakeProgram(const StepLimits& limits) {
   size_t scratch = 0;
   for (const PackedMatrix& w : shapes_) scratch = std::max(scratch, ProductScratch(rows, w));
   if (!ReserveProduct(scratch) || !draws_.Reserve(limits.vocabulary)) return nullptr;
+  for (const PackedMatrix& w : shapes_) {
+    if (gemm_ != nullptr && !gemm_->Reserve(std::max(rows, kProductCheckRows), w)) return nullptr;
+  }
   return GraphProgram::Make(*gpu_, *stream_, limits.rows);
 }
 
@@ -302,6 +323,7 @@ bool CudaDevice::Rehearse(const StepLimits& limits, const StepProgram::Ops& ops)
   }
   compared = compared && CompareLayers(space, rehearsal.mamba_layers(), memory, &found) &&
              CompareLayers(space, rehearsal.mamba2_layers(), memory, &found);
+  compared = compared && CompareGemm(space, rehearsal, limits.rows, memory, &found);
   for (const Disagreement& disagreement : found) SwitchedOff(disagreement, trials.path());
   if (compared) agreed.Save();
   return compared;
@@ -331,6 +353,35 @@ bool CudaDevice::CompareLayers(CheckSpace& space, const std::map<std::string, Pa
   return true;
 }
 
+// The library is compared at every start, as it may be another one.
+bool CudaDevice::CompareGemm(CheckSpace& space, const Rehearsal& rehearsal, int64_t rows,
+                             const Rehearsal::Memory& memory, std::vector<Disagreement>* found) {
+  if (gemm_ == nullptr || rows < GemmProducts::kRows) return true;
+  std::optional<Disagreement> wrong;
+  for (const Trial& trial : memory.trials.off()) {
+    if (trial.group == kGemm) wrong = {kGemm, trial.check, ""};
+  }
+  for (const auto& [shape, params] : rehearsal.products()) {
+    MatMulParams many = params;
+    many.rows = GemmProducts::kRows;
+    if (wrong || !GemmProducts::Takes(many)) continue;
+    memory.trials.Begin({kGemm, shape});
+    std::string problem = CheckLibraryProduct(
+        space, plain_, params,
+        [this](Stream&, const MatMulParams& p, std::byte*) { gemm_->Multiply(p); });
+    const bool gpu_failed = !gpu_->failure().empty();
+    memory.trials.End(gpu_failed);
+    if (space.out_of_memory() || gpu_failed) return false;
+    if (!gemm_->refusal().empty()) problem = gemm_->refusal();
+    if (!problem.empty()) wrong = {kGemm, shape, std::move(problem)};
+  }
+  if (wrong) {
+    found->push_back(*wrong);
+    gemm_.reset();
+  }
+  return true;
+}
+
 // "" where this build cannot be told from another.
 std::string CudaDevice::ChecksHoldFor() const {
   const std::string build = BuildId();
@@ -350,7 +401,8 @@ void CudaDevice::SwitchedOff(const Disagreement& disagreement, const std::string
   for (FastKernelState& state : states_) {
     if (state.name != disagreement.kernel) continue;
     const std::string kernels = "the fast kernels of " + state.name;
-    const std::string instead = state.name == NameOf(FastKernel::kWgmma)
+    const std::string instead = state.name == kGemm ? "; our own are used"
+                                : state.name == NameOf(FastKernel::kWgmma)
                                     ? "; mma.sync is used"
                                     : "; plain ones are used, which are slower";
     state.off_because =
@@ -372,6 +424,11 @@ void CudaDevice::RmsNorm(const RmsNormParams& params) {
 
 void CudaDevice::MatMul(const MatMulParams& params) {
   if (OnlyNoted(params)) return;
+  if (by_gemm_ && GemmProducts::Takes(params)) {
+    gemm_->Multiply(params);
+    if (!gemm_->refusal().empty()) refused_.store(true);
+    return;
+  }
   if (!Have(ReserveProduct(ProductScratch(params.rows, *params.w)), "a product")) return;
   kernels_.mat_mul(product_options(), *stream_, params, product_scratch_.data());
 }
@@ -420,26 +477,47 @@ void CudaDevice::RunTogether(const Mamba2LayerParams& params) {
                         params);
 }
 
-void CudaDevice::MambaLayer(const MambaLayerParams& params) {
-  if (rehearsal_ != nullptr) rehearsal_->Note(params);
-  const bool together = rehearsal_ == nullptr && choice_.fuses();
-  together ? RunTogether(params) : RunApart(params);
+template <typename Params>
+void CudaDevice::RunLayer(const Params& params) {
+  if (rehearsal_ != nullptr) {
+    rehearsal_->Note(params);
+    RunApart(params);
+    return;
+  }
+  // Steps that decode alone keep their bits.
+  by_gemm_ = gemm_ != nullptr && params.conv.rows != params.conv.segment_count &&
+             params.norm.rows >= GemmProducts::kRows &&
+             GemmProducts::TakesWeights(params.in_proj.w->format);
+  choice_.fuses() && !by_gemm_ ? RunTogether(params) : RunApart(params);
+  by_gemm_ = false;
 }
 
-void CudaDevice::Mamba2Layer(const Mamba2LayerParams& params) {
-  if (rehearsal_ != nullptr) rehearsal_->Note(params);
-  const bool together = rehearsal_ == nullptr && choice_.fuses();
-  together ? RunTogether(params) : RunApart(params);
-}
+void CudaDevice::MambaLayer(const MambaLayerParams& params) { RunLayer(params); }
+void CudaDevice::Mamba2Layer(const Mamba2LayerParams& params) { RunLayer(params); }
 
 }  // namespace
 
 std::unique_ptr<Device> MakeDeviceOf(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream,
-                                     const CudaOptions& options, const KernelTable& fast) {
+                                     const CudaOptions& options, std::string* error,
+                                     const KernelTable& fast) {
   std::unique_ptr<Stream> downloads = gpu->MakeStream();
-  if (downloads == nullptr) return nullptr;
+  if (downloads == nullptr) {
+    *error = "the GPU gave no second stream";
+    stream.reset();
+    return nullptr;
+  }
+  std::unique_ptr<GemmProducts> gemm;
+  if (options.fast_gemm) {
+    std::unique_ptr<CublasLt> library = CublasLt::Open(options.cublas_lt, error);
+    if (library == nullptr) {
+      downloads.reset();
+      stream.reset();  // before its GPU
+      return nullptr;
+    }
+    gemm = std::make_unique<GemmProducts>(std::move(library), *gpu, *stream);
+  }
   return std::make_unique<CudaDevice>(std::move(gpu), std::move(stream), std::move(downloads),
-                                      options, fast);
+                                      std::move(gemm), options, fast);
 }
 
 }  // namespace cuda
@@ -460,9 +538,7 @@ std::unique_ptr<Device> MakeCudaDevice(const CudaOptions& options, std::string* 
     *error = gpu->failure();
     return nullptr;
   }
-  std::unique_ptr<Device> device = cuda::MakeDeviceOf(std::move(gpu), std::move(stream), options);
-  if (device == nullptr) *error = "the GPU gave no second stream";
-  return device;
+  return cuda::MakeDeviceOf(std::move(gpu), std::move(stream), options, error);
 }
 
 }  // namespace ssmd::kernels

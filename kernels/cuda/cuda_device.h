@@ -7,6 +7,7 @@
 #define SSMD_KERNELS_CUDA_CUDA_DEVICE_H_
 
 #include <memory>
+#include <string>
 
 #include "kernels/cuda/kernel_table.h"
 #include "kernels/cuda/runtime.h"
@@ -14,9 +15,10 @@
 
 namespace ssmd::kernels::cuda {
 
-// `stream` is one of `gpu`. Of the options, the ordinal is not looked at. Null when the GPU fails.
+// `stream` is one of `gpu`. Of the options, the ordinal is not looked at. Null, and why in *error,
+// when the GPU fails, or the library that is asked for is not there.
 std::unique_ptr<Device> MakeDeviceOf(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream,
-                                     const CudaOptions& options,
+                                     const CudaOptions& options, std::string* error,
                                      const KernelTable& fast = FastKernels());
 
 }  // namespace ssmd::kernels::cuda

@@ -9,6 +9,7 @@
 #define SSMD_KERNELS_CUDA_KERNEL_CHECKS_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "kernels/cuda/check_space.h"
@@ -23,9 +24,17 @@ struct Twins {
   fast::ProductOptions product = {};  // as the device has them
 };
 
+// Rows of a product that are compared with the plain twin's.
+inline constexpr int64_t kProductCheckRows = 130;
+
 // With the matrix's own weights. `most_rows` are what a step may have.
 std::string CheckProduct(CheckSpace& space, const Twins& twins, const MatMulParams& like,
                          int64_t most_rows);
+// Of kProductCheckRows rows, by another way, which need not give a row the same bits for other
+// numbers of rows.
+using OtherProduct = std::function<void(Stream&, const MatMulParams&, std::byte*)>;
+std::string CheckLibraryProduct(CheckSpace& space, const KernelTable& plain,
+                                const MatMulParams& like, const OtherProduct& other);
 std::string CheckNorm(CheckSpace& space, const Twins& twins, const RmsNormParams& like);
 std::string CheckGatedNorm(CheckSpace& space, const Twins& twins, const GatedRmsNormParams& like);
 std::string CheckConv(CheckSpace& space, const Twins& twins, const ConvSiluParams& like);

@@ -145,6 +145,7 @@ std::string CountsOf(const ConvSiluParams& p) {
 void Rehearsal::Note(const MatMulParams& p) {
   // Weights in f32 have no fast product.
   if (p.w->format == WeightFormat::kF32) return;
+  products_.try_emplace(TextOf(p), p);
   cases_.try_emplace(
       TextOf(p) + " rows=" + std::to_string(most_rows_),
       Case{FastKernel::kProduct, [this, p](CheckSpace& space, fast::ProductUnit unit) {

@@ -47,6 +47,8 @@ class Rehearsal {
   void Note(const MambaLayerParams& params);
   void Note(const Mamba2LayerParams& params);
 
+  // The first product of each shape.
+  const std::map<std::string, MatMulParams>& products() const { return products_; }
   // The first layer of each shape, kind of step and number of rows.
   const std::map<std::string, MambaLayerParams>& mamba_layers() const { return mamba_layers_; }
   const std::map<std::string, Mamba2LayerParams>& mamba2_layers() const { return mamba2_layers_; }
@@ -74,6 +76,7 @@ class Rehearsal {
   const Twins twins_;
   const int64_t most_rows_;
   std::map<std::string, Case> cases_;  // by shape
+  std::map<std::string, MatMulParams> products_;
   std::map<std::string, MambaLayerParams> mamba_layers_;
   std::map<std::string, Mamba2LayerParams> mamba2_layers_;
 };

@@ -309,7 +309,13 @@ int CountGpus(std::string* error) {
   const cudaError_t result = cudaGetDeviceCount(&count);
   if (result == cudaSuccess) return count;
   cudaGetLastError();
-  *error = cudaGetErrorString(result);
+  int driver = 0;
+  if (cudaDriverGetVersion(&driver) == cudaSuccess && driver == 0) {
+    // CUDA's own words are of a driver that is too old.
+    *error = "this machine has no NVIDIA driver (libcuda.so.1); without a GPU use --device cpu";
+  } else {
+    *error = cudaGetErrorString(result);
+  }
   return 0;
 }
 

@@ -163,6 +163,14 @@ if [[ ! -x $bench ]]; then
 else
   if $quick; then bench_arguments+=(--quick); fi
   step bench "$bench_limit" "$bench" "--json=$out/bench.json" "${bench_arguments[@]}" || true
+  # What is chosen, or could be: the older instruction, the library, states in 16 bits.
+  whole_steps=(--only=step/ --weights=bf16)
+  step bench_without_wgmma "$bench_limit" "$bench" "--json=$out/bench_without_wgmma.json" \
+    "${whole_steps[@]}" --without-wgmma "${bench_arguments[@]}" || true
+  step bench_gemm "$bench_limit" "$bench" "--json=$out/bench_gemm.json" \
+    "${whole_steps[@]}" --gemm --loads=4x2048 "${bench_arguments[@]}" || true
+  step bench_narrow_states "$bench_limit" "$bench" "--json=$out/bench_narrow_states.json" \
+    "${whole_steps[@]}" --models=mamba-2.8b+bf16,mamba2-2.7b+bf16 "${bench_arguments[@]}" || true
 fi
 
 if ((failed > 0)); then

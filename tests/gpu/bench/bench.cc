@@ -40,8 +40,12 @@ bool Bench::Open(std::string* error) {
   gpu_ = gpu.get();
   stream_ = stream.get();
   timer_.emplace(*stream_, options_.ceilings.timer);
-  device_ = kernels::cuda::MakeDeviceOf(std::move(gpu), std::move(stream),
-                                        {options_.device, options_.plain, !options_.without_wgmma});
+  kernels::CudaOptions options;
+  options.plain = options_.plain;
+  options.wgmma = !options_.without_wgmma;
+  options.fast_gemm = options_.gemm;
+  device_ = kernels::cuda::MakeDeviceOf(std::move(gpu), std::move(stream), options, error);
+  if (device_ == nullptr) return false;
   device_->AdoptThread();
   return true;
 }

@@ -2,10 +2,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
+#include "kernels/cuda/cublas_lt.h"
 #include "kernels/cuda/staging.h"
-#include "tests/gpu/bench/cublas_lt.h"
 #include "tests/gpu/bench/random_numbers.h"
 
 namespace ssmd::gpu_bench {
@@ -13,7 +14,9 @@ namespace {
 
 using kernels::Buffer;
 using kernels::cuda::AllocateOn;
+using kernels::cuda::CublasLt;
 using kernels::cuda::Gpu;
+using kernels::cuda::LibraryProduct;
 using kernels::cuda::Stream;
 
 constexpr int64_t kSide = 8192;
@@ -36,12 +39,12 @@ Spread MeasureMatrixPeak(Gpu& gpu, Stream& stream, const Timer& timer, std::stri
     *why_not = "this GPU is not a real one";
     return {};
   }
-  const auto product = CublasLtProduct::Make(kSide, why_not);
-  if (product == nullptr) return {};
+  const std::unique_ptr<CublasLt> library = CublasLt::Open("", why_not);
+  if (library == nullptr) return {};
   const Buffer a = AllocateOn(gpu, kMatrixBytes);
   const Buffer b = AllocateOn(gpu, kMatrixBytes);
   const Buffer out = AllocateOn(gpu, kMatrixBytes);
-  const Buffer workspace = AllocateOn(gpu, CublasLtProduct::kWorkspaceBytes);
+  const Buffer workspace = AllocateOn(gpu, CublasLt::kWorkspaceBytes);
   if (!a || !b || !out || !workspace) {
     *why_not = "there is no memory for the matrices";
     return {};
@@ -49,15 +52,16 @@ Spread MeasureMatrixPeak(Gpu& gpu, Stream& stream, const Timer& timer, std::stri
   const std::vector<uint16_t> numbers = RandomBf16(kRandomNumbers, 1);
   FillWithRandom(stream, numbers, a);
   FillWithRandom(stream, numbers, b);
-  bool taken = true;
+  LibraryProduct product;
+  product.outputs = product.inputs = product.rows = product.out_stride = kSide;
+  product.narrow_out = true;
   const Spread time = timer.OnGpu([&] {
-    taken = product->Enqueue(stream.handle(), a.data(), b.data(), out.data(), workspace.data()) &&
-            taken;
+    const std::string refusal =
+        library->Multiply(stream, product, a.data(), b.data(), out.data(), workspace.data());
+    if (!refusal.empty()) *why_not = refusal;
   });
   stream.Synchronize();
-  if (taken) return Rate(kFlops * 1e-9, time);
-  *why_not = "cuBLASLt refuses the product";
-  return {};
+  return why_not->empty() ? Rate(kFlops * 1e-9, time) : Spread{};
 }
 
 }  // namespace ssmd::gpu_bench

@@ -35,6 +35,7 @@ Last, the acceptance lines: met, missed or not measured.
                      (default: 1,8,64,256,4x2048)
   --device=N         which GPU (default: 0)
   --plain            with the plain kernels only, which unknown GPUs are served with
+  --gemm             prompts' products by cuBLASLt, as `ssmd --gemm=fast` has them
   --without-wgmma    products by mma.sync also where the GPU has wgmma
   --megabytes=N      of a buffer for bandwidths, of which there are two (default: 2048)
   --matrix-peak=T    TFLOP/s of bf16 to hold products against, where cuBLASLt is not there
@@ -99,6 +100,7 @@ bool ParseInto(const std::string& name, const std::string& value, Options* optio
   if (name == "--help") return flag(&options->help);
   if (name == "--quick") return flag(&options->quick);
   if (name == "--plain") return flag(&options->plain);
+  if (name == "--gemm") return flag(&options->gemm);
   if (name == "--without-wgmma") return flag(&options->without_wgmma);
   if (name == "--only") return text(&options->only);
   if (name == "--json") return text(&options->json_file);

@@ -17,6 +17,7 @@ struct Options {
   int device = 0;
   bool plain = false;
   bool without_wgmma = false;
+  bool gemm = false;
   bool quick = false;
   std::string only;       // part of a figure's id; empty: all
   std::string json_file;  // empty: none

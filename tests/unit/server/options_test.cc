@@ -167,7 +167,7 @@ TEST(Options, EveryLimitTakesItsRangeAndNothingPastIt) {
   const auto seconds = [](Duration duration) { return Seconds(duration); };
   const std::vector<Limit> kLimits = {
       {"--state-bytes", 0, 4398046511104, [](auto& o) { return o.engine.state_bytes; }},
-      {"--token-budget", 1, 65536, [](auto& o) { return o.engine.token_budget; }},
+      {"--token-budget", 1, 65535, [](auto& o) { return o.engine.token_budget; }},
       {"--prompt-budget", 1, 65536, [](auto& o) { return o.engine.prompt_budget; }},
       {"--max-running", 1, 1048576, [](auto& o) { return o.engine.max_running; }},
       {"--max-waiting", 1, 1048576, [](auto& o) { return o.engine.max_waiting; }},
