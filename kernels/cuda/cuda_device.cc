@@ -11,9 +11,6 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/cuda/agreed_checks.h"
-#include "kernels/cuda/build_id.h"
-#include "kernels/cuda/check_layers.h"
 #include "kernels/cuda/draws.h"
 #include "kernels/cuda/gemm_products.h"
 #include "kernels/cuda/kernel_choice.h"
@@ -21,10 +18,13 @@
 #include "kernels/cuda/mamba_layer.h"
 #include "kernels/cuda/matrix_upload.h"
 #include "kernels/cuda/plain_ops.h"
-#include "kernels/cuda/rehearsal.h"
+#include "kernels/cuda/selfcheck/agreed_checks.h"
+#include "kernels/cuda/selfcheck/build_id.h"
+#include "kernels/cuda/selfcheck/check_layers.h"
+#include "kernels/cuda/selfcheck/rehearsal.h"
+#include "kernels/cuda/selfcheck/trials.h"
 #include "kernels/cuda/staging.h"
 #include "kernels/cuda/step_program.h"
-#include "kernels/cuda/trials.h"
 #include "kernels/device.h"
 
 namespace ssmd::kernels {

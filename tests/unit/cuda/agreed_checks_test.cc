@@ -1,5 +1,5 @@
 // What is remembered of comparisons, and when it counts for nothing.
-#include "kernels/cuda/agreed_checks.h"
+#include "kernels/cuda/selfcheck/agreed_checks.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <iterator>
 #include <string>
 
-#include "kernels/cuda/build_id.h"
+#include "kernels/cuda/selfcheck/build_id.h"
 
 namespace ssmd::kernels::cuda {
 namespace {

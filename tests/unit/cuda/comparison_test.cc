@@ -1,5 +1,5 @@
 // What counts as a disagreement of two kernels.
-#include "kernels/cuda/comparison.h"
+#include "kernels/cuda/selfcheck/comparison.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

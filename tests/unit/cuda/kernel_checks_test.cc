@@ -1,6 +1,6 @@
 // Comparisons of fast kernels with their plain twins: right ones pass, and each kind of fault that
 // is planted in one is found.
-#include "kernels/cuda/kernel_checks.h"
+#include "kernels/cuda/selfcheck/kernel_checks.h"
 
 #include <gmock/gmock.h>
 

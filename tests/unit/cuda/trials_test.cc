@@ -1,5 +1,5 @@
 // Which comparisons did not come to their end, as the next start finds it.
-#include "kernels/cuda/trials.h"
+#include "kernels/cuda/selfcheck/trials.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

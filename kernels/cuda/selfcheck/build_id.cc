@@ -1,4 +1,4 @@
-#include "kernels/cuda/build_id.h"
+#include "kernels/cuda/selfcheck/build_id.h"
 
 #include <elf.h>
 #include <link.h>

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/cuda/kernel_checks.h"
 #include "kernels/cuda/product_fast.h"
+#include "kernels/cuda/selfcheck/kernel_checks.h"
 #include "kernels/quantise.h"
 
 namespace ssmd::kernels::cuda {

@@ -1,13 +1,13 @@
 // Comparisons of a layer whose ops go together with the same layer op by op: the bits are to be the
 // same (mamba_layer.h). With the model's own weights, in its own activations, which hold nothing
 // before its first step.
-#ifndef SSMD_KERNELS_CUDA_CHECK_LAYERS_H_
-#define SSMD_KERNELS_CUDA_CHECK_LAYERS_H_
+#ifndef SSMD_KERNELS_CUDA_SELFCHECK_CHECK_LAYERS_H_
+#define SSMD_KERNELS_CUDA_SELFCHECK_CHECK_LAYERS_H_
 
 #include <functional>
 #include <string>
 
-#include "kernels/cuda/check_space.h"
+#include "kernels/cuda/selfcheck/check_space.h"
 #include "kernels/ops.h"
 
 namespace ssmd::kernels::cuda {
@@ -26,4 +26,4 @@ std::string CheckLayer(CheckSpace& space, const LayerTwins<Mamba2LayerParams>& t
 
 }  // namespace ssmd::kernels::cuda
 
-#endif  // SSMD_KERNELS_CUDA_CHECK_LAYERS_H_
+#endif  // SSMD_KERNELS_CUDA_SELFCHECK_CHECK_LAYERS_H_

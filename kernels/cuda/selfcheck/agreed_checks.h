@@ -9,8 +9,8 @@
 // Only what agreed is remembered: what did not is compared at every start. A file that is not just
 // like that, or holds for something else, is as none. It is a hint and never trusted with more: it
 // is replaced as a whole, and what cannot be written is not remembered.
-#ifndef SSMD_KERNELS_CUDA_AGREED_CHECKS_H_
-#define SSMD_KERNELS_CUDA_AGREED_CHECKS_H_
+#ifndef SSMD_KERNELS_CUDA_SELFCHECK_AGREED_CHECKS_H_
+#define SSMD_KERNELS_CUDA_SELFCHECK_AGREED_CHECKS_H_
 
 #include <set>
 #include <string>
@@ -39,4 +39,4 @@ class AgreedChecks {
 
 }  // namespace ssmd::kernels::cuda
 
-#endif  // SSMD_KERNELS_CUDA_AGREED_CHECKS_H_
+#endif  // SSMD_KERNELS_CUDA_SELFCHECK_AGREED_CHECKS_H_

@@ -5,8 +5,8 @@
 // what is misplaced, or missing, be it a single element. All of them: is the root of their mean
 // square? Rounding averages out there, so the bound is much lower, and what is systematically
 // wrong by a hundredth is found. A NaN is a difference.
-#ifndef SSMD_KERNELS_CUDA_COMPARISON_H_
-#define SSMD_KERNELS_CUDA_COMPARISON_H_
+#ifndef SSMD_KERNELS_CUDA_SELFCHECK_COMPARISON_H_
+#define SSMD_KERNELS_CUDA_SELFCHECK_COMPARISON_H_
 
 #include <cstdint>
 #include <string>
@@ -50,4 +50,4 @@ class Comparison {
 
 }  // namespace ssmd::kernels::cuda
 
-#endif  // SSMD_KERNELS_CUDA_COMPARISON_H_
+#endif  // SSMD_KERNELS_CUDA_SELFCHECK_COMPARISON_H_

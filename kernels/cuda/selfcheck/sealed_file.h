@@ -1,7 +1,7 @@
 // Small text files that are hints and never more: a file that was cut off, changed or is none of
 // ours reads as none.
-#ifndef SSMD_KERNELS_CUDA_SEALED_FILE_H_
-#define SSMD_KERNELS_CUDA_SEALED_FILE_H_
+#ifndef SSMD_KERNELS_CUDA_SELFCHECK_SEALED_FILE_H_
+#define SSMD_KERNELS_CUDA_SELFCHECK_SEALED_FILE_H_
 
 #include <string>
 #include <string_view>
@@ -21,4 +21,4 @@ bool WriteSealed(const std::string& path, const std::string& lines, bool lasting
 
 }  // namespace ssmd::kernels::cuda
 
-#endif  // SSMD_KERNELS_CUDA_SEALED_FILE_H_
+#endif  // SSMD_KERNELS_CUDA_SELFCHECK_SEALED_FILE_H_

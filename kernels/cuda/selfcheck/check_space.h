@@ -3,15 +3,15 @@
 //
 // Operands lie as those of the model do: with the same strides, and at the same distance from a
 // multiple of 64 bytes, as kernels choose their loads by that. Guards lie around them.
-#ifndef SSMD_KERNELS_CUDA_CHECK_SPACE_H_
-#define SSMD_KERNELS_CUDA_CHECK_SPACE_H_
+#ifndef SSMD_KERNELS_CUDA_SELFCHECK_CHECK_SPACE_H_
+#define SSMD_KERNELS_CUDA_SELFCHECK_CHECK_SPACE_H_
 
 #include <cstdint>
 #include <functional>
 #include <vector>
 
-#include "kernels/cuda/comparison.h"
 #include "kernels/cuda/runtime.h"
+#include "kernels/cuda/selfcheck/comparison.h"
 #include "kernels/ops.h"
 
 namespace ssmd::kernels::cuda {
@@ -120,4 +120,4 @@ class CheckStates {
 
 }  // namespace ssmd::kernels::cuda
 
-#endif  // SSMD_KERNELS_CUDA_CHECK_SPACE_H_
+#endif  // SSMD_KERNELS_CUDA_SELFCHECK_CHECK_SPACE_H_

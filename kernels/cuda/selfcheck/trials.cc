@@ -1,4 +1,4 @@
-#include "kernels/cuda/trials.h"
+#include "kernels/cuda/selfcheck/trials.h"
 
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 #include <sstream>
 #include <utility>
 
-#include "kernels/cuda/sealed_file.h"
+#include "kernels/cuda/selfcheck/sealed_file.h"
 
 namespace ssmd::kernels::cuda {
 namespace {

@@ -1,6 +1,6 @@
 // What tells this program from any other build of it.
-#ifndef SSMD_KERNELS_CUDA_BUILD_ID_H_
-#define SSMD_KERNELS_CUDA_BUILD_ID_H_
+#ifndef SSMD_KERNELS_CUDA_SELFCHECK_BUILD_ID_H_
+#define SSMD_KERNELS_CUDA_SELFCHECK_BUILD_ID_H_
 
 #include <string>
 
@@ -12,4 +12,4 @@ std::string BuildId();
 
 }  // namespace ssmd::kernels::cuda
 
-#endif  // SSMD_KERNELS_CUDA_BUILD_ID_H_
+#endif  // SSMD_KERNELS_CUDA_SELFCHECK_BUILD_ID_H_

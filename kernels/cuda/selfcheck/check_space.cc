@@ -1,4 +1,4 @@
-#include "kernels/cuda/check_space.h"
+#include "kernels/cuda/selfcheck/check_space.h"
 
 #include <algorithm>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "kernels/cuda/comparison.h"
+#include "kernels/cuda/selfcheck/comparison.h"
 
 #include <cmath>
 #include <cstdio>

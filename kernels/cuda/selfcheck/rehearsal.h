@@ -3,19 +3,19 @@
 // run them.
 //
 // A kernel that disagrees on one shape is off for all that its device does.
-#ifndef SSMD_KERNELS_CUDA_REHEARSAL_H_
-#define SSMD_KERNELS_CUDA_REHEARSAL_H_
+#ifndef SSMD_KERNELS_CUDA_SELFCHECK_REHEARSAL_H_
+#define SSMD_KERNELS_CUDA_SELFCHECK_REHEARSAL_H_
 
 #include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
-#include "kernels/cuda/agreed_checks.h"
-#include "kernels/cuda/check_space.h"
-#include "kernels/cuda/kernel_checks.h"
 #include "kernels/cuda/kernel_choice.h"
-#include "kernels/cuda/trials.h"
+#include "kernels/cuda/selfcheck/agreed_checks.h"
+#include "kernels/cuda/selfcheck/check_space.h"
+#include "kernels/cuda/selfcheck/kernel_checks.h"
+#include "kernels/cuda/selfcheck/trials.h"
 #include "kernels/ops.h"
 
 namespace ssmd::kernels::cuda {
@@ -83,4 +83,4 @@ class Rehearsal {
 
 }  // namespace ssmd::kernels::cuda
 
-#endif  // SSMD_KERNELS_CUDA_REHEARSAL_H_
+#endif  // SSMD_KERNELS_CUDA_SELFCHECK_REHEARSAL_H_

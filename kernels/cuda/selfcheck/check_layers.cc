@@ -1,9 +1,9 @@
-#include "kernels/cuda/check_layers.h"
+#include "kernels/cuda/selfcheck/check_layers.h"
 
 #include <algorithm>
 #include <vector>
 
-#include "kernels/cuda/comparison.h"
+#include "kernels/cuda/selfcheck/comparison.h"
 
 namespace ssmd::kernels::cuda {
 namespace {

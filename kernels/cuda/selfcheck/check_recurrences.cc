@@ -3,7 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/cuda/kernel_checks.h"
+#include "kernels/cuda/selfcheck/kernel_checks.h"
 
 namespace ssmd::kernels::cuda {
 namespace {

@@ -1,6 +1,6 @@
 #include <vector>
 
-#include "kernels/cuda/kernel_checks.h"
+#include "kernels/cuda/selfcheck/kernel_checks.h"
 
 namespace ssmd::kernels::cuda {
 namespace {

@@ -1,4 +1,4 @@
-#include "kernels/cuda/sealed_file.h"
+#include "kernels/cuda/selfcheck/sealed_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,9 +1,9 @@
-#include "kernels/cuda/agreed_checks.h"
+#include "kernels/cuda/selfcheck/agreed_checks.h"
 
 #include <filesystem>
 #include <string_view>
 
-#include "kernels/cuda/sealed_file.h"
+#include "kernels/cuda/selfcheck/sealed_file.h"
 
 namespace ssmd::kernels::cuda {
 namespace {

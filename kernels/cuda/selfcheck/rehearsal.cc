@@ -1,4 +1,4 @@
-#include "kernels/cuda/rehearsal.h"
+#include "kernels/cuda/selfcheck/rehearsal.h"
 
 #include <string_view>
 #include <utility>

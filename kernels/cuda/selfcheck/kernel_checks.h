@@ -5,15 +5,15 @@
 // Beside the results they look at what must hold to the bit: that a row does not depend on others
 // (P1), that a prompt gives what its tokens one by one give (P2), and that guards, padding,
 // padded segments and the states of others are left alone.
-#ifndef SSMD_KERNELS_CUDA_KERNEL_CHECKS_H_
-#define SSMD_KERNELS_CUDA_KERNEL_CHECKS_H_
+#ifndef SSMD_KERNELS_CUDA_SELFCHECK_KERNEL_CHECKS_H_
+#define SSMD_KERNELS_CUDA_SELFCHECK_KERNEL_CHECKS_H_
 
 #include <cstdint>
 #include <functional>
 #include <string>
 
-#include "kernels/cuda/check_space.h"
 #include "kernels/cuda/kernel_table.h"
+#include "kernels/cuda/selfcheck/check_space.h"
 #include "kernels/ops.h"
 
 namespace ssmd::kernels::cuda {
@@ -43,4 +43,4 @@ std::string CheckSsd(CheckSpace& space, const Twins& twins, const SsdScanParams&
 
 }  // namespace ssmd::kernels::cuda
 
-#endif  // SSMD_KERNELS_CUDA_KERNEL_CHECKS_H_
+#endif  // SSMD_KERNELS_CUDA_SELFCHECK_KERNEL_CHECKS_H_

@@ -10,8 +10,8 @@
 //
 // A comparison that was cut short may have been a start that somebody broke off. So it is made
 // once more; after the second time, or the first if the GPU failed in it, its group is left off.
-#ifndef SSMD_KERNELS_CUDA_TRIALS_H_
-#define SSMD_KERNELS_CUDA_TRIALS_H_
+#ifndef SSMD_KERNELS_CUDA_SELFCHECK_TRIALS_H_
+#define SSMD_KERNELS_CUDA_SELFCHECK_TRIALS_H_
 
 #include <string>
 #include <vector>
@@ -51,4 +51,4 @@ class Trials {
 
 }  // namespace ssmd::kernels::cuda
 
-#endif  // SSMD_KERNELS_CUDA_TRIALS_H_
+#endif  // SSMD_KERNELS_CUDA_SELFCHECK_TRIALS_H_
