@@ -2,10 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
-#include <utility>
 
 #include "kernels/cuda/selfcheck/sealed_file.h"
 
@@ -14,7 +14,7 @@ namespace {
 
 constexpr char kTitle[] = "ssmd kernel trials 1\n";
 constexpr int kTimes = 2;  // that a comparison may be cut short
-constexpr char kOff[] = "off ", kTrying[] = "trying ", kBegun[] = "begun ";
+constexpr char kOff[] = "off ", kBegun[] = "begun ";
 
 std::string TextOf(const Trial& trial) { return trial.group + ": " + trial.check + "\n"; }
 
@@ -39,10 +39,11 @@ Trials::Trials(const std::string& folder, const std::string& gpu, const std::str
   if (folder.empty() || holds_for.empty() || !one_line) return;
   path_ = (std::filesystem::path(folder) / ("kernels-" + DigestOf(gpu) + ".trials")).string();
   Read();
-  if (begun_ < kTimes) return;
-  off_.push_back(std::exchange(trying_, {}));
-  begun_ = 0;
-  Write();
+  for (const Begun& begun : begun_) {
+    if (begun.times >= kTimes) off_.push_back(begun.trial);
+  }
+  const auto over = [](const Begun& begun) { return begun.times >= kTimes; };
+  if (std::erase_if(begun_, over) > 0) Write();
 }
 
 void Trials::Read() {
@@ -51,33 +52,41 @@ void Trials::Read() {
   std::istringstream lines(text.substr(header_.size()));
   for (std::string line, rest; std::getline(lines, line);) {
     if (Follows(line, kOff, &rest)) off_.push_back(TrialOf(rest));
-    if (Follows(line, kTrying, &rest)) trying_ = TrialOf(rest);
-    if (Follows(line, kBegun, &rest)) begun_ = std::atoi(rest.c_str());
+    if (!Follows(line, kBegun, &rest)) continue;
+    const size_t space = std::min(rest.find(' '), rest.size() - 1);
+    begun_.push_back({TrialOf(rest.substr(space + 1)), std::atoi(rest.c_str())});
   }
 }
 
 void Trials::Begin(const Trial& trial) {
-  begun_ = trial == trying_ ? begun_ + 1 : 1;
   trying_ = trial;
+  const auto again = std::find_if(begun_.begin(), begun_.end(),
+                                  [&](const Begun& begun) { return begun.trial == trial; });
+  if (again == begun_.end()) {
+    begun_.push_back({trial, 1});
+  } else {
+    ++again->times;
+  }
   Write();
 }
 
 void Trials::End(bool gpu_failed) {
   if (gpu_failed) off_.push_back(trying_);
-  trying_ = {};
-  begun_ = 0;
+  std::erase_if(begun_, [&](const Begun& begun) { return begun.trial == trying_; });
   Write();
 }
 
 void Trials::Write() const {
   if (path_.empty()) return;
-  if (off_.empty() && begun_ == 0) {
+  if (off_.empty() && begun_.empty()) {
     unlink(path_.c_str());
     return;
   }
   std::string text = header_;
   for (const Trial& trial : off_) text += kOff + TextOf(trial);
-  if (begun_ > 0) text += kTrying + TextOf(trying_) + kBegun + std::to_string(begun_) + "\n";
+  for (const Begun& begun : begun_) {
+    text += kBegun + std::to_string(begun.times) + " " + TextOf(begun.trial);
+  }
   WriteSealed(path_, text, /*lasting=*/true);
 }
 

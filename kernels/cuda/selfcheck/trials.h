@@ -4,8 +4,7 @@
 //   ssmd kernel trials 1
 //   <what it holds for: a line>
 //   off <group of kernels>: <comparison>          for each that did not come to its end
-//   trying <group of kernels>: <comparison>
-//   begun <how often, without an end>
+//   begun <how often, without an end> <group of kernels>: <comparison>
 //   end <digest of all before>
 //
 // A comparison that was cut short may have been a start that somebody broke off. So it is made
@@ -45,8 +44,13 @@ class Trials {
   const std::string header_;
   std::string path_;  // empty: nowhere
   std::vector<Trial> off_;
+  // Of the process at hand and of those before it, whose comparisons have not been made again yet.
+  struct Begun {
+    Trial trial;
+    int times;
+  };
+  std::vector<Begun> begun_;
   Trial trying_;
-  int begun_ = 0;  // of trying_; 0: there is none
 };
 
 }  // namespace ssmd::kernels::cuda
