@@ -104,7 +104,11 @@ TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
   ExpectRefused({"--model", "a=x", "--model-option", "b.weights=f32"}, "no --model is named b");
   ExpectRefused({"--model", "a=x", "--model-option", "a.weights"}, "expected NAME.weights");
   ExpectRefused({"--model", "a=x", "--model-option", "a.colour=red"},
-                "the options are weights and prefill");
+                "the options are weights, prefill and state");
+  ExpectRefused({"--model", "a=x", "--model-option", "a.state=fp16"},
+                "state must be f32, bf16 or f16");
+  ExpectRefused({"--model", "a=x", "--gemm", "quick"}, "--gemm must be exact or fast, got quick");
+  ExpectRefused({"--model", "a=x", "--gemm", "fast"}, "--gemm=fast is for GPUs");
   ExpectRefused({"--model", "a=x", "--model-option", "a.prefill=fast"},
                 "prefill must be exact or chunked");
   ExpectRefused({"--model", "a=x", "--model-option", "a.weights=f64"},
