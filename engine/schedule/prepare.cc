@@ -59,8 +59,7 @@ absl::StatusOr<PromptTokens> ReadChat(const ModelInService& model, const ChatPro
   if (prompt.messages.empty()) return tokens;
   if (model.tokenizer == nullptr) return NoTokenizer(model);
   if (model.chat == nullptr) {
-    return InvalidField(
-        absl::StrFormat("model %s takes no chats: %s", model.name, model.no_chat));
+    return InvalidField(absl::StrFormat("model %s takes no chats: %s", model.name, model.no_chat));
   }
   const std::time_t now = std::time(nullptr);
   tokens.start_refusal =

@@ -69,8 +69,8 @@ absl::StatusOr<Text> CutInFinalMessage(const Text& text) {
         "the chat template does not show the last message as it is: it cannot be gone on with");
   }
   const Text before = text.Slice(0, last->begin);
-  const bool spaced = text.bytes().compare(last->begin, sizeof(kContinueHereText) - 1,
-                                           kContinueHereText) == 0;
+  const bool spaced =
+      text.bytes().compare(last->begin, sizeof(kContinueHereText) - 1, kContinueHereText) == 0;
   return spaced ? before : jinja::Strip(before, jinja::Side::kRight, std::nullopt);
 }
 

@@ -13,8 +13,8 @@
 namespace ssmd::jinja {
 namespace {
 
-// Expressions, statements and macros within each other while evaluating. Each takes some hundred
-// bytes of the thread's stack.
+// Expressions, statements and macros within each other while evaluating: together they take less
+// than half a megabyte of the thread's stack, and two with AddressSanitizer.
 constexpr int kMaxEvaluationDepth = 800;
 
 }  // namespace
