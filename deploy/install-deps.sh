@@ -35,8 +35,8 @@ usage: deploy/install-deps.sh [--runtime | --cuda | --test | --all | --arm] [--l
   --cuda      and nvcc, for the CUDA device. Where none is found, it is NVIDIA's own of PyPI, some
               100 MB, unpacked into build/tools; without PyPI there is a message and no nvcc
   --test      and that, and a Prometheus to test against, unpacked into build/tools: its package is
-              not installed, because that would start a service. And what the tests of the Python
-              client need of PyPI, some 70 MB, in build/tools/python
+              not installed, because that would start a service. And what the tests in Python need of
+              PyPI, some 200 MB, in build/tools/python
   --all       and clang, clang-format, clang-tidy and libFuzzer, for tests/run.sh --all
   --arm       only what tests/arm.sh takes: a cross compiler for 64-bit Arm and an emulator
   --list      print the package names and do nothing
@@ -171,18 +171,22 @@ fi
 # Wheels that virtual environments can be made of without a network, and one made of them.
 python_dir=$root/build/tools/python
 python_requirements=$root/tests/python/requirements.txt
+python_templates='xinference==4.1.0'
 download_python_packages() {
   rm -rf "$python_dir"
   quietly python3 -m venv "$python_dir/venv" || return 1
   local pip=("$python_dir/venv/bin/python" -m pip --quiet --disable-pip-version-check)
   quietly "${pip[@]}" download --only-binary :all: --dest "$python_dir/wheels" -r "$python_requirements" || return 1
   quietly "${pip[@]}" install --no-index --find-links "$python_dir/wheels" -r "$python_requirements" || return 1
+  # Of this only the chat templates of models that it describes are read.
+  quietly "${pip[@]}" download --no-deps --only-binary :all: --dest "$python_dir/templates" \
+    "$python_templates" || return 1
   cp "$python_requirements" "$python_dir"  # last: it says that all is there
 }
 if $with_python && ! cmp --silent "$python_requirements" "$python_dir/requirements.txt"; then
-  say "unpacking what the tests of the Python client need into build/tools"
+  say "unpacking what the tests in Python need into build/tools"
   if ! download_python_packages; then
     rm -rf "$python_dir"
-    say "no packages of PyPI: the tests of the Python client will be skipped" >&2
+    say "no packages of PyPI: the tests in Python will be skipped" >&2
   fi
 fi

@@ -13,7 +13,7 @@
 namespace ssmd {
 namespace {
 
-absl::Status CheckModelNames(const std::vector<ModelSpec>& specs) {
+absl::Status CheckModels(const std::vector<ModelSpec>& specs) {
   if (specs.empty()) return absl::InvalidArgumentError("no model was given: name at least one");
   std::set<std::string> names;
   for (const ModelSpec& spec : specs) {
@@ -21,6 +21,11 @@ absl::Status CheckModelNames(const std::vector<ModelSpec>& specs) {
     if (!names.insert(spec.name).second) {
       return absl::InvalidArgumentError(
           absl::StrFormat("the model name %s was given twice", spec.name));
+    }
+    if (!IsChatChoice(spec.chat)) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("the chat format of model %s must be one of %s, got %s", spec.name,
+                          ChatChoices(), spec.chat));
     }
   }
   return absl::OkStatus();
@@ -40,6 +45,25 @@ absl::Status CheckFits(const Tokenizer& tokenizer, int vocabulary) {
       tokenizer.size() - 1, vocabulary));
 }
 
+// A template that cannot be used is no reason not to serve the model.
+void LoadChat(const ModelSpec& spec, LoadedModel* loaded) {
+  if (loaded->tokenizer == nullptr) return;
+  if (spec.chat == kChatNone) {
+    loaded->no_chat = "chats are turned off for it";
+    return;
+  }
+  auto chat = LoadChatFormat(spec.path, spec.chat, loaded->tokenizer.get());
+  if (chat.ok()) {
+    loaded->chat = *std::move(chat);
+    return;
+  }
+  loaded->no_chat =
+      absl::StrFormat("its chat template cannot be used: %s", std::string(chat.status().message()));
+  loaded->warnings.push_back(absl::StrFormat(
+      "%s; chats are refused, unless a built-in format is chosen with --model-option %s.chat=…",
+      loaded->no_chat, spec.name));
+}
+
 absl::StatusOr<LoadedModel> Load(const ModelSpec& spec, int token_budget, kernels::Device* device) {
   LoadedModel loaded;
   loaded.name = spec.name;
@@ -53,6 +77,7 @@ absl::StatusOr<LoadedModel> Load(const ModelSpec& spec, int token_budget, kernel
   } else if (!absl::IsNotFound(tokenizer.status())) {
     return tokenizer.status();
   }
+  LoadChat(spec, &loaded);
   return loaded;
 }
 
@@ -67,7 +92,7 @@ absl::StatusOr<std::unique_ptr<Engine>> MakeEngine(EngineParts parts, std::funct
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(std::unique_ptr<kernels::Device> device,
                                                        EngineOptions options) {
-  SSMD_RETURN_IF_ERROR(CheckModelNames(options.models));
+  SSMD_RETURN_IF_ERROR(CheckModels(options.models));
   SSMD_RETURN_IF_ERROR(CheckEngineLimits(options.limits));
   EngineParts parts;
   parts.device = std::move(device);

@@ -23,6 +23,7 @@
 #include "engine/session/session_table.h"
 #include "engine/state/snapshot.h"
 #include "engine/state/state_store.h"
+#include "engine/text/chat_template.h"
 #include "engine/text/tokenizer.h"
 #include "kernels/device.h"
 
@@ -69,6 +70,7 @@ struct ModelSpec {
   std::string name;
   std::string path;  // a folder or a GGUF file
   ModelLoadOptions load;
+  std::string chat = kChatAuto;  // what IsChatChoice() allows
 };
 
 struct EngineOptions {
@@ -89,7 +91,8 @@ struct ServedModel {
   std::string name;
   ModelInfo info;
   bool has_tokenizer = false;
-  std::string device;  // what computes: "cpu/avx2" and the like (kernels::Device::name)
+  std::string chat_format;  // "template", the model's own; the name of a built-in one; "none"
+  std::string device;       // what computes: "cpu/avx2" and the like (kernels::Device::name)
   std::string numerics_profile;
   int state_slots = 0;
   int64_t state_bytes_per_session = 0;

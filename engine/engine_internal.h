@@ -16,6 +16,9 @@ struct LoadedModel {
   std::string name;
   std::unique_ptr<LanguageModel> model;
   std::unique_ptr<Tokenizer> tokenizer;  // null: the model serves token ids
+  std::unique_ptr<ChatFormat> chat;      // null: chats are refused
+  std::string no_chat;                   // the reason then, where there is a tokenizer
+  std::vector<std::string> warnings;     // beside those of the model, a line each
 };
 
 struct EngineParts {

@@ -84,11 +84,11 @@ absl::StatusOr<PreparedGeneration> ServingEngine::PrepareGeneration(const ModelI
   }
   SSMD_ASSIGN_OR_RETURN(prepared.prompt,
                         ReadPrompt(model, request->prompt, request->parse_special, on_session));
-  head->prompt_tokens = static_cast<int64_t>(prepared.prompt.at_start.size());
+  head->prompt_tokens = static_cast<int64_t>(prepared.prompt.longest());
   prepared.sampling = std::move(request->sampling);
   if (!prepared.sampling.seed.has_value()) prepared.sampling.seed = SecureRandom64();
   prepared.stops = MakeStopRules(model, request->stop, request->max_tokens,
-                                 std::holds_alternative<std::vector<ChatMessage>>(request->prompt));
+                                 std::holds_alternative<ChatPrompt>(request->prompt));
   prepared.choices = request->choices;
   prepared.echo = request->echo;
   prepared.top_logprobs = request->top_logprobs;
@@ -211,7 +211,10 @@ std::vector<ServedModel> ServingEngine::Models() const {
     ServedModel& entry = served.emplace_back();
     entry.name = model->name;
     entry.info = model->model->info();
+    entry.info.warnings.insert(entry.info.warnings.end(), model->warnings.begin(),
+                               model->warnings.end());
     entry.has_tokenizer = model->tokenizer != nullptr;
+    entry.chat_format = model->chat != nullptr ? model->chat->name() : kChatNone;
     entry.device = device_->name();
     entry.numerics_profile = model->identity.numerics_profile;
     entry.state_slots = model->pool->slots();

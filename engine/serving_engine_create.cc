@@ -75,6 +75,9 @@ absl::Status ServingEngine::PutInService(LoadedModel loaded, size_t models_left)
   service->name = std::move(loaded.name);
   service->model = std::move(loaded.model);
   service->tokenizer = std::move(loaded.tokenizer);
+  service->chat = std::move(loaded.chat);
+  service->no_chat = std::move(loaded.no_chat);
+  service->warnings = std::move(loaded.warnings);
   service->token_budget = std::min(limits_.token_budget, service->model->max_rows());
   service->prompt_budget = limits_.prompt_budget;
   service->max_history_tokens = limits_.max_history_tokens;

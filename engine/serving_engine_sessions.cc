@@ -68,6 +68,11 @@ std::function<void()> ServingEngine::CreateSession(
   reading.tenant = request.tenant;
   reading.session_id = created->session_id;
   reading.prompt = *std::move(request.prompt);
+  // A history that ends with an answer ends as if that had been sampled: turns go on behind it.
+  if (auto* chat = std::get_if<ChatPrompt>(&reading.prompt);
+      chat != nullptr && !chat->messages.empty() && chat->messages.back().role == "assistant") {
+    chat->continue_final_message = true;
+  }
   reading.parse_special = request.parse_special;
   reading.max_tokens = 0;
   reading.deadline = request.deadline;

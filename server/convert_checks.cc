@@ -12,10 +12,43 @@ namespace {
 // Shortest text that reads back the same, for messages.
 std::string Shown(float value) { return absl::StrFormat("%.9g", value); }
 
-constexpr std::pair<v1::ChatRole, ChatRole> kRoles[] = {
-    {v1::CHAT_ROLE_SYSTEM, ChatRole::kSystem},
-    {v1::CHAT_ROLE_USER, ChatRole::kUser},
-    {v1::CHAT_ROLE_ASSISTANT, ChatRole::kAssistant}};
+constexpr std::pair<v1::ChatRole, const char*> kRoles[] = {{v1::CHAT_ROLE_SYSTEM, "system"},
+                                                           {v1::CHAT_ROLE_USER, "user"},
+                                                           {v1::CHAT_ROLE_ASSISTANT, "assistant"},
+                                                           {v1::CHAT_ROLE_TOOL, "tool"},
+                                                           {v1::CHAT_ROLE_DEVELOPER, "developer"}};
+constexpr size_t kRoleNameBytesMax = 64;
+
+absl::StatusOr<std::string> ConvertRole(const v1::ChatMessage& message, const std::string& field) {
+  const std::string& name = message.role_name();
+  if (name.empty()) {
+    const std::string words =
+        absl::StrCat(field,
+                     ".role must be CHAT_ROLE_SYSTEM, CHAT_ROLE_USER, CHAT_ROLE_ASSISTANT, "
+                     "CHAT_ROLE_TOOL or CHAT_ROLE_DEVELOPER, or role_name be set");
+    SSMD_ASSIGN_OR_RETURN(const char* role, ConvertEnum(kRoles, message.role(), words.c_str()));
+    return std::string(role);
+  }
+  if (message.role() != v1::CHAT_ROLE_UNSPECIFIED) {
+    return InvalidField(absl::StrCat(field, " has both role and role_name"));
+  }
+  if (name.size() > kRoleNameBytesMax) {
+    return InvalidField(absl::StrCat(field, ".role_name has ", name.size(), " bytes; the limit is ",
+                                     kRoleNameBytesMax));
+  }
+  return name;
+}
+
+absl::StatusOr<ChatMessage> ConvertMessage(const v1::ChatMessage& in, const std::string& field) {
+  ChatMessage out;
+  SSMD_ASSIGN_OR_RETURN(out.role, ConvertRole(in, field));
+  if (!in.content().empty() || in.tool_calls_json().empty()) out.content = in.content();
+  out.name = in.name();
+  out.tool_call_id = in.tool_call_id();
+  out.reasoning_content = in.reasoning_content();
+  out.tool_calls = in.tool_calls_json();
+  return out;
+}
 
 }  // namespace
 
@@ -85,22 +118,31 @@ absl::StatusOr<std::vector<int32_t>> ConvertTokenIds(const v1::TokenIds& ids, in
   return std::vector<int32_t>(ids.ids().begin(), ids.ids().end());
 }
 
-absl::StatusOr<std::vector<ChatMessage>> ConvertMessages(const v1::ChatMessages& in,
-                                                         const RequestLimits& limits) {
+absl::StatusOr<ChatPrompt> ConvertMessages(const v1::ChatMessages& in,
+                                           const RequestLimits& limits) {
   if (in.messages_size() == 0) return InvalidField("messages must hold at least one message");
   SSMD_RETURN_IF_ERROR(
       CheckCount("messages", in.messages_size(), limits.messages, "--max-messages"));
-  std::vector<ChatMessage> out;
-  int64_t bytes = 0;
+  ChatPrompt out;
+  size_t bytes = in.tools_json().size() + in.template_arguments_json().size();
   for (int i = 0; i < in.messages_size(); ++i) {
-    const v1::ChatMessage& message = in.messages(i);
-    const std::string words = absl::StrCat(
-        "messages[", i, "].role must be CHAT_ROLE_SYSTEM, CHAT_ROLE_USER or CHAT_ROLE_ASSISTANT");
-    SSMD_ASSIGN_OR_RETURN(const ChatRole role, ConvertEnum(kRoles, message.role(), words.c_str()));
-    bytes += static_cast<int64_t>(message.content().size());
-    out.push_back(ChatMessage{role, message.content()});
+    SSMD_ASSIGN_OR_RETURN(ChatMessage message,
+                          ConvertMessage(in.messages(i), absl::StrCat("messages[", i, "]")));
+    bytes += message.content.value_or("").size() + message.name.size() +
+             message.tool_call_id.size() + message.reasoning_content.size() +
+             message.tool_calls.size();
+    out.messages.push_back(std::move(message));
   }
-  SSMD_RETURN_IF_ERROR(CheckBytes("messages", bytes, limits.prompt_bytes, "--max-prompt-bytes"));
+  SSMD_RETURN_IF_ERROR(CheckBytes("messages", static_cast<int64_t>(bytes), limits.prompt_bytes,
+                                  "--max-prompt-bytes"));
+  out.tools = in.tools_json();
+  out.template_arguments = in.template_arguments_json();
+  out.continue_final_message = in.continue_final_message();
+  out.add_generation_prompt =
+      in.has_add_generation_prompt() ? in.add_generation_prompt() : !out.continue_final_message;
+  if (out.continue_final_message && out.add_generation_prompt) {
+    return InvalidField("add_generation_prompt does not go with continue_final_message");
+  }
   return out;
 }
 

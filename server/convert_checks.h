@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
-#include "engine/text/chat_format.h"
+#include "engine/text/chat_message.h"
 #include "server/limits.h"
 #include "ssmd/v1/common.pb.h"
 
@@ -34,8 +34,7 @@ absl::Status CheckTokenIds(const char* field,
 absl::StatusOr<std::string> ConvertText(const std::string& text, const RequestLimits& limits);
 absl::StatusOr<std::vector<int32_t>> ConvertTokenIds(const v1::TokenIds& ids, int64_t most,
                                                      const char* flag);
-absl::StatusOr<std::vector<ChatMessage>> ConvertMessages(const v1::ChatMessages& in,
-                                                         const RequestLimits& limits);
+absl::StatusOr<ChatPrompt> ConvertMessages(const v1::ChatMessages& in, const RequestLimits& limits);
 
 // An enum of the wire by a table of pairs; `words` names what is allowed.
 template <typename Wire, typename Ours, size_t kCount>

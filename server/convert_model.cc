@@ -29,6 +29,7 @@ void ToProto(const ServedModel& model, v1::Model* out) {
   out->set_fingerprint(model.info.fingerprint);
   out->set_numerics_profile(model.numerics_profile);
   out->set_device(model.device);
+  out->set_chat_format(model.chat_format);
 }
 
 }  // namespace ssmd::server

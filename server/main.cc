@@ -80,6 +80,7 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Obser
     spec.load.weights = model.weights;
     spec.load.state = model.state;
     spec.load.prefill = model.prefill;
+    spec.chat = model.chat;
     spec.load.cache_dir = CacheFolder(options, model);
     spec.load.max_rows = options.engine.token_budget;
     LoadProgress& line = progress.emplace_back(model.name, terminal, &clock);

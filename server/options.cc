@@ -102,7 +102,11 @@ void AddModelFlags(CLI::App* app, Options* options, RawOptions* raw) {
          "NAME.prefill=exact|chunked, of mamba2: chunked reads long prompts faster, with other "
          "rounding, and prompts that are cut elsewhere differ in it. Default: exact. "
          "NAME.state=f32|bf16|f16: how states are kept; 16 bits halve a session's bytes, with a "
-         "stochastic rounding after each token. Default: f32. Repeatable")
+         "stochastic rounding after each token. Default: f32. "
+         "NAME.chat=auto|none|plain|chatml|zephyr|llama2|mistral|jamba|rwkv: how chat messages "
+         "become text; auto is the model's own template, or plain where it has none. Default: "
+         "auto. "
+         "Repeatable")
       ->group(kGroupModels)
       ->type_name("NAME.KEY=VALUE")
       ->allow_extra_args(false);
@@ -280,7 +284,8 @@ absl::Status ParseModelOption(const std::string& text, Options* options) {
   if (!option.has_value()) {
     return Invalid(absl::StrCat("--model-option ", text,
                                 ": expected NAME.weights=f32|bf16|f16|fp8|q8|q4, "
-                                "NAME.prefill=exact|chunked or NAME.state=f32|bf16|f16"));
+                                "NAME.prefill=exact|chunked, NAME.state=f32|bf16|f16 or "
+                                "NAME.chat=auto|none|plain|…"));
   }
   const auto model = std::find_if(options->models.begin(), options->models.end(),
                                   [&](const ModelArgument& m) { return m.name == option->name; });
@@ -303,8 +308,13 @@ absl::Status ParseModelOption(const std::string& text, Options* options) {
     model->weights = weights;
     return absl::OkStatus();
   }
+  if (option->key == "chat") {
+    const bool known = IsChatChoice(option->value);
+    return Choose(text, known ? std::optional(option->value) : std::nullopt,
+                  ("chat must be one of " + ChatChoices()).c_str(), &model->chat);
+  }
   return Invalid(
-      absl::StrCat("--model-option ", text, ": the options are weights, prefill and state"));
+      absl::StrCat("--model-option ", text, ": the options are weights, prefill, state and chat"));
 }
 
 absl::Status ParseDevice(const std::string& device, Options* options) {

@@ -24,6 +24,7 @@ struct ModelArgument {
   std::optional<kernels::WeightFormat> weights;
   Prefill prefill = Prefill::kExact;
   kernels::StateFormat state = kernels::StateFormat::kF32;
+  std::string chat = kChatAuto;
 };
 
 struct TlsFiles {

@@ -28,6 +28,7 @@ void WriteModel(const v1::Model& model, JsonWriter* writer) {
   writer->Key("fingerprint").String(model.fingerprint());
   writer->Key("numerics_profile").String(model.numerics_profile());
   writer->Key("device").String(model.device());
+  writer->Key("chat_format").String(model.chat_format());
   writer->EndObject();
 }
 
@@ -41,6 +42,7 @@ void PrintModel(const Context& context, const v1::Model& model) {
                                     model.state_slots(),
                                     static_cast<double>(model.state_bytes_per_session()) / 1e3,
                                     model.device(), model.numerics_profile()));
+  if (model.has_tokenizer()) context.PrintLine("    chat format: " + model.chat_format());
 }
 
 int ShowAll(Context& context, client::Client* client) {

@@ -363,11 +363,6 @@ absl::StatusOr<std::string_view> Gguf::Architecture() const {
   return KeyError(kArchitectureKey, absl::StrCat("must be a string, got ", value->Describe()));
 }
 
-std::optional<std::string_view> Gguf::chat_template() const {
-  const GgufValue* value = Find("tokenizer.chat_template");
-  return value == nullptr ? std::nullopt : value->AsString();
-}
-
 const TensorInfo* Gguf::FindTensor(std::string_view name) const {
   for (const TensorInfo& tensor : tensors_) {
     if (tensor.name == name) return &tensor;

@@ -56,8 +56,6 @@ class Gguf {
   // general.architecture, such as "mamba". INVALID_ARGUMENT where it is missing, or where this is
   // one part of a model that was split into several files.
   absl::StatusOr<std::string_view> Architecture() const;
-  // The chat template, where the file brings one (Jinja).
-  std::optional<std::string_view> chat_template() const;
 
   // As in the file, under the file's names; shapes are row-major, which is the reverse of the
   // file's order.

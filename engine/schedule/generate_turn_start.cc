@@ -47,6 +47,7 @@ absl::Status GenerateTurn::TakeBase() {
     SSMD_ASSIGN_OR_RETURN(
         base_, lease_.Begin(expected_revision_, RecentTokensWanted(sampling_.penalties)));
   }
+  SSMD_RETURN_IF_ERROR(prompt_.CheckAfter(base_.position));
   const std::vector<int32_t>& prompt = prompt_.after(base_.position);
   if (prompt.empty() && base_.pending_tokens == 0) return NothingToReadFrom(base_.position);
   SSMD_RETURN_IF_ERROR(CheckHistoryLength(base_.position, static_cast<int64_t>(prompt.size()),

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/models/language_model.h"
 #include "engine/schedule/admission.h"
@@ -14,6 +15,7 @@
 #include "engine/state/snapshot.h"
 #include "engine/state/state_pool.h"
 #include "engine/state/tiers.h"
+#include "engine/text/chat_format.h"
 #include "engine/text/tokenizer.h"
 
 namespace ssmd {
@@ -23,6 +25,9 @@ struct ModelInService {
   std::string name;
   std::unique_ptr<LanguageModel> model;
   std::unique_ptr<Tokenizer> tokenizer;  // null: the model serves token ids
+  std::unique_ptr<ChatFormat> chat;      // null: chats are refused
+  std::string no_chat;                   // the reason then, where there is a tokenizer
+  std::vector<std::string> warnings;     // of loading, beside the model's own
   std::unique_ptr<StatePool> pool;
   std::unique_ptr<StateTiers> tiers;
   std::unique_ptr<PrefixTree> prefixes;  // null: no prefixes are kept

@@ -1,5 +1,6 @@
 #include "engine/schedule/prepare.h"
 
+#include <ctime>
 #include <string>
 #include <utility>
 #include <variant>
@@ -7,18 +8,19 @@
 #include "absl/strings/str_format.h"
 #include "engine/base/errors.h"
 #include "engine/base/status_macros.h"
-#include "engine/text/chat_format.h"
 
 namespace ssmd {
 namespace {
 
+absl::Status NoTokenizer(const ModelInService& model) {
+  return InvalidField(
+      absl::StrFormat("model %s has no tokenizer: send the prompt as token ids", model.name));
+}
+
 absl::StatusOr<std::vector<int32_t>> TextTokens(const ModelInService& model,
                                                 const std::string& text, bool parse_special) {
   if (text.empty()) return std::vector<int32_t>();
-  if (model.tokenizer == nullptr) {
-    return InvalidField(
-        absl::StrFormat("model %s has no tokenizer: send the prompt as token ids", model.name));
-  }
+  if (model.tokenizer == nullptr) return NoTokenizer(model);
   SSMD_ASSIGN_OR_RETURN(std::vector<int32_t> ids,
                         model.tokenizer->Encode(text, EncodeOptions{parse_special}));
   // A tokenizer may know more ids than the model's head has rows.
@@ -33,6 +35,43 @@ absl::StatusOr<std::vector<int32_t>> WithBos(const ModelInService& model,
   SSMD_RETURN_IF_ERROR(CheckTokenIds(model, "prompt", {bos}));
   ids.insert(ids.begin(), bos);
   return ids;
+}
+
+// What the format makes of a chat, or why it cannot.
+absl::Status TakeChat(const ModelInService& model, bool adds_bos,
+                      absl::StatusOr<std::vector<int32_t>> made, std::vector<int32_t>* ids) {
+  if (!made.ok()) {
+    return InvalidField(
+        absl::StrFormat("model %s: %s", model.name, std::string(made.status().message())));
+  }
+  SSMD_RETURN_IF_ERROR(CheckTokenIds(model, "prompt", *made));
+  if (adds_bos) {
+    SSMD_ASSIGN_OR_RETURN(*ids, WithBos(model, *std::move(made)));
+  } else {
+    *ids = *std::move(made);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PromptTokens> ReadChat(const ModelInService& model, const ChatPrompt& prompt,
+                                      bool on_session) {
+  PromptTokens tokens;
+  if (prompt.messages.empty()) return tokens;
+  if (model.tokenizer == nullptr) return NoTokenizer(model);
+  if (model.chat == nullptr) {
+    return InvalidField(absl::StrFormat("model %s takes no chats: %s", model.name, model.no_chat));
+  }
+  const std::time_t now = std::time(nullptr);
+  tokens.start_refusal =
+      TakeChat(model, model.chat->adds_bos(), model.chat->Tokens(prompt, now), &tokens.at_start);
+  if (!on_session) {
+    SSMD_RETURN_IF_ERROR(tokens.start_refusal);
+    return tokens;
+  }
+  tokens.later_refusal = TakeChat(model, /*adds_bos=*/false,
+                                  model.chat->TokensBehindAnswer(prompt, now), &tokens.later);
+  if (!tokens.start_refusal.ok() && !tokens.later_refusal.ok()) return tokens.start_refusal;
+  return tokens;
 }
 
 }  // namespace
@@ -50,30 +89,21 @@ absl::Status CheckTokenIds(const ModelInService& model, std::string_view field,
 
 absl::StatusOr<PromptTokens> ReadPrompt(const ModelInService& model, const Prompt& prompt,
                                         bool parse_special, bool on_session) {
+  if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) {
+    return ReadChat(model, *chat, on_session);
+  }
   PromptTokens tokens;
   if (const auto* ids = std::get_if<std::vector<int32_t>>(&prompt)) {
     SSMD_RETURN_IF_ERROR(CheckTokenIds(model, "prompt", *ids));
     tokens.at_start = *ids;
-    if (on_session) tokens.later = *ids;
-    return tokens;
-  }
-  std::string at_start;
-  std::string later;
-  if (const auto* messages = std::get_if<std::vector<ChatMessage>>(&prompt)) {
-    if (messages->empty()) return tokens;
-    at_start = RenderPlainChat(*messages, /*continues_history=*/false);
-    if (on_session) later = RenderPlainChat(*messages, /*continues_history=*/true);
   } else {
-    at_start = std::get<std::string>(prompt);
-    if (on_session) later = at_start;
+    const std::string& text = std::get<std::string>(prompt);
+    SSMD_ASSIGN_OR_RETURN(tokens.at_start, TextTokens(model, text, parse_special));
   }
-  SSMD_ASSIGN_OR_RETURN(tokens.at_start, TextTokens(model, at_start, parse_special));
-  if (on_session && later == at_start) {
-    tokens.later = tokens.at_start;
-  } else if (on_session) {
-    SSMD_ASSIGN_OR_RETURN(tokens.later, TextTokens(model, later, parse_special));
+  if (on_session) tokens.later = tokens.at_start;
+  if (std::holds_alternative<std::string>(prompt)) {
+    SSMD_ASSIGN_OR_RETURN(tokens.at_start, WithBos(model, std::move(tokens.at_start)));
   }
-  SSMD_ASSIGN_OR_RETURN(tokens.at_start, WithBos(model, std::move(tokens.at_start)));
   return tokens;
 }
 
@@ -114,8 +144,11 @@ StopRules MakeStopRules(const ModelInService& model, const StopParams& stop, int
     rules.token_ids.insert(rules.token_ids.end(), eos.begin(), eos.end());
   }
   std::vector<std::string> strings = stop.strings;
-  if (chat) {
-    for (std::string& added : PlainChatStops()) strings.push_back(std::move(added));
+  if (chat && model.chat != nullptr) {
+    const auto& added = model.chat->stop_strings();
+    strings.insert(strings.end(), added.begin(), added.end());
+    const auto& ids = model.chat->stop_token_ids();
+    if (!stop.ignore_eos) rules.token_ids.insert(rules.token_ids.end(), ids.begin(), ids.end());
   }
   if (!strings.empty()) rules.strings = MakeStopAutomaton(strings);
   rules.history = stop.history;

@@ -4,6 +4,7 @@
 #ifndef SSMD_ENGINE_SCHEDULE_PREPARE_H_
 #define SSMD_ENGINE_SCHEDULE_PREPARE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -19,17 +20,23 @@ namespace ssmd {
 
 // New tokens of a turn: what they are may depend on whether there is a history before them (BOS,
 // and how a chat goes on), which a turn that waits for another one of its session does not know
-// yet.
+// yet. A chat template may refuse the one and take the other.
 struct PromptTokens {
   std::vector<int32_t> at_start;
   std::vector<int32_t> later;  // only where a session was said to be there
+  absl::Status start_refusal;
+  absl::Status later_refusal;
 
   const std::vector<int32_t>& after(int64_t position) const {
     return position == 0 ? at_start : later;
   }
+  absl::Status CheckAfter(int64_t position) const {
+    return UnsharedCopy(position == 0 ? start_refusal : later_refusal);
+  }
+  size_t longest() const { return std::max(at_start.size(), later.size()); }
 };
-// A text at the start gets the BOS that its tokenizer asks for. Nothing becomes no tokens, BOS or
-// not.
+// A text at the start gets the BOS that its tokenizer asks for; a chat as its format has it.
+// Nothing becomes no tokens, BOS or not.
 absl::StatusOr<PromptTokens> ReadPrompt(const ModelInService& model, const Prompt& prompt,
                                         bool parse_special, bool on_session);
 
@@ -39,7 +46,7 @@ absl::Status CheckTokenIds(const ModelInService& model, std::string_view field,
 // What of a request depends on the model, prompts apart.
 absl::Status CheckAgainstModel(const ModelInService& model, const GenerateRequest& request);
 
-// `chat`: the prompt is in the plain chat format, whose stop strings are added.
+// `chat`: the prompt is a chat, and what ends an answer in the model's format is added.
 StopRules MakeStopRules(const ModelInService& model, const StopParams& stop, int32_t max_tokens,
                         bool chat);
 

@@ -17,12 +17,12 @@
 #include "engine/session/session_table.h"
 #include "engine/session/turn_result.h"
 #include "engine/state/prefix_tree.h"
-#include "engine/text/chat_format.h"
+#include "engine/text/chat_message.h"
 #include "kernels/ops.h"
 
 namespace ssmd {
 
-using Prompt = std::variant<std::string, std::vector<int32_t>, std::vector<ChatMessage>>;
+using Prompt = std::variant<std::string, std::vector<int32_t>, ChatPrompt>;
 
 struct SamplingParams {
   float temperature = 1;  // 0 = greedy

@@ -26,6 +26,14 @@ size_t SpaceBegin(std::string_view text, size_t limit, size_t end) {
   return end;
 }
 
+// Whether [begin, end) has a byte in one of `spans`.
+bool Touches(absl::Span<const ByteSpan> spans, size_t begin, size_t end) {
+  const auto behind =
+      std::upper_bound(spans.begin(), spans.end(), begin,
+                       [](size_t at, const ByteSpan& span) { return at < span.end; });
+  return behind != spans.end() && behind->begin < end;
+}
+
 // White space behind tokens. Remembers the last stretch, so that tokens made of white space
 // themselves do not have it searched again and again.
 class SpaceEnds {
@@ -68,14 +76,21 @@ bool AddedTokenMatcher::Add(std::string_view pattern, const AddedToken& token) {
   return true;
 }
 
-std::optional<AddedTokenMatcher::Match> AddedTokenMatcher::FindFrom(std::string_view text,
-                                                                    size_t from) const {
+std::optional<AddedTokenMatcher::Match> AddedTokenMatcher::FindFrom(
+    std::string_view text, size_t from, const EncodeOptions& options) const {
+  // What users wrote out is as if it were no token.
+  const auto is_text = [&](const Entry& entry, size_t begin, size_t end) {
+    const bool guarded = entry.special || (options.also_special != nullptr &&
+                                           options.also_special->contains(entry.id));
+    return guarded && Touches(options.unparsed, begin, end);
+  };
   for (; from < text.size(); ++from) {
     Match longest;
     uint32_t node = root_[static_cast<unsigned char>(text[from])];
     for (size_t at = from + 1; node != 0; ++at) {
       if (const int32_t entry = entry_at_[node]; entry >= 0) {
-        longest = {from, at, &entries_[static_cast<size_t>(entry)]};
+        const Entry& found = entries_[static_cast<size_t>(entry)];
+        if (options.unparsed.empty() || !is_text(found, from, at)) longest = {from, at, &found};
       }
       if (at == text.size()) break;
       const auto child = children_.find(uint64_t{node} << 8 | static_cast<unsigned char>(text[at]));
@@ -88,13 +103,14 @@ std::optional<AddedTokenMatcher::Match> AddedTokenMatcher::FindFrom(std::string_
 
 // Follows Hugging Face's loop step by step, its corners included: what a stripping token took can
 // still be matched by the next one.
-void AddedTokenMatcher::Split(std::string_view text, bool parse_special,
+void AddedTokenMatcher::Split(std::string_view text, const EncodeOptions& options,
                               std::vector<Segment>* segments) const {
   SpaceEnds spaces(text);
   size_t done = 0;
-  for (auto match = FindFrom(text, 0); match.has_value(); match = FindFrom(text, match->end)) {
+  for (auto match = FindFrom(text, 0, options); match.has_value();
+       match = FindFrom(text, match->end, options)) {
     const Entry& entry = *match->entry;
-    if (entry.special && !parse_special) continue;
+    if (entry.special && !options.parse_special) continue;
     if (entry.single_word &&
         (EndsWithWord(text.substr(0, match->begin)) || BeginsWithWord(text.substr(match->end)))) {
       continue;

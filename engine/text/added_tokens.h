@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "engine/text/tokenizer.h"
 
 namespace ssmd {
 
@@ -39,10 +40,14 @@ class AddedTokenMatcher {
   // is UTF-8, not empty and at most kMaxAddedTokenBytes long.
   bool Add(std::string_view pattern, const AddedToken& token);
 
+  bool empty() const { return entries_.empty(); }
+
   // Appends the segments of `text`. Of overlapping tokens the leftmost counts, of those the
-  // longest. Special tokens are text unless `parse_special`, but still hide what they overlap.
+  // longest. Special tokens are text unless options.parse_special, but still hide what they
+  // overlap; those that touch options.unparsed (positions in `text`) hide nothing.
   // REQUIRES: text is UTF-8.
-  void Split(std::string_view text, bool parse_special, std::vector<Segment>* segments) const;
+  void Split(std::string_view text, const EncodeOptions& options,
+             std::vector<Segment>* segments) const;
 
  private:
   struct Entry {
@@ -58,7 +63,8 @@ class AddedTokenMatcher {
     const Entry* entry = nullptr;
   };
 
-  std::optional<Match> FindFrom(std::string_view text, size_t from) const;
+  std::optional<Match> FindFrom(std::string_view text, size_t from,
+                                const EncodeOptions& options) const;
 
   std::vector<Entry> entries_;
   // A trie over bytes: the root's children by byte (0: none), the others' by node << 8 | byte.

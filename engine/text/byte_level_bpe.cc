@@ -16,6 +16,17 @@
 namespace ssmd {
 namespace {
 
+// The parts of `spans` in [begin, end), counted from begin.
+std::vector<ByteSpan> SpansWithin(absl::Span<const ByteSpan> spans, size_t begin, size_t end) {
+  std::vector<ByteSpan> within;
+  auto span = std::upper_bound(spans.begin(), spans.end(), begin,
+                               [](size_t at, const ByteSpan& other) { return at < other.end; });
+  for (; span != spans.end() && span->begin < end; ++span) {
+    within.push_back({std::max(span->begin, begin) - begin, std::min(span->end, end) - begin});
+  }
+  return within;
+}
+
 class ByteLevelBpe final : public Tokenizer {
  public:
   explicit ByteLevelBpe(ByteLevelBpeParts parts)
@@ -45,6 +56,7 @@ class ByteLevelBpe final : public Tokenizer {
       special_[static_cast<size_t>(token.id)] = token.special;
       bytes_[static_cast<size_t>(token.id)] = token.content;
       ids_[token.content] = token.id;
+      added_.push_back({token.id, token.content});
     }
     return absl::OkStatus();
   }
@@ -61,13 +73,18 @@ class ByteLevelBpe final : public Tokenizer {
     MatchBudget budget(text.size());
     std::vector<int32_t> ids;
     std::vector<AddedTokenMatcher::Segment> segments;
-    raw_matcher_.Split(text, options.parse_special, &segments);
+    raw_matcher_.Split(text, options, &segments);
     for (const auto& segment : segments) {
       if (segment.token_id.has_value()) {
         ids.push_back(*segment.token_id);
-      } else {
-        SSMD_RETURN_IF_ERROR(EncodeSegment(segment.text, options, &budget, &ids));
+        continue;
       }
+      const auto begin = static_cast<size_t>(segment.text.data() - text.data());
+      const std::vector<ByteSpan> unparsed =
+          SpansWithin(options.unparsed, begin, begin + segment.text.size());
+      EncodeOptions inside = options;
+      inside.unparsed = unparsed;
+      SSMD_RETURN_IF_ERROR(EncodeSegment(segment.text, inside, &budget, &ids));
     }
     return ids;
   }
@@ -84,6 +101,7 @@ class ByteLevelBpe final : public Tokenizer {
     if (found == ids_.end()) return std::nullopt;
     return found->second;
   }
+  std::vector<AddedTokenText> added_tokens() const override { return added_; }
   int32_t size() const override { return static_cast<int32_t>(bytes_.size()); }
   std::optional<int32_t> bos_to_add() const override { return bos_to_add_; }
 
@@ -109,12 +127,33 @@ class ByteLevelBpe final : public Tokenizer {
     return bpe;
   }
 
+  // Normalises, and moves `spans` along. Where there are spans and tokens to find, their text is
+  // normalised apart, so that their ends stay known: a combining mark that begins one is then not
+  // composed with what is before it.
+  std::string Normalize(std::string_view text, std::vector<ByteSpan>* spans) const {
+    if (normalized_matcher_.empty()) spans->clear();
+    if (spans->empty()) return NormalizeNfc(text);
+    std::string normalized;
+    size_t done = 0;
+    for (ByteSpan& span : *spans) {
+      normalized += NormalizeNfc(text.substr(done, span.begin - done));
+      const size_t begin = normalized.size();
+      normalized += NormalizeNfc(text.substr(span.begin, span.end - span.begin));
+      done = span.end;
+      span = {begin, normalized.size()};
+    }
+    return normalized + NormalizeNfc(text.substr(done));
+  }
+
   // Text between added tokens that are matched before normalisation.
   absl::Status EncodeSegment(std::string_view text, const EncodeOptions& options,
                              MatchBudget* budget, std::vector<int32_t>* ids) const {
-    const std::string normalized = nfc_ ? NormalizeNfc(text) : std::string();
+    std::vector<ByteSpan> unparsed(options.unparsed.begin(), options.unparsed.end());
+    const std::string normalized = nfc_ ? Normalize(text, &unparsed) : std::string();
+    EncodeOptions inside = options;
+    inside.unparsed = unparsed;
     std::vector<AddedTokenMatcher::Segment> segments;
-    normalized_matcher_.Split(nfc_ ? normalized : text, options.parse_special, &segments);
+    normalized_matcher_.Split(nfc_ ? normalized : text, inside, &segments);
     Pieces pieces;
     for (const auto& segment : segments) {
       if (segment.token_id.has_value()) {
@@ -139,6 +178,7 @@ class ByteLevelBpe final : public Tokenizer {
   std::vector<std::string> bytes_;  // by token id
   std::vector<bool> special_;       // by token id
   absl::flat_hash_map<std::string, int32_t> ids_;
+  std::vector<AddedTokenText> added_;
   std::optional<int32_t> bos_to_add_;
 };
 

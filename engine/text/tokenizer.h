@@ -11,16 +11,32 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
 namespace ssmd {
 
+struct ByteSpan {
+  size_t begin = 0;
+  size_t end = 0;
+};
+
 struct EncodeOptions {
   // Recognise special tokens written out in the text (<|endoftext|>). Off for what users type:
   // there they are text like any other.
   bool parse_special = false;
+  // Where they are not recognised all the same: parts of the text that users typed, in order. No
+  // special token lies in one, nor partly in one.
+  absl::Span<const ByteSpan> unparsed = {};
+  // Added tokens that count as special there, too. May be null.
+  const absl::flat_hash_set<int32_t>* also_special = nullptr;
+};
+
+struct AddedTokenText {
+  int32_t id = 0;
+  std::string text;
 };
 
 class Tokenizer {
@@ -37,6 +53,8 @@ class Tokenizer {
   virtual std::string_view TokenBytes(int32_t token_id) const = 0;
   virtual bool IsSpecial(int32_t token_id) const = 0;
   virtual std::optional<int32_t> TokenId(std::string_view token) const = 0;  // e.g. "<|endoftext|>"
+  // Tokens that are found in the text before it is cut into pieces, special or not.
+  virtual std::vector<AddedTokenText> added_tokens() const = 0;
 
   virtual int32_t size() const = 0;  // largest id + 1
   // True where the tokenizer's files say that every text starts with BOS, and which it is.

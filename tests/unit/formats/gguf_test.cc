@@ -166,14 +166,6 @@ TEST(Gguf, OpensAFile) {
   EXPECT_TRUE(absl::IsNotFound(Gguf::Open(folder.File("n.gguf")).status()));
 }
 
-TEST(Gguf, HandsOutTheChatTemplate) {
-  GgufFile file = SmallFile();
-  EXPECT_EQ(ParseFile(file.Bytes())->chat_template(), std::nullopt);
-  file.Set("tokenizer.chat_template", test::GgufString("{{ messages }}"));
-  const std::string bytes = file.Bytes();
-  EXPECT_EQ(ParseFile(bytes)->chat_template(), "{{ messages }}");
-}
-
 TEST(Gguf, NamesItsArchitecture) {
   GgufFile file = SmallFile();
   const std::string bytes = file.Bytes();

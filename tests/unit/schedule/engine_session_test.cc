@@ -283,7 +283,7 @@ INSTANTIATE_TEST_SUITE_P(
                     absl::StatusCode::kInvalidArgument, reason::kInvalidField, "empty"},
         RefusalCase{"EmptyText", [](auto* r) { r->prompt = std::string(); },
                     absl::StatusCode::kInvalidArgument, reason::kInvalidField, "empty"},
-        RefusalCase{"EmptyMessages", [](auto* r) { r->prompt = std::vector<ChatMessage>(); },
+        RefusalCase{"EmptyMessages", [](auto* r) { r->prompt = ChatPrompt(); },
                     absl::StatusCode::kInvalidArgument, reason::kInvalidField, "empty"},
         RefusalCase{"TokenPastTheVocabulary", [](auto* r) { r->prompt = std::vector<int32_t>{29}; },
                     absl::StatusCode::kInvalidArgument, reason::kInvalidField, "[0, 29)"},

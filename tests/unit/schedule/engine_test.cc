@@ -324,7 +324,9 @@ TEST(MakeEngine, NamesTheLimitThatIsOutOfRange) {
            {[](auto* l) { l->max_choices = 0; }, "max_choices"}}) {
     EngineParts parts;
     parts.device = kernels::MakeCpuDevice({std::nullopt, 1});
-    parts.models.push_back({"fake", std::make_unique<FakeModel>(&probe, 8), nullptr});
+    LoadedModel& model = parts.models.emplace_back();
+    model.name = "fake";
+    model.model = std::make_unique<FakeModel>(&probe, 8);
     change(&parts.limits);
     const absl::Status status = MakeEngine(std::move(parts)).status();
     EXPECT_TRUE(absl::IsInvalidArgument(status));

@@ -54,6 +54,7 @@ class FakeTokenizer final : public Tokenizer {
     }
     return std::nullopt;
   }
+  std::vector<AddedTokenText> added_tokens() const override { return {}; }
   int32_t size() const override { return FakeModel::kVocabulary; }
   std::optional<int32_t> bos_to_add() const override { return bos_; }
 

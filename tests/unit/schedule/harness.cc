@@ -5,6 +5,7 @@
 #include <future>
 #include <thread>
 
+#include "engine/text/builtin_chat_formats.h"
 #include "tests/unit/schedule/fake_tokenizer.h"
 
 namespace ssmd::testing {
@@ -80,6 +81,20 @@ EngineLimits SmallLimits() {
   return limits;
 }
 
+namespace {
+
+std::unique_ptr<ChatFormat> MakeChat(const std::string& chat, const Tokenizer* tokenizer) {
+  if (auto builtin = BuiltinChatFormat(chat, {})) {
+    return std::make_unique<ChatFormat>(*std::move(builtin), tokenizer);
+  }
+  auto parsed = jinja::Template::Parse(chat);
+  EXPECT_TRUE(parsed.ok()) << parsed.status();
+  return std::make_unique<ChatFormat>(
+      ChatFormatParts{"template", *std::move(parsed), std::nullopt, {}, {}, false}, tokenizer);
+}
+
+}  // namespace
+
 std::unique_ptr<Engine> MakeFakeEngine(FakeProbe* probe, FakeEngineOptions options,
                                        std::function<void()>* wake) {
   EngineParts parts;
@@ -90,6 +105,11 @@ std::unique_ptr<Engine> MakeFakeEngine(FakeProbe* probe, FakeEngineOptions optio
     loaded.model =
         std::make_unique<FakeModel>(probe, options.limits.token_budget, options.max_logit_rows);
     if (options.tokenizer) loaded.tokenizer = std::make_unique<FakeTokenizer>(options.bos);
+    if (!options.chat.empty()) {
+      loaded.chat = MakeChat(options.chat, loaded.tokenizer.get());
+    } else {
+      loaded.no_chat = "it was made without";
+    }
   }
   parts.limits = options.limits;
   parts.state_dir = std::move(options.state_dir);

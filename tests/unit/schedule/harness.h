@@ -50,6 +50,7 @@ struct FakeEngineOptions {
   int max_logit_rows = 3;
   std::optional<int32_t> bos;
   bool tokenizer = true;
+  std::string chat;  // a template, or the name of a built-in format; empty: chats are refused
   std::vector<std::string> models = {"fake"};
   const Clock* clock = nullptr;
   Observer* observer = nullptr;

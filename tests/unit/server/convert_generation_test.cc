@@ -12,6 +12,7 @@ namespace ssmd::server {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::Pair;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -132,19 +133,80 @@ TEST(Convert, EveryFieldArrives) {
 
 TEST(Convert, MessagesBecomeAChat) {
   v1::GenerateRequest in;
-  for (const auto role : {v1::CHAT_ROLE_SYSTEM, v1::CHAT_ROLE_USER, v1::CHAT_ROLE_ASSISTANT}) {
+  const std::pair<v1::ChatRole, const char*> roles[] = {{v1::CHAT_ROLE_SYSTEM, "system"},
+                                                        {v1::CHAT_ROLE_USER, "user"},
+                                                        {v1::CHAT_ROLE_ASSISTANT, "assistant"},
+                                                        {v1::CHAT_ROLE_TOOL, "tool"},
+                                                        {v1::CHAT_ROLE_DEVELOPER, "developer"}};
+  for (const auto& [role, name] : roles) {
     v1::ChatMessage* message = in.mutable_messages()->add_messages();
     message->set_role(role);
     message->set_content("c");
   }
+  in.mutable_messages()->add_messages()->set_role_name("narrator");
   const auto out = FromProto(in, RequestLimits());
   ASSERT_TRUE(out.ok());
-  const auto& messages = std::get<std::vector<ChatMessage>>(out->prompt);
-  ASSERT_EQ(messages.size(), 3U);
-  EXPECT_EQ(messages[0].role, ChatRole::kSystem);
-  EXPECT_EQ(messages[1].role, ChatRole::kUser);
-  EXPECT_EQ(messages[2].role, ChatRole::kAssistant);
-  EXPECT_EQ(messages[2].content, "c");
+  const auto& chat = std::get<ChatPrompt>(out->prompt);
+  ASSERT_EQ(chat.messages.size(), 6U);
+  for (size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(chat.messages[i].role, roles[i].second);
+    EXPECT_EQ(chat.messages[i].content, "c");
+  }
+  EXPECT_EQ(chat.messages[5].role, "narrator");
+  EXPECT_TRUE(chat.add_generation_prompt);
+  EXPECT_FALSE(chat.continue_final_message);
+}
+
+TEST(Convert, AChatTakesToolsCallsAndWhatItsTemplateWants) {
+  v1::GenerateRequest in;
+  v1::ChatMessages* chat = in.mutable_messages();
+  chat->set_tools_json("[1]");
+  chat->set_template_arguments_json("{}");
+  chat->set_continue_final_message(true);
+  v1::ChatMessage* message = chat->add_messages();
+  message->set_role(v1::CHAT_ROLE_ASSISTANT);
+  message->set_tool_calls_json("[2]");
+  message->set_name("n");
+  message->set_tool_call_id("i");
+  message->set_reasoning_content("r");
+  const auto out = FromProto(in, RequestLimits());
+  ASSERT_TRUE(out.ok());
+  const auto& prompt = std::get<ChatPrompt>(out->prompt);
+  EXPECT_EQ(prompt.tools, "[1]");
+  EXPECT_EQ(prompt.template_arguments, "{}");
+  EXPECT_TRUE(prompt.continue_final_message);
+  EXPECT_FALSE(prompt.add_generation_prompt);
+  EXPECT_EQ(prompt.messages[0].tool_calls, "[2]");
+  EXPECT_EQ(prompt.messages[0].name, "n");
+  EXPECT_EQ(prompt.messages[0].tool_call_id, "i");
+  EXPECT_EQ(prompt.messages[0].reasoning_content, "r");
+  EXPECT_FALSE(prompt.messages[0].content.has_value());  // calls alone
+}
+
+TEST(Convert, AChatIsRefusedThatSaysTwoThingsOrTooMuch) {
+  const auto refusal = [](const auto& change) {
+    v1::GenerateRequest in;
+    in.mutable_messages()->add_messages()->set_role(v1::CHAT_ROLE_USER);
+    change(in.mutable_messages());
+    RequestLimits limits;
+    limits.prompt_bytes = 100;
+    return std::string(FromProto(in, limits).status().message());
+  };
+  EXPECT_EQ(refusal([](auto*) {}), "");
+  EXPECT_THAT(refusal([](auto* c) { c->mutable_messages(0)->set_role_name("x"); }),
+              HasSubstr("messages[0] has both role and role_name"));
+  EXPECT_THAT(refusal([](auto* c) {
+                c->set_continue_final_message(true);
+                c->set_add_generation_prompt(true);
+              }),
+              HasSubstr("add_generation_prompt does not go with"));
+  EXPECT_THAT(refusal([](auto* c) { c->set_tools_json(std::string(101, ' ')); }),
+              HasSubstr("--max-prompt-bytes"));
+  EXPECT_THAT(refusal([](auto* c) {
+                c->mutable_messages(0)->clear_role();
+                c->mutable_messages(0)->set_role_name(std::string(65, 'x'));
+              }),
+              HasSubstr("role_name has 65 bytes"));
 }
 
 struct FloatCase {
@@ -257,8 +319,8 @@ TEST(Convert, IntegersKeepTheirRanges) {
        [](auto* r, int v) {
          r->mutable_messages()->add_messages()->set_role(static_cast<v1::ChatRole>(v));
        },
-       {1, 2, 3},
-       {0, 4, -1}},
+       {1, 2, 3, 4, 5},
+       {0, 6, -1}},
   };
   for (const IntCase& test : kCases) {
     const auto status_with = [&test](int32_t value) {

@@ -43,7 +43,7 @@ TEST(ConvertSession, CreateCarriesEverySource) {
   ExpectInvalid(FromProto(in, limits).status(), "at least one message");
   auto* message = in.mutable_messages()->add_messages();
   message->set_role(v1::CHAT_ROLE_USER);
-  EXPECT_EQ(std::get<std::vector<ChatMessage>>(*FromProto(in, limits)->prompt).size(), 1U);
+  EXPECT_EQ(std::get<ChatPrompt>(*FromProto(in, limits)->prompt).messages.size(), 1U);
 }
 
 TEST(ConvertSession, CreateFromASessionIsAForkOfOne) {

@@ -87,6 +87,13 @@ TEST(Options, PromptsAreExactUnlessAModelIsGivenTheChunkedForm) {
   EXPECT_EQ(options.models[2].prefill, Prefill::kExact);
 }
 
+TEST(Options, AModelsChatFormatIsItsOwnUnlessOneIsChosen) {
+  const Options options =
+      ParseOk({"--model", "a=x", "--model", "b=x", "--model-option", "b.chat=chatml"});
+  EXPECT_EQ(options.models[0].chat, "auto");
+  EXPECT_EQ(options.models[1].chat, "chatml");
+}
+
 TEST(Options, QuantisedWeightsAreKeptNowhereUnlessAsked) {
   EXPECT_EQ(ParseOk({"--model", "a=x"}).cache_dir, "");
   EXPECT_EQ(ParseOk({"--model", "a=x", "--cache-dir", "/c"}).cache_dir, "/c");
@@ -104,11 +111,13 @@ TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
   ExpectRefused({"--model", "a=x", "--model-option", "b.weights=f32"}, "no --model is named b");
   ExpectRefused({"--model", "a=x", "--model-option", "a.weights"}, "expected NAME.weights");
   ExpectRefused({"--model", "a=x", "--model-option", "a.colour=red"},
-                "the options are weights, prefill and state");
+                "the options are weights, prefill, state and chat");
   ExpectRefused({"--model", "a=x", "--model-option", "a.state=fp16"},
                 "state must be f32, bf16 or f16");
   ExpectRefused({"--model", "a=x", "--gemm", "quick"}, "--gemm must be exact or fast, got quick");
   ExpectRefused({"--model", "a=x", "--gemm", "fast"}, "--gemm=fast is for GPUs");
+  ExpectRefused({"--model", "a=x", "--model-option", "a.chat=jabber"},
+                "chat must be one of auto, none, plain, chatml");
   ExpectRefused({"--model", "a=x", "--model-option", "a.prefill=fast"},
                 "prefill must be exact or chunked");
   ExpectRefused({"--model", "a=x", "--model-option", "a.weights=f64"},

@@ -19,7 +19,7 @@ AddedTokenMatcher Matcher(const std::vector<AddedToken>& tokens) {
 std::string Split(const AddedTokenMatcher& matcher, std::string_view text,
                   bool parse_special = true) {
   std::vector<AddedTokenMatcher::Segment> segments;
-  matcher.Split(text, parse_special, &segments);
+  matcher.Split(text, EncodeOptions{parse_special}, &segments);
   std::string result;
   for (const auto& segment : segments) {
     if (!result.empty()) result += '|';
@@ -87,7 +87,7 @@ TEST(AddedTokenMatcher, SplitsAMegabyteOfSpaces) {
       {{.id = 1, .content = " ", .lstrip = true, .rstrip = true}, {.id = 2, .content = "   "}});
   const std::string text(size_t{3} << 18, ' ');
   std::vector<AddedTokenMatcher::Segment> segments;
-  matcher.Split(text, false, &segments);
+  matcher.Split(text, {}, &segments);
   EXPECT_EQ(segments.size(), text.size() / 3);
 }
 
