@@ -38,7 +38,7 @@ struct Options {
   std::vector<ModelArgument> models;
   std::optional<int> gpu;  // ordinal; absent: the CPU computes
   bool plain_gpu_kernels = false;
-  bool fast_gemm = false;  // prompts' products by cuBLASLt
+  bool fast_gemm = false;           // prompts' products by cuBLASLt
   std::optional<kernels::Isa> isa;  // absent: the best that this CPU has
   int threads = 0;                  // 0: one per CPU
   bool pin_threads = false;

@@ -60,15 +60,14 @@ class StreamTransfer final : public Transfer {
 class CudaDevice final : public Device {
  public:
   CudaDevice(std::unique_ptr<Gpu> gpu, std::unique_ptr<Stream> stream,
-             std::unique_ptr<Stream> downloads, std::unique_ptr<GemmProducts> gemm,
+             std::unique_ptr<Stream> downloads, std::unique_ptr<GemmProducts> gemm, bool wgmma,
              const CudaOptions& options, const KernelTable& fast)
       : gpu_(std::move(gpu)),
         stream_(std::move(stream)),
         downloads_(std::move(downloads)),
         check_folder_(options.check_folder),
         fast_(fast),
-        choice_(gpu_->facts(), !options.plain && options.wgmma && fast::HasWgmma(*gpu_, *stream_),
-                options.plain),
+        choice_(gpu_->facts(), wgmma, options.plain),
         kernels_(ChosenKernels(choice_, fast_, plain_)),
         upload_(*gpu_, *stream_),
         draws_(*gpu_, *stream_),
@@ -501,23 +500,25 @@ std::unique_ptr<Device> MakeDeviceOf(std::unique_ptr<Gpu> gpu, std::unique_ptr<S
                                      const CudaOptions& options, std::string* error,
                                      const KernelTable& fast) {
   std::unique_ptr<Stream> downloads = gpu->MakeStream();
-  if (downloads == nullptr) {
-    *error = "the GPU gave no second stream";
-    stream.reset();
+  const auto give_up = [&](const std::string& why) {
+    *error = gpu->failure().empty() ? why : gpu->failure();
+    downloads.reset();
+    stream.reset();  // before its GPU
     return nullptr;
-  }
+  };
+  if (downloads == nullptr) return give_up("the GPU gave no second stream");
+  const bool may_have_wgmma = options.wgmma && !options.plain;
+  const std::optional<bool> wgmma = may_have_wgmma ? fast::HasWgmma(*gpu, *stream) : false;
+  if (!wgmma) return give_up("the GPU has no memory left");
   std::unique_ptr<GemmProducts> gemm;
   if (options.fast_gemm) {
-    std::unique_ptr<CublasLt> library = CublasLt::Open(options.cublas_lt, error);
-    if (library == nullptr) {
-      downloads.reset();
-      stream.reset();  // before its GPU
-      return nullptr;
-    }
+    std::string why_not;
+    std::unique_ptr<CublasLt> library = CublasLt::Open(options.cublas_lt, &why_not);
+    if (library == nullptr) return give_up(why_not);
     gemm = std::make_unique<GemmProducts>(std::move(library), *gpu, *stream);
   }
   return std::make_unique<CudaDevice>(std::move(gpu), std::move(stream), std::move(downloads),
-                                      std::move(gemm), options, fast);
+                                      std::move(gemm), *wgmma, options, fast);
 }
 
 }  // namespace cuda

@@ -18,6 +18,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "kernels/cuda/runtime.h"
@@ -40,8 +41,8 @@ enum class ProductUnit : uint8_t {
 };
 
 // Whether the code that runs on this GPU has wgmma: it is of compute capability 9.0, and the build
-// has code for it. False where the GPU fails. Waits for the stream.
-bool HasWgmma(Gpu& gpu, Stream& stream);
+// has code for it. Nothing where there was no memory to ask, or the GPU fails. Waits for the stream.
+std::optional<bool> HasWgmma(Gpu& gpu, Stream& stream);
 
 struct ProductOptions {
   ProductUnit unit = ProductUnit::kMma;

@@ -22,15 +22,16 @@ struct WgmmaProbe {
 
 }  // namespace
 
-bool HasWgmma(Gpu& gpu, Stream& stream) {
+std::optional<bool> HasWgmma(Gpu& gpu, Stream& stream) {
   if (gpu.facts().major != 9 || gpu.facts().minor != 0) return false;
   uint32_t answer = 0;
   const Buffer memory = AllocateOn(gpu, sizeof(answer));
-  if (!memory) return false;
+  if (!memory) return std::nullopt;
   Launch<WgmmaProbe>(stream, {1}, WgmmaProbe::kThreads, {memory.as<uint32_t>()});
   stream.CopyOut(&answer, memory.data(), sizeof(answer));
   stream.Synchronize();
-  return answer == 1 && gpu.failure().empty();
+  if (!gpu.failure().empty()) return std::nullopt;
+  return answer == 1;
 }
 
 void MultiplyByWgmma(Stream& stream, const PackedMatrix& w, const ProductOperands& operands) {

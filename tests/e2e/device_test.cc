@@ -23,9 +23,11 @@ TEST(DeviceTest, AGpuThatIsNotThereIsRefusedAndTheReasonIsTold) {
   EXPECT_EQ(run.status, 1);
   const std::string prefix = "ssmd: --device cuda:99: ";
   if (kWithCuda) {
-    // The CUDA runtime's words where there is no driver, and ours where there are other GPUs.
+    // The CUDA runtime's words where there is a driver and no GPU for it, else ours.
     EXPECT_THAT(run.errors,
-                AnyOf(StartsWith(prefix + "no GPU can be used here: CUDA driver version is "
+                AnyOf(StartsWith(prefix + "no GPU can be used here: this machine has no NVIDIA "
+                                          "driver (libcuda.so.1)"),
+                      StartsWith(prefix + "no GPU can be used here: CUDA driver version is "
                                           "insufficient for CUDA runtime version"),
                       StartsWith(prefix + "no GPU can be used here: no CUDA-capable device"),
                       StartsWith(prefix + "there are only ")));

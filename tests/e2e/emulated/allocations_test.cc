@@ -21,7 +21,7 @@ using ::testing::HasSubstr;
 absl::StatusOr<std::unique_ptr<Engine>> StartEngine(const std::string& folder) {
   std::string error;
   auto device = kernels::MakeCudaDevice({}, &error);
-  if (device == nullptr) return absl::FailedPreconditionError(error);
+  if (device == nullptr) return absl::ResourceExhaustedError(error);
   EngineOptions options;
   options.models.push_back({"m", folder, {}});
   options.limits.state_slots = 4;

@@ -43,7 +43,8 @@ class RehearsalTest : public ::testing::Test {
     auto gpu = kernels::cuda::OpenGpu(0, &error);
     ASSERT_NE(gpu, nullptr) << error;
     auto stream = gpu->MakeStream();
-    device_ = kernels::cuda::MakeDeviceOf(std::move(gpu), std::move(stream), options_, &error, fast);
+    device_ =
+        kernels::cuda::MakeDeviceOf(std::move(gpu), std::move(stream), options_, &error, fast);
     ASSERT_NE(device_, nullptr) << error;
   }
   absl::StatusOr<std::unique_ptr<LanguageModel>> LoadModel(const std::string& name) {
