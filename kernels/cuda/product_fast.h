@@ -41,7 +41,8 @@ enum class ProductUnit : uint8_t {
 };
 
 // Whether the code that runs on this GPU has wgmma: it is of compute capability 9.0, and the build
-// has code for it. Nothing where there was no memory to ask, or the GPU fails. Waits for the stream.
+// has code for it. Nothing where there was no memory to ask, or the GPU fails. Waits for the
+// stream.
 std::optional<bool> HasWgmma(Gpu& gpu, Stream& stream);
 
 struct ProductOptions {
