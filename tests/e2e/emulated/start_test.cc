@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/e2e/emulated/emulated_fixture.h"
+#include "tests/support/eventually.h"
 
 namespace ssmd::test {
 namespace {
@@ -66,7 +67,9 @@ TEST_F(EmulatedStartTest, SlotsFillWhatIsFree) {
                                           {{"SSMD_SIMT_MEMORY_BYTES", std::to_string(memory)}}));
     const v1::ModelStats stats = StatsOf(*client_);
     const int slots = stats.slots_free();
-    EXPECT_THAT(daemon_->log(), HasSubstr("state_slots=" + std::to_string(slots)));
+    EXPECT_TRUE(Eventually([&] {
+      return daemon_->log().find("state_slots=" + std::to_string(slots)) != std::string::npos;
+    })) << daemon_->log();
     EXPECT_GT(slots, slots_before);
     slots_before = slots;
     ASSERT_NO_FATAL_FAILURE(End());
