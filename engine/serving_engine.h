@@ -128,7 +128,6 @@ class ServingEngine final : public Engine {
   const std::shared_ptr<Waker> waker_ = std::make_shared<Waker>();
   const std::shared_ptr<Deliveries> deliveries_ = std::make_shared<Deliveries>();
   std::unique_ptr<kernels::Device> device_;
-  const std::vector<kernels::FastKernelState> fast_kernels_;  // with all models loaded
   std::optional<StateDir> state_dir_;
   HostBudget host_budget_;
   std::unique_ptr<StateStore> store_;  // null: no state directory

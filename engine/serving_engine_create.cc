@@ -33,7 +33,6 @@ ServingEngine::ServingEngine(EngineParts parts)
       clock_(parts.clock != nullptr ? parts.clock : &steady_clock_),
       observer_(parts.observer),
       device_(std::move(parts.device)),
-      fast_kernels_(device_->fast_kernels()),
       host_budget_(parts.limits.host_state_bytes) {}
 
 absl::StatusOr<std::unique_ptr<ServingEngine>> ServingEngine::Create(EngineParts parts) {

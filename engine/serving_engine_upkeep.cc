@@ -142,7 +142,7 @@ EngineFigures ServingEngine::Figures() const {
   EngineFigures figures;
   figures.log = log_->figures();
   if (store_ != nullptr) figures.store = store_->figures();
-  figures.fast_kernels = fast_kernels_;
+  figures.fast_kernels = device_->fast_kernels();
   return figures;
 }
 

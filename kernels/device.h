@@ -150,7 +150,8 @@ class Device {
   virtual bool Rehearse(const StepLimits& /*limits*/, const StepProgram::Ops& /*ops*/) {
     return true;
   }
-  // What became of them. Empty for a device without such kernels.
+  // What became of them: none is off after it has been used, but for libraries that refuse later.
+  // Any thread, once the last Rehearse has returned. Empty for a device without such kernels.
   virtual std::vector<FastKernelState> fast_kernels() const { return {}; }
 
   virtual void Embed(const EmbedParams& params) = 0;
@@ -178,6 +179,9 @@ struct CpuOptions {
 // Never null. Threads are started here and joined by the destructor.
 std::unique_ptr<Device> MakeCpuDevice(const CpuOptions& options);
 
+// Rows of a step from which on CudaOptions::fast_gemm changes anything.
+inline constexpr int64_t kFastGemmRows = 128;
+
 struct CudaOptions {
   int ordinal = 0;  // of the GPU, as the driver counts
   // Kernels without tensor cores and approximations alone: the bits of the CPU, slowly.
@@ -185,7 +189,6 @@ struct CudaOptions {
   // Products of prompts by cuBLASLt, which is opened when this is asked for: bits then depend on
   // which tokens are prefilled together.
   bool fast_gemm = false;
-  std::string cublas_lt{};  // its path; empty: as the dynamic linker finds it
   // Products may go by wgmma, where a GPU has it and it is found right. To measure without.
   bool wgmma = true;
   // A folder where it is remembered which fast kernels were found right (Device::Rehearse), so that

@@ -36,7 +36,7 @@ std::string KernelNote(const std::vector<kernels::FastKernelState>& kernels) {
       absl::StrAppend(&names, names.empty() ? "" : ", ", kernel.name);
   }
   if (names.empty()) return "";
-  return absl::StrCat("fast kernels are off, as they disagree with the plain ones: ", names);
+  return absl::StrCat("fast kernels are off, the log says why: ", names);
 }
 
 }  // namespace
@@ -125,7 +125,17 @@ ListenAddress Daemon::grpc_listen() const { return AtPort(options_.grpc_listen, 
 
 ListenAddress Daemon::http_listen() const { return AtPort(options_.http_listen, http_->port()); }
 
+void Daemon::LogKernels() {
+  for (const kernels::FastKernelState& kernel : engine_->Figures().fast_kernels) {
+    if (kernel.off_because.empty() || !kernels_said_off_.insert(kernel.name).second) continue;
+    log_->Write(LogLevel::kWarn, "fast_kernels_off",
+                {{"kernel", std::string_view(kernel.name)},
+                 {"message", std::string_view(kernel.off_because)}});
+  }
+}
+
 bool Daemon::Tick() {
+  LogKernels();
   bool reloaded = false;
   if (const absl::Status status = tenants_->Poll(&reloaded); !status.ok()) {
     const std::string message(status.message());

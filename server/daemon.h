@@ -3,6 +3,7 @@
 #define SSMD_SERVER_DAEMON_H_
 
 #include <memory>
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -42,8 +43,9 @@ class Daemon {
   std::string grpc_address() const { return grpc_listen().ToReachable(); }
   std::string http_address() const { return http_listen().ToReachable(); }
 
-  // To be called now and then (every second or so), by one thread: notices a changed token file,
-  // and breaks off calls that are stuck. False once the device has failed: it is time to Stop.
+  // To be called now and then (every second or so), by one thread: notices a changed token file
+  // and kernels that are off, and breaks off calls that are stuck. False once the device has
+  // failed: it is time to Stop.
   bool Tick();
 
   // Not ready; new turns are refused; those accepted go on. Thread-safe, irreversible, returns at
@@ -56,6 +58,7 @@ class Daemon {
  private:
   Daemon(const Options& options, Engine* engine, Metrics* metrics, Log* log);
   absl::Status Open();
+  void LogKernels();
   bool ready() const;
   bool draining() const;
 
@@ -71,6 +74,7 @@ class Daemon {
   Admission admission_;
   Transfers transfers_;
   StreamWatch watch_;
+  std::set<std::string> kernels_said_off_;  // of Tick's thread
   std::unique_ptr<Tenants> tenants_;
   std::unique_ptr<Router> router_;
   ServiceContext services_;

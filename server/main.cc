@@ -94,15 +94,6 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Obser
   return loaded;
 }
 
-void LogKernels(const Engine& engine, Log* log) {
-  for (const kernels::FastKernelState& kernel : engine.Figures().fast_kernels) {
-    if (kernel.off_because.empty()) continue;
-    log->Write(LogLevel::kWarn, "fast_kernels_off",
-               {{"kernel", std::string_view(kernel.name)},
-                {"message", std::string_view(kernel.off_because)}});
-  }
-}
-
 void LogStart(const Daemon& daemon, const Engine& engine, Log* log) {
   const std::string grpc = daemon.grpc_listen().ToString();
   const std::string http = daemon.http_listen().ToString();
@@ -150,7 +141,6 @@ int Run(const Options& options) {
     if (!written.ok()) return Fail(written);
   }
   LogStart(**daemon, **engine, &log);
-  LogKernels(**engine, &log);
   const bool failed = signals.Wait(kTick, [&] { return (*daemon)->Tick(); }) == 0;
   const bool finished = (*daemon)->Stop();
   RemoveReadyFile(options.ready_file);

@@ -15,6 +15,7 @@
 #include "absl/strings/strip.h"
 #include "engine/base/model_name.h"
 #include "engine/base/status_macros.h"
+#include "kernels/device.h"
 #include "server/limit_table.h"
 
 namespace ssmd::server {
@@ -346,6 +347,9 @@ absl::Status ParseCompute(const RawOptions& raw, Options* options) {
   if (options->fast_gemm && !options->gpu.has_value()) {
     return Invalid("--gemm=fast is for GPUs: give --device cuda, or leave it exact");
   }
+  if (options->fast_gemm && options->plain_gpu_kernels) {
+    return Invalid("--gemm=fast and --gpu-kernels=plain do not go together: leave one out");
+  }
   if (raw.isa == "auto") return absl::OkStatus();
   options->isa = kernels::ParseIsa(raw.isa);
   if (!options->isa.has_value()) {
@@ -422,15 +426,21 @@ absl::Status ParseLogging(const RawOptions& raw, Options* options) {
 }
 
 // A GPU computes a step of thousands of tokens in the time that a CPU needs for some.
-void ChooseBudgets(const CLI::App& app, Options* options) {
+absl::Status ChooseBudgets(const CLI::App& app, Options* options) {
   constexpr int kGpuTokenBudget = 4096;
   constexpr int kGpuPromptBudget = 512;
-  if (!options->gpu) return;
+  if (!options->gpu) return absl::OkStatus();
   if (app.count("--token-budget") == 0) options->engine.token_budget = kGpuTokenBudget;
   if (app.count("--prompt-budget") == 0) options->engine.prompt_budget = kGpuPromptBudget;
+  if (options->fast_gemm && options->engine.token_budget < kernels::kFastGemmRows) {
+    return Invalid(absl::StrCat("--gemm=fast is of use from --token-budget ",
+                                kernels::kFastGemmRows, " on, which is ",
+                                options->engine.token_budget, ": raise it, or leave --gemm exact"));
+  }
+  return absl::OkStatus();
 }
 
-absl::Status Finish(const RawOptions& raw, Options* options) {
+absl::Status Finish(const CLI::App& app, const RawOptions& raw, Options* options) {
   SSMD_RETURN_IF_ERROR(ParseModels(raw, options));
   for (const std::string& text : raw.model_options) {
     SSMD_RETURN_IF_ERROR(ParseModelOption(text, options));
@@ -441,7 +451,7 @@ absl::Status Finish(const RawOptions& raw, Options* options) {
   SSMD_RETURN_IF_ERROR(ParseLogging(raw, options));
   options->engine.slow_reader_timeout = options->server.slow_reader_timeout;
   options->request.choices = options->engine.max_choices;
-  return absl::OkStatus();
+  return ChooseBudgets(app, options);
 }
 
 }  // namespace
@@ -491,12 +501,11 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
     result.error = absl::StrCat("ssmd: ", error.what(), " (see ssmd --help)\n");
     return result;
   }
-  if (const absl::Status status = Finish(raw, &options); !status.ok()) {
+  if (const absl::Status status = Finish(app, raw, &options); !status.ok()) {
     result.exit_code = 2;
     result.error = absl::StrCat("ssmd: ", status.message(), "\n");
     return result;
   }
-  ChooseBudgets(app, &options);
   result.options = std::move(options);
   return result;
 }

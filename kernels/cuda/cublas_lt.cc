@@ -47,7 +47,7 @@ struct CublasLt::Library {
                   void* stream) = nullptr;
 
   // Why not, or "".
-  std::string Load(const std::string& path);
+  std::string Load();
 
  private:
   template <typename Function>
@@ -57,18 +57,14 @@ struct CublasLt::Library {
   }
 };
 
-std::string CublasLt::Library::Load(const std::string& path) {
-  if (!path.empty()) {
-    object = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (object == nullptr) return "cuBLASLt cannot be opened at " + path;
-  }
+std::string CublasLt::Library::Load() {
   for (const char* name : {"libcublasLt.so.13", "libcublasLt.so.12"}) {
     if (object == nullptr) object = dlopen(name, RTLD_NOW | RTLD_LOCAL);
   }
   if (object == nullptr) {
     return "neither libcublasLt.so.13 nor .12 is found: it comes with the CUDA toolkit (Debian's "
-           "and "
-           "NVIDIA's libcublas packages, PyPI's nvidia-cublas); LD_LIBRARY_PATH says where to look";
+           "and NVIDIA's libcublas packages, PyPI's nvidia-cublas); LD_LIBRARY_PATH says where to "
+           "look";
   }
   const bool found = Find("cublasLtCreate", &create) && Find("cublasLtDestroy", &destroy) &&
                      Find("cublasLtMatmulDescCreate", &product_create) &&
@@ -113,9 +109,9 @@ CublasLt::~CublasLt() {
   if (handle_ != nullptr) library_->destroy(handle_);
 }
 
-std::unique_ptr<CublasLt> CublasLt::Open(const std::string& path, std::string* why_not) {
+std::unique_ptr<CublasLt> CublasLt::Open(std::string* why_not) {
   std::unique_ptr<CublasLt> opened(new CublasLt());
-  *why_not = opened->library_->Load(path);
+  *why_not = opened->library_->Load();
   if (!why_not->empty()) return nullptr;
   const int status = opened->library_->create(&opened->handle_);
   if (status == kSuccess) return opened;
@@ -124,8 +120,7 @@ std::unique_ptr<CublasLt> CublasLt::Open(const std::string& path, std::string* w
 }
 
 const CublasLt::Plan* CublasLt::PlanOf(const LibraryProduct& product, std::string* refusal) {
-  std::unique_ptr<Plan>& kept = plans_[product.Key()];
-  if (kept != nullptr) return kept.get();
+  if (const auto kept = plans_.find(product.Key()); kept != plans_.end()) return kept->second.get();
   int status = kSuccess;
   const auto ok = [&status](int result) {
     status = result;
@@ -154,8 +149,8 @@ const CublasLt::Plan* CublasLt::PlanOf(const LibraryProduct& product, std::strin
       count == 1 && ok(plan->proposal.status);
   if (preference != nullptr) lib.preference_destroy(preference);
   if (planned) {
-    kept = std::move(plan);
-    return kept.get();
+    if (plans_.size() >= kPlans) plans_.clear();
+    return plans_.emplace(product.Key(), std::move(plan)).first->second.get();
   }
   *refusal = "cuBLASLt has no way to multiply " + std::to_string(product.rows) + " rows by (" +
              std::to_string(product.outputs) + ", " + std::to_string(product.inputs) +

@@ -37,11 +37,12 @@ struct LibraryProduct {
 // Not thread-safe.
 class CublasLt {
  public:
+  // What the library proposed is kept for so many kinds of products, each number of rows its own.
+  static constexpr size_t kPlans = 4096;
   static constexpr size_t kWorkspaceBytes = size_t{32} << 20;
 
-  // `path`: of the library; empty: as the dynamic linker finds it. Null, and why in *why_not, where
-  // there is none or it refuses.
-  static std::unique_ptr<CublasLt> Open(const std::string& path, std::string* why_not);
+  // Null, and why in *why_not, where there is none or it refuses.
+  static std::unique_ptr<CublasLt> Open(std::string* why_not);
   ~CublasLt();
   CublasLt(const CublasLt&) = delete;
   CublasLt& operator=(const CublasLt&) = delete;

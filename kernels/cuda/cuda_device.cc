@@ -118,7 +118,7 @@ class CudaDevice final : public Device {
   }
   std::unique_ptr<StepProgram> MakeProgram(const StepLimits& limits) override;
   bool Rehearse(const StepLimits& limits, const StepProgram::Ops& ops) override;
-  std::vector<FastKernelState> fast_kernels() const override { return states_; }
+  std::vector<FastKernelState> fast_kernels() const override;
 
   void Embed(const EmbedParams& params) override;
   void RmsNorm(const RmsNormParams& params) override;
@@ -185,7 +185,6 @@ class CudaDevice final : public Device {
   Buffer arrivals_;               // of products (product_fast.h)
   std::unique_ptr<GemmProducts> gemm_;  // null: not asked for, or wrong here
   bool by_gemm_ = false;                // in the layer at hand
-  std::atomic<bool> refused_ = false;   // it says why
   // What an op found no memory for, that MakeProgram had not been asked to make room for. A
   // literal.
   std::atomic<const char*> no_memory_ = nullptr;
@@ -204,12 +203,19 @@ std::string CudaDevice::profile(WeightFormat format) const {
 
 std::string CudaDevice::failure() const {
   std::string failure = gpu_->failure();
-  if (failure.empty() && refused_.load()) failure = gemm_->refusal();
   const char* no_memory = no_memory_.load();
   if (failure.empty() && no_memory != nullptr) {
     failure = std::string("no GPU memory for ") + no_memory;
   }
   return failure;
+}
+
+std::vector<FastKernelState> CudaDevice::fast_kernels() const {
+  std::vector<FastKernelState> states = states_;
+  const std::string refusal = gemm_ == nullptr ? "" : gemm_->refusal();
+  // The last of them.
+  if (!refusal.empty()) states.back().off_because = refusal + "; our own products are used";
+  return states;
 }
 
 bool CudaDevice::Have(bool memory, const char* what) {
@@ -289,9 +295,6 @@ std::unique_ptr<StepProgram> CudaDevice::MakeProgram(const StepLimits& limits) {
   size_t scratch = 0;
   for (const PackedMatrix& w : shapes_) scratch = std::max(scratch, ProductScratch(rows, w));
   if (!ReserveProduct(scratch) || !draws_.Reserve(limits.vocabulary)) return nullptr;
-  for (const PackedMatrix& w : shapes_) {
-    if (gemm_ != nullptr && !gemm_->Reserve(std::max(rows, kProductCheckRows), w)) return nullptr;
-  }
   return GraphProgram::Make(*gpu_, *stream_, limits.rows);
 }
 
@@ -355,15 +358,16 @@ bool CudaDevice::CompareLayers(CheckSpace& space, const std::map<std::string, Pa
 // The library is compared at every start, as it may be another one.
 bool CudaDevice::CompareGemm(CheckSpace& space, const Rehearsal& rehearsal, int64_t rows,
                              const Rehearsal::Memory& memory, std::vector<Disagreement>* found) {
-  if (gemm_ == nullptr || rows < GemmProducts::kRows) return true;
+  if (gemm_ == nullptr || rows < kFastGemmRows) return true;
   std::optional<Disagreement> wrong;
   for (const Trial& trial : memory.trials.off()) {
     if (trial.group == kGemm) wrong = {kGemm, trial.check, ""};
   }
-  for (const auto& [shape, params] : rehearsal.products()) {
+  for (const auto& [shape, params] : rehearsal.layer_products()) {
     MatMulParams many = params;
-    many.rows = GemmProducts::kRows;
+    many.rows = kFastGemmRows;
     if (wrong || !GemmProducts::Takes(many)) continue;
+    if (!gemm_->Reserve(std::max(rows, kProductCheckRows), *params.w)) return false;
     memory.trials.Begin({kGemm, shape});
     std::string problem = CheckLibraryProduct(
         space, plain_, params,
@@ -423,11 +427,7 @@ void CudaDevice::RmsNorm(const RmsNormParams& params) {
 
 void CudaDevice::MatMul(const MatMulParams& params) {
   if (OnlyNoted(params)) return;
-  if (by_gemm_ && GemmProducts::Takes(params)) {
-    gemm_->Multiply(params);
-    if (!gemm_->refusal().empty()) refused_.store(true);
-    return;
-  }
+  if (by_gemm_ && GemmProducts::Takes(params) && gemm_->Multiply(params)) return;
   if (!Have(ReserveProduct(ProductScratch(params.rows, *params.w)), "a product")) return;
   kernels_.mat_mul(product_options(), *stream_, params, product_scratch_.data());
 }
@@ -485,7 +485,7 @@ void CudaDevice::RunLayer(const Params& params) {
   }
   // Steps that decode alone keep their bits.
   by_gemm_ = gemm_ != nullptr && params.conv.rows != params.conv.segment_count &&
-             params.norm.rows >= GemmProducts::kRows &&
+             params.norm.rows >= kFastGemmRows && gemm_->refusal().empty() &&
              GemmProducts::TakesWeights(params.in_proj.w->format);
   choice_.fuses() && !by_gemm_ ? RunTogether(params) : RunApart(params);
   by_gemm_ = false;
@@ -513,7 +513,7 @@ std::unique_ptr<Device> MakeDeviceOf(std::unique_ptr<Gpu> gpu, std::unique_ptr<S
   std::unique_ptr<GemmProducts> gemm;
   if (options.fast_gemm) {
     std::string why_not;
-    std::unique_ptr<CublasLt> library = CublasLt::Open(options.cublas_lt, &why_not);
+    std::unique_ptr<CublasLt> library = CublasLt::Open(&why_not);
     if (library == nullptr) return give_up(why_not);
     gemm = std::make_unique<GemmProducts>(std::move(library), *gpu, *stream);
   }

@@ -18,7 +18,7 @@ bool Grow(Gpu& gpu, size_t bytes, Buffer* buffer) {
 }  // namespace
 
 bool GemmProducts::Reserve(int64_t rows, const PackedMatrix& w) {
-  if (rows < kRows || !TakesWeights(w.format)) return true;
+  if (rows < kFastGemmRows || !TakesWeights(w.format)) return true;
   const auto bytes = [](int64_t lines, int64_t inputs) {
     return static_cast<size_t>(lines) * static_cast<size_t>(inputs) * sizeof(uint16_t);
   };
@@ -27,9 +27,14 @@ bool GemmProducts::Reserve(int64_t rows, const PackedMatrix& w) {
          Grow(gpu_, bytes(rows, w.inputs), &inputs_);
 }
 
-void GemmProducts::Multiply(const MatMulParams& params) {
-  if (!refusal_.empty()) return;
+bool GemmProducts::Multiply(const MatMulParams& params) {
+  if (refused_.load()) return false;
   const PackedMatrix& w = *params.w;
+  if (!Reserve(params.rows, w)) {
+    refusal_ = "no GPU memory to unpack weights for cuBLASLt";
+    refused_.store(true);
+    return false;
+  }
   UnpackWeights(stream_, w, weights_.as<uint16_t>());
   RoundInputs(stream_, params, inputs_.as<uint16_t>());
   LibraryProduct product;
@@ -41,7 +46,12 @@ void GemmProducts::Multiply(const MatMulParams& params) {
   product.adds = params.add == params.out;
   refusal_ = library_->Multiply(stream_, product, weights_.data(), inputs_.data(), params.out,
                                 workspace_.data());
-  if (refusal_.empty()) FinishRows(stream_, params);
+  if (!refusal_.empty()) {
+    refused_.store(true);
+    return false;
+  }
+  FinishRows(stream_, params);
+  return true;
 }
 
 }  // namespace ssmd::kernels::cuda

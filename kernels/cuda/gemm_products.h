@@ -7,21 +7,20 @@
 #ifndef SSMD_KERNELS_CUDA_GEMM_PRODUCTS_H_
 #define SSMD_KERNELS_CUDA_GEMM_PRODUCTS_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
 
 #include "kernels/cuda/cublas_lt.h"
 #include "kernels/cuda/runtime.h"
+#include "kernels/device.h"
 #include "kernels/ops.h"
 
 namespace ssmd::kernels::cuda {
 
 class GemmProducts {
  public:
-  // Rows of a product from which on unpacking the weights is a small part of it.
-  static constexpr int64_t kRows = 128;
-
   // `gpu` and `stream` outlive it.
   GemmProducts(std::unique_ptr<CublasLt> library, Gpu& gpu, Stream& stream)
       : library_(std::move(library)), gpu_(gpu), stream_(stream) {}
@@ -30,22 +29,24 @@ class GemmProducts {
     return format == WeightFormat::kBf16 || format == WeightFormat::kF16;
   }
   static bool Takes(const MatMulParams& params) {
-    return params.rows >= kRows && params.w->may_round_inputs && TakesWeights(params.w->format);
+    return params.rows >= kFastGemmRows && params.w->may_round_inputs &&
+           TakesWeights(params.w->format);
   }
   // Makes room for products with such a matrix. False without memory for it.
   bool Reserve(int64_t rows, const PackedMatrix& w);
-  // REQUIRES: Takes(params), and there is room. Any thread may see it in refusal() if the library
-  // refuses.
-  void Multiply(const MatMulParams& params);
-  // What was refused, or "".
-  const std::string& refusal() const { return refusal_; }
+  // REQUIRES: Takes(params). False, and nothing is done, where there is no room or the library
+  // refuses; then it is not asked again, and refusal() says why.
+  bool Multiply(const MatMulParams& params);
+  // What was refused, or "". Any thread.
+  std::string refusal() const { return refused_.load() ? refusal_ : ""; }
 
  private:
   const std::unique_ptr<CublasLt> library_;
   Gpu& gpu_;
   Stream& stream_;
   Buffer weights_, inputs_, workspace_;
-  std::string refusal_;
+  std::string refusal_;  // written once, before refused_
+  std::atomic<bool> refused_ = false;
 };
 
 }  // namespace ssmd::kernels::cuda

@@ -73,8 +73,7 @@ struct Metrics::Shared {
     CatchUp(figures.store.failures, store_failures);
     for (const kernels::FastKernelState& kernel : figures.fast_kernels) {
       Gauge(registry, "ssmd_gpu_kernels_off",
-            "1 where fast kernels are not used, as they disagree with the plain ones",
-            {{"kernel", kernel.name}})
+            "1 where fast kernels are not used, as the log says why", {{"kernel", kernel.name}})
           ->Set(kernel.off_because.empty() ? 0 : 1);
     }
   }

@@ -5,6 +5,7 @@
 // SSMD_FAKE_CUBLAS, looked at in each call, has it misbehave:
 //   refuse   no product is made
 //   no_way   none is proposed
+//   few      none is proposed beyond 150 rows
 //   wrong    the first column of a result is left out
 // SSMD_FAKE_CUBLAS_LOG names a file to which it appends a line a product.
 #include <cstdint>
@@ -124,6 +125,7 @@ int cublasLtMatmulAlgoGetHeuristic(void* at, void* product, void* a, void* b, vo
                                    int* count) {
   *count = 0;
   if (Misbehaves("no_way")) return kNotSupported;
+  if (Misbehaves("few") && static_cast<Layout*>(d)->cols > 150) return kNotSupported;
   if (at != &handle || wanted < 1 || c != d ||
       !Fits(*static_cast<Product*>(product), *static_cast<Layout*>(a), *static_cast<Layout*>(b),
             *static_cast<Layout*>(d))) {

@@ -145,7 +145,6 @@ std::string CountsOf(const ConvSiluParams& p) {
 void Rehearsal::Note(const MatMulParams& p) {
   // Weights in f32 have no fast product.
   if (p.w->format == WeightFormat::kF32) return;
-  products_.try_emplace(TextOf(p), p);
   cases_.try_emplace(
       TextOf(p) + " rows=" + std::to_string(most_rows_),
       Case{FastKernel::kProduct, [this, p](CheckSpace& space, fast::ProductUnit unit) {
@@ -188,11 +187,17 @@ void Rehearsal::Note(const SsdScanParams& p) {
                       }});
 }
 
+void Rehearsal::NoteProducts(std::initializer_list<const MatMulParams*> products) {
+  for (const MatMulParams* p : products) layer_products_.try_emplace(TextOf(*p), *p);
+}
+
 void Rehearsal::Note(const MambaLayerParams& p) {
+  NoteProducts({&p.in_proj, &p.x_proj, &p.dt_proj, &p.out_proj});
   mamba_layers_.try_emplace(TextOf(p) + CountsOf(p.conv), p);
 }
 
 void Rehearsal::Note(const Mamba2LayerParams& p) {
+  NoteProducts({&p.in_proj, &p.out_proj});
   mamba2_layers_.try_emplace(TextOf(p) + CountsOf(p.conv), p);
 }
 

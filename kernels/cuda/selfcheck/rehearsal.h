@@ -7,6 +7,7 @@
 #define SSMD_KERNELS_CUDA_SELFCHECK_REHEARSAL_H_
 
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <string>
 #include <vector>
@@ -47,8 +48,8 @@ class Rehearsal {
   void Note(const MambaLayerParams& params);
   void Note(const Mamba2LayerParams& params);
 
-  // The first product of each shape.
-  const std::map<std::string, MatMulParams>& products() const { return products_; }
+  // The first product of each shape in a layer.
+  const std::map<std::string, MatMulParams>& layer_products() const { return layer_products_; }
   // The first layer of each shape, kind of step and number of rows.
   const std::map<std::string, MambaLayerParams>& mamba_layers() const { return mamba_layers_; }
   const std::map<std::string, Mamba2LayerParams>& mamba2_layers() const { return mamba2_layers_; }
@@ -71,12 +72,13 @@ class Rehearsal {
   // Likewise, of one kernel.
   bool CompareOne(CheckSpace& space, FastKernel kernel, KernelChoice* choice, const Memory& memory,
                   std::vector<Disagreement>* found) const;
+  void NoteProducts(std::initializer_list<const MatMulParams*> products);
   Twins TwinsBy(fast::ProductUnit unit) const;
 
   const Twins twins_;
   const int64_t most_rows_;
   std::map<std::string, Case> cases_;  // by shape
-  std::map<std::string, MatMulParams> products_;
+  std::map<std::string, MatMulParams> layer_products_;
   std::map<std::string, MambaLayerParams> mamba_layers_;
   std::map<std::string, Mamba2LayerParams> mamba2_layers_;
 };

@@ -23,10 +23,11 @@ class EmulatedGemmTest : public EmulatedFixture {
             {"SSMD_FAKE_CUBLAS", how},
             {"SSMD_FAKE_CUBLAS_LOG", dir_.File("log")}};
   }
-  void Begin(const std::string& gemm, const Environment& environment) {
+  void Begin(const std::string& gemm, const Environment& environment,
+             const std::string& weights = "bf16") {
     DaemonOptions options;
     options.flags = {"--device",       "cuda", "--gemm",         gemm,
-                     "--token-budget", "256",  "--model-option", "small.weights=bf16"};
+                     "--token-budget", "256",  "--model-option", "small.weights=" + weights};
     options.model = "small=" + dir_.File("model");
     options.binary = SSMD_EMULATED;
     options.environment = environment;
@@ -35,6 +36,13 @@ class EmulatedGemmTest : public EmulatedFixture {
   void SetUp() override {
     WriteRandomMamba(dir_.File("model"), {.d_model = 40, .vocabulary = 50, .state = 8}, 1);
   }
+  bool SaysOff() const {
+    return Eventually([&] {
+      const std::string log = daemon_->log();
+      return log.find("fast_kernels_off") != std::string::npos &&
+             log.find("cublaslt") != std::string::npos;
+    });
+  }
   // Products so far.
   int Logged() const {
     std::ifstream file(dir_.File("log"));
@@ -42,9 +50,10 @@ class EmulatedGemmTest : public EmulatedFixture {
     for (std::string line; std::getline(file, line);) ++lines;
     return lines;
   }
-  v1::GenerateRequest Request(int tokens) const {
+  // Another `first` makes another prompt, which shares no beginning with this one.
+  v1::GenerateRequest Request(int tokens, int first = 0) const {
     std::vector<int32_t> prompt;
-    for (int i = 0; i < tokens; ++i) prompt.push_back((i * i * 7 + i) % 50);
+    for (int i = 0; i < tokens; ++i) prompt.push_back((i * i * 7 + i + first) % 50);
     v1::GenerateRequest request = GreedyRequest("", 3);
     SetTokens(prompt, &request);
     request.set_logprobs(0);
@@ -54,37 +63,61 @@ class EmulatedGemmTest : public EmulatedFixture {
   const TempDir dir_;
 };
 
+void ExpectNearlyTheSame(const Turn& a, const Turn& b) {
+  ASSERT_FALSE(a.error) << a.Describe();
+  ASSERT_FALSE(b.error) << b.Describe();
+  EXPECT_EQ(a.only().ids, b.only().ids);
+  ASSERT_EQ(a.only().logprobs.size(), b.only().logprobs.size());
+  for (size_t i = 0; i < a.only().logprobs.size(); ++i) {
+    EXPECT_NEAR(a.only().logprobs[i].token().logprob(), b.only().logprobs[i].token().logprob(),
+                1e-2);
+  }
+}
+
 TEST_F(EmulatedGemmTest, LongPromptsGoThroughItAndSayNearlyTheSame) {
+  for (const std::string weights : {"bf16", "f16"}) {
+    SCOPED_TRACE(weights);
+    const int before = Logged();
+    ASSERT_NO_FATAL_FAILURE(Begin("exact", With(), weights));
+    const Turn exact = RunTurn(*client_, Request(200));
+    EXPECT_THAT(exact.started.numerics_profile(), Not(HasSubstr("cublaslt")));
+    EXPECT_EQ(Logged(), before);
+    ASSERT_NO_FATAL_FAILURE(Begin("fast", With(), weights));
+    const int of_start = Logged();
+    EXPECT_GT(of_start, before) << "it is compared with plain kernels";
+    // Few rows are ours.
+    EXPECT_EQ(LogprobBits(RunTurn(*client_, Request(20)).only().logprobs).size(), 3U);
+    EXPECT_EQ(Logged(), of_start);
+    const Turn fast = RunTurn(*client_, Request(200));
+    EXPECT_GT(Logged(), of_start);
+    EXPECT_THAT(fast.started.numerics_profile(), HasSubstr("+cublaslt;"));
+    ExpectNearlyTheSame(fast, exact);
+  }
+}
+
+TEST_F(EmulatedGemmTest, ARefusalWhileServingLeavesOurOwnProductsAndIsSaid) {
   ASSERT_NO_FATAL_FAILURE(Begin("exact", With()));
   const Turn exact = RunTurn(*client_, Request(200));
-  EXPECT_THAT(exact.started.numerics_profile(), Not(HasSubstr("cublaslt")));
-  EXPECT_EQ(Logged(), 0);
-  ASSERT_NO_FATAL_FAILURE(Begin("fast", With()));
+  ASSERT_NO_FATAL_FAILURE(Begin("fast", With("few")));
   const int of_start = Logged();
-  EXPECT_GT(of_start, 0) << "it is compared with plain kernels";
-  // Few rows are ours.
-  EXPECT_EQ(LogprobBits(RunTurn(*client_, Request(20)).only().logprobs).size(), 3U);
-  EXPECT_EQ(Logged(), of_start);
-  const Turn fast = RunTurn(*client_, Request(200));
-  ASSERT_FALSE(fast.error) << fast.Describe();
-  EXPECT_GT(Logged(), of_start);
-  EXPECT_THAT(fast.started.numerics_profile(), HasSubstr("+cublaslt;"));
-  EXPECT_EQ(fast.only().ids, exact.only().ids);
-  for (size_t i = 0; i < fast.only().logprobs.size(); ++i) {
-    EXPECT_NEAR(fast.only().logprobs[i].token().logprob(),
-                exact.only().logprobs[i].token().logprob(), 1e-2);
-  }
+  EXPECT_EQ(HttpGet(daemon_->http(), "/readyz").body.find("cublaslt"), std::string::npos);
+  ASSERT_FALSE(RunTurn(*client_, Request(140, 1)).error);
+  const int of_140 = Logged();
+  EXPECT_GT(of_140, of_start);
+  ExpectNearlyTheSame(RunTurn(*client_, Request(200)), exact);
+  EXPECT_TRUE(SaysOff()) << daemon_->log();
+  EXPECT_THAT(HttpGet(daemon_->http(), "/readyz").body, HasSubstr("cublaslt"));
+  EXPECT_THAT(HttpGet(daemon_->http(), "/metrics").body,
+              HasSubstr("ssmd_gpu_kernels_off{kernel=\"cublaslt\"} 1"));
+  ASSERT_FALSE(RunTurn(*client_, Request(140, 2)).error);
+  EXPECT_EQ(Logged(), of_140) << "it is not asked again";
 }
 
 TEST_F(EmulatedGemmTest, ALibraryThatIsWrongOrRefusesIsNotUsed) {
   for (const char* how : {"wrong", "refuse", "no_way"}) {
     SCOPED_TRACE(how);
     ASSERT_NO_FATAL_FAILURE(Begin("fast", With(how)));
-    EXPECT_TRUE(Eventually([&] {
-      const std::string log = daemon_->log();
-      return log.find("fast_kernels_off") != std::string::npos &&
-             log.find("cublaslt") != std::string::npos;
-    })) << daemon_->log();
+    EXPECT_TRUE(SaysOff()) << daemon_->log();
     const int of_start = Logged();
     const Turn turn = RunTurn(*client_, Request(200));
     ASSERT_FALSE(turn.error) << turn.Describe();

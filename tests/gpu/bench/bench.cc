@@ -122,6 +122,9 @@ bool Bench::MeasureModel(const Shape& shape, WeightFormat format, bool in_full,
   }
   if (measured && in_full && shape.name == options_.models[0].name) MeasureStates(*model);
   *error = device_->failure();
+  for (const kernels::FastKernelState& kernel : device_->fast_kernels()) {
+    if (error->empty()) *error = kernel.off_because;
+  }
   if (!measured && error->empty()) *error = "no memory for the steps of " + shape.name;
   return error->empty();
 }

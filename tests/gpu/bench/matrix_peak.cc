@@ -39,7 +39,7 @@ Spread MeasureMatrixPeak(Gpu& gpu, Stream& stream, const Timer& timer, std::stri
     *why_not = "this GPU is not a real one";
     return {};
   }
-  const std::unique_ptr<CublasLt> library = CublasLt::Open("", why_not);
+  const std::unique_ptr<CublasLt> library = CublasLt::Open(why_not);
   if (library == nullptr) return {};
   const Buffer a = AllocateOn(gpu, kMatrixBytes);
   const Buffer b = AllocateOn(gpu, kMatrixBytes);

@@ -116,6 +116,10 @@ TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
                 "state must be f32, bf16 or f16");
   ExpectRefused({"--model", "a=x", "--gemm", "quick"}, "--gemm must be exact or fast, got quick");
   ExpectRefused({"--model", "a=x", "--gemm", "fast"}, "--gemm=fast is for GPUs");
+  ExpectRefused({"--model", "a=x", "--device", "cuda", "--gemm", "fast", "--gpu-kernels", "plain"},
+                "--gemm=fast and --gpu-kernels=plain do not go together");
+  ExpectRefused({"--model", "a=x", "--device", "cuda", "--gemm", "fast", "--token-budget", "127"},
+                "--gemm=fast is of use from --token-budget 128 on, which is 127");
   ExpectRefused({"--model", "a=x", "--model-option", "a.chat=jabber"},
                 "chat must be one of auto, none, plain, chatml");
   ExpectRefused({"--model", "a=x", "--model-option", "a.prefill=fast"},
