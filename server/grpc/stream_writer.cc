@@ -52,25 +52,42 @@ void StreamWriter::Write(const GenerateEvent& event) {
     return;
   }
   wait_.Begin();
+  {
+    MutexLock lock(&mutex_);
+    writing_ = true;
+  }
   StartWrite(&message_);
 }
 
 void StreamWriter::OnWriteDone(bool ok) {
   wait_.End();
-  if (ok) {
-    stream_->NoteAccepted();
-    Pump();
-    return;
+  bool given_up = false;
+  {
+    MutexLock lock(&mutex_);
+    writing_ = false;
+    given_up = given_up_;
   }
-  // The caller is gone: nobody reads the status, but gRPC wants one.
-  stream_->Cancel();
-  Finish(grpc::Status(grpc::StatusCode::CANCELLED, "the caller went away"));
+  if (ok) stream_->NoteAccepted();
+  if (!ok || given_up) stream_->Cancel();
+  if (ok) {
+    Pump();
+  } else {
+    // The caller is gone: nobody reads the status, but gRPC wants one.
+    Finish(grpc::Status(grpc::StatusCode::CANCELLED, "the caller went away"));
+  }
 }
 
 void StreamWriter::OnCancel() {
   // An expired deadline cancels the call as well. The engine watches the same deadline, and tells a
   // turn that ran out of time from one that was given up.
   if (deadline_.has_value() && std::chrono::steady_clock::now() + kClockSlack >= *deadline_) return;
+  {
+    // A caller that leaves on reading a message may be heard of before that message is known to be
+    // written. A partial commit keeps what it has read.
+    MutexLock lock(&mutex_);
+    given_up_ = true;
+    if (writing_) return;
+  }
   stream_->Cancel();
 }
 

@@ -10,7 +10,8 @@
 // at the OutputStream, a write at gRPC, Finish} is outstanding at any time, and each of them leads
 // to the next, so the object is never touched after OnDone, where it deletes itself: gRPC calls
 // that once, after Finish and after every other callback. The engine always finishes a stream that
-// was cancelled.
+// was cancelled. A cancel that comes during a write is passed on when it is known what became of
+// that, which gRPC says soon then.
 #ifndef SSMD_SERVER_GRPC_STREAM_WRITER_H_
 #define SSMD_SERVER_GRPC_STREAM_WRITER_H_
 
@@ -23,6 +24,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "engine/base/mutex.h"
 #include "engine/schedule/output_stream.h"
 #include "server/access/admission.h"
 #include "server/grpc/call.h"
@@ -58,6 +60,9 @@ class StreamWriter final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   std::string model_;         // as Started names it
   grpc::ByteBuffer message_;  // being written
   PeerWait wait_;             // while it is
+  Mutex mutex_;               // OnCancel may come beside any other callback
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool given_up_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace ssmd::server

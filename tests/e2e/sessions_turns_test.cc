@@ -77,6 +77,29 @@ TEST_F(SessionsTurnsTest, APartialCommitKeepsWhatWasDeliveredAndGoesOnExactly) {
   SayAndCheck(id, " The end", 6, &history);
 }
 
+TEST_F(SessionsTurnsTest, APartialCommitKeepsWhatWasReadBeforeTheCallerLeftAtOnce) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  for (int i = 0; i < 200; ++i) {
+    const std::string id = Create();
+    v1::GenerateRequest request = TurnOn(id, "Once", 60000);
+    request.set_commit(v1::COMMIT_PARTIAL);
+    int read = 0;
+    {
+      client::Generation dropped = client_->Generate(request, {});
+      while (read == 0) {
+        const auto event = dropped.Next();
+        ASSERT_TRUE(event.has_value());
+        read += event->delta().token_ids_size();
+      }
+    }
+    ASSERT_TRUE(Eventually([&] { return !Get(id).running(); }));
+    const v1::Session left = Get(id);
+    ASSERT_EQ(left.revision(), 1U) << "the answer was lost in round " << i;
+    EXPECT_GE(left.position(), static_cast<int64_t>(Tokenize("Once").size()) + read);
+    ASSERT_FALSE(client_->DeleteSession(id).has_value());
+  }
+}
+
 TEST_F(SessionsTurnsTest, ASessionEndsWhenItsTimeIsOver) {
   ASSERT_NO_FATAL_FAILURE(Start());
   v1::CreateSessionRequest brief;
