@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "engine/base/errors.h"
 
 namespace ssmd::server {
 namespace {
@@ -51,10 +50,6 @@ absl::StatusOr<ChatMessage> ConvertMessage(const v1::ChatMessage& in, const std:
 }
 
 }  // namespace
-
-absl::Status InvalidField(const std::string& message) {
-  return WithReason(absl::InvalidArgumentError(message), reason::kInvalidField);
-}
 
 absl::Status CheckFloat(const char* field, float value, float low, float high) {
   // Written so that NaN fails.

@@ -10,15 +10,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "engine/base/errors.h"
 #include "engine/base/status_macros.h"
 #include "engine/text/chat_message.h"
 #include "server/limits.h"
 #include "ssmd/v1/common.pb.h"
 
 namespace ssmd::server {
-
-// INVALID_ARGUMENT with reason INVALID_FIELD.
-absl::Status InvalidField(const std::string& message);
 
 absl::Status CheckFloat(const char* field, float value, float low, float high);  // [low, high]
 absl::Status CheckFloatAboveZero(const char* field, float value, float high);    // (0, high]

@@ -10,6 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
 #include "server/access/pem_file.h"
+#include "server/http/api/api_error.h"
+#include "server/http/api/completion_routes.h"
+#include "server/http/api/session_routes.h"
 #include "server/http/ops_routes.h"
 
 namespace ssmd::server {
@@ -87,7 +90,8 @@ absl::Status Daemon::Open() {
   services_.drain = [this] { Drain(); };
   services_.draining = [this] { return draining(); };
 
-  router_ = std::make_unique<Router>(tenants_.get(), options_.http_hosts);
+  router_ = std::make_unique<Router>(tenants_.get(),
+                                     Router::Config{options_.http_hosts, options_.http_origins});
   OpsRoutes ops;
   ops.metrics = [this] {
     return metrics_->Scrape(
@@ -98,6 +102,9 @@ absl::Status Daemon::Open() {
   ops.note = [this] { return KernelNote(engine_->Figures().fast_kernels); };
   ops.metrics_open = IsLoopbackHost(options_.http_listen.host);
   AddOpsRoutes(ops, router_.get());
+  router_->RefuseBelow("/v1/", &ApiRefusal);
+  AddCompletionRoutes(services_, router_.get());
+  AddSessionRoutes(services_, router_.get());
 
   SSMD_ASSIGN_OR_RETURN(
       http_,

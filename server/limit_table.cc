@@ -163,7 +163,11 @@ std::vector<LimitRow> ServerRows(ServerLimits* s) {
       {"--max-http-body-bytes", kServer, &s->http_body_bytes, Unit::kBytes, 0, kGi,
        "Body of an HTTP request"},
       {"--http-timeout", kServer, &s->http_timeout, Unit::kSeconds, 0.1, 3600,
-       "To read an HTTP request, to write its answer, and between two"},
+       "To read an HTTP request, and to write its answer or a piece of it"},
+      {"--http-idle-timeout", kServer, &s->http_idle_timeout, Unit::kSeconds, 0.1, kDay,
+       "Between two requests of an HTTP connection"},
+      {"--http-keep-alive", kServer, &s->http_keep_alive, Unit::kSeconds, 0.1, 3600,
+       "An event stream that has nothing to say for so long sends a comment"},
       {"--drain-timeout", kServer, &s->drain_timeout, Unit::kSeconds, 0, kDay,
        "How long running turns may take to end after SIGTERM, and states to be stored"},
   };

@@ -35,10 +35,12 @@ struct ServerLimits {
   int64_t grpc_memory_bytes = 1 << 30;  // gRPC's own buffers, all connections together
   int32_t requests = 1024;              // generation calls at once, all tenants
   int32_t tenant_requests = 1024;       // generation calls at once, of one tenant
-  int32_t http_connections = 128;       // at once
+  int32_t http_connections = 512;       // at once
   int32_t http_header_bytes = 16 << 10;
   int32_t http_body_bytes = 1 << 20;
-  Duration http_timeout = std::chrono::seconds(30);  // to read a request, to write its answer, idle
+  Duration http_timeout = std::chrono::seconds(30);       // to read a request, to write a piece
+  Duration http_idle_timeout = std::chrono::seconds(75);  // between two requests of a connection
+  Duration http_keep_alive = std::chrono::seconds(10);    // a stream with nothing to say says so
   Duration slow_reader_timeout = std::chrono::seconds(60);
   Duration drain_timeout = std::chrono::seconds(30);
 };

@@ -179,8 +179,10 @@ void AddListenFlags(CLI::App* app, Options* options, RawOptions* raw) {
       ->group(kGroupListen)
       ->type_name("HOST:PORT")
       ->capture_default_str();
-  app->add_option("--http-listen", raw->http_listen,
-                  "HTTP address of /metrics, /healthz and /readyz; port 0 picks a free one")
+  app->add_option(
+         "--http-listen", raw->http_listen,
+         "HTTP address: OpenAI's API under /v1, the playground at /, /metrics, /healthz and "
+         "/readyz; port 0 picks a free one")
       ->group(kGroupListen)
       ->type_name("HOST:PORT")
       ->capture_default_str();
@@ -189,6 +191,12 @@ void AddListenFlags(CLI::App* app, Options* options, RawOptions* raw) {
                   "always may. Repeatable")
       ->group(kGroupListen)
       ->type_name("NAME")
+      ->allow_extra_args(false);
+  app->add_option("--http-allow-origin", options->http_origins,
+                  "Pages of this origin (https://app.example) may ask by HTTP from a browser; the "
+                  "daemon's own always may; * allows any. Repeatable")
+      ->group(kGroupListen)
+      ->type_name("ORIGIN")
       ->allow_extra_args(false);
   app->add_option("--ready-file", options->ready_file,
                   "Written once the daemon serves: {\"grpc\": ADDRESS, \"http\": ADDRESS, "

@@ -44,7 +44,8 @@ struct Options {
   bool pin_threads = false;
   ListenAddress grpc_listen{"127.0.0.1", 50051};
   ListenAddress http_listen{"127.0.0.1", 8080};
-  std::vector<std::string> http_hosts;  // further names that the Host header may carry
+  std::vector<std::string> http_hosts;    // further names that the Host header may carry
+  std::vector<std::string> http_origins;  // of pages that may ask; "*": any
   std::string ready_file;
   std::string token_file;
   TlsFiles tls;

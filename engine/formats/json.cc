@@ -20,6 +20,8 @@
 #include "engine/formats/mapped_file.h"
 #include "rapidjson/error/en.h"
 #include "rapidjson/reader.h"
+#include "rapidjson/stringbuffer.h"
+#include "rapidjson/writer.h"
 #include "utf8proc.h"
 
 namespace ssmd {
@@ -212,6 +214,13 @@ std::optional<JsonValue> JsonValue::Find(std::string_view key) const {
     if (name == key) return value;
   }
   return std::nullopt;
+}
+
+std::string JsonValue::ToJson() const {
+  rapidjson::StringBuffer text;
+  rapidjson::Writer<rapidjson::StringBuffer> writer(text);
+  value_->Accept(writer);
+  return {text.GetString(), text.GetSize()};
 }
 
 std::string JsonValue::Describe() const {

@@ -58,6 +58,9 @@ class JsonValue {
   // object.
   std::optional<JsonValue> Find(std::string_view key) const;
 
+  // The value as JSON again, without white space.
+  std::string ToJson() const;
+
   // The value in at most 64 characters, for error messages.
   std::string Describe() const;
 

@@ -198,6 +198,19 @@ absl::StatusOr<StateBytes> CopyState(std::string_view bytes) {
 
 }  // namespace
 
+std::string SnapshotPart(const EncodedSnapshot& snapshot, size_t begin, size_t end) {
+  std::string out;
+  out.reserve(end - begin);
+  const size_t front = snapshot.front.size();
+  if (begin < front) out.append(snapshot.front, begin, std::min(end, front) - begin);
+  if (end > front) {
+    const char* state = snapshot.state->as<const char>();
+    const size_t from = std::max(begin, front) - front;
+    out.append(state + from, end - front - from);
+  }
+  return out;
+}
+
 EncodedSnapshot EncodeSnapshot(const Snapshot& snapshot) {
   const std::string identity = EncodeIdentity(snapshot.identity);
   const std::string position = EncodePosition(snapshot);

@@ -59,6 +59,12 @@ struct EncodedSnapshot {
 
 EncodedSnapshot EncodeSnapshot(const Snapshot& snapshot);
 
+// Bytes [begin, end) of the file, which lie in its front, its state or both. REQUIRES: begin <= end
+// <= snapshot.size().
+std::string SnapshotPart(const EncodedSnapshot& snapshot, size_t begin, size_t end);
+// Of a snapshot that is sent in pieces.
+inline constexpr size_t kSnapshotPieceBytes = size_t{256} << 10;
+
 struct SnapshotLimits {
   size_t state_bytes = 0;      // exactly so many, or none
   int64_t history_tokens = 0;  // at most

@@ -11,19 +11,16 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "engine/engine.h"
 #include "server/access/admission.h"
-#include "server/access/tenants.h"
 #include "server/convert.h"
 #include "server/grpc/status.h"
-#include "server/limits.h"
+#include "server/services.h"
 
 namespace google::protobuf {
 class Message;
@@ -31,39 +28,7 @@ class Message;
 
 namespace ssmd::server {
 
-class BlockingPool;
-class Log;
-class Metrics;
-class StreamWatch;
-class Transfers;
-class WorkQueue;
-
-// What the services share. Nothing is owned; everything outlives the gRPC server.
-struct ServiceContext {
-  Engine* engine = nullptr;
-  const Tenants* tenants = nullptr;
-  Admission* admission = nullptr;
-  Transfers* transfers = nullptr;
-  WorkQueue* work = nullptr;
-  BlockingPool* blocking = nullptr;
-  StreamWatch* watch = nullptr;
-  Metrics* metrics = nullptr;
-  Log* log = nullptr;
-  RequestLimits limits;
-  bool state_dir = false;  // sessions outlive the process
-  TimePoint started_at;
-  std::function<void()> drain;  // AdminService.Drain
-  std::function<bool()> draining;
-};
-
 inline constexpr char kRequestIdKey[] = "x-ssmd-request-id";
-
-struct CallInfo {
-  const char* method = "";  // "Generate"
-  std::string request_id;
-  Caller caller;
-  TimePoint started_at;
-};
 
 // Gives the call an id, sent as initial metadata, and finds out who calls. `info` is filled as far
 // as known on errors, too.
@@ -76,9 +41,6 @@ std::optional<TimePoint> DeadlineOf(const grpc::ServerContextBase& context);
 absl::Status ParseMessage(const grpc::ByteBuffer& bytes, google::protobuf::Message* message);
 // INTERNAL when the message is too large to serialise.
 absl::Status SerializeMessage(const google::protobuf::Message& message, grpc::ByteBuffer* bytes);
-
-// One line for a call that the engine does not report (all but accepted turns).
-void LogCall(const ServiceContext& services, const CallInfo& info, const absl::Status& status);
 
 // Serves a call that is answered at once: `handle(const CallInfo&, const Request&, Response*)`
 // returns a Status.
@@ -99,9 +61,6 @@ grpc::ServerUnaryReactor* ServeUnary(const ServiceContext& services, const char*
   reactor->Finish(ToGrpc(status, context));
   return reactor;
 }
-
-// Posts to the BlockingPool.
-void PostBlocking(const ServiceContext& services, std::function<void()> work);
 
 // Serves a call like ServeUnary, but `handle` may wait: it is run on the BlockingPool. The call is
 // counted by Admission.

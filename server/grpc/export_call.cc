@@ -11,22 +11,7 @@
 namespace ssmd::server {
 namespace {
 
-constexpr size_t kChunkBytes = size_t{256} << 10;
 constexpr size_t kMarkBytes = size_t{1} << 20;
-
-// Bytes [begin, end) of the snapshot, which lie in its front, its state or both.
-std::string Part(const EncodedSnapshot& snapshot, size_t begin, size_t end) {
-  std::string out;
-  out.reserve(end - begin);
-  const size_t front = snapshot.front.size();
-  if (begin < front) out.append(snapshot.front, begin, std::min(end, front) - begin);
-  if (end > front) {
-    const char* state = snapshot.state->as<const char>();
-    const size_t from = std::max(begin, front) - front;
-    out.append(state + from, end - front - from);
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -73,9 +58,9 @@ void ExportCall::WriteNext() {
     End(absl::OkStatus());
     return;
   }
-  const size_t end = written_ + std::min(kChunkBytes, size - written_);
+  const size_t end = written_ + std::min(kSnapshotPieceBytes, size - written_);
   v1::ExportSessionResponse response;
-  response.set_chunk(Part(snapshot_, written_, end));
+  response.set_chunk(SnapshotPart(snapshot_, written_, end));
   if (written_ == 0) response.set_total_bytes(static_cast<int64_t>(size));
   if (const absl::Status status = SerializeMessage(response, &message_); !status.ok()) {
     End(status);

@@ -4,11 +4,14 @@
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <map>
 #include <optional>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
@@ -63,9 +66,21 @@ class HttpServerImpl final : public HttpServer {
  public:
   HttpServerImpl(const Config& config, const Router* router)
       : config_(config), router_(router), acceptor_(io_), pause_(io_) {}
+  // Every connection is closed, which ends the turns on them; the thread ends with the last one.
   ~HttpServerImpl() override {
-    io_.stop();
-    if (thread_.joinable()) thread_.join();
+    if (!thread_.joinable()) return;
+    asio::post(io_, [this] {
+      stopping_ = true;
+      error_code ignored;
+      acceptor_.close(ignored);
+      pause_.cancel();
+      std::vector<std::shared_ptr<AnyConnection>> open;
+      for (const auto& connection : open_) open.push_back(connection.second.lock());
+      for (const auto& connection : open) {
+        if (connection != nullptr) connection->Abort();
+      }
+    });
+    thread_.join();
   }
 
   absl::Status Listen() {
@@ -96,9 +111,12 @@ class HttpServerImpl final : public HttpServer {
  private:
   void Accept() {
     acceptor_.async_accept([this](error_code error, tcp::socket socket) {
+      if (stopping_) return;
       if (error) {
         pause_.expires_after(kAcceptPause);
-        pause_.async_wait([this](error_code) { Accept(); });
+        pause_.async_wait([this](error_code) {
+          if (!stopping_) Accept();
+        });
         return;
       }
       if (connections_ < config_.limits.http_connections) {
@@ -118,16 +136,25 @@ class HttpServerImpl final : public HttpServer {
     if (error) return;
     const bool loopback = IsLoopbackHost(peer.address().to_string());
     ++*count;
-    const auto on_close = [count] { --*count; };
+    const uint64_t number = ++last_number_;
+    const auto on_close = [this, count, number] {
+      --*count;
+      open_.erase(number);
+    };
     if (tls_ != nullptr) {
-      std::make_shared<Connection<TlsStream>>(TlsStream(std::move(socket), *tls_), router,
-                                              &config_.limits, timeout, loopback, on_close)
-          ->Start();
+      Begin(std::make_shared<Connection<TlsStream>>(TlsStream(std::move(socket), *tls_), router,
+                                                    &config_.limits, timeout, loopback, on_close),
+            number);
     } else {
-      std::make_shared<Connection<PlainStream>>(PlainStream(std::move(socket)), router,
-                                                &config_.limits, timeout, loopback, on_close)
-          ->Start();
+      Begin(std::make_shared<Connection<PlainStream>>(PlainStream(std::move(socket)), router,
+                                                      &config_.limits, timeout, loopback, on_close),
+            number);
     }
+  }
+  template <typename Stream>
+  void Begin(const std::shared_ptr<Connection<Stream>>& connection, uint64_t number) {
+    open_[number] = connection;
+    connection->Start();
   }
 
   const Config config_;
@@ -136,6 +163,9 @@ class HttpServerImpl final : public HttpServer {
   // On the HTTP thread; before io_, whose end closes the last of what they count.
   int connections_ = 0;
   int refusals_ = 0;
+  bool stopping_ = false;
+  uint64_t last_number_ = 0;
+  std::map<uint64_t, std::weak_ptr<AnyConnection>> open_;
   std::unique_ptr<asio::ssl::context> tls_;
   asio::io_context io_{1};
   tcp::acceptor acceptor_;

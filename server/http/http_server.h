@@ -24,7 +24,8 @@ class HttpServer {
   // `router` outlives the server.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const Config& config,
                                                            const Router* router);
-  virtual ~HttpServer() = default;  // closes every connection and joins the thread
+  // Closes every connection, waits for what they were asked, and joins the thread.
+  virtual ~HttpServer() = default;
   virtual uint16_t port() const = 0;
 };
 

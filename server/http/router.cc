@@ -2,14 +2,20 @@
 #include "server/http/router.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "engine/base/text_view.h"
 #include "server/access/listen_address.h"
 
 namespace ssmd::server {
 namespace {
+
+constexpr char kAnyOrigin[] = "*";
+constexpr char kPreflightSeconds[] = "600";
 
 // "localhost:8080" → "localhost", "[::1]:8080" → "::1"; nothing when it is not HOST[:PORT].
 std::optional<std::string> HostName(std::string_view host) {
@@ -28,67 +34,221 @@ std::optional<std::string> HostName(std::string_view host) {
       (rest.front() != ':' || rest.find_first_not_of("0123456789", 1) != std::string_view::npos)) {
     return std::nullopt;
   }
-  return absl::AsciiStrToLower(absl::string_view(name.data(), name.size()));
+  return absl::AsciiStrToLower(View(name));
+}
+
+std::string_view PathOf(std::string_view target) { return target.substr(0, target.find('?')); }
+
+std::vector<std::string_view> SegmentsOf(std::string_view path) {
+  std::vector<std::string_view> segments;
+  while (!path.empty()) {
+    path.remove_prefix(1);  // the slash
+    segments.push_back(path.substr(0, path.find('/')));
+    path.remove_prefix(segments.back().size());
+  }
+  return segments;
+}
+
+bool IsName(std::string_view segment) {
+  return segment.size() > 2 && segment.front() == '{' && segment.back() == '}';
+}
+
+bool Matches(std::string_view pattern, const std::vector<std::string_view>& path) {
+  const std::vector<std::string_view> segments = SegmentsOf(pattern);
+  return std::equal(segments.begin(), segments.end(), path.begin(), path.end(),
+                    [](std::string_view expected, std::string_view found) {
+                      return expected == found || (IsName(expected) && !found.empty());
+                    });
+}
+
+std::map<std::string, std::string> ValuesIn(std::string_view pattern,
+                                            const std::vector<std::string_view>& path) {
+  std::map<std::string, std::string> values;
+  const std::vector<std::string_view> segments = SegmentsOf(pattern);
+  for (size_t i = 0; i < segments.size(); ++i) {
+    if (!IsName(segments[i])) continue;
+    values[std::string(segments[i].substr(1, segments[i].size() - 2))] = std::string(path[i]);
+  }
+  return values;
+}
+
+// "Application/JSON; charset=utf-8" → "application/json".
+std::string MediaType(const std::string& content_type) {
+  const std::string type = content_type.substr(0, content_type.find(';'));
+  return absl::AsciiStrToLower(absl::StripAsciiWhitespace(type));
 }
 
 }  // namespace
 
-HttpResponse PlainResponse(int status, std::string_view text) {
-  HttpResponse response;
-  response.status = status;
-  response.body = absl::StrCat(absl::string_view(text.data(), text.size()), "\n");
-  return response;
-}
-
-Router::Router(const Tenants* tenants, std::vector<std::string> host_names)
-    : tenants_(tenants), host_names_([&host_names] {
-        for (std::string& name : host_names) absl::AsciiStrToLower(&name);
-        return std::move(host_names);
+Router::Router(const Tenants* tenants, Config config)
+    : tenants_(tenants), config_([&config] {
+        for (std::string& name : config.host_names) absl::AsciiStrToLower(&name);
+        for (std::string& origin : config.origins) absl::AsciiStrToLower(&origin);
+        return std::move(config);
       }()) {}
 
-void Router::Add(std::string method, std::string path, Access access, Handler handler) {
-  routes_[std::move(path)][std::move(method)] = Route{access, std::move(handler)};
+void Router::Add(Route route) { routes_.push_back(std::move(route)); }
+
+void Router::AddGet(std::string path, Access access, QuickHandler handler) {
+  Route route;
+  route.method = std::string("GET");
+  route.path = std::move(path);
+  route.access = access;
+  route.handler = [handler = std::move(handler)](const HttpRequest& request, const Caller& caller,
+                                                 const std::shared_ptr<Exchange>& exchange) {
+    exchange->Respond(handler(request, caller));
+  };
+  Add(std::move(route));
+}
+
+void Router::RefuseBelow(std::string path, Refusal refusal) {
+  refusals_.emplace_back(std::move(path), std::move(refusal));
+}
+
+const Router::Route* Router::Find(std::string_view method, const Segments& path) const {
+  const std::string_view asked = method == "HEAD" ? "GET" : method;
+  // One without names goes before one with.
+  const Route* found = nullptr;
+  for (const Route& route : routes_) {
+    if (route.method != asked || !Matches(route.path, path)) continue;
+    if (found == nullptr || found->path.find('{') != std::string::npos) found = &route;
+  }
+  return found;
+}
+
+std::string Router::MethodsOf(const Segments& path) const {
+  std::set<std::string> methods;
+  for (const Route& route : routes_) {
+    if (Matches(route.path, path)) methods.insert(route.method);
+  }
+  return absl::StrJoin(methods, ", ");
 }
 
 bool Router::IsAllowedHost(std::string_view host) const {
   const auto name = HostName(host);
   if (!name.has_value()) return false;
+  const auto& names = config_.host_names;
   return *name == "localhost" || IsIpLiteral(*name) ||
-         std::find(host_names_.begin(), host_names_.end(), *name) != host_names_.end();
+         std::find(names.begin(), names.end(), *name) != names.end();
 }
 
-HttpResponse Router::Handle(const HttpRequest& request) const {
-  if (request.hosts.size() != 1) return PlainResponse(400, "one Host header is needed");
+bool Router::IsListed(std::string_view origin) const {
+  const std::string lower = absl::AsciiStrToLower(View(origin));
+  return std::any_of(
+      config_.origins.begin(), config_.origins.end(),
+      [&lower](const std::string& listed) { return listed == kAnyOrigin || listed == lower; });
+}
+
+bool Router::IsAllowedOrigin(const HttpRequest& request) const {
+  if (request.origins.empty()) return true;
+  if (request.origins.size() != 1) return false;
+  const std::string& origin = request.origins.front();
+  const std::string& host = request.hosts.front();
+  const bool own = absl::EqualsIgnoreCase(origin, "http://" + host) ||
+                   absl::EqualsIgnoreCase(origin, "https://" + host);
+  return own || IsListed(origin);
+}
+
+HttpResponse Router::Refuse(const HttpRequest& request, int status,
+                            std::string_view message) const {
+  for (const auto& [path, refusal] : refusals_) {
+    if (absl::StartsWith(request.target, path)) return refusal(status, message);
+  }
+  return PlainResponse(status, message);
+}
+
+std::optional<size_t> Router::BodyBytes(std::string_view method, std::string_view target) const {
+  const Route* route = Find(method, SegmentsOf(PathOf(target)));
+  if (route == nullptr || route->body_bytes == 0) return std::nullopt;
+  return route->body_bytes;
+}
+
+std::vector<std::pair<std::string, std::string>> Router::CorsOf(const HttpRequest& request) const {
+  if (request.origins.size() != 1 || !IsListed(request.origins.front())) return {};
+  return {{"Access-Control-Allow-Origin", request.origins.front()},
+          {"Access-Control-Expose-Headers", "x-request-id, traceparent"},
+          {"Vary", "Origin"}};
+}
+
+std::optional<HttpResponse> Router::CheckHeaders(const HttpRequest& request) const {
+  if (request.hosts.size() != 1) return Refuse(request, 400, "one Host header is needed");
   if (!IsAllowedHost(request.hosts.front())) {
-    return PlainResponse(403, "this server is not called by that Host; see --http-host");
+    return Refuse(request, 403, "this server is not called by that Host; see --http-host");
   }
   if (request.target.empty() || request.target.front() != '/') {
-    return PlainResponse(400, "the request target must be a path");
+    return Refuse(request, 400, "the request target must be a path");
   }
-  const auto path = routes_.find(request.target.substr(0, request.target.find('?')));
-  if (path == routes_.end()) {
-    return PlainResponse(404, "not found; there are /metrics, /healthz and /readyz");
+  if (!IsAllowedOrigin(request)) {
+    return Refuse(request, 403,
+                  "pages of that Origin may not ask this server; see --http-allow-origin");
   }
-  const std::string& asked = request.method == "HEAD" ? std::string("GET") : request.method;
-  const auto route = path->second.find(asked);
-  if (route == path->second.end()) {
-    const auto name = [](std::string* out, const auto& entry) { *out += entry.first; };
-    HttpResponse response = PlainResponse(405, "this path does not take that method");
-    response.headers.emplace_back("Allow", absl::StrJoin(path->second, ", ", name));
-    return response;
-  }
-  return Run(route->second, request);
+  return std::nullopt;
 }
 
-HttpResponse Router::Run(const Route& route, const HttpRequest& request) const {
-  if (route.access == Access::kOpen) return route.handler(request, Caller{});
-  std::optional<std::string_view> authorization;
-  if (request.authorizations.size() == 1) authorization = request.authorizations.front();
-  const auto caller = tenants_->Authenticate(authorization, request.loopback_peer);
-  if (caller.ok()) return route.handler(request, *caller);
-  HttpResponse response = PlainResponse(401, std::string(caller.status().message()));
-  response.headers.emplace_back("WWW-Authenticate", "Bearer");
-  return response;
+std::optional<HttpResponse> Router::Resolve(HttpRequest* request, const Route** route,
+                                            Caller* caller) const {
+  if (auto refused = CheckHeaders(*request)) return refused;
+  const Segments path = SegmentsOf(PathOf(request->target));
+  const std::string methods = MethodsOf(path);
+  if (methods.empty()) {
+    return Refuse(*request, 404, "there is nothing here: /openapi.json lists what there is");
+  }
+  if (request->method == "OPTIONS" && !request->origins.empty()) {
+    HttpResponse preflight;
+    preflight.status = 204;
+    preflight.headers = {
+        {"Access-Control-Allow-Methods", methods},
+        {"Access-Control-Allow-Headers", "Authorization, Content-Type, traceparent"},
+        {"Access-Control-Max-Age", kPreflightSeconds}};
+    return preflight;
+  }
+  *route = Find(request->method, path);
+  if (*route == nullptr) {
+    HttpResponse refused = Refuse(*request, 405, "this path does not take that method");
+    refused.headers.emplace_back("Allow", methods);
+    return refused;
+  }
+  request->path_values = ValuesIn((*route)->path, path);
+  if ((*route)->access == Access::kCaller) {
+    std::optional<std::string_view> authorization;
+    if (request->authorizations.size() == 1) authorization = request->authorizations.front();
+    auto known = tenants_->Authenticate(authorization, request->loopback_peer);
+    if (!known.ok()) {
+      HttpResponse refused = Refuse(*request, 401, std::string(known.status().message()));
+      refused.headers.emplace_back("WWW-Authenticate", "Bearer");
+      return refused;
+    }
+    *caller = *std::move(known);
+  }
+  const std::string type = MediaType(request->content_type);
+  if ((*route)->body == Body::kJson && type != "application/json") {
+    return Refuse(*request, 415, "Content-Type must be application/json");
+  }
+  if ((*route)->body == Body::kBytes && type != "application/octet-stream") {
+    return Refuse(*request, 415, "Content-Type must be application/octet-stream");
+  }
+  return std::nullopt;
+}
+
+std::optional<HttpResponse> Router::Admit(HttpRequest* head) const {
+  const Route* route = nullptr;
+  Caller caller;
+  if (auto refused = Resolve(head, &route, &caller)) return refused;
+  if (!route->admit) return std::nullopt;
+  auto admission = route->admit();
+  if (!admission.ok()) return Refuse(*head, 429, std::string(admission.status().message()));
+  head->admission = *std::move(admission);
+  return std::nullopt;
+}
+
+void Router::Handle(HttpRequest request, const std::shared_ptr<Exchange>& exchange) const {
+  const Route* route = nullptr;
+  Caller caller;
+  if (auto refused = Resolve(&request, &route, &caller)) {
+    exchange->Respond(*std::move(refused));
+    return;
+  }
+  route->handler(std::move(request), caller, exchange);
 }
 
 }  // namespace ssmd::server

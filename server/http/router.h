@@ -1,6 +1,8 @@
 // Which function answers which HTTP request, and what is checked before it is asked: the method,
 // the Host header (a page in a browser could otherwise reach a daemon on the loopback by a name
-// that resolves there), and the token where a route wants one.
+// that resolves there), the Origin header (a page of another site may ask only where it is on the
+// allow-list, and is told so by CORS), the token where a route wants one, and that a JSON body says
+// that it is one.
 //
 // Built once, then read by the HTTP thread.
 #ifndef SSMD_SERVER_HTTP_ROUTER_H_
@@ -8,33 +10,19 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "server/access/tenants.h"
+#include "server/http/exchange.h"
 
 namespace ssmd::server {
-
-struct HttpRequest {
-  std::string method;                       // "GET"
-  std::string target;                       // "/metrics?x=y"
-  std::vector<std::string> hosts;           // values of the Host header, as many as there were
-  std::vector<std::string> authorizations;  // of the Authorization header
-  std::string body;
-  bool loopback_peer = false;
-};
-
-struct HttpResponse {
-  int status = 200;
-  std::string content_type = "text/plain; charset=utf-8";
-  std::string body;
-  std::vector<std::pair<std::string, std::string>> headers;  // further ones
-};
-
-HttpResponse PlainResponse(int status, std::string_view text);  // adds a line end
 
 class Router {
  public:
@@ -42,27 +30,74 @@ class Router {
     kOpen,    // anyone
     kCaller,  // as on gRPC: a token where there are tokens
   };
-  using Handler = std::function<HttpResponse(const HttpRequest&, const Caller&)>;
+  // What a request brings.
+  enum class Body : unsigned char {
+    kNone,
+    kJson,   // application/json, or another type is refused
+    kBytes,  // application/octet-stream
+  };
+  using Handler = std::function<void(HttpRequest, const Caller&, const std::shared_ptr<Exchange>&)>;
+  // Of a request that is answered at once.
+  using QuickHandler = std::function<HttpResponse(const HttpRequest&, const Caller&)>;
+  // A refusal in the words of a part of the API. `status` is of HTTP.
+  using Refusal = std::function<HttpResponse(int status, std::string_view message)>;
 
-  // `host_names`: by what names, besides addresses and localhost, this server may be called.
+  struct Config {
+    // By what names, besides addresses and localhost, this server may be called.
+    std::vector<std::string> host_names;
+    // "https://app.example", as browsers send it; "*": any, without credentials.
+    std::vector<std::string> origins;
+  };
   // `tenants` outlives the router.
-  Router(const Tenants* tenants, std::vector<std::string> host_names);
+  Router(const Tenants* tenants, Config config);
 
-  // GET is asked for HEAD, too; the body is left out then.
-  void Add(std::string method, std::string path, Access access, Handler handler);
-  HttpResponse Handle(const HttpRequest& request) const;
-
- private:
   struct Route {
+    std::string method;
+    // "/v1/sessions/{id}": what stands in braces is one segment, of any value.
+    std::string path;
     Access access = Access::kCaller;
+    Body body = Body::kNone;
+    // Of its body, in bytes; 0: --max-http-body-bytes.
+    size_t body_bytes = 0;
+    // Asked before a long body is read, once the caller is known; what it returns is the request's
+    // `admission`. Empty: nothing is asked.
+    std::function<absl::StatusOr<std::shared_ptr<void>>()> admit{};
     Handler handler;
   };
+  void Add(Route route);
+  // GET is asked for HEAD, too; the body is left out then.
+  void AddGet(std::string path, Access access, QuickHandler handler);
+  // Refusals below this path are made by `refusal`; elsewhere they are a line of text.
+  void RefuseBelow(std::string path, Refusal refusal);
+
+  // The most bytes of a body that this request may bring; nothing: the preset.
+  std::optional<size_t> BodyBytes(std::string_view method, std::string_view target) const;
+  // What every answer to this request says of who may read it (CORS).
+  std::vector<std::pair<std::string, std::string>> CorsOf(const HttpRequest& request) const;
+  // Before a long body of it is read: what is wrong with the request, if anything is.
+  std::optional<HttpResponse> Admit(HttpRequest* head) const;
+  void Handle(HttpRequest request, const std::shared_ptr<Exchange>& exchange) const;
+
+ private:
+  using Segments = std::vector<std::string_view>;
+
+  const Route* Find(std::string_view method, const Segments& path) const;
+  std::string MethodsOf(const Segments& path) const;
   bool IsAllowedHost(std::string_view host) const;
-  HttpResponse Run(const Route& route, const HttpRequest& request) const;
+  // Whether a page of the request's origin may ask.
+  bool IsAllowedOrigin(const HttpRequest& request) const;
+  bool IsListed(std::string_view origin) const;
+  HttpResponse Refuse(const HttpRequest& request, int status, std::string_view message) const;
+  // What is wrong with the request before any route is looked for.
+  std::optional<HttpResponse> CheckHeaders(const HttpRequest& request) const;
+  // Finds the route, fills in the path's values and who calls; or an answer without a route.
+  std::optional<HttpResponse> Resolve(HttpRequest* request, const Route** route,
+                                      Caller* caller) const;
 
   const Tenants* const tenants_;
-  const std::vector<std::string> host_names_;                   // lower case
-  std::map<std::string, std::map<std::string, Route>> routes_;  // path, method
+  const Config config_;  // host names in lower case
+  std::vector<Route> routes_;
+  std::vector<std::pair<std::string, Refusal>> refusals_;
 };
 
 }  // namespace ssmd::server

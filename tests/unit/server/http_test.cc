@@ -36,6 +36,24 @@ HttpRequest Get(const std::string& target, const std::string& host = "localhost"
   return request;
 }
 
+// What a handler makes of a request, without a connection.
+class FakeExchange final : public Exchange {
+ public:
+  void Respond(HttpResponse response) override { answer = std::move(response); }
+  void Begin(HttpResponse, std::string) override {}
+  void Write(std::string, Written written) override { written(true); }
+  void End() override {}
+  void OnGone(std::function<void()>) override {}
+  void Post(std::function<void()> work) override { work(); }
+  HttpResponse answer;
+};
+
+HttpResponse Ask(const Router& router, HttpRequest request) {
+  const auto exchange = std::make_shared<FakeExchange>();
+  router.Handle(std::move(request), exchange);
+  return exchange->answer;
+}
+
 class RouterTest : public ::testing::Test {
  protected:
   RouterTest() {
@@ -45,7 +63,8 @@ class RouterTest : public ::testing::Test {
 
   static std::unique_ptr<Router> Make(const Tenants* tenants, bool metrics_open, bool ready = false,
                                       const std::string& note = "") {
-    auto router = std::make_unique<Router>(tenants, std::vector<std::string>{"Ops.Example"});
+    auto router =
+        std::make_unique<Router>(tenants, Router::Config{{"Ops.Example"}, {"https://App.example"}});
     OpsRoutes ops;
     ops.metrics = [] { return std::string("metrics here\n"); };
     ops.ready = [ready] { return ready; };
@@ -62,29 +81,29 @@ class RouterTest : public ::testing::Test {
 
 TEST_F(RouterTest, FindsRoutesByPathAndMethod) {
   const auto router = Make(open_.get(), true);
-  EXPECT_EQ(router->Handle(Get("/metrics")).body, "metrics here\n");
-  EXPECT_EQ(router->Handle(Get("/metrics?x=1")).status, 200);
-  EXPECT_EQ(router->Handle(Get("/healthz")).status, 200);
-  EXPECT_EQ(router->Handle(Get("/readyz")).status, 503);
-  EXPECT_EQ(router->Handle(Get("/")).status, 404);
-  EXPECT_EQ(router->Handle(Get("/metrics/")).status, 404);
-  EXPECT_EQ(router->Handle(Get("/../metrics")).status, 404);
-  EXPECT_EQ(router->Handle(Get("http://localhost/metrics")).status, 400);
-  EXPECT_EQ(router->Handle(Get("*")).status, 400);
-  EXPECT_EQ(router->Handle(Get("")).status, 400);
+  EXPECT_EQ(Ask(*router, Get("/metrics")).body, "metrics here\n");
+  EXPECT_EQ(Ask(*router, Get("/metrics?x=1")).status, 200);
+  EXPECT_EQ(Ask(*router, Get("/healthz")).status, 200);
+  EXPECT_EQ(Ask(*router, Get("/readyz")).status, 503);
+  EXPECT_EQ(Ask(*router, Get("/")).status, 404);
+  EXPECT_EQ(Ask(*router, Get("/metrics/")).status, 404);
+  EXPECT_EQ(Ask(*router, Get("/../metrics")).status, 404);
+  EXPECT_EQ(Ask(*router, Get("http://localhost/metrics")).status, 400);
+  EXPECT_EQ(Ask(*router, Get("*")).status, 400);
+  EXPECT_EQ(Ask(*router, Get("")).status, 400);
   HttpRequest post = Get("/metrics");
   post.method = std::string("POST");
-  const HttpResponse refused = router->Handle(post);
+  const HttpResponse refused = Ask(*router, post);
   EXPECT_EQ(refused.status, 405);
   EXPECT_THAT(refused.headers, ::testing::Contains(::testing::Pair("Allow", "GET")));
   HttpRequest head = Get("/metrics");
   head.method = std::string("HEAD");
-  EXPECT_EQ(router->Handle(head).status, 200);
+  EXPECT_EQ(Ask(*router, head).status, 200);
 }
 
 TEST_F(RouterTest, ReadinessSaysWhatIsNotAsItShouldBe) {
   const auto body = [&](bool ready, const std::string& note) {
-    return Make(open_.get(), true, ready, note)->Handle(Get("/readyz"));
+    return Ask(*Make(open_.get(), true, ready, note), Get("/readyz"));
   };
   EXPECT_EQ(body(true, "").body, "ready\n");
   EXPECT_EQ(body(true, "kernels are off").body, "ready\nkernels are off\n");
@@ -96,18 +115,18 @@ TEST_F(RouterTest, AnswersOnlyToItsOwnNames) {
   const auto router = Make(open_.get(), true);
   for (const char* host : {"localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:8080", "10.1.2.3",
                            "[::1]:8080", "[::1]", "ops.example", "OPS.example:80"}) {
-    EXPECT_EQ(router->Handle(Get("/healthz", host)).status, 200) << host;
+    EXPECT_EQ(Ask(*router, Get("/healthz", host)).status, 200) << host;
   }
   for (const char* host : {"evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "",
                            "localhost:x", "[::1", "localhost:80:80", "ops.example.evil"}) {
-    EXPECT_EQ(router->Handle(Get("/healthz", host)).status, 403) << host;
+    EXPECT_EQ(Ask(*router, Get("/healthz", host)).status, 403) << host;
   }
   HttpRequest none = Get("/healthz");
   none.hosts.clear();
-  EXPECT_EQ(router->Handle(none).status, 400);
+  EXPECT_EQ(Ask(*router, none).status, 400);
   HttpRequest two = Get("/healthz");
   two.hosts = {"localhost", "evil.example"};
-  EXPECT_EQ(router->Handle(two).status, 400);
+  EXPECT_EQ(Ask(*router, two).status, 400);
 }
 
 TEST_F(RouterTest, MetricsWantATokenUnlessTheyAreOpen) {
@@ -116,14 +135,95 @@ TEST_F(RouterTest, MetricsWantATokenUnlessTheyAreOpen) {
   HttpRequest two_tokens = with_token;
   two_tokens.authorizations.emplace_back("Bearer token-one");
   const auto closed = Make(guarded_.get(), false);
-  const HttpResponse refused = closed->Handle(Get("/metrics"));
+  const HttpResponse refused = Ask(*closed, Get("/metrics"));
   EXPECT_EQ(refused.status, 401);
   EXPECT_THAT(refused.headers, ::testing::Contains(::testing::Pair("WWW-Authenticate", "Bearer")));
-  EXPECT_EQ(closed->Handle(with_token).status, 200);
-  EXPECT_EQ(closed->Handle(two_tokens).status, 401);
-  EXPECT_EQ(closed->Handle(Get("/healthz")).status, 200) << "probes carry no tokens";
-  EXPECT_EQ(Make(guarded_.get(), true)->Handle(Get("/metrics")).status, 200);
-  EXPECT_EQ(Make(open_.get(), false)->Handle(Get("/metrics")).status, 200);
+  EXPECT_EQ(Ask(*closed, with_token).status, 200);
+  EXPECT_EQ(Ask(*closed, two_tokens).status, 401);
+  EXPECT_EQ(Ask(*closed, Get("/healthz")).status, 200) << "probes carry no tokens";
+  EXPECT_EQ(Ask(*Make(guarded_.get(), true), Get("/metrics")).status, 200);
+  EXPECT_EQ(Ask(*Make(open_.get(), false), Get("/metrics")).status, 200);
+}
+
+TEST_F(RouterTest, OnlyItsOwnPagesAndThoseOnTheListMayAsk) {
+  const auto router = Make(open_.get(), true);
+  const auto from = [&](const std::string& origin) {
+    HttpRequest request = Get("/metrics", "localhost:8080");
+    request.origins = {origin};
+    return Ask(*router, request).status;
+  };
+  EXPECT_EQ(from("http://localhost:8080"), 200);
+  EXPECT_EQ(from("https://app.example"), 200);
+  for (const char* other : {"http://localhost:8081", "http://app.example", "https://evil.example",
+                            "null", "", "https://app.example.evil.example"}) {
+    EXPECT_EQ(from(other), 403) << other;
+  }
+  HttpRequest listed = Get("/metrics");
+  listed.origins = {"https://app.example"};
+  EXPECT_THAT(router->CorsOf(listed), ::testing::Contains(::testing::Pair(
+                                          "Access-Control-Allow-Origin", "https://app.example")));
+  HttpRequest own = Get("/metrics", "localhost:8080");
+  own.origins = {"http://localhost:8080"};
+  EXPECT_THAT(router->CorsOf(own), ::testing::IsEmpty());
+  listed.method = std::string("OPTIONS");
+  const HttpResponse preflight = Ask(*router, listed);
+  EXPECT_EQ(preflight.status, 204);
+  EXPECT_THAT(preflight.headers,
+              ::testing::Contains(::testing::Pair("Access-Control-Allow-Methods", "GET")));
+}
+
+TEST_F(RouterTest, PathsMayNameThings) {
+  Router router(open_.get(), {});
+  const auto add = [&router](const char* path, const std::string& says) {
+    router.AddGet(path, Router::Access::kOpen, [says](const HttpRequest& request, const Caller&) {
+      const auto id = request.path_values.find("id");
+      return PlainResponse(200, says + (id == request.path_values.end() ? "" : ":" + id->second));
+    });
+  };
+  add("/things/{id}", "one");
+  add("/things/new", "new");
+  add("/things/{id}/parts", "parts");
+  EXPECT_EQ(Ask(router, Get("/things/7")).body, "one:7\n");
+  EXPECT_EQ(Ask(router, Get("/things/new?x=1")).body, "new\n");
+  EXPECT_EQ(Ask(router, Get("/things/a%2Fb/parts")).body, "parts:a%2Fb\n");
+  for (const char* none : {"/things", "/things/", "/things//parts", "/things/7/parts/", "//"}) {
+    EXPECT_EQ(Ask(router, Get(none)).status, 404) << none;
+  }
+}
+
+TEST_F(RouterTest, BodiesAreOfTheTypeThatARouteTakes) {
+  Router router(open_.get(), {});
+  Router::Route route;
+  route.method = std::string("POST");
+  route.path = std::string("/v1/x");
+  route.body = Router::Body::kJson;
+  route.handler = [](HttpRequest, const Caller&, const std::shared_ptr<Exchange>& exchange) {
+    exchange->Respond(PlainResponse(200, "taken"));
+  };
+  router.Add(route);
+  const auto with = [&router](const std::string& type) {
+    HttpRequest request = Get("/v1/x");
+    request.method = std::string("POST");
+    request.content_type = type;
+    return Ask(router, request).status;
+  };
+  EXPECT_EQ(with("application/json"), 200);
+  EXPECT_EQ(with("Application/JSON ; charset=utf-8"), 200);
+  // What a form of any page may send without being asked.
+  for (const char* type : {"", "text/plain", "application/x-www-form-urlencoded",
+                           "multipart/form-data", "application/jsonx"}) {
+    EXPECT_EQ(with(type), 415) << type;
+  }
+}
+
+TEST(HttpRequest, QueriesAreDecoded) {
+  const HttpRequest request = Get("/x?a=1&b=%41+%zz&a=2&c&=d&%61b=e");
+  EXPECT_EQ(request.Query("a"), "1");
+  EXPECT_EQ(request.Query("b"), "A %zz");
+  EXPECT_EQ(request.Query("c"), "");
+  EXPECT_EQ(request.Query("ab"), "e");
+  EXPECT_EQ(request.Query("d"), std::nullopt);
+  EXPECT_EQ(Get("/x").Query("a"), std::nullopt);
 }
 
 // A connection that sends bytes as they are.
@@ -244,6 +344,40 @@ TEST(HttpServer, AConnectionThatSaysNothingIsClosed) {
   RawConnection dawdling(daemon);
   dawdling.Send("GET /healthz HTTP/1.1\r\nHost: local");
   EXPECT_EQ(dawdling.ReadAll(), "");
+}
+
+TEST(HttpServer, AConnectionIsClosedWhenNoFurtherRequestComes) {
+  Options options;
+  options.server.http_idle_timeout = std::chrono::milliseconds(50);
+  TestDaemon daemon(options);
+  RawConnection connection(daemon);
+  connection.Send(RequestText("/healthz"));
+  EXPECT_THAT(connection.ReadSome(), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(connection.ReadAll(), "");
+}
+
+TEST(HttpServer, RequestsThatComeTogetherAreAnsweredInTurn) {
+  TestDaemon daemon;
+  RawConnection connection(daemon);
+  connection.Send(RequestText("/healthz") + RequestText("/readyz") +
+                  RequestText("/healthz", "Connection: close\r\n"));
+  const std::string answers = connection.ReadAll();
+  size_t at = 0;
+  for (const char* body : {"\r\nok\n", "\r\nready\n", "\r\nok\n"}) {
+    at = answers.find(body, at);
+    ASSERT_NE(at, std::string::npos) << answers;
+    ++at;
+  }
+}
+
+TEST(HttpServer, ABodyIsAskedForWhereTheCallerWaitsForThat) {
+  TestDaemon daemon;
+  RawConnection connection(daemon);
+  connection.Send(RequestText(
+      "/healthz", "Connection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n"));
+  EXPECT_EQ(connection.ReadSome(), "HTTP/1.1 100 Continue\r\n\r\n");
+  connection.Send("xx");
+  EXPECT_THAT(connection.ReadAll(), StartsWith("HTTP/1.1 200 "));
 }
 
 TEST(HttpServer, ConnectionsHaveALimitAndComeBack) {

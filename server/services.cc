@@ -1,0 +1,33 @@
+// See services.h.
+#include "server/services.h"
+
+#include <chrono>
+#include <string_view>
+#include <utility>
+
+#include "engine/base/errors.h"
+#include "server/blocking_pool.h"
+#include "server/telemetry/log.h"
+
+namespace ssmd::server {
+
+void LogCall(const ServiceContext& services, const CallInfo& info, const absl::Status& status) {
+  const LogLevel level = status.ok() ? LogLevel::kDebug : LogLevel::kInfo;
+  if (!services.log->enabled(level)) return;
+  const double ms = Seconds(std::chrono::steady_clock::now() - info.started_at) * 1e3;
+  const std::string code = absl::StatusCodeToString(status.code());
+  const std::string reason = ReasonOf(status);
+  services.log->Write(level, "call",
+                      {{"method", std::string_view(info.method)},
+                       {"request_id", std::string_view(info.request_id)},
+                       {"tenant", std::string_view(info.caller.tenant)},
+                       {"status", std::string_view(code)},
+                       {"reason", std::string_view(reason)},
+                       {"total_ms", ms}});
+}
+
+void PostBlocking(const ServiceContext& services, std::function<void()> work) {
+  services.blocking->Post(std::move(work));
+}
+
+}  // namespace ssmd::server

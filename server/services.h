@@ -1,0 +1,56 @@
+// What every call is served with, by gRPC or HTTP.
+#ifndef SSMD_SERVER_SERVICES_H_
+#define SSMD_SERVER_SERVICES_H_
+
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "engine/engine.h"
+#include "server/access/admission.h"
+#include "server/access/tenants.h"
+#include "server/limits.h"
+
+namespace ssmd::server {
+
+class BlockingPool;
+class Log;
+class Metrics;
+class StreamWatch;
+class Transfers;
+class WorkQueue;
+
+// What the services share. Nothing is owned; everything outlives both listeners.
+struct ServiceContext {
+  Engine* engine = nullptr;
+  const Tenants* tenants = nullptr;
+  Admission* admission = nullptr;
+  Transfers* transfers = nullptr;
+  WorkQueue* work = nullptr;
+  BlockingPool* blocking = nullptr;
+  StreamWatch* watch = nullptr;
+  Metrics* metrics = nullptr;
+  Log* log = nullptr;
+  RequestLimits limits;
+  bool state_dir = false;  // sessions outlive the process
+  TimePoint started_at;
+  std::function<void()> drain;  // AdminService.Drain
+  std::function<bool()> draining;
+};
+
+struct CallInfo {
+  const char* method = "";  // "Generate"
+  std::string request_id;
+  Caller caller;
+  TimePoint started_at;
+};
+
+// One line for a call that the engine does not report (all but accepted turns).
+void LogCall(const ServiceContext& services, const CallInfo& info, const absl::Status& status);
+
+// Posts to the BlockingPool.
+void PostBlocking(const ServiceContext& services, std::function<void()> work);
+
+}  // namespace ssmd::server
+
+#endif  // SSMD_SERVER_SERVICES_H_
