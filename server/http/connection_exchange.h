@@ -39,8 +39,10 @@ class ConnectionExchange final : public Exchange {
  public:
   ConnectionExchange(std::shared_ptr<AnyConnection> connection, uint64_t number)
       : connection_(std::move(connection)), number_(number) {}
+  // In its turn: what another thread has asked for before may still be on its way.
   ~ConnectionExchange() override {
-    Run([](AnyConnection& connection, uint64_t number) { connection.Drop(number); });
+    connection_->Enqueue(
+        [connection = connection_, number = number_] { connection->Drop(number); });
   }
 
   void Respond(HttpResponse response) override {

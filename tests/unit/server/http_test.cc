@@ -12,6 +12,8 @@
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/write.hpp>
 #include <cstdio>
+#include <future>
+#include <thread>
 
 #include "server/http/ops_routes.h"
 #include "server/http/router.h"
@@ -234,6 +236,9 @@ class RawConnection {
     const auto listen = ParseListenAddress(address);
     socket_.connect(tcp::endpoint(boost::asio::ip::make_address(listen->host), listen->port));
   }
+  explicit RawConnection(uint16_t port) : socket_(io_) {
+    socket_.connect(tcp::endpoint(boost::asio::ip::make_address("127.0.0.1"), port));
+  }
   void Send(const std::string& bytes) {
     boost::system::error_code ignored;  // the server may have closed already
     boost::asio::write(socket_, boost::asio::buffer(bytes), ignored);
@@ -419,6 +424,111 @@ TEST(HttpServer, ConnectionsThatAreToldSoHaveALimitToo) {
   EXPECT_THAT(silent.front()->ReadAll(), StartsWith("HTTP/1.1 503 "));
   served.Send(RequestText("/healthz"));
   EXPECT_THAT(served.ReadSome(), StartsWith("HTTP/1.1 200 ")) << "those who are in are served on";
+}
+
+// A server of one route, whose requests are given to `handle` on a thread of their own.
+class LateServer {
+ public:
+  using Handle = std::function<void(const std::shared_ptr<Exchange>&)>;
+  explicit LateServer(Handle handle, ServerLimits limits = {}) : router_(tenants_.get(), {}) {
+    Router::Route route;
+    route.method = std::string("GET");
+    route.path = std::string("/late");
+    route.handler = [this, handle](HttpRequest, const Caller&,
+                                   const std::shared_ptr<Exchange>& exchange) {
+      threads_.emplace_back([handle, exchange] { handle(exchange); });
+    };
+    router_.Add(route);
+    HttpServer::Config config;
+    config.listen.host = std::string("127.0.0.1");
+    config.limits = limits;
+    server_ = *HttpServer::Start(config, &router_);
+  }
+  ~LateServer() {
+    server_.reset();
+    for (std::thread& thread : threads_) thread.join();
+  }
+  uint16_t port() const { return server_->port(); }
+
+ private:
+  const std::unique_ptr<Tenants> tenants_ = *Tenants::Open("");
+  Router router_;
+  std::vector<std::thread> threads_;  // on the HTTP thread until that is over
+  std::unique_ptr<HttpServer> server_;
+};
+
+TEST(HttpServer, AnswersOfOtherThreadsAreNotLost) {
+  LateServer server([](const std::shared_ptr<Exchange>& exchange) {
+    exchange->Respond(PlainResponse(200, "late"));
+  });
+  RawConnection connection(server.port());
+  for (int i = 0; i < 300; ++i) {
+    connection.Send(RequestText("/late"));
+    ASSERT_THAT(connection.ReadSome(), HasSubstr("late")) << i;
+  }
+}
+
+TEST(HttpServer, AnAnswerThatNobodyGivesClosesTheConnection) {
+  LateServer server([](const std::shared_ptr<Exchange>&) {});
+  RawConnection connection(server.port());
+  connection.Send(RequestText("/late"));
+  EXPECT_EQ(connection.ReadAll(), "");
+}
+
+TEST(HttpServer, PiecesComeAsTheyAreWrittenAndIdleStreamsSaySo) {
+  ServerLimits limits;
+  limits.http_keep_alive = std::chrono::milliseconds(20);
+  std::promise<void> enough;
+  LateServer server(
+      [&enough](const std::shared_ptr<Exchange>& exchange) {
+        HttpResponse head;
+        head.content_type = std::string("text/event-stream");
+        exchange->Begin(head, ": idle\n\n");
+        std::promise<bool> written;
+        exchange->Write("data: 1\n\n", [&written](bool ok) { written.set_value(ok); });
+        EXPECT_TRUE(written.get_future().get());
+        enough.get_future().wait();
+        exchange->Write("data: 2\n\n", [exchange](bool) { exchange->End(); });
+      },
+      limits);
+  RawConnection connection(server.port());
+  connection.Send(RequestText("/late", "Connection: close\r\n"));
+  std::string text;
+  while (text.find(": idle") == std::string::npos) text += connection.ReadSome();
+  EXPECT_THAT(text, HasSubstr("Transfer-Encoding: chunked\r\n"));
+  EXPECT_THAT(text, HasSubstr("9\r\ndata: 1\n\n\r\n"));
+  enough.set_value();
+  EXPECT_THAT(connection.ReadAll(), ::testing::EndsWith("9\r\ndata: 2\n\n\r\n0\r\n\r\n"));
+}
+
+TEST(HttpServer, ACallerThatLeavesIsHeardOf) {
+  std::promise<void> gone;
+  std::promise<bool> written;
+  LateServer server([&](const std::shared_ptr<Exchange>& exchange) {
+    exchange->OnGone([&gone] { gone.set_value(); });
+    gone.get_future().wait();
+    exchange->Begin({}, "");
+    exchange->Write("x", [&written, exchange](bool ok) { written.set_value(ok); });
+  });
+  {
+    RawConnection connection(server.port());
+    connection.Send(RequestText("/late"));
+  }
+  EXPECT_FALSE(written.get_future().get());
+}
+
+TEST(HttpServer, ItsEndEndsWhatIsUnderWay) {
+  std::promise<void> asked, gone;
+  auto server = std::make_unique<LateServer>([&](const std::shared_ptr<Exchange>& exchange) {
+    exchange->OnGone([&gone] { gone.set_value(); });
+    asked.set_value();
+    gone.get_future().wait();
+  });
+  RawConnection connection(server->port());
+  connection.Send(RequestText("/late"));
+  asked.get_future().wait();
+  server.reset();
+  EXPECT_EQ(connection.ReadAll(), "");
 }
 
 // A self-signed certificate of localhost and its key, made anew.
