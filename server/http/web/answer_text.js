@@ -51,7 +51,11 @@ export class AnswerText {
 }
 
 // White space that could not be seen otherwise.
-const visible = (text) => text.replace(/ /g, '␣').replace(/\n/g, '⏎').replace(/\t/g, '⇥') || '(nothing)';
+function visible(text) {
+  const raw = /^bytes:((?:\\x..)+)$/.exec(text);
+  if (raw) return `‹${raw[1].slice(2).replaceAll('\\x', ' ')}›`;
+  return text.replace(/ /g, '␣').replace(/\n/g, '⏎').replace(/\t/g, '⇥') || '(nothing)';
+}
 
 export class TokenCard {
   #card = el('div', { class: 'token-card', id: 'token-card', role: 'status', hidden: true });
@@ -86,7 +90,7 @@ export class TokenCard {
 
   #fill(piece) {
     const [token] = piece.tokens;
-    const several = piece.tokens.length > 1 ? el('p', { class: 'help' }, `${piece.tokens.length} tokens together`) : null;
+    const several = piece.tokens.length > 1 ? el('p', { class: 'help' }, `${piece.tokens.length} tokens. The first could have been:`) : null;
     const others = token.top.map((other) => this.#alternative(other, other.text === token.text));
     this.#card.replaceChildren(
       el('p', { class: 'token-head' }, el('b', {}, visible(piece.text)), ' ', percent(probability(piece))),

@@ -82,12 +82,11 @@ export class ShareBar {
 
   set(values, total) {
     const sum = values.reduce((a, b) => a + (b ?? 0), 0);
-    this.#bar.replaceChildren(...this.parts.map(({ kind }, i) => {
+    this.#bar.replaceChildren(...this.parts.flatMap(({ kind }, i) => {
+      if (!values[i]) return [];
       const part = el('i', { class: kind });
-      // Whatever there is can be seen.
-      part.style.flexGrow = String(sum > 0 ? (values[i] ?? 0) / sum : 0);
-      part.style.minWidth = values[i] > 0 ? '2px' : '0';
-      return part;
+      part.style.flexGrow = String(values[i] / sum);
+      return [part];
     }));
     this.#legend.replaceChildren(...this.parts.flatMap(({ name, kind }, i) =>
       [el('span', { class: `key ${kind}` }, name), el('b', {}, values[i] === null ? '–' : String(values[i]))]));

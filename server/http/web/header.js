@@ -12,7 +12,7 @@ export function setUpTheme(store) {
   const show = () => {
     if (theme === 'auto') delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
-    button.textContent = THEMES[theme];
+    button.textContent = `◐ ${THEMES[theme]}`;
     button.setAttribute('aria-label', `Colours: ${THEMES[theme]}. Change them`);
   };
   button.addEventListener('click', () => {

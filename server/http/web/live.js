@@ -61,7 +61,7 @@ export class Live {
     const model = this.#model;
     try {
       const series = parse(await this.api.metrics(AbortSignal.timeout(5000)));
-      if (model === this.#model) this.#take(series);
+      if (model !== '' && model === this.#model) this.#take(series);
       this.#say('');
     } catch (cause) {
       this.#readings = [];
@@ -79,7 +79,7 @@ export class Live {
   }
 
   #take(series) {
-    const labels = this.#model ? { model: this.#model } : {};
+    const labels = { model: this.#model };
     const now = { at: performance.now(), series };
     const last = this.#readings.at(-1);
     const oldest = this.#readings[0];

@@ -28,7 +28,7 @@ class Playground {
   announcer = new Announcer(byId('spoken'));
   settings = new SettingsPanel(byId('settings'), this.store, () => {});
   live = new Live(byId('live'), byId('live-note'), this.api);
-  tree = new TreeView(byId('tree'), (id) => this.choose(id));
+  tree = new TreeView(byId('tree'), (id) => this.choose(id), (byKey) => this.#chosen(byKey));
   talk = new TalkView(byId('turns'), {
     choose: (id) => this.choose(id),
     regenerate: (id) => this.regenerate(id),
@@ -224,12 +224,22 @@ class Playground {
     this.#toEnd();
   }
 
+  // In the tree; now it is to be read, or gone on from.
+  #chosen(byKey) {
+    if (this.#isNarrow()) this.showPanel('talk');
+    this.#toEnd();
+    if (byKey) this.prompt.focus();
+  }
+
+  #isNarrow = () => matchMedia('(max-width: 720px)').matches;
+
   pin(id) {
     this.pinned = id;
     this.render();
     if (id === null) return;
+    if (this.#isNarrow()) this.showPanel('tree');
     this.announcer.say('Pinned. Choose another answer in the tree to compare with.');
-    if (this.conversation.current === id && this.conversation.nodes.size > 1) byId('tree').querySelector('[tabindex="0"]').focus();
+    if (this.conversation.current === id) this.tree.focus();
   }
 
   swap() {
@@ -468,7 +478,7 @@ class Playground {
 
   #toEnd() {
     const turns = byId('turns');
-    turns.scrollTop = turns.scrollHeight;
+    turns.scrollTop = turns.classList.contains('comparing') ? 0 : turns.scrollHeight;
   }
 }
 

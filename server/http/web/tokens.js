@@ -1,8 +1,8 @@
 // Which part of an answer's text came from which tokens. Tokens are pieces of bytes and may end within a
 // character; pieces made here never do. Pure.
 //
-// A token is {text, bytes, logprob, top: [{text, logprob}]}; bytes is an array, or null where the server only
-// sent text. A piece is {text, tokens}; without tokens it is text that none is known for.
+// A token is {text, logprob, top: [{text, logprob}]}. One whose bytes are no text has "bytes:\xe2\x80" for its
+// text, as the completions endpoint writes it. A piece is {text, tokens}; without tokens it is text that none is known for.
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -10,13 +10,10 @@ const decoder = new TextDecoder();
 const SKIPPED_TOKENS_MAX = 8;
 const SKIPPED_BYTES_EACH = 24;
 
-// "bytes:\xe2\x80" is how tokens that are no text are written where there is no field for bytes.
 function bytesOfText(text) {
   if (!/^bytes:(\\x[0-9a-fA-F]{2})+$/.test(text)) return encoder.encode(text);
   return Uint8Array.from(text.matchAll(/\\x(..)/g), (match) => parseInt(match[1], 16));
 }
-
-const bytesOf = (token) => (token.bytes ? Uint8Array.from(token.bytes) : bytesOfText(token.text));
 
 function matches(bytes, position, token) {
   return position + token.length <= bytes.length && token.every((byte, i) => bytes[position + i] === byte);
@@ -38,7 +35,7 @@ function resynchronise(bytes, position, tokens, first) {
 
 export function align(text, tokens) {
   const bytes = encoder.encode(text);
-  const encoded = tokens.map(bytesOf);
+  const encoded = tokens.map((token) => bytesOfText(token.text));
   const pieces = [];
   let position = 0;
   let group = [];
@@ -81,15 +78,20 @@ export const probability = (piece) =>
 // 0 for what the model was sure of … 4 for what it hardly thought of.
 export function surprise(piece) {
   const p = probability(piece);
-  return [0.8, 0.5, 0.2, 0.05].filter((limit) => p < limit).length;
+  return [0.6, 0.3, 0.1, 0.03].filter((limit) => p < limit).length;
 }
 
 const rounded = (logprob) => (logprob === null || logprob === undefined ? null : Math.round(logprob * 1e4) / 1e4);
 
-// Bytes are kept only where the text does not tell them.
+const hex = (byte) => `\\x${byte.toString(16).padStart(2, '0')}`;
+
+// The text of a token, or its bytes where they are no text on their own.
+function textOf(text, bytes) {
+  return !bytes || String(bytes) === String([...bytesOfText(text)]) ? text : `bytes:${bytes.map(hex).join('')}`;
+}
+
 function token(text, bytes, logprob, top) {
-  const told = !bytes || String(bytes) === String([...bytesOfText(text)]);
-  return { text, bytes: told ? null : bytes, logprob: rounded(logprob), top };
+  return { text: textOf(text, bytes), logprob: rounded(logprob), top };
 }
 
 // Tokens of a chunk, of either endpoint.
@@ -97,7 +99,7 @@ export function tokensOf(logprobs) {
   if (!logprobs) return [];
   if (Array.isArray(logprobs.content)) {
     return logprobs.content.map((entry) => token(entry.token, entry.bytes, entry.logprob,
-      (entry.top_logprobs ?? []).map((other) => ({ text: other.token, logprob: rounded(other.logprob) }))));
+      (entry.top_logprobs ?? []).map((other) => ({ text: textOf(other.token, other.bytes), logprob: rounded(other.logprob) }))));
   }
   return (logprobs.tokens ?? []).map((text, i) => token(text, logprobs.bytes?.[i], logprobs.token_logprobs?.[i],
     Object.entries(logprobs.top_logprobs?.[i] ?? {})

@@ -29,14 +29,16 @@ const STATES = [
 export class TreeView {
   #root;
   #choose;
+  #settle;
   #conversation = null;
   #items = [];  // elements in the order of their rows; the first is the beginning
   #ids = [];
 
-  // `choose` is called with the id of a turn, or null for the beginning.
-  constructor(root, choose) {
+  // `choose` is called with the id of a turn, or null for the beginning; `settle` once somebody is done choosing.
+  constructor(root, choose, settle) {
     this.#root = root;
     this.#choose = choose;
+    this.#settle = settle;
     root.addEventListener('keydown', (event) => this.#key(event));
   }
 
@@ -52,6 +54,10 @@ export class TreeView {
     const current = this.#items[this.#ids.indexOf(conversation.current)];
     if (hadFocus) current.focus({ preventScroll: true });
     current.scrollIntoView({ block: 'nearest' });
+  }
+
+  focus() {
+    this.#items[this.#ids.indexOf(this.#conversation.current)].focus();
   }
 
   // The words of a turn that is being written.
@@ -83,7 +89,10 @@ export class TreeView {
     const item = el('div', {
       class: 'tree-item', role: 'treeitem', tabindex: selected ? 0 : -1, 'aria-level': level,
       'aria-selected': String(selected), 'aria-label': label, dataset: { id: id ?? 'start' },
-      onclick: () => this.#choose(id),
+      onclick: () => {
+        this.#choose(id);
+        this.#settle(false);
+      },
     }, ...words);
     item.style.paddingLeft = `${x(lane) + LEFT}px`;
     return item;
@@ -113,6 +122,7 @@ export class TreeView {
   }
 
   #key(event) {
+    if (event.key === 'Enter') this.#settle(true);
     const { current } = this.#conversation;
     const at = this.#ids.indexOf(current);
     const last = this.#ids.length - 1;
