@@ -42,12 +42,18 @@ class Figures:
                 f'ssmd_sessions{{{label},tier="lost"}} 0',
                 f'ssmd_sessions{{{label},tier="none"}} 0',
             ]
-            lines += _histogram("ssmd_time_to_first_token_seconds", label, self.first * share, FIRST_TOKEN_BOUNDS)
-            lines += _histogram("ssmd_inter_token_latency_seconds", label, self.intervals * share, INTERVAL_BOUNDS)
+            lines += _histogram(
+                "ssmd_time_to_first_token_seconds", label, self.first * share, FIRST_TOKEN_BOUNDS
+            )
+            lines += _histogram(
+                "ssmd_inter_token_latency_seconds", label, self.intervals * share, INTERVAL_BOUNDS
+            )
         return "\n".join(lines) + "\n"
 
 
 def _histogram(name: str, label: str, values: list[float], bounds: list[float]) -> list[str]:
-    lines = [f'{name}_bucket{{{label},le="{bound}"}} {sum(value <= bound for value in values)}' for bound in bounds]
+    lines = [
+        f'{name}_bucket{{{label},le="{bound}"}} {sum(value <= bound for value in values)}' for bound in bounds
+    ]
     lines.append(f'{name}_bucket{{{label},le="+Inf"}} {len(values)}')
     return [*lines, f"{name}_sum{{{label}}} {sum(values)}", f"{name}_count{{{label}}} {len(values)}"]

@@ -34,10 +34,34 @@ STORY_TOKENS = 90
 ENDLESS_TOKENS = 1000
 PREFILL_CHUNK = 512
 
-WHO = ["a little fox", "an old lighthouse keeper", "a girl named Lily", "the café's grey cat", "a quiet robot"]
-DID = ["found a key under", "walked slowly round", "dreamt about", "painted a picture of", "waited beside", "sang to"]
-WHAT = ["the frozen lake", "a door nobody had opened", "the last red kite 🪁", "a boat made of paper", "the sleeping hill"]
-THEN = ["It was a very still morning.", "Nobody said a word.", "“How strange,” she thought.", "The wind turned east.\n"]
+WHO = [
+    "a little fox",
+    "an old lighthouse keeper",
+    "a girl named Lily",
+    "the café's grey cat",
+    "a quiet robot",
+]
+DID = [
+    "found a key under",
+    "walked slowly round",
+    "dreamt about",
+    "painted a picture of",
+    "waited beside",
+    "sang to",
+]
+WHAT = [
+    "the frozen lake",
+    "a door nobody had opened",
+    "the last red kite 🪁",
+    "a boat made of paper",
+    "the sleeping hill",
+]
+THEN = [
+    "It was a very still morning.",
+    "Nobody said a word.",
+    "“How strange,” she thought.",
+    "The wind turned east.\n",
+]
 
 
 def pieces(text: str) -> list[bytes]:
@@ -102,7 +126,7 @@ class State:
 class MockServer:
     """REQUIRES: stop() at the end."""
 
-    def __init__(self, listen: str = "127.0.0.1:0", token: str = "", pace_seconds: float = 0.003) -> None:
+    def __init__(self, listen: str = "127.0.0.1:0", token: str = "", pace_seconds: float = 0.001) -> None:
         self.token = token
         self.pace_seconds = pace_seconds
         self.requests: list[dict[str, Any]] = []  # bodies of turns, in order
@@ -213,6 +237,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         try:
             for event in turn.events():
+                if not self.mock.running():
+                    raise ConnectionResetError
                 self.wfile.write(event.encode())
                 self.wfile.flush()
         except (BrokenPipeError, ConnectionResetError):
@@ -285,7 +311,8 @@ class Turn:
 
         if self.chat:
             content = [
-                {**entry(t["raw"], t["p"]), "top_logprobs": [entry(raw, p) for raw, p in t["top"]]} for t in tokens
+                {**entry(t["raw"], t["p"]), "top_logprobs": [entry(raw, p) for raw, p in t["top"]]}
+                for t in tokens
             ]
             return {"content": content, "refusal": None}
         return {
@@ -310,7 +337,11 @@ class Turn:
         for token in Story(self.seed, begun=not self.chat).tokens():
             if written == self.max_tokens:
                 break
-            if written >= STORY_TOKENS and self.max_tokens < ENDLESS_TOKENS and token["raw"][-1:] in (b".", b"\n"):
+            if (
+                written >= STORY_TOKENS
+                and self.max_tokens < ENDLESS_TOKENS
+                and token["raw"][-1:] in (b".", b"\n")
+            ):
                 finish = "stop"
             time.sleep(self.mock.pace_seconds)
             written += 1
@@ -325,7 +356,9 @@ class Turn:
             held = []
             if finish == "stop":
                 break
-        yield self._chunk({"delta" if self.chat else "text": {} if self.chat else "", "finish_reason": finish})
+        yield self._chunk(
+            {"delta" if self.chat else "text": {} if self.chat else "", "finish_reason": finish}
+        )
         yield self._end(written, first, time.monotonic() - begun)
         yield "data: [DONE]\n\n"
 

@@ -70,8 +70,8 @@ export function showModels(models, chosen) {
 export function showModel(model, mode) {
   const facts = model?.ssmd;
   byId('model-facts').textContent = !facts ? '' : [
-    facts.architecture, `${magnitude(facts.parameters)} parameters in ${facts.weights}`,
-    `a state is ${bytes(facts.state_bytes_per_session)}`, facts.device,
+    `a state is ${bytes(facts.state_bytes_per_session)}`, facts.architecture,
+    `${magnitude(facts.parameters)} parameters in ${facts.weights}`, facts.device,
   ].join(' · ');
   const [chat, prompt] = ['chat', 'prompt'].map((name) => document.querySelector(`[name=mode][value=${name}]`));
   chat.disabled = Boolean(model) && !canChat(model);

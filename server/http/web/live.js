@@ -37,9 +37,10 @@ export class Live {
     if (name === this.#model) return;
     this.#model = name;
     this.#readings = [];
+    this.again();
   }
 
-  // Reads at once, after a token was given, say.
+  // Reads at once.
   again() {
     clearTimeout(this.#timer);
     this.#loop();

@@ -47,6 +47,7 @@ class Playground {
   pinned = null;
   run = null;  // {conversation, node, controller, progress, deleted}
   #saveTimer = null;
+  #leaving = false;
   #drawn = oncePerFrame(() => this.#drawRun());
 
   constructor() {
@@ -87,7 +88,14 @@ class Playground {
       if (this.run) this.stop();
       else if (this.pinned !== null) this.pin(null);
     });
-    addEventListener('pagehide', () => this.#save());
+    // What breaks because the page goes away is no news to keep.
+    addEventListener('pagehide', () => {
+      this.#save();
+      this.#leaving = true;
+    });
+    addEventListener('pageshow', () => {
+      this.#leaving = false;
+    });
     this.store.onOtherWindow((id) => this.#changedElsewhere(id));
   }
 
@@ -206,6 +214,7 @@ class Playground {
   #save() {
     clearTimeout(this.#saveTimer);
     this.#saveTimer = null;
+    if (this.#leaving) return;
     for (const conversation of new Set([this.run?.conversation, this.conversation])) {
       if (!conversation || conversation.isEmpty || (this.run?.deleted && this.run.conversation === conversation)) continue;
       if (this.store.save(conversation)) this.notices.clear('storage');
