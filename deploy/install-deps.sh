@@ -22,6 +22,8 @@ cuda_wheels=(
 )
 # For the checks of `tests/run.sh --all`: fuzzers, thread-safety analysis, format, lint.
 lint_packages=(clang clang-format clang-tidy libclang-rt-14-dev)
+# For the tests of the playground page.
+browser_packages=(chromium)
 
 # For tests/arm.sh: 64-bit Arm, compiled and run on another machine.
 arm_packages=(cmake g++-aarch64-linux-gnu googletest ninja-build qemu-user)
@@ -34,9 +36,9 @@ usage: deploy/install-deps.sh [--runtime | --cuda | --test | --all | --arm] [--l
   --runtime   only the shared libraries that a built ssmd needs
   --cuda      and nvcc, for the CUDA device. Where none is found, it is NVIDIA's own of PyPI, some
               100 MB, unpacked into build/tools; without PyPI there is a message and no nvcc
-  --test      and that, and a Prometheus to test against, unpacked into build/tools: its package is
-              not installed, because that would start a service. And what the tests in Python need of
-              PyPI, some 200 MB, in build/tools/python
+  --test      and that, Chromium, and a Prometheus to test against, unpacked into build/tools: its
+              package is not installed, because that would start a service. And what the tests in
+              Python need of PyPI, some 400 MB, in build/tools/python
   --all       and clang, clang-format, clang-tidy and libFuzzer, for tests/run.sh --all
   --arm       only what tests/arm.sh takes: a cross compiler for 64-bit Arm and an emulator
   --list      print the package names and do nothing
@@ -54,8 +56,8 @@ for argument in "$@"; do
   case $argument in
     --runtime) packages=("${runtime_packages[@]}") ;;
     --cuda) with_nvcc=true ;;
-    --test) with_prometheus=true with_nvcc=true with_python=true ;;
-    --all) packages+=("${lint_packages[@]}") with_prometheus=true with_nvcc=true with_python=true ;;
+    --test) packages+=("${browser_packages[@]}") with_prometheus=true with_nvcc=true with_python=true ;;
+    --all) packages+=("${browser_packages[@]}" "${lint_packages[@]}") with_prometheus=true with_nvcc=true with_python=true ;;
     --arm) packages=("${arm_packages[@]}") ;;
     --list) list_only=true ;;
     --help | -h) usage && exit 0 ;;
@@ -170,20 +172,20 @@ fi
 
 # Wheels that virtual environments can be made of without a network, and one made of them.
 python_dir=$root/build/tools/python
-python_requirements=$root/tests/python/requirements.txt
+python_requirements=("$root"/tests/{python,playground}/requirements.txt)
 python_templates='xinference==4.1.0'
 download_python_packages() {
   rm -rf "$python_dir"
   quietly python3 -m venv "$python_dir/venv" || return 1
   local pip=("$python_dir/venv/bin/python" -m pip --quiet --disable-pip-version-check)
-  quietly "${pip[@]}" download --only-binary :all: --dest "$python_dir/wheels" -r "$python_requirements" || return 1
-  quietly "${pip[@]}" install --no-index --find-links "$python_dir/wheels" -r "$python_requirements" || return 1
+  quietly "${pip[@]}" download --only-binary :all: --dest "$python_dir/wheels" "${python_requirements[@]/#/-r}" || return 1
+  quietly "${pip[@]}" install --no-index --find-links "$python_dir/wheels" "${python_requirements[@]/#/-r}" || return 1
   # Of this only the chat templates of models that it describes are read.
   quietly "${pip[@]}" download --no-deps --only-binary :all: --dest "$python_dir/templates" \
     "$python_templates" || return 1
-  cp "$python_requirements" "$python_dir"  # last: it says that all is there
+  cat "${python_requirements[@]}" >"$python_dir/requirements.txt"  # last: it says that all is there
 }
-if $with_python && ! cmp --silent "$python_requirements" "$python_dir/requirements.txt"; then
+if $with_python && ! cmp --silent <(cat "${python_requirements[@]}") "$python_dir/requirements.txt"; then
   say "unpacking what the tests in Python need into build/tools"
   if ! download_python_packages; then
     rm -rf "$python_dir"

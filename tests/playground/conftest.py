@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+import servers
+from playground import Playground
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    assert path, "there is no chromium here"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+    server = servers.start(tmp_path_factory.mktemp("server"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[servers.Server]:
+    """One that a test may stop and start."""
+    server = servers.start(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def mock() -> Iterator[servers.Mock]:
+    """For what a daemon cannot be made to do at will."""
+    server = servers.Mock()
+    yield server
+    server.stop()
+
+
+class Watch:
+    """What pages asked for and complained of."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.hosts: set[str] = set()
+        self.complaints: list[str] = []
+        context.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+        context.on("console", lambda message: self._console(message.type, message.text))
+        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+
+    def _console(self, kind: str, text: str) -> None:
+        # Refused requests are no fault of the page.
+        if kind in ("error", "warning") and not text.startswith("Failed to load resource"):
+            self.complaints.append(text)
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser without a past. No page of it complains, or asks another host."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
+    context.set_default_timeout(10_000)
+    watch = Watch(context)
+    yield context
+    context.close()
+    assert watch.complaints == []
+    assert {host for host in watch.hosts if not host.startswith("127.0.0.1:") and host != ""} == set()
+
+
+@pytest.fixture
+def play(context: BrowserContext, server: servers.Server) -> Playground:
+    return Playground(context, server.url)
+
+
+@pytest.fixture
+def screenshots(tmp_path: Path) -> Path:
+    """Where pictures of the page go: kept where PLAYGROUND_SCREENSHOTS says."""
+    folder = Path(os.environ.get("PLAYGROUND_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
