@@ -16,6 +16,7 @@ namespace ssmd {
 // How a request ended, with where its time went.
 struct RequestRecord {
   std::string request_id;
+  std::string trace_id;  // of the caller's trace; empty: none
   std::string tenant;
   std::string model;
   std::string session_id;

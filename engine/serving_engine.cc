@@ -109,6 +109,7 @@ absl::StatusOr<std::shared_ptr<OutputStream>> ServingEngine::Generate(GenerateRe
   if (stream != nullptr) return stream;
   const ModelInService& model = *models_[index];
   TurnHead head = MakeHead(std::move(request_id), request.tenant, request.deadline);
+  head.trace_id = request.trace_id;
   head.session_id = request.session_id;
   head.priority = request.priority;
   head.durability = request.durability;

@@ -14,6 +14,7 @@
 #include "server/http/api/completion_routes.h"
 #include "server/http/api/session_routes.h"
 #include "server/http/ops_routes.h"
+#include "server/http/web_routes.h"
 
 namespace ssmd::server {
 namespace {
@@ -105,6 +106,7 @@ absl::Status Daemon::Open() {
   router_->RefuseBelow("/v1/", &ApiRefusal);
   AddCompletionRoutes(services_, router_.get());
   AddSessionRoutes(services_, router_.get());
+  AddWebRoutes(options_.playground, router_.get());
 
   SSMD_ASSIGN_OR_RETURN(
       http_,

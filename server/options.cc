@@ -198,6 +198,11 @@ void AddListenFlags(CLI::App* app, Options* options, RawOptions* raw) {
       ->group(kGroupListen)
       ->type_name("ORIGIN")
       ->allow_extra_args(false);
+  app->add_flag(
+         "--playground,!--no-playground", options->playground,
+         "The page at /, to try models and to branch conversations; on unless it is switched "
+         "off")
+      ->group(kGroupListen);
   app->add_option("--ready-file", options->ready_file,
                   "Written once the daemon serves: {\"grpc\": ADDRESS, \"http\": ADDRESS, "
                   "\"pid\": N}")

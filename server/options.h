@@ -46,6 +46,7 @@ struct Options {
   ListenAddress http_listen{"127.0.0.1", 8080};
   std::vector<std::string> http_hosts;    // further names that the Host header may carry
   std::vector<std::string> http_origins;  // of pages that may ask; "*": any
+  bool playground = true;                 // the page at /
   std::string ready_file;
   std::string token_file;
   TlsFiles tls;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "engine/base/errors.h"
 #include "server/blocking_pool.h"
@@ -17,13 +18,15 @@ void LogCall(const ServiceContext& services, const CallInfo& info, const absl::S
   const double ms = Seconds(std::chrono::steady_clock::now() - info.started_at) * 1e3;
   const std::string code = absl::StatusCodeToString(status.code());
   const std::string reason = ReasonOf(status);
-  services.log->Write(level, "call",
-                      {{"method", std::string_view(info.method)},
-                       {"request_id", std::string_view(info.request_id)},
-                       {"tenant", std::string_view(info.caller.tenant)},
-                       {"status", std::string_view(code)},
-                       {"reason", std::string_view(reason)},
-                       {"total_ms", ms}});
+  std::vector<LogField> fields = {{"method", std::string_view(info.method)},
+                                  {"request_id", std::string_view(info.request_id)},
+                                  {"tenant", std::string_view(info.caller.tenant)},
+                                  {"status", std::string_view(code)},
+                                  {"reason", std::string_view(reason)},
+                                  {"total_ms", ms}};
+  if (info.trace.has_value())
+    fields.push_back({"trace_id", std::string_view(info.trace->trace_id)});
+  services.log->Write(level, "call", fields);
 }
 
 void PostBlocking(const ServiceContext& services, std::function<void()> work) {

@@ -3,6 +3,7 @@
 #define SSMD_SERVER_SERVICES_H_
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -10,6 +11,7 @@
 #include "server/access/admission.h"
 #include "server/access/tenants.h"
 #include "server/limits.h"
+#include "server/telemetry/trace_context.h"
 
 namespace ssmd::server {
 
@@ -41,6 +43,7 @@ struct ServiceContext {
 struct CallInfo {
   const char* method = "";  // "Generate"
   std::string request_id;
+  std::optional<TraceContext> trace;  // of the caller
   Caller caller;
   TimePoint started_at;
 };

@@ -217,6 +217,7 @@ void ModelRunner::FinishTurn(std::unique_ptr<Turn> turn, const absl::Status& sta
   const TimePoint now = context_.clock->Now();
   RequestRecord record = turn->Record(now);
   record.request_id = turn->head().request_id;
+  record.trace_id = turn->head().trace_id;
   record.tenant = turn->head().tenant;
   record.session_id = turn->head().session_id;
   record.model = model_->name;

@@ -59,6 +59,7 @@ enum class Priority : int8_t { kLow = -1, kNormal = 0, kHigh = 1 };
 
 struct GenerateRequest {
   std::string tenant;
+  std::string trace_id;    // of the caller's distributed trace, for logs; empty: none
   std::string model;       // empty: the only model served
   std::string session_id;  // empty: an anonymous session, freed at the end
   std::optional<uint64_t> expected_revision;

@@ -36,6 +36,7 @@ namespace ssmd {
 
 struct TurnHead {
   std::string request_id;  // the server's name for it, in events and logs
+  std::string trace_id;    // of the caller's trace, for logs; empty: none
   std::string tenant;
   std::string session_id;  // empty: anonymous
   Priority priority = Priority::kNormal;

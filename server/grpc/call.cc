@@ -14,9 +14,10 @@
 namespace ssmd::server {
 namespace {
 
-std::optional<std::string_view> Authorization(const grpc::CallbackServerContext& context) {
+std::optional<std::string_view> Metadata(const grpc::CallbackServerContext& context,
+                                         const char* key) {
   const auto& metadata = context.client_metadata();
-  const auto range = metadata.equal_range("authorization");
+  const auto range = metadata.equal_range(key);
   if (range.first == range.second) return std::nullopt;
   // Two of them is a caller (or a proxy) that is confused or worse: neither counts.
   if (std::next(range.first) != range.second) return std::string_view();
@@ -31,8 +32,10 @@ absl::Status BeginCall(const ServiceContext& services, const char* method,
   info->request_id = SecureRandomId();
   info->started_at = std::chrono::steady_clock::now();
   context->AddInitialMetadata(kRequestIdKey, info->request_id);
-  auto caller =
-      services.tenants->Authenticate(Authorization(*context), IsLoopbackPeer(context->peer()));
+  info->trace = ContinueTrace(Metadata(*context, kTraceparent).value_or(""));
+  if (info->trace.has_value()) context->AddInitialMetadata(kTraceparent, info->trace->ToHeader());
+  auto caller = services.tenants->Authenticate(Metadata(*context, "authorization"),
+                                               IsLoopbackPeer(context->peer()));
   if (!caller.ok()) return caller.status();
   info->caller = *std::move(caller);
   return absl::OkStatus();

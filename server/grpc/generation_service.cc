@@ -33,6 +33,7 @@ absl::StatusOr<GenerationService::Turn> GenerationService::StartTurn(
   SSMD_ASSIGN_OR_RETURN(GenerateRequest request, FromProto(message, services_.limits));
   SSMD_ASSIGN_OR_RETURN(Admission::Ticket ticket, services_.admission->Enter(info->caller.tenant));
   request.tenant = info->caller.tenant;
+  if (info->trace.has_value()) request.trace_id = info->trace->trace_id;
   request.deadline = DeadlineOf(*context);
   SSMD_ASSIGN_OR_RETURN(auto stream,
                         services_.engine->Generate(std::move(request), info->request_id));

@@ -77,6 +77,9 @@ void EngineObserver::OnRequestEnd(const RequestRecord& request) {
   add("commit_ms", request.commit);
   if (request.first_token.has_value()) add("first_token_ms", *request.first_token);
   add("total_ms", request.total);
+  if (!request.trace_id.empty()) {
+    fields.push_back({"trace_id", std::string_view(request.trace_id)});
+  }
   log_->Write(LogLevel::kInfo, "request", fields);
   if (slow) log_->Write(LogLevel::kWarn, "slow_request", fields);
 }

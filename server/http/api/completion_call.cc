@@ -7,9 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/errors.h"
-#include "engine/base/secure_random.h"
 #include "engine/base/status_macros.h"
 #include "server/convert.h"
+#include "server/http/api/api_call.h"
 #include "server/http/api/api_error.h"
 #include "server/http/api/json_in.h"
 #include "server/telemetry/metrics.h"
@@ -38,19 +38,17 @@ const CompletionEndpoint kResponsesEndpoint = {"Responses", kResponsePrefix, &Pa
                                                &MakeResponseFormat};
 
 CompletionCall::CompletionCall(const ServiceContext& services, const CompletionEndpoint& endpoint,
-                               const Caller& caller, std::shared_ptr<Exchange> exchange)
-    : services_(services), endpoint_(endpoint), exchange_(std::move(exchange)) {
-  info_.method = endpoint.method;
-  info_.request_id = SecureRandomId();
-  info_.caller = caller;
-  info_.started_at = std::chrono::steady_clock::now();
-}
+                               CallInfo info, std::shared_ptr<Exchange> exchange)
+    : services_(services),
+      endpoint_(endpoint),
+      exchange_(std::move(exchange)),
+      info_(std::move(info)) {}
 
 void CompletionCall::Start(const ServiceContext& services, const CompletionEndpoint& endpoint,
                            HttpRequest request, const Caller& caller,
                            std::shared_ptr<Exchange> exchange) {
-  std::shared_ptr<CompletionCall> call(
-      new CompletionCall(services, endpoint, caller, std::move(exchange)));
+  std::shared_ptr<CompletionCall> call(new CompletionCall(
+      services, endpoint, BeginApiCall(endpoint.method, request, caller), std::move(exchange)));
   const bool quick = request.body.size() <= kQuickBytes;
   if (const absl::Status status = call->Prepare(std::move(request)); !status.ok()) {
     call->EndWith(status);
@@ -76,6 +74,7 @@ absl::Status CompletionCall::Prepare(HttpRequest request) {
   SSMD_ASSIGN_OR_RETURN(turn_, FromProto(request_.turn, services_.limits));
   SSMD_ASSIGN_OR_RETURN(ticket_, services_.admission->Enter(info_.caller.tenant));
   turn_.tenant = info_.caller.tenant;
+  if (info_.trace.has_value()) turn_.trace_id = info_.trace->trace_id;
   answer_.choices.resize(static_cast<size_t>(turn_.choices));
   return absl::OkStatus();
 }
@@ -231,7 +230,8 @@ void CompletionCall::Begin(const StartedEvent& started) {
   if (!request_.stream) return;
   HttpResponse begin;
   begin.content_type = "text/event-stream; charset=utf-8";
-  begin.headers = {{"x-request-id", info_.request_id}, {"X-Accel-Buffering", "no"}};
+  begin.headers = {{"X-Accel-Buffering", "no"}};
+  AddCallHeaders(info_, &begin);
   exchange_->Begin(std::move(begin), SseComment("keep-alive"));
 }
 
@@ -265,7 +265,7 @@ void CompletionCall::EndWith(const absl::Status& status) {
   if (format_ == nullptr) {  // never began
     LogCall(services_, info_, status);
     HttpResponse response = ErrorResponse(status);
-    response.headers.emplace_back("x-request-id", info_.request_id);
+    AddCallHeaders(info_, &response);
     exchange_->Respond(std::move(response));
     return;
   }
@@ -276,7 +276,7 @@ void CompletionCall::EndWith(const absl::Status& status) {
   }
   HttpResponse response =
       status.ok() ? JsonResponse(format_->Whole(answer_)) : ErrorResponse(status);
-  response.headers.emplace_back("x-request-id", info_.request_id);
+  AddCallHeaders(info_, &response);
   exchange_->Respond(std::move(response));
 }
 

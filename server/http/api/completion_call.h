@@ -41,8 +41,8 @@ class CompletionCall : public std::enable_shared_from_this<CompletionCall> {
                     HttpRequest request, const Caller& caller, std::shared_ptr<Exchange> exchange);
 
  private:
-  CompletionCall(const ServiceContext& services, const CompletionEndpoint& endpoint,
-                 const Caller& caller, std::shared_ptr<Exchange> exchange);
+  CompletionCall(const ServiceContext& services, const CompletionEndpoint& endpoint, CallInfo info,
+                 std::shared_ptr<Exchange> exchange);
 
   absl::Status Prepare(HttpRequest request);
   // On the BlockingPool: with a new session, if one is asked for.
@@ -66,7 +66,7 @@ class CompletionCall : public std::enable_shared_from_this<CompletionCall> {
   const ServiceContext& services_;
   const CompletionEndpoint& endpoint_;
   const std::shared_ptr<Exchange> exchange_;
-  CallInfo info_;
+  const CallInfo info_;
   Admission::Ticket ticket_;
   CompletionRequest request_;
   GenerateRequest turn_;

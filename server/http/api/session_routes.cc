@@ -2,7 +2,6 @@
 #include "server/http/api/session_routes.h"
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -13,10 +12,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "engine/base/errors.h"
-#include "engine/base/secure_random.h"
 #include "engine/base/status_macros.h"
 #include "server/access/transfers.h"
 #include "server/convert.h"
+#include "server/http/api/api_call.h"
 #include "server/http/api/api_error.h"
 #include "server/http/api/export_answer.h"
 #include "server/http/api/json_in.h"
@@ -108,7 +107,7 @@ struct Call {
   void Answer(absl::StatusOr<HttpResponse> answer) const {
     LogCall(services, info, answer.status());
     HttpResponse response = answer.ok() ? *std::move(answer) : ErrorResponse(answer.status());
-    response.headers.emplace_back("x-request-id", info.request_id);
+    AddCallHeaders(info, &response);
     exchange->Respond(std::move(response));
   }
 };
@@ -116,11 +115,9 @@ using CallRef = std::shared_ptr<Call>;
 
 CallRef BeginCall(const ServiceContext& services, const char* method, HttpRequest request,
                   const Caller& caller, const std::shared_ptr<Exchange>& exchange) {
-  auto call = std::make_shared<Call>(Call{services, {}, std::move(request), exchange, {}});
-  call->info.method = method;
-  call->info.request_id = SecureRandomId();
-  call->info.caller = caller;
-  call->info.started_at = std::chrono::steady_clock::now();
+  CallInfo info = BeginApiCall(method, request, caller);
+  auto call =
+      std::make_shared<Call>(Call{services, std::move(info), std::move(request), exchange, {}});
   auto ticket = services.admission->Enter(caller.tenant);
   if (!ticket.ok()) {
     call->Answer(ticket.status());
