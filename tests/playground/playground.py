@@ -66,14 +66,18 @@ class Playground:
         """All that is shown of the conversation, user's text included."""
         return str(self.page.locator("#turns .flow").first.text_content())
 
-    def write_slowly(self) -> None:
-        """From now on answers have no end, and come so slowly that one can act while they do."""
+    def write_endlessly(self) -> None:
+        """From now on answers have no end."""
 
         def lengthen(route: Route) -> None:
             body = {**route.request.post_data_json, "max_tokens": ENDLESS, "ignore_eos": True}
             route.continue_(post_data=json.dumps(body))
 
         self.page.route("**/v1/*completions", lengthen)
+
+    def write_slowly(self) -> None:
+        """From now on answers have no end, and come so slowly that one can act while they do."""
+        self.write_endlessly()
         self._limit(20_000)
 
     def write_as_usual(self) -> None:

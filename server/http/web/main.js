@@ -48,6 +48,7 @@ class Playground {
   run = null;  // {conversation, node, controller, progress, deleted}
   #saveTimer = null;
   #leaving = false;
+  #modelsTimer = null;
   #drawn = oncePerFrame(() => this.#drawRun());
 
   constructor() {
@@ -59,6 +60,7 @@ class Playground {
     this.showPanel = setUpPanels(() => this.#fitPrompt());
     this.openToken = setUpToken(this.store, () => this.#tokenGiven());
     this.tokens.checked = this.store.setting('tokens', true);
+    this.system.value = this.store.setting('system', '');
     this.#listen();
     this.open(this.store.setting('open', null));
     this.loadModels();
@@ -78,6 +80,7 @@ class Playground {
       this.render();
     });
     this.prompt.addEventListener('input', () => this.#typed());
+    this.system.addEventListener('input', () => this.store.keepSetting('system', this.system.value));
     this.prompt.addEventListener('keydown', (event) => {
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
       event.preventDefault();
@@ -120,7 +123,10 @@ class Playground {
     const again = { label: 'Try again', act: () => this.loadModels() };
     const token = { label: 'Enter a token', act: this.openToken };
     this.notices.show('models', explain(error), { actions: [error.status === 401 ? token : again] });
-    if (error.status === 0 || error.status === 503) setTimeout(() => this.loadModels(), MODELS_AGAIN_MS);
+    clearTimeout(this.#modelsTimer);
+    if (error.status === 0 || error.status === 503) {
+      this.#modelsTimer = setTimeout(() => this.loadModels(), MODELS_AGAIN_MS);
+    }
   }
 
   #tokenGiven() {
@@ -285,7 +291,12 @@ class Playground {
     this.store.keepDraft(key, '');
     this.#fitPrompt();
     const system = conversation.mode === 'chat' && conversation.current === null ? this.system.value.trim() : '';
-    this.#turn(conversation.current, { prompt, system, again: () => this.send(), written: true });
+    const parent = conversation.current;
+    const again = () => {
+      if (conversation === this.conversation) conversation.current = parent;
+      this.send();
+    };
+    this.#turn(parent, { prompt, system, again, written: true });
   }
 
   // Another answer to the same: a sibling.
@@ -355,26 +366,28 @@ class Playground {
       return;
     }
     const nothing = node.text === '' && !node.answerId && node.finish !== 'stop' && node.finish !== 'length';
-    if (nothing) this.#takeBack(conversation, node, { written, before });
-    else this.announcer.follow(node);
+    const takenBack = nothing && this.#takeBack(conversation, node, { written, before });
+    if (!takenBack) this.announcer.follow(node);
     this.#save();
     if (conversation !== this.conversation) this.store.save(conversation);
     const followed = this.#isNearEnd();
     this.render();
     if (followed) this.#toEnd();
-    if (failure) this.#failed(failure, { conversation, parent, from, again: nothing ? again : () => this.regenerate(node.id) });
+    if (failure) this.#failed(failure, { conversation, parent, from, again: takenBack ? again : () => this.regenerate(node.id) });
   }
 
-  // Nothing came: what was written goes back to where it was written, unless something else is there by now.
+  // Nothing came: what was written goes back to where it was written. False where something else is there by now,
+  // and the turn is kept.
   #takeBack(conversation, node, { written, before }) {
     const here = conversation === this.conversation;
-    if (written && here && this.prompt.value !== '') return;
+    if (written && here && this.prompt.value !== '') return false;
     conversation.remove(node.id);
     if (before !== null) conversation.current = before;
-    if (!written) return;
+    if (!written) return true;
     this.store.keepDraft(conversation.isEmpty ? 'new' : conversation.id, node.prompt);
     if (here) this.prompt.value = node.prompt;
     this.#fitPrompt();
+    return true;
   }
 
   #failed(error, { conversation, parent, from, again }) {

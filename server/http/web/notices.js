@@ -13,6 +13,7 @@ export class Notices {
 
   // One notice of a key at a time. actions: [{label, act}]; acting takes the notice away.
   show(key, text, { actions = [], kind = 'bad' } = {}) {
+    if (this.#shown.get(key)?.firstChild.textContent === text) return;
     this.clear(key);
     const close = () => this.clear(key);
     const notice = el('div', { class: `notice ${kind}`, dataset: { notice: key } },
