@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from playwright.sync_api import BrowserContext, Locator, Route, expect
+from playwright.sync_api import BrowserContext, CDPSession, Locator, Route, expect
 
 # More tokens than any test waits for.
 ENDLESS = 60_000
@@ -17,6 +17,7 @@ class Playground:
     def __init__(self, context: BrowserContext, url: str, model: str = "demo", mode: str = "prompt") -> None:
         self.context = context
         self.page = context.new_page()
+        self._network: CDPSession | None = None
         self.page.goto(url)
         self.wait_for_models()
         self.page.select_option("#model", model)
@@ -85,9 +86,10 @@ class Playground:
         self._limit(-1)
 
     def _limit(self, bytes_per_second: int) -> None:
-        cdp = self.context.new_cdp_session(self.page)
-        cdp.send("Network.enable")
-        cdp.send(
+        if self._network is None:
+            self._network = self.context.new_cdp_session(self.page)
+            self._network.send("Network.enable")
+        self._network.send(
             "Network.emulateNetworkConditions",
             {"offline": False, "latency": 0, "downloadThroughput": bytes_per_second, "uploadThroughput": -1},
         )

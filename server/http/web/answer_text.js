@@ -91,7 +91,8 @@ export class TokenCard {
 
   #fill(piece) {
     const [token] = piece.tokens;
-    const several = piece.tokens.length > 1 ? el('p', { class: 'help' }, `${piece.tokens.length} tokens. The first could have been:`) : null;
+    const { length } = piece.tokens;
+    const several = length > 1 && el('p', { class: 'help' }, `${length} tokens. The first could have been:`);
     const others = token.top.map((other) => this.#alternative(other, other.text === token.text));
     this.#card.replaceChildren(
       el('p', { class: 'token-head' }, el('b', {}, visible(piece.text)), ' ', percent(probability(piece))),

@@ -77,7 +77,8 @@ export class ShareBar {
     this.title = title;
     this.parts = parts;
     this.element = el('figure', { class: 'figure' },
-      el('figcaption', {}, el('span', {}, title), el('span', { class: 'values' }, this.#total)), this.#bar, this.#legend);
+      el('figcaption', {}, el('span', {}, title), el('span', { class: 'values' }, this.#total)),
+      this.#bar, this.#legend);
     this.set(parts.map(() => null), '–');
   }
 
@@ -89,7 +90,7 @@ export class ShareBar {
       part.style.flexGrow = String(values[i] / sum);
       return [part];
     }));
-    this.#legend.replaceChildren(...this.parts.map((part, i) => key(part, values[i] === null ? '–' : String(values[i]))));
+    this.#legend.replaceChildren(...this.parts.map((part, i) => key(part, String(values[i] ?? '–'))));
     this.#total.textContent = total;
     this.#bar.setAttribute('aria-label',
       `${this.title}: ${this.parts.map(({ name }, i) => `${values[i] ?? 'unknown'} ${name}`).join(', ')}`);

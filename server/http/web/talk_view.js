@@ -37,7 +37,7 @@ function stats({ stats: s }) {
   const writing = (s.totalMs - s.firstTokenMs) / 1000;
   if (s.generated > 1 && writing > 0) parts.push(`${count(Math.round((s.generated - 1) / writing))} tokens/s`);
   return el('span', { class: 'stats' }, meter(s), ...parts.map((part) => el('span', {}, part)),
-    s.source && el('span', { class: 'source', title: SOURCES[s.source] ?? '', dataset: { source: s.source } }, s.source));
+    s.source && el('span', { class: 'source', title: SOURCES[s.source] ?? '' }, s.source));
 }
 
 export class TalkView {
@@ -173,7 +173,8 @@ export class TalkView {
       el('div', { class: 'shared' },
         el('p', {}, `${shared} What they have in common is pale.`),
         el('button', { type: 'button', class: 'quiet', onclick: () => this.#actions.unpin() }, 'Stop comparing')),
-      common.length > 0 && el('details', { class: 'common' }, el('summary', {}, 'The common part'), ...this.#turns(common)),
+      common.length > 0 &&
+        el('details', { class: 'common' }, el('summary', {}, 'The common part'), ...this.#turns(common)),
       el('div', { class: 'columns' },
         this.#column('Pinned', 'pinned', left, same, pinned),
         this.#column('Chosen', 'chosen', right, same, null)),
