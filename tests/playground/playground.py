@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from playwright.sync_api import BrowserContext, Locator, Route, expect
+from playwright.sync_api import BrowserContext, CDPSession, Locator, Route, expect
 
 # More tokens than any test waits for.
 ENDLESS = 60_000
@@ -17,6 +17,7 @@ class Playground:
     def __init__(self, context: BrowserContext, url: str, model: str = "demo", mode: str = "prompt") -> None:
         self.context = context
         self.page = context.new_page()
+        self._network: CDPSession | None = None
         self.page.goto(url)
         self.wait_for_models()
         self.page.select_option("#model", model)
@@ -66,14 +67,18 @@ class Playground:
         """All that is shown of the conversation, user's text included."""
         return str(self.page.locator("#turns .flow").first.text_content())
 
-    def write_slowly(self) -> None:
-        """From now on answers have no end, and come so slowly that one can act while they do."""
+    def write_endlessly(self) -> None:
+        """From now on answers have no end."""
 
         def lengthen(route: Route) -> None:
             body = {**route.request.post_data_json, "max_tokens": ENDLESS, "ignore_eos": True}
             route.continue_(post_data=json.dumps(body))
 
         self.page.route("**/v1/*completions", lengthen)
+
+    def write_slowly(self) -> None:
+        """From now on answers have no end, and come so slowly that one can act while they do."""
+        self.write_endlessly()
         self._limit(20_000)
 
     def write_as_usual(self) -> None:
@@ -81,9 +86,10 @@ class Playground:
         self._limit(-1)
 
     def _limit(self, bytes_per_second: int) -> None:
-        cdp = self.context.new_cdp_session(self.page)
-        cdp.send("Network.enable")
-        cdp.send(
+        if self._network is None:
+            self._network = self.context.new_cdp_session(self.page)
+            self._network.send("Network.enable")
+        self._network.send(
             "Network.emulateNetworkConditions",
             {"offline": False, "latency": 0, "downloadThroughput": bytes_per_second, "uploadThroughput": -1},
         )

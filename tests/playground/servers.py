@@ -97,7 +97,7 @@ class Daemon:
         self._start()
 
     def session_count(self) -> int:
-        with urllib.request.urlopen(f"{self.url}/v1/sessions?limit=1000") as response:
+        with urllib.request.urlopen(f"{self.url}/v1/sessions?limit=100") as response:
             body: dict[str, Any] = json.load(response)
         return len(body["data"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Route, expect
 
 from playground import Playground
 from servers import Mock, Server
@@ -109,7 +109,7 @@ def test_live_figures_move(play: Playground) -> None:
     figures = play.page.locator("#live .figure")
     slots = figures.filter(has_text="State slots")
     expect(slots).to_contain_text(re.compile(r"\d of \d"))
-    play.write_slowly()
+    play.write_endlessly()
     play.send("Once upon a time")
     rate = figures.filter(has_text="Tokens per second").locator(".values b").first
     expect(rate).to_have_text(re.compile("[1-9]"))
@@ -129,3 +129,21 @@ def test_figures_are_read_only_while_they_can_be_seen(context: BrowserContext, m
     play.page.locator(".tabs [data-panel=live]").click()
     with play.page.expect_response("**/metrics"):
         context.clock.fast_forward(1100)
+
+
+def test_a_turn_that_fails_while_the_next_is_typed_is_kept(play: Playground) -> None:
+    waiting: list[Route] = []
+    play.page.route("**/v1/completions", lambda route: waiting.append(route))
+    with play.page.expect_request("**/v1/completions"):
+        play.send("Once upon a time")
+    play.prompt.fill("typed meanwhile")
+    waiting[0].abort()
+    expect(play.notices).to_contain_text("does not answer")
+    expect(play.prompt).to_have_value("typed meanwhile")
+    assert play.text() == "Once upon a time"
+    play.page.unroute("**/v1/completions")
+    play.button("Try again").click()
+    expect(play.nodes).to_have_count(3)
+    play.wait_for_answer()
+    assert play.text().startswith("Once upon a time ")
+    expect(play.prompt).to_have_value("typed meanwhile")

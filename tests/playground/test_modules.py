@@ -16,7 +16,7 @@ Js = Callable[..., Any]
 @pytest.fixture(scope="module")
 def js(browser: Browser, server: Server) -> Js:
     page = browser.new_page()
-    page.goto(f"{server.url}/theme.js")  # no page, only an origin
+    page.goto(server.url)
 
     def run(module: str, body: str, arg: object = None) -> Any:
         return page.evaluate(f"async (arg) => {{ const m = await import('/{module}.js'); {body} }}", arg)
@@ -142,7 +142,8 @@ def test_a_deep_conversation_is_no_problem(js: Js) -> None:
     body = """
       let at = null;
       for (let i = 0; i < 5000; ++i) at = add(at, String(i));
-      return [m.rows(c).length, c.path(at).length, m.Conversation.fromJson(JSON.parse(JSON.stringify(c.toJson()))).nodes.size];"""
+      const copy = m.Conversation.fromJson(JSON.parse(JSON.stringify(c.toJson())));
+      return [m.rows(c).length, c.path(at).length, copy.nodes.size];"""
     assert js("tree", TREE + body, {"mode": "prompt"}) == [5000, 5000, 5000]
 
 

@@ -95,7 +95,8 @@ CONTRAST = """() => {
     return [255, 255, 255];
   };
   const texts = [...document.querySelectorAll('p, h1, h2, span, label, button:not(:disabled), b, small, input')];
-  return texts.filter((e) => e.offsetParent && e.textContent.trim() && !e.closest('.unseen, .skip, .same, [disabled], :disabled + span')
+  const exempt = '.unseen, .skip, .same, [disabled], :disabled + span';
+  return texts.filter((e) => e.offsetParent && e.textContent.trim() && !e.closest(exempt)
       && [...e.childNodes].some((c) => c.nodeType === 3 && c.data.trim()))
     .map((e) => {
       const [a, b] = [light(number(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);

@@ -42,11 +42,12 @@ export class AnswerText {
   }
 
   #piece(piece, same) {
-    const known = piece.tokens.length > 0;
-    const kind = known ? `token s${surprise(piece)}` : 'plain';
-    const span = el('span', { class: same ? `${kind} same` : kind }, piece.text);
-    if (known) pieces.set(span, piece);
-    return span;
+    if (piece.tokens.length === 0) return el('span', { class: same ? 'plain same' : 'plain' }, piece.text);
+    // The space before a word is not underlined: it would hang at the ends of lines.
+    const [, space, word] = /^( *)(.*)$/s.exec(piece.text);
+    const token = el('span', { class: `token s${surprise(piece)}` }, word || space);
+    pieces.set(token, piece);
+    return el('span', { class: same ? 'same' : null }, word === '' ? '' : space, token);
   }
 }
 
@@ -90,7 +91,8 @@ export class TokenCard {
 
   #fill(piece) {
     const [token] = piece.tokens;
-    const several = piece.tokens.length > 1 ? el('p', { class: 'help' }, `${piece.tokens.length} tokens. The first could have been:`) : null;
+    const { length } = piece.tokens;
+    const several = length > 1 && el('p', { class: 'help' }, `${length} tokens. The first could have been:`);
     const others = token.top.map((other) => this.#alternative(other, other.text === token.text));
     this.#card.replaceChildren(
       el('p', { class: 'token-head' }, el('b', {}, visible(piece.text)), ' ', percent(probability(piece))),

@@ -6,6 +6,8 @@ const WIDTH = 260;
 const HEIGHT = 56;
 export const POINTS = 60;  // one a second
 
+const key = ({ name, kind }, value) => el('span', { class: `key ${kind}` }, `${name} `, el('b', {}, value));
+
 // A round number at or above the largest value, for the top of a chart.
 export function ceiling(values, least) {
   const largest = Math.max(least, ...values.filter((value) => value !== null));
@@ -59,8 +61,7 @@ export class LineChart {
       svg('path', { class: `plotted ${kind}`, d: linePath(this.history[i], top) })));
     this.#top.textContent = this.show(top);
     const shown = values.map((value) => (value === null ? '–' : this.show(value)));
-    this.#values.replaceChildren(...this.lines.flatMap(({ name, kind }, i) =>
-      [el('span', { class: `key ${kind}` }, name), el('b', {}, shown[i])]));
+    this.#values.replaceChildren(...this.lines.map((line, i) => key(line, shown[i])));
     this.#svg.setAttribute('aria-label',
       `${this.title}: ${this.lines.map(({ name }, i) => `${name} ${shown[i]}`).join(', ')}`);
   }
@@ -76,7 +77,8 @@ export class ShareBar {
     this.title = title;
     this.parts = parts;
     this.element = el('figure', { class: 'figure' },
-      el('figcaption', {}, el('span', {}, title), el('span', { class: 'values' }, this.#total)), this.#bar, this.#legend);
+      el('figcaption', {}, el('span', {}, title), el('span', { class: 'values' }, this.#total)),
+      this.#bar, this.#legend);
     this.set(parts.map(() => null), '–');
   }
 
@@ -88,8 +90,7 @@ export class ShareBar {
       part.style.flexGrow = String(values[i] / sum);
       return [part];
     }));
-    this.#legend.replaceChildren(...this.parts.flatMap(({ name, kind }, i) =>
-      [el('span', { class: `key ${kind}` }, name), el('b', {}, values[i] === null ? '–' : String(values[i]))]));
+    this.#legend.replaceChildren(...this.parts.map((part, i) => key(part, String(values[i] ?? '–'))));
     this.#total.textContent = total;
     this.#bar.setAttribute('aria-label',
       `${this.title}: ${this.parts.map(({ name }, i) => `${values[i] ?? 'unknown'} ${name}`).join(', ')}`);

@@ -75,10 +75,11 @@ export function showModel(model, mode) {
   ].join(' · ');
   const [chat, prompt] = ['chat', 'prompt'].map((name) => document.querySelector(`[name=mode][value=${name}]`));
   chat.disabled = Boolean(model) && !canChat(model);
-  chat.parentElement.title = chat.disabled ? 'This model has no chat format: it goes on with text' : 'You and the model take turns';
+  chat.parentElement.title = chat.disabled ? 'This model has no chat format: it goes on with text'
+    : 'You and the model take turns';
   prompt.parentElement.title = 'The model goes on with your text';
   (mode === 'chat' ? chat : prompt).checked = true;
   const size = facts ? `${bytes(facts.state_bytes_per_session)} however long the text` : 'small, however long the text';
   byId('tree-why').textContent = `Branching is free: a state is ${size}, and the one after each answer is kept. ` +
-    'A branch goes on from it, reads only what is new and leaves it untouched.';
+    'A branch goes on from it, reads only what is new and leaves it untouched. Arrow keys walk through the tree.';
 }

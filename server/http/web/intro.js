@@ -20,11 +20,11 @@ function figure() {
 }
 
 export function intro(mode, model, begin) {
-  const size = model?.ssmd ? `one state of ${bytes(model.ssmd.state_bytes_per_session)}, which never grows` : 'one small state, which never grows';
+  const state = model?.ssmd ? `one state of ${bytes(model.ssmd.state_bytes_per_session)}` : 'one small state';
   return el('section', { class: 'intro' }, figure(),
     el('h2', {}, 'One state, many ways on'),
-    el('p', {}, `A state-space model keeps all that it has read in ${size}. ` +
-      'ssmd holds the state after every answer, so you can go on from any of them, as often as you like, and nothing is read twice.'),
+    el('p', {}, `A state-space model keeps all that it has read in ${state}, which never grows. ssmd holds the state ` +
+      'after every answer, so you can go on from any of them, as often as you like, and nothing is read twice.'),
     el('div', { class: 'beginnings', role: 'group', 'aria-label': 'Ways to begin' },
       ...BEGINNINGS[mode].map((text) => el('button', { type: 'button', onclick: () => begin(text) }, text))));
 }

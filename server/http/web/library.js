@@ -1,7 +1,8 @@
 // The list of conversations that the browser keeps.
 
 import { el } from './dom.js';
-import { plural, snippet, when } from './format.js';
+import { snippet, when } from './format.js';
+import { WORDS } from './notices.js';
 import { Conversation } from './tree.js';
 
 export class Library {
@@ -27,7 +28,8 @@ export class Library {
   render(open) {
     const list = this.store.list();
     const items = list.map((entry) => this.#item(entry, entry.id === open));
-    this.#root.replaceChildren(...(items.length > 0 ? items : [el('li', { class: 'help' }, 'None yet. They are kept in this browser.')]));
+    if (items.length === 0) items.push(el('li', { class: 'help' }, 'None yet. They are kept in this browser.'));
+    this.#root.replaceChildren(...items);
     this.opened = open;
   }
 
@@ -35,10 +37,13 @@ export class Library {
     const name = snippet(title) || 'Untitled';
     const sure = this.#sure === id;
     return el('li', { class: isOpen ? 'open' : null },
-      el('button', { type: 'button', class: 'conversation', 'aria-current': isOpen ? 'true' : null, onclick: () => this.actions.open(id) },
-        el('span', {}, name), el('small', {}, when(updated))),
       el('button', {
-        type: 'button', class: sure ? 'quiet sure' : 'quiet', 'aria-label': `${sure ? 'Really delete' : 'Delete'}: ${name}`,
+        type: 'button', class: 'conversation', 'aria-current': isOpen ? 'true' : null,
+        onclick: () => this.actions.open(id),
+      }, el('span', {}, name), el('small', {}, when(updated))),
+      el('button', {
+        type: 'button', class: sure ? 'quiet sure' : 'quiet',
+        'aria-label': `${sure ? 'Really delete' : 'Delete'}: ${name}`,
         title: 'Delete it here, and its states on the server',
         onclick: () => (sure ? this.#delete(id) : this.#ask(id)),
       }, sure ? 'Really?' : '×'));
@@ -64,7 +69,7 @@ export class Library {
       }
     }
     if (kept > 0) {
-      this.notices.show('sessions', `The conversation is deleted here. ${plural(kept, 'state')} on the server could not be: it gives them up by itself once they have been idle long enough.`, { kind: 'info' });
+      this.notices.show('sessions', WORDS.sessionsLeft(kept), { kind: 'info' });
     }
   }
 }

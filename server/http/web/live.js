@@ -20,8 +20,8 @@ export class Live {
     this.note = note;
     this.api = api;
     const quantiles = [{ name: 'p50', kind: 'blue' }, { name: 'p99', kind: 'amber' }];
-    this.tokens = new LineChart('Tokens per second', [{ name: 'written', kind: 'blue' }, { name: 'read', kind: 'amber' }],
-      { least: 10, show: rate });
+    const both = [{ name: 'written', kind: 'blue' }, { name: 'read', kind: 'amber' }];
+    this.tokens = new LineChart('Tokens per second', both, { least: 10, show: rate });
     this.first = new LineChart('First token', quantiles, { least: 0.01, show: seconds });
     this.next = new LineChart('Between tokens', quantiles, { least: 0.005, show: seconds });
     this.slots = new ShareBar('State slots', [{ name: 'used', kind: 'blue' }, { name: 'free', kind: 'pale' }]);

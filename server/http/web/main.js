@@ -10,7 +10,7 @@ import { bytes, plural } from './format.js';
 import { canChat, setUpPanels, setUpTheme, setUpToken, showModel, showModels } from './header.js';
 import { intro } from './intro.js';
 import { Live } from './live.js';
-import { Notices, explain } from './notices.js';
+import { Notices, WORDS, explain } from './notices.js';
 import { SettingsPanel } from './settings.js';
 import { Store } from './store.js';
 import { TalkView } from './talk_view.js';
@@ -48,6 +48,7 @@ class Playground {
   run = null;  // {conversation, node, controller, progress, deleted}
   #saveTimer = null;
   #leaving = false;
+  #modelsTimer = null;
   #drawn = oncePerFrame(() => this.#drawRun());
 
   constructor() {
@@ -59,6 +60,7 @@ class Playground {
     this.showPanel = setUpPanels(() => this.#fitPrompt());
     this.openToken = setUpToken(this.store, () => this.#tokenGiven());
     this.tokens.checked = this.store.setting('tokens', true);
+    this.system.value = this.store.setting('system', '');
     this.#listen();
     this.open(this.store.setting('open', null));
     this.loadModels();
@@ -78,6 +80,7 @@ class Playground {
       this.render();
     });
     this.prompt.addEventListener('input', () => this.#typed());
+    this.system.addEventListener('input', () => this.store.keepSetting('system', this.system.value));
     this.prompt.addEventListener('keydown', (event) => {
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
       event.preventDefault();
@@ -113,14 +116,20 @@ class Playground {
     const found = this.models.find(({ id }) => id === wanted) ?? this.models[0];
     showModels(this.models, found?.id);
     if (found) this.#chooseModel(found.id);
-    else this.notices.show('models', 'This server serves no model.', { actions: [{ label: 'Look again', act: () => this.loadModels() }] });
+    else {
+      const look = { label: 'Look again', act: () => this.loadModels() };
+      this.notices.show('models', WORDS.noModels, { actions: [look] });
+    }
   }
 
   #modelsFailed(error) {
     const again = { label: 'Try again', act: () => this.loadModels() };
     const token = { label: 'Enter a token', act: this.openToken };
     this.notices.show('models', explain(error), { actions: [error.status === 401 ? token : again] });
-    if (error.status === 0 || error.status === 503) setTimeout(() => this.loadModels(), MODELS_AGAIN_MS);
+    clearTimeout(this.#modelsTimer);
+    if (error.status === 0 || error.status === 503) {
+      this.#modelsTimer = setTimeout(() => this.loadModels(), MODELS_AGAIN_MS);
+    }
   }
 
   #tokenGiven() {
@@ -147,8 +156,7 @@ class Playground {
       const draft = this.prompt.value;
       this.open(null);
       this.prompt.value = draft;
-      this.notices.show('mode', 'A chat and a text are read differently, so this is a new conversation. The one before is in the list.',
-        { kind: 'info' });
+      this.notices.show('mode', WORDS.newMode, { kind: 'info' });
     }
     this.conversation.mode = mode;
     this.render();
@@ -216,11 +224,10 @@ class Playground {
     this.#saveTimer = null;
     if (this.#leaving) return;
     for (const conversation of new Set([this.run?.conversation, this.conversation])) {
-      if (!conversation || conversation.isEmpty || (this.run?.deleted && this.run.conversation === conversation)) continue;
+      const deleted = this.run?.deleted && this.run.conversation === conversation;
+      if (!conversation || conversation.isEmpty || deleted) continue;
       if (this.store.save(conversation)) this.notices.clear('storage');
-      else {
-        this.notices.show('storage', 'The browser keeps nothing more for this page, so a reload would lose what is new. Delete old conversations to make room.');
-      }
+      else this.notices.show('storage', WORDS.storageFull);
     }
   }
 
@@ -264,7 +271,7 @@ class Playground {
       await navigator.clipboard.writeText(text);
       this.announcer.say('Copied.');
     } catch {
-      this.notices.show('copy', 'The browser does not let this page copy: select the text and copy it by hand.', { kind: 'info' });
+      this.notices.show('copy', WORDS.noCopy, { kind: 'info' });
     }
   }
 
@@ -285,7 +292,12 @@ class Playground {
     this.store.keepDraft(key, '');
     this.#fitPrompt();
     const system = conversation.mode === 'chat' && conversation.current === null ? this.system.value.trim() : '';
-    this.#turn(conversation.current, { prompt, system, again: () => this.send(), written: true });
+    const parent = conversation.current;
+    const again = () => {
+      if (conversation === this.conversation) conversation.current = parent;
+      this.send();
+    };
+    this.#turn(parent, { prompt, system, again, written: true });
   }
 
   // Another answer to the same: a sibling.
@@ -295,7 +307,7 @@ class Playground {
     this.#turn(parent, { prompt, system, again: () => this.regenerate(id), before: this.conversation.current });
     const { seed, temperature } = this.settings.sampling();
     if (seed !== undefined || temperature === 0) {
-      this.notices.show('seed', 'With a fixed seed, or temperature 0, the same answer comes again.', { kind: 'info' });
+      this.notices.show('seed', WORDS.sameSeed, { kind: 'info' });
     }
   }
 
@@ -307,15 +319,16 @@ class Playground {
     for (const key of ['turn', 'seed', 'mode']) this.notices.clear(key);
     const invalid = this.settings.firstInvalid();
     if (invalid !== null) {
-      this.#complain('A sampling setting is out of its range.', invalid);
+      this.#complain(WORDS.outOfRange, invalid);
       return false;
     }
     if (!this.model) {
-      this.notices.show('turn', 'There is no model to ask yet.', { actions: [{ label: 'Look for models', act: () => this.loadModels() }] });
+      const look = { label: 'Look for models', act: () => this.loadModels() };
+      this.notices.show('turn', WORDS.noModel, { actions: [look] });
       return false;
     }
     if (this.conversation.mode === 'chat' && !canChat(this.model)) {
-      this.notices.show('turn', `${this.model.id} goes on with text and cannot chat. Choose another model, or begin a new conversation.`);
+      this.notices.show('turn', WORDS.cannotChat(this.model.id));
       return false;
     }
     return true;
@@ -355,26 +368,29 @@ class Playground {
       return;
     }
     const nothing = node.text === '' && !node.answerId && node.finish !== 'stop' && node.finish !== 'length';
-    if (nothing) this.#takeBack(conversation, node, { written, before });
-    else this.announcer.follow(node);
+    const takenBack = nothing && this.#takeBack(conversation, node, { written, before });
+    if (!takenBack) this.announcer.follow(node);
     this.#save();
     if (conversation !== this.conversation) this.store.save(conversation);
     const followed = this.#isNearEnd();
     this.render();
     if (followed) this.#toEnd();
-    if (failure) this.#failed(failure, { conversation, parent, from, again: nothing ? again : () => this.regenerate(node.id) });
+    if (!failure) return;
+    this.#failed(failure, { conversation, parent, from, again: takenBack ? again : () => this.regenerate(node.id) });
   }
 
-  // Nothing came: what was written goes back to where it was written, unless something else is there by now.
+  // Nothing came: what was written goes back to where it was written. False where something else is there by now,
+  // and the turn is kept.
   #takeBack(conversation, node, { written, before }) {
     const here = conversation === this.conversation;
-    if (written && here && this.prompt.value !== '') return;
+    if (written && here && this.prompt.value !== '') return false;
     conversation.remove(node.id);
     if (before !== null) conversation.current = before;
-    if (!written) return;
+    if (!written) return true;
     this.store.keepDraft(conversation.isEmpty ? 'new' : conversation.id, node.prompt);
     if (here) this.prompt.value = node.prompt;
     this.#fitPrompt();
+    return true;
   }
 
   #failed(error, { conversation, parent, from, again }) {
@@ -383,7 +399,7 @@ class Playground {
       this.notices.show('turn', explain(error), { actions: [{ label: 'Enter a token', act: this.openToken }] });
       this.openToken();
     } else if (error.status === 404 && from !== null && param !== 'model') {
-      this.notices.show('turn', 'The server no longer has the state of this conversation: it was started anew, or the state was given up after a while. The text is all here, and the server can read it again.', {
+      this.notices.show('turn', WORDS.lost, {
         actions: [{
           label: 'Read the conversation again',
           act: () => {
@@ -426,6 +442,7 @@ class Playground {
   render() {
     const { conversation } = this;
     showModel(this.model, conversation.mode);
+    byId('tree-hint').hidden = this.pinned === null || this.pinned !== conversation.current;
     this.tree.render(conversation, this.pinned);
     this.talk.render({
       conversation, pinned: this.pinned, tokens: this.tokens.checked, busy: this.run !== null,
@@ -445,7 +462,8 @@ class Playground {
     byId('prompt-label').textContent = chat ? 'Message' : 'Text';
     byId('system-row').hidden = !(chat && conversation.current === null);
     const begun = conversation.current !== null;
-    this.prompt.placeholder = chat ? 'Say something' : begun ? 'Further text, or nothing, and the model goes on' : 'The beginning of a text';
+    const forText = begun ? 'Further text, or nothing, and the model goes on' : 'The beginning of a text';
+    this.prompt.placeholder = chat ? 'Say something' : forText;
     byId('from').textContent = this.#fromWords();
   }
 
@@ -453,14 +471,17 @@ class Playground {
   #fromWords() {
     const { conversation, model } = this;
     const comparing = this.pinned !== null;
-    if (comparing && this.pinned === conversation.current) return 'Pinned. Choose another answer in the tree to compare with it.';
+    if (comparing && this.pinned === conversation.current) {
+      return 'Pinned. Choose another answer in the tree to compare with it.';
+    }
     if (conversation.current === null) return 'Begins with an empty state.';
     const node = conversation.node(conversation.current);
     if (node.finish === null) return '';
     const { again } = conversation.resume(node.id, model?.id);
     if (again.length > 0) return `No state is held here: ${plural(again.length, 'turn')} will be read again first.`;
     const size = model?.ssmd ? ` (${bytes(model.ssmd.state_bytes_per_session)})` : '';
-    return `Goes on from the state${size} after ${comparing ? 'the chosen' : 'this'} answer: only what you write is read.`;
+    const which = comparing ? 'the chosen' : 'this';
+    return `Goes on from the state${size} after ${which} answer: only what you write is read.`;
   }
 
   #begin(text) {

@@ -3,6 +3,23 @@
 import { el } from './dom.js';
 import { plural } from './format.js';
 
+export const WORDS = {
+  noModel: 'There is no model to ask yet.',
+  noModels: 'This server serves no model.',
+  newMode: 'A chat and a text are read differently, so this is a new conversation. The one before is in the list.',
+  storageFull: 'The browser keeps nothing more for this page, so a reload would lose what is new. ' +
+    'Delete old conversations to make room.',
+  noCopy: 'The browser does not let this page copy: select the text and copy it by hand.',
+  cannotChat: (model) => `${model} goes on with text and cannot chat. ` +
+    'Choose another model, or begin a new conversation.',
+  lost: 'The server no longer has the state of this conversation: it was started anew, or the state was given up ' +
+    'after a while. The text is all here, and the server can read it again.',
+  sameSeed: 'With a fixed seed, or temperature 0, the same answer comes again.',
+  outOfRange: 'A sampling setting is out of its range.',
+  sessionsLeft: (states) => `The conversation is deleted here. ${plural(states, 'state')} on the server could not ` +
+    'be: it gives them up by itself once they have been idle long enough.',
+};
+
 export class Notices {
   #root;
   #shown = new Map();
@@ -13,6 +30,7 @@ export class Notices {
 
   // One notice of a key at a time. actions: [{label, act}]; acting takes the notice away.
   show(key, text, { actions = [], kind = 'bad' } = {}) {
+    if (this.#shown.get(key)?.firstChild.textContent === text) return;
     this.clear(key);
     const close = () => this.clear(key);
     const notice = el('div', { class: `notice ${kind}`, dataset: { notice: key } },

@@ -36,8 +36,8 @@ function stats({ stats: s }) {
   if (s.firstTokenMs) parts.push(`first token ${seconds(s.firstTokenMs / 1000)}`);
   const writing = (s.totalMs - s.firstTokenMs) / 1000;
   if (s.generated > 1 && writing > 0) parts.push(`${count(Math.round((s.generated - 1) / writing))} tokens/s`);
-  return el('span', { class: 'stats' }, meter(s), parts.join(' · '),
-    s.source && el('span', { class: 'source', title: SOURCES[s.source] ?? '', dataset: { source: s.source } }, s.source));
+  return el('span', { class: 'stats' }, meter(s), ...parts.map((part) => el('span', {}, part)),
+    s.source && el('span', { class: 'source', title: SOURCES[s.source] ?? '' }, s.source));
 }
 
 export class TalkView {
@@ -125,12 +125,13 @@ export class TalkView {
     const compare = pinned === node.id
       ? button('Stop comparing', 'Let go of this answer', () => this.#actions.unpin())
       : button('Compare', 'Keep this answer on the left and choose another', () => this.#actions.pin(node.id));
+    const comparing = this.#root.classList.contains('comparing');
     return el('div', { class: 'actions' },
       this.#pager(node),
-      node.id !== conversation.current &&
+      node.id !== conversation.current && node.id !== pinned &&
         button('Branch from here', 'Go on from the state after this answer', () => this.#actions.choose(node.id)),
       button('Regenerate', 'Another answer from the same state', () => this.#actions.regenerate(node.id), busy),
-      compare,
+      !comparing && compare,
       button('Copy', 'Copy this answer', () => this.#actions.copy(node.text)));
   }
 
@@ -172,7 +173,8 @@ export class TalkView {
       el('div', { class: 'shared' },
         el('p', {}, `${shared} What they have in common is pale.`),
         el('button', { type: 'button', class: 'quiet', onclick: () => this.#actions.unpin() }, 'Stop comparing')),
-      common.length > 0 && el('details', { class: 'common' }, el('summary', {}, 'The common part'), ...this.#turns(common)),
+      common.length > 0 &&
+        el('details', { class: 'common' }, el('summary', {}, 'The common part'), ...this.#turns(common)),
       el('div', { class: 'columns' },
         this.#column('Pinned', 'pinned', left, same, pinned),
         this.#column('Chosen', 'chosen', right, same, null)),

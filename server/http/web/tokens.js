@@ -2,7 +2,8 @@
 // character; pieces made here never do. Pure.
 //
 // A token is {text, logprob, top: [{text, logprob}]}. One whose bytes are no text has "bytes:\xe2\x80" for its
-// text, as the completions endpoint writes it. A piece is {text, tokens}; without tokens it is text that none is known for.
+// text, as the completions endpoint writes it. A piece is {text, tokens}; without tokens it is text that none is
+// known for.
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -98,8 +99,9 @@ function token(text, bytes, logprob, top) {
 export function tokensOf(logprobs) {
   if (!logprobs) return [];
   if (Array.isArray(logprobs.content)) {
-    return logprobs.content.map((entry) => token(entry.token, entry.bytes, entry.logprob,
-      (entry.top_logprobs ?? []).map((other) => ({ text: textOf(other.token, other.bytes), logprob: rounded(other.logprob) }))));
+    const alternative = (other) => ({ text: textOf(other.token, other.bytes), logprob: rounded(other.logprob) });
+    return logprobs.content.map((entry) =>
+      token(entry.token, entry.bytes, entry.logprob, (entry.top_logprobs ?? []).map(alternative)));
   }
   return (logprobs.tokens ?? []).map((text, i) => token(text, logprobs.bytes?.[i], logprobs.token_logprobs?.[i],
     Object.entries(logprobs.top_logprobs?.[i] ?? {})

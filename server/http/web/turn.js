@@ -37,8 +37,7 @@ function take(node, chunk) {
   const choice = chunk.choices?.[0];
   if (choice) {
     node.text += choice.delta?.content ?? choice.text ?? '';
-    const tokens = tokensOf(choice.logprobs);
-    if (tokens.length > 0) node.tokens = [...(node.tokens ?? []), ...tokens];
+    for (const token of tokensOf(choice.logprobs)) (node.tokens ??= []).push(token);
     if (choice.finish_reason) node.finish = choice.finish_reason;
   }
   if (chunk.ssmd || chunk.usage) {
