@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "engine/text/utf8.h"
 #include "server/http/api/answer_format.h"
 #include "server/http/api/api_error.h"
 #include "server/http/api/json_out.h"
@@ -18,6 +20,16 @@ const char* NameOf(FinishReason reason) {
 int64_t CharactersIn(const std::string& text) {
   return std::count_if(text.begin(), text.end(),
                        [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
+}
+
+// A token by its text or, where that is no whole characters, as OpenAI writes it: bytes:\xe2\x80.
+std::string TokenName(const std::string& bytes) {
+  if (!FindInvalidUtf8(bytes).has_value()) return bytes;
+  std::string name = "bytes:";
+  for (const char byte : bytes) {
+    absl::StrAppend(&name, "\\x", absl::Hex(static_cast<unsigned char>(byte), absl::kZeroPad2));
+  }
+  return name;
 }
 
 // What both have: chunks of choices.
@@ -123,7 +135,7 @@ class CompletionFormat final : public ChunkedFormat {
     // Of an echo the first token has none.
     const size_t without = ids.size() - std::min(ids.size(), logprobs.size());
     out->Begin("logprobs").BeginList("tokens");
-    for (const int32_t id : ids) out->Value(head_.token_bytes(id));
+    for (const int32_t id : ids) out->Value(TokenName(head_.token_bytes(id)));
     out->EndList().BeginList("token_logprobs");
     for (size_t i = 0; i < ids.size(); ++i) {
       i < without ? out->Null() : out->Value(logprobs[i - without].logprob);
@@ -136,7 +148,7 @@ class CompletionFormat final : public ChunkedFormat {
       }
       out->Begin();
       for (const kernels::TokenLogprob& top : logprobs[i - without].top) {
-        out->Add(head_.token_bytes(top.token_id), top.logprob);
+        out->Add(TokenName(head_.token_bytes(top.token_id)), top.logprob);
       }
       out->End();
     }
