@@ -19,6 +19,7 @@
 #include "server/http/router.h"
 #include "tests/support/eventually.h"
 #include "tests/support/temp_folder.h"
+#include "tests/unit/server/raw_connection.h"
 #include "tests/unit/server/test_daemon.h"
 
 namespace ssmd::server {
@@ -226,44 +227,6 @@ TEST(HttpRequest, QueriesAreDecoded) {
   EXPECT_EQ(request.Query("ab"), "e");
   EXPECT_EQ(request.Query("d"), std::nullopt);
   EXPECT_EQ(Get("/x").Query("a"), std::nullopt);
-}
-
-// A connection that sends bytes as they are.
-class RawConnection {
- public:
-  explicit RawConnection(const TestDaemon& daemon) : socket_(io_) {
-    const std::string address = const_cast<TestDaemon&>(daemon).daemon().http_address();
-    const auto listen = ParseListenAddress(address);
-    socket_.connect(tcp::endpoint(boost::asio::ip::make_address(listen->host), listen->port));
-  }
-  explicit RawConnection(uint16_t port) : socket_(io_) {
-    socket_.connect(tcp::endpoint(boost::asio::ip::make_address("127.0.0.1"), port));
-  }
-  void Send(const std::string& bytes) {
-    boost::system::error_code ignored;  // the server may have closed already
-    boost::asio::write(socket_, boost::asio::buffer(bytes), ignored);
-  }
-  // All that comes until the server closes.
-  std::string ReadAll() {
-    std::string all;
-    boost::system::error_code error;
-    boost::asio::read(socket_, boost::asio::dynamic_buffer(all), error);
-    return all;
-  }
-  std::string ReadSome() {
-    char buffer[4096];
-    boost::system::error_code error;
-    const size_t bytes = socket_.read_some(boost::asio::buffer(buffer), error);
-    return std::string(buffer, bytes);
-  }
-
- private:
-  boost::asio::io_context io_;
-  tcp::socket socket_;
-};
-
-std::string RequestText(const std::string& target, const std::string& more = "") {
-  return "GET " + target + " HTTP/1.1\r\nHost: localhost\r\n" + more + "\r\n";
 }
 
 TEST(HttpServer, ServesAndKeepsTheConnection) {
