@@ -122,7 +122,7 @@ print_addresses() {
 == ssmd keeps running in the background (pid $(ready_field pid))
 
   gRPC      $grpc
-  metrics   http://$(ready_field http)/metrics
+  HTTP      http://$(ready_field http)/          the playground; OpenAI's API under /v1; /metrics
   log       $log_file
 
   Generate  $ssmctl generate --model=$model_name --prompt="One day, a girl named"
