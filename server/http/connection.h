@@ -135,7 +135,13 @@ class Connection final : public AnyConnection,
   // Until the first bytes of the next request.
   void AwaitRequest() {
     if (buffer_.size() > 0) {
-      ReadHeader();
+      if (listening_) {
+        // It may bring nothing any more, and there is one read at a time: OnHeard goes on.
+        calling_off_ = true;
+        Lowest().cancel();
+      } else {
+        ReadHeader();
+      }
       return;
     }
     timer_.expires_after(exchange_ == 0 ? timeout_ : limits_->http_idle_timeout);
@@ -159,6 +165,8 @@ class Connection final : public AnyConnection,
   void OnHeard(boost::beast::error_code error, size_t bytes) {
     listening_ = false;
     buffer_.commit(bytes);
+    const bool called_off = std::exchange(calling_off_, false) && !lost_;
+    if (called_off && error == boost::asio::error::operation_aborted) error = {};
     if (closing_ && !error) {
       Discard(kDiscardedBytesMax);
     } else if (closing_) {
@@ -376,6 +384,7 @@ class Connection final : public AnyConnection,
   std::shared_ptr<void> admission_;  // of the request that is being read
   bool reading_ = false;             // a request
   bool listening_ = false;           // Listen's read is under way
+  bool calling_off_ = false;         // it is to end, for the next request's to begin
 
   // Of the request that is being answered.
   uint64_t exchange_ = 0;
