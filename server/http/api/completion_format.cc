@@ -2,6 +2,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "engine/text/utf8.h"
 #include "server/http/api/answer_format.h"
 #include "server/http/api/api_error.h"
 #include "server/http/api/json_out.h"
@@ -18,6 +21,16 @@ const char* NameOf(FinishReason reason) {
 int64_t CharactersIn(const std::string& text) {
   return std::count_if(text.begin(), text.end(),
                        [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
+}
+
+// A token's text; where it is no whole character, its bytes, as OpenAI writes them.
+std::string TokenText(std::string bytes) {
+  if (!FindInvalidUtf8(bytes).has_value()) return bytes;
+  std::string text = "bytes:";
+  for (const char byte : bytes) {
+    absl::StrAppend(&text, "\\x", absl::Hex(static_cast<unsigned char>(byte), absl::kZeroPad2));
+  }
+  return text;
 }
 
 // What both have: chunks of choices.
@@ -123,7 +136,7 @@ class CompletionFormat final : public ChunkedFormat {
     // Of an echo the first token has none.
     const size_t without = ids.size() - std::min(ids.size(), logprobs.size());
     out->Begin("logprobs").BeginList("tokens");
-    for (const int32_t id : ids) out->Value(head_.token_bytes(id));
+    for (const int32_t id : ids) out->Value(TokenText(head_.token_bytes(id)));
     out->EndList().BeginList("token_logprobs");
     for (size_t i = 0; i < ids.size(); ++i) {
       i < without ? out->Null() : out->Value(logprobs[i - without].logprob);
@@ -135,8 +148,10 @@ class CompletionFormat final : public ChunkedFormat {
         continue;
       }
       out->Begin();
+      absl::flat_hash_set<std::string> given;  // of tokens of one text, the most likely
       for (const kernels::TokenLogprob& top : logprobs[i - without].top) {
-        out->Add(head_.token_bytes(top.token_id), top.logprob);
+        const std::string text = TokenText(head_.token_bytes(top.token_id));
+        if (given.insert(text).second) out->Add(text, top.logprob);
       }
       out->End();
     }
