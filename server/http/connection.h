@@ -120,7 +120,6 @@ class Connection final : public AnyConnection,
  private:
   static constexpr bool kTls = std::is_same_v<Stream, TlsStream>;
   static constexpr size_t kDiscardedBytesMax = size_t{1} << 20;
-  static constexpr size_t kReadAheadBytes = 16384;
   static constexpr size_t kListenBytes = 1024;
   // Who asks and what for is looked at before a longer body is read.
   static constexpr uint64_t kShortBodyBytes = 65536;
@@ -145,10 +144,11 @@ class Connection final : public AnyConnection,
     Listen();
   }
 
-  // Outside of a request that is being read there is always a read under way: it brings the
-  // beginning of the next one, or says that the caller is gone.
+  // While a request is awaited or answered there is a read under way: it brings the beginning of
+  // the next one, or says that the caller is gone. Of a caller that sends ahead that is not heard:
+  // there is one read at a time.
   void Listen() {
-    if (listening_ || buffer_.size() >= kReadAheadBytes) return;
+    if (listening_ || buffer_.size() > 0) return;
     listening_ = true;
     Lowest().expires_never();
     stream_.async_read_some(buffer_.prepare(kListenBytes),
@@ -165,9 +165,7 @@ class Connection final : public AnyConnection,
       Finish();
     } else if (error) {
       Lost();
-    } else if (answering_) {
-      Listen();
-    } else {
+    } else if (!answering_) {
       ReadHeader();
     }
   }
@@ -228,7 +226,9 @@ class Connection final : public AnyConnection,
   void OnRequest(boost::beast::error_code error) {
     reading_ = false;
     if (error) {
-      if (auto answer = AnswerToBadRequest(error)) {
+      if (error == boost::beast::http::error::body_limit && router_ != nullptr) {
+        CloseWith(router_->BodyTooLarge(TextOf(parser_->get().target())));
+      } else if (auto answer = AnswerToBadRequest(error)) {
         CloseWith(*std::move(answer));
       } else {
         Close();

@@ -163,6 +163,12 @@ std::optional<size_t> Router::BodyBytes(std::string_view method, std::string_vie
   return route->body_bytes;
 }
 
+HttpResponse Router::BodyTooLarge(std::string_view target) const {
+  HttpRequest request;
+  request.target = std::string(target);
+  return Refuse(request, 413, "the body is larger than this server takes (--max-http-body-bytes)");
+}
+
 std::vector<std::pair<std::string, std::string>> Router::CorsOf(const HttpRequest& request) const {
   if (request.origins.size() != 1 || !IsListed(request.origins.front())) return {};
   return {{"Access-Control-Allow-Origin", request.origins.front()},

@@ -76,6 +76,8 @@ class Router {
   std::vector<std::pair<std::string, std::string>> CorsOf(const HttpRequest& request) const;
   // Before a long body of it is read: what is wrong with the request, if anything is.
   std::optional<HttpResponse> Admit(HttpRequest* head) const;
+  // To a body that is larger than that.
+  HttpResponse BodyTooLarge(std::string_view target) const;
   void Handle(HttpRequest request, const std::shared_ptr<Exchange>& exchange) const;
 
  private:

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Builds and tests clients/python with the packages in build/tools/python, without which it is skipped (exit
-# status 77).
+# Builds and tests clients/python, and tests the HTTP API, with the packages in build/tools/python, without which
+# it is skipped (exit status 77).
 #
 # usage: run.sh BUILD_DIR build|lint
-#        run.sh BUILD_DIR test [pytest arguments…]
+#        run.sh BUILD_DIR test|fuzz [pytest arguments…]
 #   build   the package, into BUILD_DIR/python, which the others use
 #   lint    format, mistakes and types
 #   test    against BUILD_DIR/bin/ssmd
+#   fuzz    the HTTP API of BUILD_DIR/bin/ssmd: SSMD_FUZZ_SECONDS, SSMD_HTTP_CASES (see http/test_fuzz.py)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build_dir=$(cd "$1" && pwd)
@@ -37,5 +38,13 @@ case $command in
     export PYTHONPATH=$site PYTHONDONTWRITEBYTECODE=1
     export SSMD_BINARY=$build_dir/bin/ssmd SSMD_PYTHON_WHEELS=$tools/wheels
     cd "$client" && python -m pytest "$@"
+    ;;
+  fuzz)
+    if ! python -c 'import fastjsonschema, openapi_spec_validator' 2>/dev/null; then
+      echo "Skipped: fastjsonschema and openapi-spec-validator are not there (deploy/install-deps.sh --test)"
+      exit 77
+    fi
+    export PYTHONDONTWRITEBYTECODE=1 SSMD_BINARY=$build_dir/bin/ssmd
+    cd "$root/tests/python/http" && python -m pytest -p no:cacheprovider -rP test_fuzz.py "$@"
     ;;
 esac

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "engine/text/utf8.h"
 #include "server/http/api/answer_format.h"
@@ -147,8 +148,10 @@ class CompletionFormat final : public ChunkedFormat {
         continue;
       }
       out->Begin();
+      absl::flat_hash_set<std::string> given;  // of tokens of one name, the most likely
       for (const kernels::TokenLogprob& top : logprobs[i - without].top) {
-        out->Add(TokenName(head_.token_bytes(top.token_id)), top.logprob);
+        const std::string name = TokenName(head_.token_bytes(top.token_id));
+        if (given.insert(name).second) out->Add(name, top.logprob);
       }
       out->End();
     }

@@ -294,7 +294,7 @@ absl::StatusOr<CompletionRequest> ParseResponse(JsonValue body) {
   CompletionRequest out;
   JsonIn in(body, "");
   ReadCommon(&in, &out);
-  out.keep = in.Flag("store").value_or(true);
+  out.keep = in.Flag("store").value_or(out.turn.session_id().empty());
   if (auto id = in.Text("previous_response_id")) out.parent_id = *std::move(id);
   v1::ChatMessages* messages = out.turn.mutable_messages();
   if (auto instructions = in.Text("instructions"); instructions.has_value()) {

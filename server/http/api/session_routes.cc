@@ -167,8 +167,9 @@ absl::StatusOr<HttpResponse> List(Call& call) {
   message.set_parent_id(call.request.Query("parent_id").value_or(""));
   message.set_page_token(call.request.Query("after").value_or(""));
   int32_t limit = 0;
-  if (const auto text = call.request.Query("limit");
-      text.has_value() && !absl::SimpleAtoi(*text, &limit)) {
+  const auto text = call.request.Query("limit");
+  const bool number = !text.has_value() || absl::SimpleAtoi(*text, &limit);
+  if (!number || limit < 0 || limit > kPageSizeMax) {
     return InvalidField(absl::StrCat("limit must be in [0, ", kPageSizeMax, "]"));
   }
   message.set_page_size(limit);
