@@ -305,7 +305,8 @@ absl::StatusOr<CompletionRequest> ParseResponse(JsonValue body) {
     }
     v1::ChatMessage* message = messages->add_messages();
     message->set_role(v1::CHAT_ROLE_SYSTEM);
-    message->set_content(*std::move(instructions));
+    message->set_content(*instructions);
+    out.instructions = *std::move(instructions);
   }
   const auto input = in.Any("input");
   if (input.has_value() && input->is_string()) {

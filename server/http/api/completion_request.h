@@ -35,6 +35,7 @@ struct CompletionRequest {
   bool include_usage = false;  // in a stream
   bool keep = false;           // the state after the answer becomes a new session
   std::string parent_id;       // of an answer; with `keep`
+  std::string instructions;    // of a response; a message of the turn, too
   v1::SessionLifetime lifetime;
 };
 

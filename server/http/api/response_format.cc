@@ -111,7 +111,14 @@ class ResponseFormat final : public AnswerFormat {
     } else {
       out->AddNull("incomplete_details");
     }
-    out->AddNull("instructions").BeginList("tools").EndList().Add("tool_choice", "auto");
+    out->AddOrNull("instructions", head_.instructions).Begin("metadata").End();
+    out->Add("temperature", head_.temperature).Add("top_p", head_.top_p);
+    if (head_.max_tokens.has_value()) {
+      out->Add("max_output_tokens", int64_t{*head_.max_tokens});
+    } else {
+      out->AddNull("max_output_tokens");
+    }
+    out->BeginList("tools").EndList().Add("tool_choice", "auto");
     out->AddFlag("parallel_tool_calls", false).AddFlag("store", head_.session);
     out->BeginList("output");
     if (answer != nullptr) {
