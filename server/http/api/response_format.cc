@@ -133,7 +133,8 @@ class ResponseFormat final : public AnswerFormat {
     }
     const Usage& usage = answer->final_event.usage;
     out->Begin("usage").Add("input_tokens", usage.prompt_tokens);
-    out->Begin("input_tokens_details").Add("cached_tokens", usage.reused_tokens).End();
+    out->Begin("input_tokens_details").Add("cached_tokens", usage.reused_tokens);
+    out->Add("cache_write_tokens", int64_t{0}).End();
     out->Add("output_tokens", usage.generated_tokens);
     out->Begin("output_tokens_details").Add("reasoning_tokens", int64_t{0}).End();
     out->Add("total_tokens", usage.prompt_tokens + usage.generated_tokens).End();
