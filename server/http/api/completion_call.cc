@@ -269,7 +269,7 @@ void CompletionCall::EndWith(const absl::Status& status) {
   if (!kept) DropSession();
   if (format_ == nullptr) {  // never began
     LogCall(services_, info_, status);
-    HttpResponse response = ErrorResponse(status);
+    HttpResponse response = ErrorResponse(Reworded(status, request_));
     AddCallHeaders(info_, &response);
     exchange_->Respond(std::move(response));
     return;
