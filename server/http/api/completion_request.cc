@@ -275,10 +275,6 @@ absl::StatusOr<CompletionRequest> ParseCompletion(JsonValue body) {
   ReadCommon(&in, &out);
   ReadChoices(&in, &out);
   ReadPrompt(&in, &out.turn);
-  if (out.turn.prompt_case() == v1::GenerateRequest::PROMPT_NOT_SET &&
-      out.turn.session_id().empty() && out.parent_id.empty()) {
-    in.Refuse("prompt", "a string or an array of token ids");
-  }
   const auto most = in.Int("max_tokens");
   out.turn.set_max_tokens(most.value_or(kCompletionTokensDefault));
   if (const auto echo = in.Flag("echo")) out.turn.set_echo(*echo);
@@ -289,6 +285,10 @@ absl::StatusOr<CompletionRequest> ParseCompletion(JsonValue body) {
   const auto best_of = in.Int("best_of");
   if (best_of.has_value() && *best_of != (out.turn.has_n() ? out.turn.n() : 1)) {
     in.Fail(InvalidField("best_of is not supported by this server, but for the same as n"));
+  }
+  if (out.turn.prompt_case() == v1::GenerateRequest::PROMPT_NOT_SET &&
+      out.turn.session_id().empty() && out.parent_id.empty()) {
+    in.Refuse("prompt", "a string or an array of token ids");
   }
   return Finish(in, std::move(out));
 }
