@@ -199,7 +199,8 @@ class Connection final : public AnyConnection,
       OnRequest(boost::beast::http::error::body_limit);
       return;
     }
-    if (router_ != nullptr && length.value_or(body_bytes) > kShortBodyBytes) {
+    const uint64_t to_come = parser_->chunked() ? body_bytes : length.value_or(0);
+    if (router_ != nullptr && to_come > kShortBodyBytes) {
       HttpRequest head = FromWire(WireRequest(request.base()), loopback_peer_);
       if (auto refused = router_->Admit(&head)) {
         CloseWith(*std::move(refused));
@@ -219,6 +220,12 @@ class Connection final : public AnyConnection,
   void CloseWith(HttpResponse answer) {
     reading_ = false;
     wire_ = WireAnswer();
+    if (router_ != nullptr && parser_.has_value() && parser_->is_header_done()) {
+      const WireRequest& request = parser_->get();
+      wire_.version = request.version();
+      wire_.head = request.method() == boost::beast::http::verb::head;
+      wire_.headers = router_->CorsOf(FromWire(WireRequest(request.base()), loopback_peer_));
+    }
     Send(WholeText(std::move(answer), wire_), nullptr);
     closing_ = true;
   }

@@ -171,9 +171,10 @@ HttpResponse Router::BodyTooLarge(std::string_view target) const {
 
 std::vector<std::pair<std::string, std::string>> Router::CorsOf(const HttpRequest& request) const {
   if (request.origins.size() != 1 || !IsListed(request.origins.front())) return {};
-  return {{"Access-Control-Allow-Origin", request.origins.front()},
-          {"Access-Control-Expose-Headers", "x-request-id, traceparent"},
-          {"Vary", "Origin"}};
+  return {
+      {"Access-Control-Allow-Origin", request.origins.front()},
+      {"Access-Control-Expose-Headers", "x-request-id, traceparent, Retry-After, Retry-After-Ms"},
+      {"Vary", "Origin"}};
 }
 
 std::optional<HttpResponse> Router::CheckHeaders(const HttpRequest& request) const {
@@ -204,7 +205,7 @@ std::optional<HttpResponse> Router::Resolve(HttpRequest* request, const Route** 
     preflight.status = 204;
     preflight.headers = {
         {"Access-Control-Allow-Methods", methods},
-        {"Access-Control-Allow-Headers", "Authorization, Content-Type, traceparent"},
+        {"Access-Control-Allow-Headers", "Authorization, Content-Type, traceparent, *"},
         {"Access-Control-Max-Age", kPreflightSeconds}};
     return preflight;
   }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,11 @@ struct AnswerHead {
   bool include_usage = false;  // in a stream
   bool session = false;        // the answer is kept, or changes a session
   std::string parent_id;       // the answer that it goes on from
+  // What was asked for, as a response says again.
+  float temperature = 1;
+  float top_p = 1;
+  std::optional<int32_t> max_tokens;
+  std::string instructions;
   // The bytes of a token of its model.
   std::function<std::string(int32_t)> token_bytes;
 };

@@ -223,6 +223,11 @@ void CompletionCall::Begin(const StartedEvent& started) {
   head.logprobs = request_.turn.has_logprobs();
   head.include_usage = request_.include_usage;
   head.parent_id = request_.parent_id;
+  const v1::SamplingParams& sampling = request_.turn.sampling();
+  if (sampling.has_temperature()) head.temperature = sampling.temperature();
+  if (sampling.has_top_p()) head.top_p = sampling.top_p();
+  if (request_.turn.has_max_tokens()) head.max_tokens = request_.turn.max_tokens();
+  head.instructions = request_.instructions;
   head.token_bytes = [engine = services_.engine, model = started.model](int32_t id) {
     return engine->TokenBytes(model, id);
   };
@@ -264,7 +269,7 @@ void CompletionCall::EndWith(const absl::Status& status) {
   if (!kept) DropSession();
   if (format_ == nullptr) {  // never began
     LogCall(services_, info_, status);
-    HttpResponse response = ErrorResponse(status);
+    HttpResponse response = ErrorResponse(Reworded(status, request_));
     AddCallHeaders(info_, &response);
     exchange_->Respond(std::move(response));
     return;

@@ -5,6 +5,8 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/errors.h"
@@ -175,6 +177,27 @@ absl::StatusOr<CompletionRequest> Finish(const JsonIn& in, CompletionRequest out
   return out;
 }
 
+// --- Names ---
+
+using Names = std::vector<std::pair<std::string_view, std::string_view>>;
+
+Names NamesOfAll() {
+  return {{"stop.strings", "stop"},
+          {"stop.token_ids", "stop_token_ids"},
+          {"session_id", "ssmd.session_id"},
+          {"expected_revision", "ssmd.expected_revision"},
+          {"request_id", "ssmd.request_id"},
+          {"COMMIT_PARTIAL", "ssmd.commit \"partial\""},
+          {"priority", "ssmd.priority"},
+          {"penalty_window", "ssmd.penalty_window"},
+          {"lifetime.ttl_seconds", "ssmd.ttl_seconds"},
+          {"lifetime.idle_seconds", "ssmd.idle_seconds"}};
+}
+
+bool IsNameCharacter(char c) {
+  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_';
+}
+
 // --- Prompts ---
 
 void ReadPrompt(JsonIn* in, v1::GenerateRequest* turn) {
@@ -231,8 +254,23 @@ std::string AnswerId(std::string_view prefix, const std::string& session_id, uin
   return absl::StrCat(View(prefix), session_id, "-", revision);
 }
 
+absl::Status Reworded(const absl::Status& status, const CompletionRequest& request) {
+  if (ReasonOf(status) != reason::kInvalidField) return status;
+  const std::string message(status.message());
+  for (const auto& [wire, here] : request.names) {
+    if (!absl::StartsWith(message, View(wire))) continue;
+    if (wire.size() < message.size() && IsNameCharacter(message[wire.size()])) continue;
+    return InvalidField(absl::StrCat(View(here), message.substr(wire.size())));
+  }
+  return status;
+}
+
 absl::StatusOr<CompletionRequest> ParseCompletion(JsonValue body) {
   CompletionRequest out;
+  out.names = NamesOfAll();
+  for (const char* name : {"text", "token_ids", "the prompt"}) {
+    out.names.emplace_back(name, "prompt");
+  }
   JsonIn in(body, "");
   ReadCommon(&in, &out);
   ReadChoices(&in, &out);
@@ -248,11 +286,17 @@ absl::StatusOr<CompletionRequest> ParseCompletion(JsonValue body) {
   if (best_of.has_value() && *best_of != (out.turn.has_n() ? out.turn.n() : 1)) {
     in.Fail(InvalidField("best_of is not supported by this server, but for the same as n"));
   }
+  if (out.turn.prompt_case() == v1::GenerateRequest::PROMPT_NOT_SET &&
+      out.turn.session_id().empty() && out.parent_id.empty()) {
+    in.Refuse("prompt", "a string or an array of token ids");
+  }
   return Finish(in, std::move(out));
 }
 
 absl::StatusOr<CompletionRequest> ParseChatCompletion(JsonValue body) {
   CompletionRequest out;
+  out.names = NamesOfAll();
+  out.names.emplace_back("logprobs", "top_logprobs");
   JsonIn in(body, "");
   ReadCommon(&in, &out);
   ReadChoices(&in, &out);
@@ -265,7 +309,10 @@ absl::StatusOr<CompletionRequest> ParseChatCompletion(JsonValue body) {
   const auto most = in.Int("max_tokens");
   const auto most_now = in.Int("max_completion_tokens");
   if (most.has_value()) out.turn.set_max_tokens(*most);
-  if (most_now.has_value()) out.turn.set_max_tokens(*most_now);
+  if (most_now.has_value()) {
+    out.turn.set_max_tokens(*most_now);
+    out.names.emplace_back("max_tokens", "max_completion_tokens");
+  }
   const auto top = in.Int("top_logprobs");
   if (in.Flag("logprobs").value_or(false)) {
     out.turn.set_logprobs(top.value_or(0));
@@ -292,6 +339,9 @@ absl::StatusOr<CompletionRequest> ParseChatCompletion(JsonValue body) {
 
 absl::StatusOr<CompletionRequest> ParseResponse(JsonValue body) {
   CompletionRequest out;
+  out.names = NamesOfAll();
+  out.names.emplace_back("max_tokens", "max_output_tokens");
+  out.names.emplace_back("messages", "input");
   JsonIn in(body, "");
   ReadCommon(&in, &out);
   out.keep = in.Flag("store").value_or(out.turn.session_id().empty());
@@ -305,7 +355,8 @@ absl::StatusOr<CompletionRequest> ParseResponse(JsonValue body) {
     }
     v1::ChatMessage* message = messages->add_messages();
     message->set_role(v1::CHAT_ROLE_SYSTEM);
-    message->set_content(*std::move(instructions));
+    message->set_content(*instructions);
+    out.instructions = *std::move(instructions);
   }
   const auto input = in.Any("input");
   if (input.has_value() && input->is_string()) {

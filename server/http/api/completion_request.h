@@ -12,7 +12,11 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/formats/json.h"
 #include "ssmd/v1/generation.pb.h"
@@ -35,8 +39,14 @@ struct CompletionRequest {
   bool include_usage = false;  // in a stream
   bool keep = false;           // the state after the answer becomes a new session
   std::string parent_id;       // of an answer; with `keep`
+  std::string instructions;    // of a response; a message of the turn, too
   v1::SessionLifetime lifetime;
+  // What the wire calls some members, and this API another.
+  std::vector<std::pair<std::string_view, std::string_view>> names;
 };
+
+// "max_tokens must be …" → "max_output_tokens must be …": an error in the words of the request.
+absl::Status Reworded(const absl::Status& status, const CompletionRequest& request);
 
 absl::StatusOr<CompletionRequest> ParseCompletion(JsonValue body);
 absl::StatusOr<CompletionRequest> ParseChatCompletion(JsonValue body);

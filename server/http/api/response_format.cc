@@ -111,7 +111,14 @@ class ResponseFormat final : public AnswerFormat {
     } else {
       out->AddNull("incomplete_details");
     }
-    out->AddNull("instructions").BeginList("tools").EndList().Add("tool_choice", "auto");
+    out->AddOrNull("instructions", head_.instructions).Begin("metadata").End();
+    out->Add("temperature", head_.temperature).Add("top_p", head_.top_p);
+    if (head_.max_tokens.has_value()) {
+      out->Add("max_output_tokens", int64_t{*head_.max_tokens});
+    } else {
+      out->AddNull("max_output_tokens");
+    }
+    out->BeginList("tools").EndList().Add("tool_choice", "auto");
     out->AddFlag("parallel_tool_calls", false).AddFlag("store", head_.session);
     out->BeginList("output");
     if (answer != nullptr) {
@@ -126,7 +133,8 @@ class ResponseFormat final : public AnswerFormat {
     }
     const Usage& usage = answer->final_event.usage;
     out->Begin("usage").Add("input_tokens", usage.prompt_tokens);
-    out->Begin("input_tokens_details").Add("cached_tokens", usage.reused_tokens).End();
+    out->Begin("input_tokens_details").Add("cached_tokens", usage.reused_tokens);
+    out->Add("cache_write_tokens", int64_t{0}).End();
     out->Add("output_tokens", usage.generated_tokens);
     out->Begin("output_tokens_details").Add("reasoning_tokens", int64_t{0}).End();
     out->Add("total_tokens", usage.prompt_tokens + usage.generated_tokens).End();

@@ -175,6 +175,36 @@ TEST(CompletionRequest, RefusalsNameTheMember) {
   }
 }
 
+TEST(CompletionRequest, ErrorsOfTheWireAreToldInTheWordsOfTheRequest) {
+  const struct {
+    Parser parser;
+    const char* json;
+    const char* wire;
+    const char* here;
+  } kCases[] = {
+      {&ParseCompletion, R"({"prompt": "a"})", "token_ids must not be negative, got -1",
+       "prompt must not be negative, got -1"},
+      {&ParseCompletion, R"({"prompt": "a"})", "the prompt must not be empty",
+       "prompt must not be empty"},
+      {&ParseCompletion, R"({"prompt": "a"})", "stop.token_ids has 9", "stop_token_ids has 9"},
+      {&ParseCompletion, R"({"prompt": "a"})", "max_tokens must be", "max_tokens must be"},
+      {&ParseChatCompletion, R"({"max_tokens": 1})", "max_tokens must be", "max_tokens must be"},
+      {&ParseChatCompletion, R"({"max_completion_tokens": 1})", "max_tokens must be",
+       "max_completion_tokens must be"},
+      {&ParseChatCompletion, "{}", "logprobs must be", "top_logprobs must be"},
+      {&ParseResponse, "{}", "max_tokens must be", "max_output_tokens must be"},
+      {&ParseResponse, "{}", "messages[1].content has", "input[1].content has"},
+      {&ParseResponse, "{}", "messages_of must be", "messages_of must be"},
+  };
+  for (const auto& test : kCases) {
+    const auto parsed = Parse(test.parser, test.json);
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_EQ(std::string(Reworded(InvalidField(test.wire), *parsed).message()), test.here);
+  }
+  EXPECT_THAT(std::string(Parse(&ParseCompletion, "{}").status().message()),
+              HasSubstr("prompt must be a string or an array of token ids"));
+}
+
 TEST(CompletionRequest, AnswersThatWereStoredAreNamedByTheirIds) {
   const std::string session = "0123456789abcdef0123456789abcdef";
   for (const char* prefix : {"chatcmpl-", "cmpl-", "resp_", ""}) {

@@ -1,0 +1,598 @@
+"""The openai package, unmodified, against the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from asking import KINDS, MODES, Answer, Asker, Kind, Mode, arguments_of, endpoint_of
+from daemon import ENDLESS, MODEL, Daemon, eventually, token_id
+
+PROMPT = "Once upon a time"
+# What the model goes on with.
+EXPECTED = ", there was a little girl named Lily"
+ALL_WAYS = [pytest.param(*way, id="-".join(way)) for way in itertools.product(KINDS, MODES)]
+# Kinds of calls that take all parameters of sampling.
+SAMPLED: tuple[Kind, ...] = ("completions", "chat")
+
+
+def raw(ask: Asker, **more: Any) -> Any:
+    return ask.client.completions.create(**arguments_of("completions", PROMPT, 8, **more))
+
+
+def raw_chat(ask: Asker, **more: Any) -> Any:
+    return ask.client.chat.completions.create(**arguments_of("chat", PROMPT, 8, **more))
+
+
+# --- The same in every way ---
+
+
+@pytest.mark.parametrize(("kind", "mode"), ALL_WAYS)
+def test_says_the_same_in_every_way(ask: Asker, kind: Kind, mode: Mode) -> None:
+    whole = ask(kind, PROMPT)
+    answer = ask(kind, PROMPT, mode=mode)
+    assert answer.text == whole.text != ""
+    assert answer.finish == {0: "length"}
+    assert answer.pieces == 1 if mode.endswith("whole") else answer.pieces > 4
+    if kind == "completions":
+        assert answer.text.startswith(EXPECTED)
+
+
+@pytest.mark.parametrize(("kind", "mode"), ALL_WAYS)
+def test_a_seed_says_the_same_again(ask: Asker, kind: Kind, mode: Mode) -> None:
+    seeded = {"temperature": 1.2, "extra_body": {"seed": 11}}
+    first = ask(kind, PROMPT, tokens=24, mode=mode, **seeded)
+    again = ask(kind, PROMPT, tokens=24, mode=mode, **seeded)
+    other = ask(kind, PROMPT, tokens=24, temperature=1.2, extra_body={"seed": 12})
+    assert first.text == again.text != other.text
+    assert first.ssmd["seed"] == 11
+
+
+@pytest.mark.parametrize(("kind", "mode"), ALL_WAYS)
+def test_usage_adds_up(ask: Asker, kind: Kind, mode: Mode) -> None:
+    answer = ask(kind, PROMPT, tokens=9, mode=mode)
+    assert answer.output_tokens == 9
+    assert answer.total_tokens == answer.prompt_tokens + 9
+    assert answer.cached_tokens == answer.ssmd["reused_tokens"]
+    assert answer.ssmd["reused_tokens"] + answer.ssmd["computed_tokens"] == answer.prompt_tokens
+    assert answer.prompt_tokens == 4 if kind == "completions" else answer.prompt_tokens > 4
+    times = answer.ssmd["timings_ms"]
+    assert 0 <= times["queue"] <= times["first_token"] <= times["total"]
+
+
+def test_a_seed_that_was_drawn_gives_the_answer_again(ask: Asker) -> None:
+    drawn = ask("completions", PROMPT, temperature=1)
+    again = ask("completions", PROMPT, temperature=1, seed=drawn.ssmd["seed"])
+    assert again.text == drawn.text
+
+
+def test_usage_of_a_stream_comes_when_it_is_asked_for(ask: Asker) -> None:
+    for options in ({}, {"stream_options": {"include_usage": False}}):
+        chunks = list(raw(ask, stream=True, **options))
+        assert all(chunk.usage is None and chunk.choices for chunk in chunks)
+        ssmd = chunks[-1].ssmd
+        assert ssmd["reused_tokens"] + ssmd["computed_tokens"] == 4
+
+
+def test_prompts_are_text_or_token_ids(ask: Asker) -> None:
+    ids = [token_id(token) for token in ("Once", " upon", " a", " time")]
+    text = ask("completions", PROMPT).text
+    for prompt in (ids, [PROMPT], [ids]):
+        assert ask("completions", prompt).text == text
+
+
+def test_chats_have_parts_of_text(ask: Asker) -> None:
+    parts = [{"type": "text", "text": "Once upon"}, {"type": "text", "text": " a time"}]
+    whole = ask("chat", PROMPT)
+    assert ask("chat", [{"role": "user", "content": parts}]).text == whole.text
+    input_parts = [{"type": "input_text", "text": PROMPT}]
+    assert ask("responses", [{"role": "user", "content": input_parts}]).text == whole.text
+    system = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": PROMPT}]
+    told = ask("chat", system)
+    assert told.prompt_tokens > whole.prompt_tokens
+    assert ask("responses", PROMPT, instructions="Be kind.").text == told.text
+
+
+# --- Sampling ---
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_narrowest_choice_is_the_likeliest(ask: Asker, kind: Kind) -> None:
+    likeliest = ask(kind, PROMPT).text
+    narrow: list[dict[str, Any]] = [
+        {"top_p": 1e-6},
+        {"extra_body": {"top_k": 1}},
+        {"extra_body": {"min_p": 1.0}},
+    ]
+    for parameters in narrow:
+        assert ask(kind, PROMPT, temperature=1, **parameters).text == likeliest, parameters
+
+
+@pytest.mark.parametrize("kind", SAMPLED)
+@pytest.mark.parametrize("mode", ["whole", "stream"])
+def test_several_choices(ask: Asker, kind: Kind, mode: Mode) -> None:
+    answer = ask(kind, PROMPT, tokens=24, mode=mode, n=3, temperature=1.2, seed=5)
+    again = ask(kind, PROMPT, tokens=24, n=3, temperature=1.2, seed=5)
+    assert answer.texts == again.texts
+    assert set(answer.texts) == set(answer.finish) == {0, 1, 2}
+    assert len(set(answer.texts.values())) == 3
+    assert answer.total_tokens == answer.prompt_tokens + answer.output_tokens
+    assert answer.output_tokens <= 3 * 24
+    assert answer.prompt_tokens == ask(kind, PROMPT, tokens=1).prompt_tokens
+    alike = ask(kind, PROMPT, n=3)
+    assert set(alike.texts.values()) == {ask(kind, PROMPT).text}
+
+
+@pytest.mark.parametrize("kind", SAMPLED)
+@pytest.mark.parametrize("mode", ["whole", "stream"])
+def test_stop_strings_are_cut_off(ask: Asker, kind: Kind, mode: Mode) -> None:
+    whole = ask(kind, PROMPT, tokens=40).text
+    stop = whole[12:17]
+    for given in (stop, [stop], ["never said", stop], ["never", "said", "by it", stop]):
+        answer = ask(kind, PROMPT, tokens=40, mode=mode, stop=given)
+        assert answer.text == whole[: whole.index(stop)]
+        assert answer.finish == {0: "stop"}
+    assert ask(kind, PROMPT, tokens=40, mode=mode, stop=["never said"]).text == whole
+
+
+@pytest.mark.parametrize("kind", SAMPLED)
+def test_stop_tokens(ask: Asker, kind: Kind) -> None:
+    named = token_id(" a")
+    whole = ask(kind, PROMPT, tokens=40).text
+    answer = ask(kind, PROMPT, tokens=40, extra_body={"stop_token_ids": [named]})
+    assert answer.finish == {0: "stop"}
+    assert answer.text == whole[: whole.index(" a ")]
+
+
+def test_the_model_stops_by_itself_unless_told_not_to(ask: Asker) -> None:
+    ended = ask("completions", PROMPT, tokens=900)
+    assert ended.finish == {0: "stop"}
+    assert ended.output_tokens < 900
+    went_on = ask("completions", PROMPT, tokens=900, extra_body={"ignore_eos": True})
+    assert went_on.finish == {0: "length"}
+    assert went_on.output_tokens == 900
+    assert went_on.text.startswith(ended.text)
+
+
+@pytest.mark.parametrize("kind", SAMPLED)
+def test_bias_forces_and_bans_tokens(ask: Asker, kind: Kind) -> None:
+    forced = ask(kind, PROMPT, tokens=5, logit_bias={str(token_id(" dog")): 100})
+    assert forced.text == " dog" * 5
+    plain = ask(kind, PROMPT, tokens=40).text
+    banned = ask(kind, PROMPT, tokens=40, logit_bias={str(token_id(" a")): -100}).text
+    assert " a " in plain
+    assert " a " not in banned
+
+
+@pytest.mark.parametrize(
+    "penalty", ["presence_penalty", "frequency_penalty", "repetition_penalty"]
+)
+def test_penalties_keep_from_repeating(ask: Asker, penalty: str) -> None:
+    def most_repeated(**more: Any) -> int:
+        result = raw(ask, logprobs=0, **more)
+        return max(Counter(result.choices[0].logprobs.tokens).values())
+
+    long = {"max_tokens": 120, "extra_body": {"ignore_eos": True}}
+    with_penalty = {**long, "extra_body": {"ignore_eos": True, penalty: 2}}
+    assert most_repeated(**with_penalty) < most_repeated(**long)
+    rewarded = {**long, "extra_body": {"ignore_eos": True, "frequency_penalty": -2}}
+    assert most_repeated(**rewarded) > most_repeated(**long)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_as_many_tokens_as_asked_for(ask: Asker, mode: Mode) -> None:
+    for kind in KINDS:
+        assert ask(kind, PROMPT, tokens=3, mode=mode).output_tokens == 3
+        nothing = ask(kind, PROMPT, tokens=0, mode=mode)
+        assert (nothing.texts.get(0, ""), nothing.output_tokens) == ("", 0)
+    chat = arguments_of("chat", PROMPT, 3)
+    del chat["max_completion_tokens"]
+    assert ask.client.chat.completions.create(**chat, max_tokens=2).usage.completion_tokens == 2
+    both = ask("chat", PROMPT, tokens=3, mode=mode, max_tokens=5)
+    assert both.output_tokens == 3
+    default = arguments_of("completions", PROMPT, 3)
+    del default["max_tokens"]
+    assert ask.client.completions.create(**default).usage.completion_tokens == 16
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_says_nothing_of_the_answer_is_passed_over(ask: Asker, kind: Kind) -> None:
+    plain = ask(kind, PROMPT).text
+    passed_over: dict[str, Any] = {
+        "user": "someone",
+        "metadata": {"a": "b"},
+        "service_tier": "auto",
+        "safety_identifier": "x",
+        "prompt_cache_key": "y",
+    }
+    assert ask(kind, PROMPT, extra_body=passed_over).text == plain
+    assert ask(kind, PROMPT, extra_headers={"OpenAI-Organization": "o"}).text == plain
+
+
+def test_what_says_the_default_is_taken(ask: Asker) -> None:
+    plain = raw(ask).choices[0].text
+    assert raw(ask, best_of=1, suffix="", echo=False, n=1, top_p=1).choices[0].text == plain
+    chat = raw_chat(ask).choices[0].message.content
+    same = raw_chat(
+        ask, response_format={"type": "text"}, modalities=["text"], tools=[], tool_choice="auto"
+    )
+    assert same.choices[0].message.content == chat
+    response = ask("responses", PROMPT).text
+    same_response = ask(
+        "responses",
+        PROMPT,
+        text={"format": {"type": "text"}},
+        tools=[],
+        truncation="disabled",
+        background=False,
+    )
+    assert same_response.text == response
+
+
+# --- Log probabilities ---
+
+
+def test_log_probabilities_of_a_completion(ask: Asker) -> None:
+    choice = raw(ask, logprobs=20, max_tokens=12).choices[0]
+    logprobs = choice.logprobs
+    assert "".join(logprobs.tokens) == choice.text
+    assert len(logprobs.tokens) == len(logprobs.token_logprobs) == len(logprobs.top_logprobs) == 12
+    position = 0
+    for token, logprob, top, offset in zip(
+        logprobs.tokens,
+        logprobs.token_logprobs,
+        logprobs.top_logprobs,
+        logprobs.text_offset,
+        strict=True,
+    ):
+        assert offset == position
+        position += len(token)
+        values = list(top.values())
+        assert len(values) == 20
+        assert values == sorted(values, reverse=True)
+        assert sum(math.exp(value) for value in values) <= 1 + 1e-5
+        # The likeliest was taken.
+        assert next(iter(top.items())) == (token, logprob)
+
+
+def test_log_probabilities_of_a_chat(ask: Asker) -> None:
+    result = raw_chat(
+        ask, logprobs=True, top_logprobs=20, max_completion_tokens=12, temperature=1, seed=3
+    )
+    choice = result.choices[0]
+    content = choice.logprobs.content
+    assert len(content) == 12
+    assert "".join(part.token for part in content) == choice.message.content
+    joined = bytes(byte for part in content for byte in part.bytes)
+    assert joined.decode() == choice.message.content
+    for part in content:
+        values = [top.logprob for top in part.top_logprobs]
+        assert len(values) == 20
+        assert values == sorted(values, reverse=True)
+        assert sum(math.exp(value) for value in values) <= 1 + 1e-5
+        known = {top.token: top.logprob for top in part.top_logprobs}
+        assert known.get(part.token, part.logprob) == part.logprob
+        assert part.token in known or part.logprob <= values[-1]
+
+
+def test_log_probabilities_without_alternatives(ask: Asker) -> None:
+    content = raw_chat(ask, logprobs=True).choices[0].logprobs.content
+    assert [part.top_logprobs for part in content] == [[]] * 8
+    assert raw_chat(ask, logprobs=False).choices[0].logprobs is None
+    logprobs = raw(ask, logprobs=0).choices[0].logprobs
+    assert logprobs.top_logprobs == [{}] * 8
+    assert raw(ask).choices[0].logprobs is None
+
+
+@pytest.mark.parametrize("echo", [False, True])
+def test_streams_have_the_same_log_probabilities(ask: Asker, echo: bool) -> None:
+    whole = raw(ask, logprobs=2, echo=echo).choices[0].logprobs
+    streamed: dict[str, list[Any]] = {}
+    for chunk in raw(ask, logprobs=2, echo=echo, stream=True):
+        for name, values in chunk.choices[0].logprobs.to_dict().items():
+            streamed[name] = streamed.get(name, []) + values
+    assert streamed == whole.to_dict()
+    if echo:
+        return
+    chat = raw_chat(ask, logprobs=True, top_logprobs=2).choices[0].logprobs.content
+    parts = [
+        part
+        for chunk in raw_chat(ask, logprobs=True, top_logprobs=2, stream=True)
+        if chunk.choices[0].logprobs is not None
+        for part in chunk.choices[0].logprobs.content
+    ]
+    assert [part.to_dict() for part in parts] == [part.to_dict() for part in chat]
+
+
+def test_an_echo_scores_the_prompt(ask: Asker) -> None:
+    said = raw(ask, logprobs=1).choices[0]
+    echoed = raw(ask, logprobs=1, echo=True).choices[0]
+    assert echoed.text == PROMPT + said.text
+    assert echoed.logprobs.tokens[:4] == ["Once", " upon", " a", " time"]
+    assert echoed.logprobs.token_logprobs[0] is None
+    assert echoed.logprobs.top_logprobs[0] is None
+    assert echoed.logprobs.token_logprobs[4:] == said.logprobs.token_logprobs
+    # Of the same text as a prompt: reading it is scoring it.
+    read = ask.client.completions.create(
+        **arguments_of("completions", echoed.text, 0, logprobs=1, echo=True)
+    )
+    scored = read.choices[0].logprobs
+    assert read.choices[0].text == echoed.text
+    assert scored.tokens == echoed.logprobs.tokens
+    assert scored.token_logprobs[1:] == pytest.approx(echoed.logprobs.token_logprobs[1:], abs=1e-3)
+    plain = raw(ask, echo=True).choices[0]
+    assert (plain.text, plain.logprobs) == (echoed.text, None)
+
+
+def test_tokens_that_are_parts_of_characters(ask: Asker) -> None:
+    """Text comes in whole characters, whatever tokens end within one."""
+    prompt = "🦊é字"
+    whole = raw(ask, prompt=prompt, echo=True, logprobs=0, max_tokens=0).choices[0]
+    assert whole.text == prompt
+    assert whole.logprobs.text_offset == sorted(whole.logprobs.text_offset)
+    chunks = raw(ask, prompt=prompt, echo=True, max_tokens=4, stream=True)
+    streamed = "".join(chunk.choices[0].text for chunk in chunks)
+    assert streamed.startswith(prompt)
+    assert "\ufffd" not in streamed[: len(prompt)]
+
+
+# --- Errors ---
+
+Refused = tuple[Kind, dict[str, Any], str]
+REFUSED: list[Refused] = [
+    ("completions", {"temperature": -1}, "temperature"),
+    ("completions", {"temperature": "warm"}, "temperature"),
+    ("completions", {"top_p": 0}, "top_p"),
+    ("completions", {"top_p": 1.5}, "top_p"),
+    ("completions", {"n": 0}, "n"),
+    ("completions", {"n": 1000}, "n"),
+    ("completions", {"max_tokens": -1}, "max_tokens"),
+    ("completions", {"max_tokens": 10**7}, "max_tokens"),
+    ("completions", {"logprobs": 21}, "logprobs"),
+    ("completions", {"stop": [""]}, "stop"),
+    ("completions", {"stop": [str(i) for i in range(40)]}, "stop"),
+    ("completions", {"stop": [1]}, "stop"),
+    ("completions", {"logit_bias": {"1": 101}}, "logit_bias"),
+    ("completions", {"logit_bias": {"99999": 1}}, "logit_bias"),
+    ("completions", {"logit_bias": {"dog": 1}}, "logit_bias"),
+    ("completions", {"presence_penalty": 3}, "presence_penalty"),
+    ("completions", {"frequency_penalty": -3}, "frequency_penalty"),
+    ("completions", {"seed": 1.5}, "seed"),
+    ("completions", {"suffix": "the end"}, "suffix"),
+    ("completions", {"best_of": 4}, "best_of"),
+    ("completions", {"prompt": ["one", "two"]}, "prompt"),
+    ("completions", {"prompt": [1, 99999]}, "prompt"),
+    ("completions", {"prompt": [1, -1]}, "prompt"),
+    ("completions", {"prompt": None}, "prompt"),
+    ("completions", {"prompt": ""}, "prompt"),
+    ("completions", {"prompt": []}, "prompt"),
+    ("completions", {"stream_options": {"include_usage": True}}, "stream_options"),
+    ("completions", {"extra_body": {"top_k": -1}}, "top_k"),
+    ("completions", {"extra_body": {"min_p": 2}}, "min_p"),
+    ("completions", {"extra_body": {"repetition_penalty": 0}}, "repetition_penalty"),
+    ("completions", {"extra_body": {"ignore_eos": 1}}, "ignore_eos"),
+    ("completions", {"extra_body": {"stop_token_ids": ["a"]}}, "stop_token_ids"),
+    ("completions", {"extra_body": {"stop_token_ids": [-1]}}, "stop_token_ids"),
+    ("completions", {"extra_body": {"stop_token_ids": [99999]}}, "stop_token_ids"),
+    ("completions", {"extra_body": {"no_such": 1}}, "no_such"),
+    ("completions", {"extra_body": {"ssmd": {"no_such": 1}}}, "ssmd.no_such"),
+    ("completions", {"extra_body": {"ssmd": {"request_id": "a"}}}, "ssmd.request_id"),
+    ("chat", {"max_completion_tokens": -1}, "max_completion_tokens"),
+    ("chat", {"top_logprobs": 2}, "top_logprobs"),
+    ("chat", {"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+    ("chat", {"messages": []}, "messages"),
+    ("chat", {"messages": [{"content": "Hi"}]}, "messages[0].role"),
+    ("chat", {"messages": [{"role": "user", "content": 1}]}, "messages[0].content"),
+    ("chat", {"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+    ("chat", {"response_format": {"type": "json_object"}}, "response_format"),
+    ("chat", {"modalities": ["text", "audio"]}, "modalities"),
+    ("responses", {"max_output_tokens": -1}, "max_output_tokens"),
+    ("responses", {"input": []}, "input"),
+    ("responses", {"input": 1}, "input"),
+    ("responses", {"tools": [{"type": "web_search"}]}, "tools"),
+    ("responses", {"background": True}, "background"),
+    ("responses", {"text": {"format": {"type": "json_object"}}}, "text.format"),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "param"),
+    [pytest.param(*row, id=f"{row[0]}-{row[2]}-{i}") for i, row in enumerate(REFUSED)],
+)
+@pytest.mark.parametrize("mode", ["whole", "stream"])
+def test_bad_requests_name_the_parameter(
+    ask: Asker, kind: Kind, parameters: dict[str, Any], param: str, mode: Mode
+) -> None:
+    if mode == "stream" and "stream_options" in parameters:
+        parameters = {"stream_options": {"no_such": 1}}
+        param = "stream_options.no_such"
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(kind, PROMPT, mode=mode, **parameters)
+    error = caught.value
+    assert (error.status_code, error.param, error.code) == (400, param, "invalid_field")
+    assert error.type == "invalid_request_error"
+    body = error.body
+    assert isinstance(body, dict)
+    # In the words of this API, not of another.
+    assert param.split(".")[-1].split("[")[0] in body["message"]
+    for word in ("token_ids or messages", "COMMIT_", "page_", "stop.strings"):
+        assert word not in body["message"]
+    assert error.request_id is not None
+
+
+@pytest.mark.parametrize(("kind", "mode"), ALL_WAYS)
+def test_an_unknown_model(ask: Asker, kind: Kind, mode: Mode) -> None:
+    with pytest.raises(openai.NotFoundError, match="no model named other") as caught:
+        ask(kind, PROMPT, mode=mode, model="other")
+    assert (caught.value.status_code, caught.value.code) == (404, "model_not_found")
+
+
+def test_tokens_are_asked_for(
+    start_daemon: Callable[..., Daemon], tmp_path: Path
+) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa alice\n")
+    tokens.chmod(0o600)
+    daemon = start_daemon("--token-file", str(tokens), token="a" * 32)
+    for token in ("wrong", "a" * 31):
+        with Asker(daemon.url, token) as stranger:
+            for kind, mode in itertools.product(KINDS, MODES):
+                with pytest.raises(openai.AuthenticationError) as caught:
+                    stranger(kind, PROMPT, mode=mode)
+                assert (caught.value.status_code, caught.value.type) == (
+                    401,
+                    "authentication_error",
+                )
+                assert caught.value.response.headers["www-authenticate"] == "Bearer"
+            with pytest.raises(openai.AuthenticationError):
+                stranger.client.models.list()
+    with Asker(daemon.url, "a" * 32) as known:
+        assert known("completions", PROMPT).text.startswith(EXPECTED)
+        assert known("completions", PROMPT, mode="async stream").text.startswith(EXPECTED)
+        assert [model.id for model in known.client.models.list()] == [MODEL]
+
+
+def test_as_many_requests_at_once_as_allowed(start_daemon: Callable[..., Daemon]) -> None:
+    daemon = start_daemon("--max-requests", "1")
+    with Asker(daemon.url) as ask:
+        stream = raw(ask, max_tokens=ENDLESS, stream=True, extra_body={"ignore_eos": True})
+        assert next(stream).choices[0].text
+        for kind, mode in itertools.product(KINDS, MODES):
+            with pytest.raises(openai.RateLimitError, match="--max-requests") as caught:
+                ask(kind, PROMPT, mode=mode)
+            assert (caught.value.status_code, caught.value.type) == (429, "rate_limit_error")
+            assert caught.value.code == "too_many_requests"
+            assert int(caught.value.response.headers["retry-after"]) >= 1
+            assert int(caught.value.response.headers["retry-after-ms"]) >= 1
+        stream.close()
+        # The package tries again by itself.
+        patient = ask.client.with_options(max_retries=50)
+        assert patient.completions.create(**arguments_of("completions", PROMPT, 2)).choices
+
+
+def test_a_busy_session(ask: Asker, daemon: Daemon) -> None:
+    made = daemon.http.post("/v1/sessions", json={"model": MODEL, "text": PROMPT}).json()
+    session = made["id"]
+    of_session = {"extra_body": {"ssmd": {"session_id": session}, "ignore_eos": True}}
+    stream = raw(ask, max_tokens=ENDLESS, stream=True, prompt="", **of_session)
+    assert next(stream).choices[0].text
+    for mode in MODES:
+        with pytest.raises(openai.ConflictError) as caught:
+            ask("completions", " and", mode=mode, **of_session)
+        assert (caught.value.status_code, caught.value.code) == (409, "session_busy")
+    stream.close()
+    assert eventually(daemon.is_at_rest)
+    left = daemon.http.get(f"/v1/sessions/{session}").json()
+    assert (left["revision"], left["running"]) == (made["revision"], False)
+    daemon.http.delete(f"/v1/sessions/{session}")
+
+
+# --- Going away ---
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_closing_a_stream_ends_its_turn(ask: Asker, daemon: Daemon, kind: Kind) -> None:
+    more: dict[str, Any] = {"extra_body": {"ignore_eos": True}}
+    create = endpoint_of(ask.client, kind).create
+    if kind == "responses":
+        more = {"store": False, "extra_body": {"logit_bias": {str(token_id(" dog")): 100}}}
+    with create(**arguments_of(kind, PROMPT, ENDLESS, stream=True, **more)) as stream:
+        for _ in zip(range(6), stream, strict=False):
+            pass
+        assert daemon.metric("ssmd_requests_running") == 1
+    assert eventually(daemon.is_at_rest)
+    assert ask(kind, PROMPT, tokens=2).output_tokens == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_cancelling_a_task_ends_its_turn(ask: Asker, daemon: Daemon, stream: bool) -> None:
+    arguments = arguments_of("completions", PROMPT, ENDLESS, extra_body={"ignore_eos": True})
+
+    async def endless() -> None:
+        async with ask.make_async() as client:
+            if not stream:
+                await client.completions.create(**arguments)
+                return
+            async for _ in await client.completions.create(**arguments, stream=True):
+                pass
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(endless())
+        running = asyncio.to_thread(eventually, lambda: daemon.metric("ssmd_requests_running") == 1)
+        assert await running
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert eventually(daemon.is_at_rest)
+
+
+def test_streams_side_by_side(ask: Asker) -> None:
+    """Streams that are computed together say what each says alone."""
+    prompts = [PROMPT, "The dog", "Lily and Tom", "One day"]
+    alone = [ask("completions", prompt, tokens=40).text for prompt in prompts]
+
+    async def one(client: openai.AsyncOpenAI, prompt: str) -> str:
+        answer = Answer()
+        arguments = arguments_of("completions", prompt, 40)
+        async for chunk in await client.completions.create(**arguments, stream=True):
+            answer.take(chunk)
+        return answer.text
+
+    async def together() -> list[str]:
+        async with ask.make_async() as client:
+            return await asyncio.gather(*(one(client, prompt) for prompt in prompts * 4))
+
+    assert asyncio.run(together()) == alone * 4
+
+
+# --- Models and headers ---
+
+
+def test_models(ask: Asker) -> None:
+    (model,) = ask.client.models.list()
+    assert (model.id, model.owned_by) == (MODEL, "ssmd")
+    assert ask.client.models.retrieve(MODEL) == model
+    details: dict[str, Any] = model.to_dict()["ssmd"]  # type: ignore[assignment]
+    assert details["vocabulary_size"] == 2048
+    assert details["chat_format"] == "chatml"
+    assert details["has_tokenizer"] is True
+    with pytest.raises(openai.NotFoundError) as caught:
+        ask.client.models.retrieve("other")
+    assert caught.value.code == "model_not_found"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_requests_have_ids(ask: Asker, kind: Kind) -> None:
+    raw_calls = endpoint_of(ask.client, kind).with_raw_response
+    seen = set()
+    for stream in (False, True):
+        response = raw_calls.create(**arguments_of(kind, PROMPT, 2, stream=stream))
+        assert response.status_code == 200
+        seen.add(response.headers["x-request-id"])
+        parsed = response.parse()
+        if stream:
+            assert list(parsed)
+            assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+        else:
+            assert parsed._request_id == response.headers["x-request-id"]
+    assert len(seen) == 2
+
+
+def test_a_chat_model_is_needed_for_chats(start_daemon: Callable[..., Daemon]) -> None:
+    daemon = start_daemon(chat="none")
+    with Asker(daemon.url) as ask:
+        assert ask("completions", PROMPT).text.startswith(EXPECTED)
+        for kind in ("chat", "responses"):
+            with pytest.raises(openai.BadRequestError, match="/v1/completions|chat"):
+                ask(kind, PROMPT)
+        models = ask.client.models.list().data
+        assert models[0].to_dict()["ssmd"]["chat_format"] == "none"  # type: ignore[index]
