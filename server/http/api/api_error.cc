@@ -24,8 +24,8 @@ const char* TypeOf(int status) {
   return status >= 500 ? "server_error" : "invalid_request_error";
 }
 
-// "temperature must be in [0, 10], got 11" → "temperature". Some have other names here than on the
-// wire: stop.strings is stop.
+// "temperature must be in [0, 10], got 11" → "temperature". Some of sessions have other names here
+// than on the wire.
 std::string ParamOf(const absl::Status& status) {
   if (ReasonOf(status) != reason::kInvalidField) return "";
   const std::string message(status.message());
@@ -36,8 +36,6 @@ std::string ParamOf(const absl::Status& status) {
            c == ']';
   });
   if (!name || word == "the" || word == "a" || word == "one") return "";
-  if (word == "stop.token_ids") return "stop_token_ids";
-  if (absl::StartsWith(word, "stop.")) return "stop";
   if (word == "page_token") return "after";
   if (absl::StartsWith(word, "lifetime.")) return word.substr(word.find('.') + 1);
   return word;
