@@ -11,6 +11,7 @@ namespace ssmd::bench {
 namespace {
 
 constexpr int kDepthMax = 16;
+constexpr std::string_view kSpace = " \t\r\n";
 
 client::Error BadConversations(const std::string& message) {
   return {grpc::StatusCode::INVALID_ARGUMENT, message, "", std::nullopt};
@@ -123,8 +124,8 @@ std::optional<std::string> SayConversation(const rapidjson::Value& conversation,
 // One conversation and not a list of them: its elements are its turns.
 bool IsOneConversation(const rapidjson::Value& value) {
   if (!value.IsArray() || value.Empty()) return true;
-  return value[0].IsString() || Member(&value[0], "role") != nullptr ||
-         Member(&value[0], "from") != nullptr;
+  if (!value[0].IsArray() && !value[0].IsObject()) return true;
+  return Member(&value[0], "role") != nullptr || Member(&value[0], "from") != nullptr;
 }
 
 std::optional<std::string> GatherJson(std::string_view text, const ConversationLimits& limits,
@@ -154,7 +155,7 @@ Speaker TakeSpeaker(std::string_view* line) {
     const std::string_view name = label;
     if (line->substr(0, name.size()) != name) continue;
     line->remove_prefix(name.size());
-    line->remove_prefix(std::min(line->find_first_not_of(" \t"), line->size()));
+    line->remove_prefix(std::min(line->find_first_not_of(kSpace), line->size()));
     return speaker;
   }
   return Speaker::kNobody;
@@ -168,7 +169,7 @@ std::optional<std::string> GatherText(std::string_view text, Gatherer* gatherer)
   for (size_t number = 1; !text.empty(); ++number) {
     std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
-    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+    while (!line.empty() && kSpace.find(line.back()) != kSpace.npos) line.remove_suffix(1);
     std::optional<std::string> wrong;
     if (line.empty()) {
       wrong = gatherer->EndConversation();
@@ -193,7 +194,7 @@ client::Result<std::vector<Conversation>> ParseConversations(std::string_view te
     return BadConversations("longer than " + std::to_string(limits.file_bytes) + " bytes");
   }
   Gatherer gatherer(limits);
-  const size_t first = text.find_first_not_of(" \t\r\n");
+  const size_t first = text.find_first_not_of(kSpace);
   const bool json = first != std::string_view::npos && (text[first] == '[' || text[first] == '{');
   const auto wrong = json ? GatherJson(text, limits, &gatherer) : GatherText(text, &gatherer);
   if (wrong.has_value()) return BadConversations(*wrong);

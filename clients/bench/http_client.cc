@@ -16,6 +16,9 @@ using boost::asio::ip::tcp;
 
 constexpr auto kConnectTimeout = std::chrono::seconds(10);
 constexpr uint32_t kHeaderBytesMax = 1 << 16;
+// Streams end when they end; who reads them has limits of its own. (Beast 1.74 takes no limit for 0
+// where a length is given.)
+constexpr uint64_t kBodyBytesMax = uint64_t{1} << 36;
 
 client::Error BadAddress(const std::string& message) {
   return {grpc::StatusCode::INVALID_ARGUMENT, message, "", std::nullopt};
@@ -144,7 +147,7 @@ class HttpClient::Exchange : public std::enable_shared_from_this<Exchange> {
   void Write() {
     parser_.emplace();
     parser_->header_limit(kHeaderBytesMax);
-    parser_->body_limit(boost::none);  // streams end when they end; who reads them has limits
+    parser_->body_limit(kBodyBytesMax);
     http::async_write(connection_->stream, message_,
                       [self = shared_from_this()](beast::error_code error, size_t) {
                         if (error) return self->FailOrTryAnew(error);

@@ -29,19 +29,19 @@ struct PlannedConversation {
 struct WorkloadOptions {
   // One of the three: conversations, where there are any; prompts of drawn lengths, where `lengths`
   // is; or always `prompt`.
-  std::vector<Conversation> conversations;
+  std::vector<Conversation> conversations = {};
   bool lengths = false;
-  std::string prompt;
+  std::string prompt = {};
 
   // Where text is plain (and not messages of a chat), conversations' turns are written as
   // "User: …\nAssistant:".
   bool chat = false;
-  Distribution prompt_tokens;
+  Distribution prompt_tokens{0};
   bool as_words = false;         // where ids cannot be sent: words, about a token each
   int shared_prefix_tokens = 0;  // of each drawn conversation: the same for all
-  Distribution max_tokens;
+  Distribution max_tokens{0};
   Distribution turns{1};  // of drawn and fixed prompts
-  Distribution think_seconds;
+  Distribution think_seconds{0};
   uint64_t seed = 1;
 };
 

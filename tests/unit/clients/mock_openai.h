@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 namespace ssmd::bench {
 
@@ -31,7 +32,7 @@ struct MockRequest {
 struct MockAnswer {
   int status = 200;
   std::string type = "text/event-stream";
-  std::vector<std::string> pieces;  // sent one after the other, as chunks
+  std::vector<std::string> pieces;  // sent one after the other, as chunks where it is a stream
   bool cut = false;                 // the connection ends without the answer's end
 };
 
@@ -121,13 +122,18 @@ class MockOpenAi {
     const auto write = [&](const std::string& text) {
       boost::asio::write(*socket, boost::asio::buffer(text), error);
     };
-    write(absl::StrFormat(
-        "HTTP/1.1 %d Said\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n", answer.status,
-        answer.type));
-    for (const std::string& piece : answer.pieces) {
-      write(absl::StrFormat("%x\r\n%s\r\n", piece.size(), piece));
+    const std::string head =
+        absl::StrFormat("HTTP/1.1 %d Said\r\nContent-Type: %s\r\n", answer.status, answer.type);
+    if (answer.type != "text/event-stream") {
+      const std::string body = absl::StrJoin(answer.pieces, "");
+      write(absl::StrFormat("%sContent-Length: %d\r\n\r\n%s", head, body.size(), body));
+    } else {
+      write(head + "Transfer-Encoding: chunked\r\n\r\n");
+      for (const std::string& piece : answer.pieces) {
+        write(absl::StrFormat("%x\r\n%s\r\n", piece.size(), piece));
+      }
+      if (!answer.cut) write("0\r\n\r\n");
     }
-    if (!answer.cut) write("0\r\n\r\n");
     return !error && !answer.cut;
   }
 
