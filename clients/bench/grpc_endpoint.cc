@@ -92,7 +92,8 @@ class GrpcEndpoint::Session final : public Dialogue {
     call->request.set_model(endpoint_->ask_.model);
     endpoint_->sessions_->async()->CreateSession(
         &call->context, &call->request, &call->response,
-        [this, call, turn, done = std::move(done)](const grpc::Status& status) mutable {
+        [this, call, turn = PlannedTurn(turn),
+         done = std::move(done)](const grpc::Status& status) mutable {
           endpoint_->loop_->Post([this, call = std::move(call), turn = std::move(turn),
                                   done = std::move(done), status] {
             if (!status.ok()) {

@@ -59,17 +59,24 @@ client::Result<OpenedServer> OpenGrpc(EventLoop* loop, const ServerOptions& serv
   return opened;
 }
 
+// Where tokens are found and whereto they may be sent in plaintext is as it is over gRPC; nothing
+// is connected by asking for that.
+client::Result<std::string> TokenFor(const ServerOptions& server, const HttpAddress& address) {
+  if (server.connect.token_file.empty() && !server.token_of_environment) return std::string();
+  auto connection =
+      client::Connect({.server = address.authority(), .token_file = server.connect.token_file});
+  if (!connection.ok()) return connection.error();
+  return connection.value().token;
+}
+
 client::Result<OpenedServer> OpenHttp(EventLoop* loop, const ServerOptions& server, AskOptions ask,
                                       std::optional<History> history) {
   const std::string& name = server.connect.server;
   auto address = HttpAddress::Parse(name);
   if (!address.ok()) return address.error();
-  // The rules for tokens are the same as over gRPC; nothing is connected by this.
-  client::ConnectOptions connect = server.connect;
-  connect.server = address.value().authority();
-  auto connection = client::Connect(connect);
-  if (!connection.ok()) return connection.error();
-  auto http = HttpClient::Create(loop, address.value(), connection.value().token);
+  auto token = TokenFor(server, address.value());
+  if (!token.ok()) return token.error();
+  auto http = HttpClient::Create(loop, address.value(), token.value());
   if (!http.ok()) return http.error();
 
   OpenedServer opened;
@@ -81,13 +88,15 @@ client::Result<OpenedServer> OpenHttp(EventLoop* loop, const ServerOptions& serv
                           ? ": is the server running, and is this its HTTP address?"
                           : ": give the server's key in --token-file or --compare-token-file");
   }
-  auto model =
-      Chosen(server.model, models.ok() ? models.value().names : std::vector<std::string>());
+  // A name that a foreign server does not list may still be one that it takes.
+  const bool is_ssmd = models.ok() && models.value().ssmd;
+  auto model = models.ok() && (is_ssmd || server.model.empty())
+                   ? Chosen(server.model, models.value().names)
+                   : client::Result<std::string>(server.model);
   if (!model.ok()) return WithServer(name, model.error(), "");
   ask.model = model.value();
-  const bool keeps_sessions = models.ok() && models.value().ssmd;
   opened.protocol = "http";
-  opened.history = history.value_or(keeps_sessions ? History::kSession : History::kResend);
+  opened.history = history.value_or(is_ssmd ? History::kSession : History::kResend);
   opened.endpoint =
       std::make_unique<HttpEndpoint>(loop, opened.http.get(), std::move(ask), opened.history);
   return opened;

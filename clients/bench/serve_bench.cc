@@ -91,6 +91,7 @@ std::string Resolve(Flags* flags) {
   if (!flags->compare.connect.server.empty()) {
     flags->compare.connect.ca_file = flags->server.connect.ca_file;
     flags->compare.connect.tls = flags->server.connect.tls;
+    flags->compare.token_of_environment = false;  // it is not for others
     serve.servers.push_back(flags->compare);
   }
   serve.rounds = flags->rounds > 0 ? flags->rounds : serve.servers.size() > 1 ? 5 : 1;
@@ -128,6 +129,7 @@ std::string Resolve(Flags* flags) {
 void WriteChart(const LoadOptions& load, const std::vector<ServerReport>& reports,
                 std::ofstream* file) {
   std::vector<ChartSeries> series;
+  series.reserve(reports.size());
   for (const ServerReport& report : reports) series.push_back({report.server, report.Total()});
   char title[96];
   if (load.rate > 0) {
@@ -242,7 +244,8 @@ void AddLoadFlags(FlagAdder* add, Flags* flags) {
       ->check(CLI::Range(1, 86400));
   add->Add("--warm-up", flags->warm_up_seconds, "Seconds of load before, which do not count")
       ->check(CLI::Range(0.0, 86400.0));
-  add->Add("--requests", load.requests, "Stop after so many; 0: by duration alone");
+  add->Add("--requests", load.requests, "Stop (each round) after so many; 0: by duration alone")
+      ->check(CLI::NonNegativeNumber);
   add->Add("--timeout", flags->timeout_seconds, "Deadline of a request in seconds; 0: none")
       ->check(CLI::Range(0.0, 1e6));
 }

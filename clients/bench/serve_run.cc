@@ -1,5 +1,7 @@
 #include "clients/bench/serve_run.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
@@ -92,6 +94,15 @@ class Rounds {
   bool interrupted_ = false;
 };
 
+// Every request that is under way over HTTP has a connection: more than some systems let a program
+// open unless it asks.
+void AllowManyConnections() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 // Ids go where text goes, but for chats and where prompts are put together from what was said.
 bool NeedsWords(const ServeOptions& options, const std::vector<OpenedServer>& servers) {
   if (options.ask.chat) return true;
@@ -104,6 +115,7 @@ bool NeedsWords(const ServeOptions& options, const std::vector<OpenedServer>& se
 }  // namespace
 
 client::Result<std::vector<ServerReport>> RunServe(const ServeOptions& options) {
+  AllowManyConnections();
   EventLoop loop;
   std::vector<OpenedServer> servers;
   std::vector<ServerReport> reports;

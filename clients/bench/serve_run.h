@@ -20,6 +20,8 @@ namespace ssmd::bench {
 struct ServerOptions {
   client::ConnectOptions connect;  // `server` may be an http:// address, with the token alone
   std::string model;               // empty: the one that it serves
+  // Over HTTP: where there is no token file, the variable SSMD_TOKEN is for this server.
+  bool token_of_environment = true;
 };
 
 struct ServeOptions {

@@ -81,6 +81,7 @@ class MockOpenAi {
       boost::system::error_code error;
       tcp::socket socket = acceptor_.accept(error);
       if (error) return;
+      socket.set_option(tcp::no_delay(true), error);
       const std::lock_guard<std::mutex> lock(mutex_);
       Client& client = clients_.emplace_back(std::move(socket));
       client.thread = std::thread([this, &client] { Serve(&client.socket); });

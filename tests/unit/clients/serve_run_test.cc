@@ -6,6 +6,9 @@
 #include <rapidjson/document.h>
 
 #include <atomic>
+#include <fstream>
+#include <set>
+#include <tuple>
 
 #include "clients/bench/http_client.h"
 #include "tests/unit/clients/mock_openai.h"
@@ -211,8 +214,31 @@ TEST_F(ServeRunTest, ComparesTwoServersInTurn) {
   EXPECT_THAT(bodies, SizeIs(12));
 }
 
+TEST_F(ServeRunTest, TokensAreForTheServerThatTheyWereGivenFor) {
+  const MockOpenAi first([](const auto&) { return StreamOf({"a"}); });
+  const MockOpenAi second([](const auto&) { return StreamOf({"a"}); });
+  const std::string token_file = testing::TempDir() + "/serve_run_test_token";
+  std::ofstream(token_file) << "secret\n";
+  ServerOptions one;
+  one.connect.server = first.url();
+  one.connect.token_file = token_file;
+  ServerOptions other;
+  other.connect.server = second.url();
+  other.token_of_environment = false;
+  options_.servers = {one, other};
+  ASSERT_TRUE(RunServe(options_).ok());
+  EXPECT_EQ(first.requests().at(0).authorization, "Bearer secret");
+  EXPECT_EQ(second.requests().at(0).authorization, "");
+  // And not in plaintext to other machines.
+  one.connect.server = "http://192.0.2.1:80";
+  options_.servers = {one};
+  const auto reports = RunServe(options_);
+  ASSERT_FALSE(reports.ok());
+  EXPECT_THAT(reports.error().message, HasSubstr("plaintext"));
+}
+
 TEST_F(ServeRunTest, ServersThatCannotBeLoadedAreErrorsThatSayWhatToDo) {
-  const MockOpenAi server([](const auto&) { return StreamOf({"a"}); });
+  const MockOpenAi server([](const auto&) { return StreamOf({"a"}); }, "ssmd");
   const std::tuple<std::string, std::string, const char*> cases[] = {
       {"http://127.0.0.1:1", "", "is the server running"},
       {"127.0.0.1:1", "", "is the daemon running"},
