@@ -24,6 +24,7 @@ std::vector<double> Draws(const char* text, int count, uint64_t seed = 1) {
   if (!distribution.ok()) return {};
   Random random(seed);
   std::vector<double> values;
+  values.reserve(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) values.push_back(distribution.value().Draw(&random, 0, 1e9));
   std::sort(values.begin(), values.end());
   return values;

@@ -12,7 +12,6 @@ namespace {
 
 using ::testing::DoubleNear;
 using ::testing::Each;
-using ::testing::ElementsAre;
 using ::testing::SizeIs;
 
 // A server whose answers take as long as a test says, in milliseconds: three tokens, of which the

@@ -152,13 +152,13 @@ class MockOpenAi {
 inline MockAnswer StreamOf(const std::vector<std::string>& words, const std::string& last = "") {
   MockAnswer answer;
   for (const std::string& word : words) {
-    answer.pieces.push_back("data: {\"id\":\"cmpl-1\",\"choices\":[{\"index\":0,\"text\":\"" +
-                            word + "\",\"finish_reason\":null}]}\n\n");
+    answer.pieces.emplace_back("data: {\"id\":\"cmpl-1\",\"choices\":[{\"index\":0,\"text\":\"" +
+                               word + "\",\"finish_reason\":null}]}\n\n");
   }
-  answer.pieces.push_back(
+  answer.pieces.emplace_back(
       "data: {\"id\":\"cmpl-1\",\"choices\":[{\"index\":0,\"text\":\"\","
       "\"finish_reason\":\"length\"}]}\n\n");
-  answer.pieces.push_back(
+  answer.pieces.emplace_back(
       "data: {\"id\":\"cmpl-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":4,"
       "\"completion_tokens\":" +
       std::to_string(words.size()) + "}" + last + "}\n\n");

@@ -16,10 +16,10 @@ std::vector<std::string> ValuesOf(const std::string& text, std::string* error) {
   rapidjson::Document value;
   std::vector<std::string> kinds;
   while (stream.Next(&value)) {
-    kinds.push_back(value.IsArray()    ? "array"
-                    : value.IsObject() ? "object"
-                    : value.IsNumber() ? "number"
-                                       : "other");
+    kinds.emplace_back(value.IsArray()    ? "array"
+                       : value.IsObject() ? "object"
+                       : value.IsNumber() ? "number"
+                                          : "other");
   }
   *error = stream.error();
   return kinds;

@@ -161,6 +161,7 @@ testing::AssertionResult IsWellFormed(const std::string& svg) {
 
 std::string ChartOf(const std::vector<ServerReport>& servers) {
   std::vector<ChartSeries> series;
+  series.reserve(servers.size());
   for (const ServerReport& server : servers) series.push_back({server.server, server.Total()});
   return ChartSvg("Closed loop, 16 clients", series);
 }

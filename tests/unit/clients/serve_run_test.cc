@@ -17,7 +17,6 @@ namespace ssmd::bench {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;
@@ -161,7 +160,9 @@ TEST_F(ServeRunTest, GoesOnFromTheParentAndDeletesEverySession) {
 
 TEST_F(ServeRunTest, WhatAServerDoesWrongIsAnErrorOfTheRequest) {
   using Pieces = std::vector<std::string>;
-  const auto stream = [](Pieces pieces) { return MockAnswer{200, "text/event-stream", pieces}; };
+  const auto stream = [](Pieces pieces) {
+    return MockAnswer{200, "text/event-stream", std::move(pieces)};
+  };
   EXPECT_EQ(ErrorOf({429, "application/json", {R"({"error":{"message":"full"}})"}}),
             "HTTP_429: full");
   EXPECT_EQ(ErrorOf({500, "text/html", {"<p>oh"}}), "HTTP_500: <p>oh");
