@@ -122,7 +122,7 @@ std::string AxisName(const Panel& at, const std::string& x_name, const std::stri
          Text(at.x - 54, middle, turned.c_str(), y_name);
 }
 
-using Chosen = const Samples& (*)(const LoadReport&);
+using SeriesPart = const Samples& (*)(const LoadReport&);
 
 std::string Curve(const std::vector<double>& sorted, const TimeAxis& axis, const Panel& at,
                   const char* color) {
@@ -139,12 +139,12 @@ std::string Curve(const std::vector<double>& sorted, const TimeAxis& axis, const
 }
 
 std::string SharesPanel(const Panel& at, const std::string& head, const std::string& of,
-                        const std::vector<ChartSeries>& series, Chosen chosen) {
+                        const std::vector<ChartSeries>& series, SeriesPart part) {
   std::vector<std::vector<double>> values;
   double low = INFINITY;
   double high = 0;
   for (const ChartSeries& one : series) {
-    std::vector<double> sorted = chosen(one.load).kept();
+    std::vector<double> sorted = part(one.load).kept();
     std::sort(sorted.begin(), sorted.end());
     if (!sorted.empty()) {
       // What the fastest hundredth took would be most of the axis.
