@@ -14,7 +14,11 @@ Percentiles PercentilesOf(std::vector<double> values) {
     const auto nearest = static_cast<size_t>(std::ceil(percent * count / 100));
     return values[std::max<size_t>(nearest, 1) - 1];
   };
-  return {std::accumulate(values.begin(), values.end(), 0.0) / count, rank(50), rank(90), rank(99),
+  return {std::accumulate(values.begin(), values.end(), 0.0) / count,
+          rank(50),
+          rank(90),
+          rank(95),
+          rank(99),
           values.back()};
 }
 
