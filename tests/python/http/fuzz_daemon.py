@@ -20,9 +20,14 @@ ARGUMENTS = """
     --max-http-body-bytes 128K --max-http-header-bytes 8K --max-http-connections 64 --http-timeout 5
     --drain-timeout 10 --log-level warn
 """.split()
+TOKENS = {"one": "token-of-tenant-one", "two": "token-of-tenant-two"}  # by tenant
 START_SECONDS = 120
 STOP_SECONDS = 60
 REST_SECONDS = 60
+
+
+def bearer(tenant):
+    return "Authorization", f"Bearer {TOKENS[tenant]}"
 
 
 class FuzzDaemon:
@@ -37,6 +42,10 @@ class FuzzDaemon:
         command = [binary, "--model", f"demo={ROOT / 'deploy/models/tales-2m'}", "--ready-file", str(ready)]
         command += ["--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
         command += ["--state-dir", str(folder / "state"), *ARGUMENTS, *arguments]
+        tokens = folder / "tokens"
+        tokens.write_text("".join(f"{token} {tenant}\n" for tenant, token in TOKENS.items()))
+        tokens.chmod(0o600)
+        command += ["--token-file", str(tokens)]
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
@@ -61,9 +70,9 @@ class FuzzDaemon:
     def log_end(self, size=4000):
         return self.log.read_bytes()[-size:].decode("utf-8", "replace")
 
-    def get(self, target, method="GET"):
+    def get(self, target, method="GET", tenant="one"):
         with Peer(self.port) as peer:
-            peer.send(request_bytes(method, target))
+            peer.send(request_bytes(method, target, headers=[bearer(tenant)]))
             return peer.answer(is_head=method == "HEAD")
 
     def figures(self):
@@ -98,10 +107,11 @@ class FuzzDaemon:
     def delete_sessions(self):
         """All of them; how many there were."""
         count = 0
-        while sessions := json.loads(self.get("/v1/sessions?limit=1000").body)["data"]:
-            for session in sessions:
-                assert self.get(f"/v1/sessions/{session['id']}", "DELETE").status == 200
-            count += len(sessions)
+        for tenant in TOKENS:
+            while sessions := json.loads(self.get("/v1/sessions?limit=1000", tenant=tenant).body)["data"]:
+                for session in sessions:
+                    assert self.get(f"/v1/sessions/{session['id']}", "DELETE", tenant).status == 200
+                count += len(sessions)
         return count
 
     def stop(self):

@@ -8,6 +8,7 @@ daemon is at rest, as large as before, and stops.
 SSMD_FUZZ_SECONDS (default 30) or SSMD_HTTP_CASES end it; SSMD_FUZZ_SEED draws the same cases again.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from urllib.parse import quote
 
 import fuzz_raw
 import pytest
-from fuzz_daemon import ROOT, FuzzDaemon
+from fuzz_daemon import ROOT, TOKENS, FuzzDaemon, bearer
 from fuzz_description import Description, Wrong, strict_json, without_nulls
 from fuzz_values import Values
 from fuzz_wire import Closed, Malformed, Peer, as_bytes_command, as_curl, request_bytes
@@ -36,25 +37,29 @@ BYTES = ("Content-Type", "application/octet-stream")
 
 
 class Pool:
-    """What there is to ask about, of all workers together."""
+    """What there is to ask about, of all callers of a tenant together."""
 
     def __init__(self):
         self.sessions = deque(maxlen=KEPT_SESSIONS)
         self.answers = deque(maxlen=KEPT_SESSIONS)
         self.snapshots = deque(maxlen=4)
+        self.others = None  # another tenant's
 
     def session(self, random):
         kept = list(self.sessions)
-        if not kept or random.random() < 0.1:
+        if not kept or random.random() < 0.08:
             return random.choice(("0" * 32, "new", "", "x" * 300, "%00", "..", "A" * 32, "import"))
+        if random.random() < 0.06 and (foreign := list(self.others.sessions)):
+            return random.choice(foreign)
         return random.choice(kept)
 
     def answer(self, random):
         kept = list(self.answers)
-        if not kept or random.random() < 0.1:
-            return random.choice(
-                ("cmpl-" + "0" * 32 + "-1", "", "x", "-", "cmpl-1", "resp_" + "a" * 32 + "-99999999999999999999")
-            )
+        if not kept or random.random() < 0.08:
+            revision = "99999999999999999999"
+            return random.choice((f"cmpl-{'0' * 32}-1", "", "x", "-", "cmpl-1", f"resp_{'a' * 32}-{revision}"))
+        if random.random() < 0.06 and (foreign := list(self.others.answers)):
+            return random.choice(foreign)
         return random.choice(kept)
 
     def learn(self, value):
@@ -75,10 +80,12 @@ class Pool:
             self.learn(value["response"])
 
     def forget(self, session_id):
-        try:
+        with contextlib.suppress(ValueError):
             self.sessions.remove(session_id)
-        except ValueError:
-            pass
+
+    def has(self, text):
+        """Whether one of the sessions is named there, in an answer's id or by its own."""
+        return any(session in text for session in list(self.sessions))
 
 
 class Worker:
@@ -86,6 +93,8 @@ class Worker:
 
     def __init__(self, fuzz, number):
         self.fuzz = fuzz
+        self.tenant = "two" if number == WORKERS - 1 else "one"
+        self.pool = fuzz.pools[self.tenant]
         self.number = number
         self.peer = None
         self.statuses = Counter()
@@ -95,7 +104,7 @@ class Worker:
     def run(self):
         while self.fuzz.goes_on():
             self.random = Random(f"{SEED}/{self.number}/{self.cases}")
-            self.values = Values(self.random, self.fuzz.description, self.fuzz.pool)
+            self.values = Values(self.random, self.fuzz.description, self.pool)
             self.command = "(nothing was sent)"
             self.label = ""
             try:
@@ -151,7 +160,7 @@ class Worker:
             6 if o.path in ("/v1/completions", "/v1/chat/completions", "/v1/responses") else 3 if o.body else 1
             for o in operations
         ]
-        if len(self.fuzz.pool.sessions) >= KEPT_SESSIONS:
+        if len(self.pool.sessions) >= KEPT_SESSIONS:
             weights = [w * 6 if o.method == "DELETE" else w for o, w in zip(operations, weights, strict=True)]
         operation = self.random.choices(operations, weights)[0]
         method, target = operation.method, operation.path
@@ -164,7 +173,7 @@ class Worker:
                 if kind != "valid" and self.random.random() < 0.3:
                     value = self.random.choice(("-1", "1001", "x", "", "0x1", "99999999999", " 1", "é", "a" * 300))
                 target += ("&" if "?" in target else "?") + f"{parameter['name']}={quote(str(value))}"
-        body, headers, is_wrong = None, [], False
+        body, headers, is_wrong = None, [bearer(self.tenant)], False
         if operation.request_schema:
             value = self.values.request(operation)
             if kind == "changed":
@@ -177,12 +186,18 @@ class Worker:
             if kind == "spoilt":
                 body = self.values.spoilt(body)
                 is_wrong = not is_json(body)
-            headers = [("Content-Type", "application/json")]
+            headers.append(fuzz_raw.JSON)
             if kind == "changed" and self.random.random() < 0.03:
-                headers = self.random.choice(([], [BYTES], [("Content-Type", "text/plain")]))
+                headers[1:] = self.random.choice(([], [BYTES], [("Content-Type", "text/plain")]))
                 is_wrong = True
         elif method == "GET" and self.random.random() < 0.1:
             method = "HEAD"
+        if kind == "changed" and self.random.random() < 0.03:
+            token = self.random.choice(
+                ("", "Bearer", "Bearer ", "Basic b25lOng=", "Bearer token-of-tenant-on", "bearer x")
+            )
+            headers[:1] = self.random.choice(([], [("Authorization", token)], headers[:1] * 2))
+            is_wrong = operation.path.startswith("/v1/")
         return operation, method, target, body, headers, is_wrong
 
     def described(self, kind):
@@ -220,10 +235,14 @@ class Worker:
         value = self.fuzz.description.check_answer(operation, answer, method == "HEAD")
         if is_wrong and answer.status < 400:
             raise Wrong(f"status {answer.status} to a request that the description does not allow")
+        if answer.status == 400 and answer.media_type == "text/plain":
+            raise Wrong(f"status 400 to a request that is HTTP: {answer.body[:80]!r}")
+        if answer.status < 400 and self.pool.others.has(target):
+            raise Wrong("another tenant's session is answered for")
         for one in value if isinstance(value, list) else (value,):
-            self.fuzz.pool.learn(one)
+            self.pool.learn(one)
         if answer.status == 200 and method == "DELETE":
-            self.fuzz.pool.forget(value["id"])
+            self.pool.forget(value["id"])
         if answer.status == 200 and isinstance(value, dict) and "usage" in value:
             self.add_up(value, body)
 
@@ -247,15 +266,16 @@ class Worker:
 
     def snapshot(self):
         """An export, or an import of one, whole or spoilt."""
-        description, pool = self.fuzz.description, self.fuzz.pool
+        description, pool, token = self.fuzz.description, self.pool, [bearer(self.tenant)]
         if not pool.snapshots or self.random.random() < 0.4:
             target = f"/v1/sessions/{quote(pool.session(self.random), safe='') or 'x'}/export"
-            self.label, self.command = "GET /v1/sessions/{id}/export", as_curl("GET", target, None, ())
-            answer = self.ask(request_bytes("GET", target))
+            self.label, self.command = "GET /v1/sessions/{id}/export", as_curl("GET", target, None, token)
+            answer = self.ask(request_bytes("GET", target, headers=token))
             self.judged(description.operation_of("GET", target), "GET", target, answer)
             if answer.status == 200 and answer.media_type == BYTES[1]:
                 pool.snapshots.append(answer.body)
-            return
+            if not pool.snapshots or self.random.random() < 0.5:
+                return
         whole = self.random.choice(list(pool.snapshots))
         data, at = whole, self.random.randrange(len(whole))
         kind = self.random.randrange(6)
@@ -267,23 +287,23 @@ class Worker:
             data = self.random.randbytes(self.random.randrange(200))
         elif kind == 3:
             data = whole[:200] + whole[at:]
-        target = "/v1/sessions/import" + self.random.choice(
-            ("", "?model=demo", "?rebuild=true", "?allow_inexact=1", "?rebuild=2", "?model=x")
-        )
+        asked = self.random.choice(("", "?model=demo", "?rebuild=true", "?allow_inexact=1", "?rebuild=2", "?model=x"))
+        target = f"/v1/sessions/import{asked}"
         self.label = "POST /v1/sessions/import"
-        self.command = f"(import of a snapshot of {len(whole)} bytes, kind {kind} at {at}) " + as_curl(
-            "POST", target, data[:64], [BYTES]
-        )
-        answer = self.ask(request_bytes("POST", target, data, [BYTES]))
-        is_wrong = data != whole or target.endswith(("=2", "=x"))
+        curl = as_curl("POST", target, data[:64], [*token, BYTES])
+        self.command = f"(of a snapshot of {len(whole)} bytes, in way {kind} at {at}) {curl}"
+        answer = self.ask(request_bytes("POST", target, data, [*token, BYTES]))
+        is_wrong = data != whole or asked in ("?rebuild=2", "?model=x")
         self.judged(description.operation_of("POST", "/v1/sessions/import"), "POST", target, answer, None, is_wrong)
+        if not is_wrong and answer.status not in (200, 429):
+            raise Wrong(f"status {answer.status} to a snapshot as it was exported")
 
     def left(self):
         """A caller that goes away within its request, or within its answer."""
         self.leave()
         _, method, target, body, headers, _ = self.drawn(self.random.choice(("valid", "changed")))
         if self.random.random() < 0.5:
-            method, target, headers = "POST", "/v1/completions", [fuzz_raw.JSON]
+            method, target, headers = "POST", "/v1/completions", [bearer(self.tenant), fuzz_raw.JSON]
             body = b'{"prompt":"Once upon a time","max_tokens":64,"stream":true,"ignore_eos":true}'
         data = request_bytes(method, target, body, headers)
         self.label = "a caller that leaves"
@@ -341,12 +361,13 @@ class Worker:
         kind = self.random.choice(("refused", "refused", "odd", "cut"))
         if kind == "odd":
             method, data = fuzz_raw.odd(self.random)
+            data = self.with_token(data)
             self.label, self.command = "odd HTTP", as_bytes_command(data)
             answer = self.ask(data, method == "HEAD")
             self.statuses["odd HTTP", answer.status] += 1
             self.must_be_orderly(answer)
             return
-        data = getattr(fuzz_raw, kind)(self.random)
+        data = self.with_token(getattr(fuzz_raw, kind)(self.random))
         self.label, self.command = f"{kind} HTTP", as_bytes_command(data)
         self.past.append(self.command)
         peer = self.connected()
@@ -373,6 +394,10 @@ class Worker:
         if not count:
             self.statuses[self.label, 0] += 1
 
+    def with_token(self, data):
+        line = "\r\n{}: {}\r\n".format(*bearer(self.tenant)).encode()
+        return re.sub(rb"(?i)(\r\nhost: ?localhost)\r\n", lambda found: found[1] + line, data, count=1)
+
     @staticmethod
     def must_be_orderly(answer):
         if answer.status >= 500 and answer.status not in (503, 504):
@@ -393,7 +418,8 @@ class Fuzz:
     def __init__(self, daemon, description):
         self.daemon = daemon
         self.description = description
-        self.pool = Pool()
+        self.pools = {tenant: Pool() for tenant in TOKENS}
+        self.pools["one"].others, self.pools["two"].others = self.pools["two"], self.pools["one"]
         self.valid = Counter()
         self.findings = {}
         self.lock = threading.Lock()
