@@ -45,6 +45,6 @@ case $command in
       exit 77
     fi
     export PYTHONDONTWRITEBYTECODE=1 SSMD_BINARY=$build_dir/bin/ssmd
-    cd "$root/tests/python/http" && python -m pytest -p no:cacheprovider -rP test_fuzz.py "$@"
+    cd "$root/tests/python/http" && python -m pytest --noconftest -p no:cacheprovider -rP test_fuzz.py "$@"
     ;;
 esac
