@@ -35,8 +35,9 @@ std::string ParamOf(const absl::Status& status) {
            absl::ascii_isdigit(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '[' ||
            c == ']';
   });
-  if (!name || word == "the" || word == "a" || word == "one") return "";
+  if (!name || word == "the" || word == "a" || word == "one" || word == "where") return "";
   if (word == "page_token") return "after";
+  if (word == "session_id") return "id";  // of the path
   if (absl::StartsWith(word, "lifetime.")) return word.substr(word.find('.') + 1);
   return word;
 }

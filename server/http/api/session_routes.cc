@@ -6,13 +6,16 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "engine/base/errors.h"
 #include "engine/base/status_macros.h"
+#include "engine/base/text_view.h"
 #include "server/access/transfers.h"
 #include "server/convert.h"
 #include "server/http/api/api_call.h"
@@ -286,6 +289,16 @@ absl::StatusOr<CreateSessionRequest> ParseCreate(const Call& call, std::string t
   return create;
 }
 
+// An error about ids, which the engine calls the prompt.
+absl::Status InWordsOfCreate(const absl::Status& status) {
+  constexpr std::string_view kIds = "prompt: ";
+  const std::string message(status.message());
+  if (ReasonOf(status) != reason::kInvalidField || !absl::StartsWith(message, View(kIds))) {
+    return status;
+  }
+  return InvalidField("token_ids: " + message.substr(kIds.size()));
+}
+
 void Create(const CallRef& call) {
   auto create = ParseCreate(*call, std::move(call->request.body));
   if (!create.ok()) return call->Answer(create.status());
@@ -296,7 +309,7 @@ void Create(const CallRef& call) {
                                   [call](const absl::StatusOr<SessionInfo>& session) {
                                     if (session.ok())
                                       return call->Answer(SessionResponse(*session));
-                                    call->Answer(session.status());
+                                    call->Answer(InWordsOfCreate(session.status()));
                                   });
   });
 }
