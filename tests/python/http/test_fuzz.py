@@ -241,6 +241,8 @@ class Worker:
             raise Wrong(f"status {answer.status} to a request that the description does not allow")
         if answer.status == 400 and answer.media_type == "text/plain":
             raise Wrong(f"status 400 to a request that is HTTP: {answer.body[:80]!r}")
+        if answer.status == 400 and (param := value and value["error"]["param"]):
+            self.must_name(operation, param, body)
         if answer.status < 400 and self.pool.others.has(target.split("?")[0]):
             raise Wrong("another tenant's session is answered for")
         for one in value if isinstance(value, list) else (value,):
@@ -249,6 +251,15 @@ class Worker:
             self.pool.forget(value["id"])
         if answer.status == 200 and isinstance(value, dict) and "usage" in value:
             self.add_up(value, body)
+
+    def must_name(self, operation, param, body):
+        """An error's param is one of the description, or of the request."""
+        root = re.split(r"[.\[]", param)[0]
+        known = [parameter["name"] for parameter in operation.parameters]
+        if operation.request_schema:
+            known += self.fuzz.description.found(operation.request_schema)["properties"]
+        if root not in known and json.dumps(root)[1:-1].encode() not in (body or b""):
+            raise Wrong(f"an error about {param}, which the request cannot have")
 
     def add_up(self, value, body):
         """An answer's figures go together, and with the request's."""
