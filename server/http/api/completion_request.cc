@@ -310,6 +310,7 @@ absl::StatusOr<CompletionRequest> ParseChatCompletion(JsonValue body) {
   const auto most_now = in.Int("max_completion_tokens");
   if (most.has_value()) out.turn.set_max_tokens(*most);
   if (most_now.has_value()) {
+    if (most.value_or(0) < 0) in.Refuse("max_tokens", "at least 0");
     out.turn.set_max_tokens(*most_now);
     out.names.emplace_back("max_tokens", "max_completion_tokens");
   }
