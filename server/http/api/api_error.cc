@@ -35,7 +35,10 @@ std::string ParamOf(const absl::Status& status) {
            absl::ascii_isdigit(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '[' ||
            c == ']';
   });
-  if (!name || word == "the" || word == "a" || word == "one" || word == "where") return "";
+  for (const char* other : {"the", "a", "one", "where", "session"}) {
+    if (word == other) return "";
+  }
+  if (!name) return "";
   if (word == "page_token") return "after";
   if (word == "session_id") return "id";  // of the path
   if (absl::StartsWith(word, "lifetime.")) return word.substr(word.find('.') + 1);
