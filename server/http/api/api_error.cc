@@ -14,9 +14,6 @@
 namespace ssmd::server {
 namespace {
 
-// A caller that went away; nobody reads it.
-constexpr int kClientClosedRequest = 499;
-
 const char* TypeOf(int status) {
   if (status == 401) return "authentication_error";
   if (status == 403) return "permission_error";
@@ -76,13 +73,12 @@ int HttpStatusOf(const absl::Status& status) {
     case absl::StatusCode::kNotFound:
       return 404;
     case absl::StatusCode::kAborted:
+    case absl::StatusCode::kCancelled:  // the session was deleted meanwhile, or nobody reads it
     case absl::StatusCode::kAlreadyExists:
     case absl::StatusCode::kFailedPrecondition:
       return 409;
     case absl::StatusCode::kResourceExhausted:
       return 429;
-    case absl::StatusCode::kCancelled:
-      return kClientClosedRequest;
     case absl::StatusCode::kUnimplemented:
       return 501;
     case absl::StatusCode::kUnavailable:
