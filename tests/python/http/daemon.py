@@ -95,6 +95,10 @@ class Daemon:
         """Asks it to end, which it does when its turns are at their ends."""
         self._process.terminate()
 
+    def wait(self) -> int:
+        """Its exit status."""
+        return self._process.wait(60)
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.http.close()
         self._plain.close()
