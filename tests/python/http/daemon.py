@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
+
 from checking import CheckingTransport
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -82,7 +83,9 @@ class Daemon:
         return sum(float(line.rsplit(" ", 1)[1]) for line in found)
 
     def is_at_rest(self) -> bool:
-        return self.metric("ssmd_requests_running") == 0 and self.metric("ssmd_requests_waiting") == 0
+        return (
+            self.metric("ssmd_requests_running") == 0 and self.metric("ssmd_requests_waiting") == 0
+        )
 
     def is_ready(self) -> bool:
         """Whether it takes new turns."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+
 import shapes
 from daemon import ENDLESS, MODEL, Daemon, eventually
 

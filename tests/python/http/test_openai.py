@@ -12,6 +12,7 @@ from typing import Any
 
 import openai
 import pytest
+
 from asking import KINDS, MODES, Answer, Asker, Kind, Mode, arguments_of, endpoint_of
 from daemon import ENDLESS, MODEL, Daemon, eventually, token_id
 
@@ -171,9 +172,7 @@ def test_bias_forces_and_bans_tokens(ask: Asker, kind: Kind) -> None:
     assert " a " not in banned
 
 
-@pytest.mark.parametrize(
-    "penalty", ["presence_penalty", "frequency_penalty", "repetition_penalty"]
-)
+@pytest.mark.parametrize("penalty", ["presence_penalty", "frequency_penalty", "repetition_penalty"])
 def test_penalties_keep_from_repeating(ask: Asker, penalty: str) -> None:
     def most_repeated(**more: Any) -> int:
         result = raw(ask, logprobs=0, **more)
@@ -434,9 +433,7 @@ def test_an_unknown_model(ask: Asker, kind: Kind, mode: Mode) -> None:
     assert (caught.value.status_code, caught.value.code) == (404, "model_not_found")
 
 
-def test_tokens_are_asked_for(
-    start_daemon: Callable[..., Daemon], tmp_path: Path
-) -> None:
+def test_tokens_are_asked_for(start_daemon: Callable[..., Daemon], tmp_path: Path) -> None:
     tokens = tmp_path / "tokens"
     tokens.write_text("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa alice\n")
     tokens.chmod(0o600)
@@ -480,7 +477,9 @@ def test_as_many_requests_at_once_as_allowed(start_daemon: Callable[..., Daemon]
 def test_a_busy_session(ask: Asker, daemon: Daemon) -> None:
     made = daemon.http.post("/v1/sessions", json={"model": MODEL, "text": PROMPT}).json()
     session = made["id"]
-    of_session = {"extra_body": {"ssmd": {"session_id": session}, "ignore_eos": True}}
+    of_session: dict[str, Any] = {
+        "extra_body": {"ssmd": {"session_id": session}, "ignore_eos": True}
+    }
     stream = raw(ask, max_tokens=ENDLESS, stream=True, prompt="", **of_session)
     assert next(stream).choices[0].text
     for mode in MODES:
@@ -592,7 +591,7 @@ def test_a_chat_model_is_needed_for_chats(start_daemon: Callable[..., Daemon]) -
     with Asker(daemon.url) as ask:
         assert ask("completions", PROMPT).text.startswith(EXPECTED)
         for kind in ("chat", "responses"):
-            with pytest.raises(openai.BadRequestError, match="/v1/completions|chat"):
+            with pytest.raises(openai.BadRequestError, match=r"chat"):
                 ask(kind, PROMPT)
         models = ask.client.models.list().data
         assert models[0].to_dict()["ssmd"]["chat_format"] == "none"  # type: ignore[index]

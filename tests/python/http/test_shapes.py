@@ -10,10 +10,11 @@ import copy
 import json
 from typing import Any
 
-import checking
 import httpx2
 import jsonschema
 import pytest
+
+import checking
 import shapes
 from asking import KINDS, Kind
 from daemon import ENDLESS, MODEL, token_id
