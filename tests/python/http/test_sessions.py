@@ -408,8 +408,10 @@ def test_forks(ask: Asker, http: httpx2.Client) -> None:
     assert code_of(both) == (400, "invalid_field")
     stale = http.post(f"{path}/fork", json={"expected_revision": 77})
     assert code_of(stale) == (409, "revision_mismatch")
-    assert http.post(f"{path}/fork", json={"count": 0}).status_code in (200, 400)
-    assert http.post(f"{path}/fork", json={"position": 3}).status_code in (404, 409)
+    for body in ({"count": 0}, {"count": 1001}, {"position": -1}, {"position": 99}):
+        assert code_of(http.post(f"{path}/fork", json=body)) == (400, "invalid_field"), body
+    within_a_turn = http.post(f"{path}/fork", json={"position": 3})
+    assert code_of(within_a_turn) == (404, "point_not_held")
 
 
 def test_rewinds_and_checkpoints(ask: Asker, http: httpx2.Client) -> None:
@@ -429,11 +431,21 @@ def test_rewinds_and_checkpoints(ask: Asker, http: httpx2.Client) -> None:
     assert back["position"] == 0
     assert ask("completions", PROMPT, **on(session)).text == first
     removed = http.post(f"{path}/checkpoint", json={"name": "a", "remove": True})
-    assert removed.status_code in (200, 404)
-    for body in ({}, {"turns": 1, "position": 0}, {"turns": 0}, {"position": -1}, {"no_such": 1}):
-        assert code_of(http.post(f"{path}/rewind", json=body)) == (400, "invalid_field"), body
-    for body in ({}, {"name": ""}, {"name": 1}):
-        assert code_of(http.post(f"{path}/checkpoint", json=body)) == (400, "invalid_field"), body
+    assert (removed.status_code, removed.json()["checkpoints"]) == (200, [])
+    again = http.post(f"{path}/checkpoint", json={"name": "a", "remove": True})
+    assert code_of(again) == (404, "point_not_held")
+    wrong: list[tuple[str, dict[str, Any]]] = [
+        ("rewind", {}),
+        ("rewind", {"turns": 1, "position": 0}),
+        ("rewind", {"turns": 0}),
+        ("rewind", {"position": -1}),
+        ("rewind", {"no_such": 1}),
+        ("checkpoint", {}),
+        ("checkpoint", {"name": ""}),
+        ("checkpoint", {"name": 1}),
+    ]
+    for what, body in wrong:
+        assert code_of(http.post(f"{path}/{what}", json=body)) == (400, "invalid_field"), body
     unknown = http.post(f"{path}/rewind", json={"checkpoint": "none"})
     assert unknown.status_code == 404
 
