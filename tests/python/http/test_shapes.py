@@ -17,7 +17,7 @@ import pytest
 import checking
 import shapes
 from asking import KINDS, Kind
-from daemon import ENDLESS, MODEL, token_id
+from daemon import END_ID, ENDLESS, MODEL, token_id
 
 PROMPT = "Once upon a time"
 Json = dict[str, Any]
@@ -51,7 +51,7 @@ BODIES: dict[Kind, list[Json]] = {
         {"instructions": "Be kind.", "metadata": {"a": "b"}, "temperature": 0.5, "top_p": 0.9},
         {"max_output_tokens": 0},
         {"max_output_tokens": 3},
-        {"max_output_tokens": 900},
+        {"max_output_tokens": 60, "temperature": 0, "logit_bias": {str(END_ID): 6}},
     ],
 }
 ALL_BODIES = [
@@ -92,8 +92,9 @@ def test_whole_answers(http: httpx2.Client, kind: Kind, body: Json) -> None:
             if name in body:
                 assert answer[name] == pytest.approx(body[name])
         assert answer["store"] is body.get("store", True)
-        completed = answer["status"] == "completed"
-        assert completed == (answer["incomplete_details"] is None)
+        ended = "logit_bias" in body
+        assert answer["status"] == ("completed" if ended else "incomplete")
+        assert (answer["incomplete_details"] is None) == ended
 
 
 @pytest.mark.parametrize("usage", [True, False])
