@@ -2,12 +2,14 @@
 # Builds and tests clients/python, and tests the HTTP API, with the packages in build/tools/python, without which
 # it is skipped (exit status 77).
 #
-# usage: run.sh BUILD_DIR build|lint
-#        run.sh BUILD_DIR test|fuzz [pytest arguments…]
-#   build   the package, into BUILD_DIR/python, which the others use
-#   lint    format, mistakes and types
-#   test    against BUILD_DIR/bin/ssmd
-#   fuzz    the HTTP API of BUILD_DIR/bin/ssmd: SSMD_FUZZ_SECONDS, SSMD_HTTP_CASES (see http/test_fuzz.py)
+# usage: run.sh BUILD_DIR build|lint|lint-http
+#        run.sh BUILD_DIR test|http|fuzz [pytest arguments…]
+#   build      the package, into BUILD_DIR/python, which the others use
+#   lint       format, mistakes and types
+#   test       against BUILD_DIR/bin/ssmd
+#   http       the HTTP API of BUILD_DIR/bin/ssmd: OpenAI's package, sessions, shapes, curl
+#   lint-http  format, mistakes and types of those tests
+#   fuzz       the HTTP API of BUILD_DIR/bin/ssmd: SSMD_FUZZ_SECONDS, SSMD_HTTP_CASES (see http/test_fuzz.py)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build_dir=$(cd "$1" && pwd)
@@ -22,7 +24,19 @@ fi
 export PATH=$tools/venv/bin:$PATH
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 client=$root/clients/python
+http=$root/tests/python/http
 site=$build_dir/python
+
+# Skips where one of some packages is not there.
+needs_packages() {
+  local package
+  for package in "$@"; do
+    if ! python -c "import $package" 2>/dev/null; then
+      echo "Skipped: the Python package $package is not there (deploy/install-deps.sh --test)"
+      exit 77
+    fi
+  done
+}
 
 case $command in
   build)
@@ -39,11 +53,22 @@ case $command in
     export SSMD_BINARY=$build_dir/bin/ssmd SSMD_PYTHON_WHEELS=$tools/wheels
     cd "$client" && python -m pytest "$@"
     ;;
+  http)
+    needs_packages openai httpx2 jsonschema
+    export PYTHONDONTWRITEBYTECODE=1 SSMD_BINARY=$build_dir/bin/ssmd
+    cd "$http" && python -m pytest -p no:cacheprovider -q "$@"
+    ;;
+  lint-http)
+    needs_packages openai httpx2 jsonschema
+    cd "$http"
+    files=(asking.py checking.py conftest.py daemon.py shapes.py)
+    files+=(test_curl.py test_openai.py test_sessions.py test_shapes.py)
+    ruff check --quiet --no-cache --config "$client/pyproject.toml" "${files[@]}"
+    ruff format --quiet --no-cache --config "$client/pyproject.toml" --diff "${files[@]}"
+    mypy --cache-dir "$build_dir/mypy-http" --config-file "$client/pyproject.toml" "${files[@]}"
+    ;;
   fuzz)
-    if ! python -c 'import fastjsonschema, openapi_spec_validator' 2>/dev/null; then
-      echo "Skipped: fastjsonschema and openapi-spec-validator are not there (deploy/install-deps.sh --test)"
-      exit 77
-    fi
+    needs_packages fastjsonschema openapi_spec_validator openai jsonschema
     export PYTHONDONTWRITEBYTECODE=1 SSMD_BINARY=$build_dir/bin/ssmd
     cd "$root/tests/python/http" && python -m pytest --noconftest -p no:cacheprovider -rP test_fuzz.py "$@"
     ;;

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import httpx2
+from openai import AsyncOpenAI, OpenAI
+
 from checking import AsyncCheckingTransport, CheckingTransport
 from daemon import MODEL
-from openai import AsyncOpenAI, OpenAI
 
 Kind = Literal["completions", "chat", "responses"]
 KINDS: tuple[Kind, ...] = ("completions", "chat", "responses")
@@ -52,7 +53,8 @@ class Answer:
             if hasattr(choice, "text"):
                 text = choice.text
             else:
-                text = getattr(choice, "message", getattr(choice, "delta", None)).content or ""
+                said: Any = getattr(choice, "message", None) or getattr(choice, "delta", None)
+                text = said.content or ""
             self.pieces += bool(text)
             self.texts[choice.index] = self.texts.get(choice.index, "") + text
             if choice.finish_reason is not None:

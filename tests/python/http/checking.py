@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import httpx2
-import shapes
 from pydantic import ValidationError
+
+import shapes
 
 # What was found wrong since the last look, and how many bodies and events were looked at.
 mistakes: list[str] = []

@@ -3,9 +3,10 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 
-import checking
 import httpx2
 import pytest
+
+import checking
 from asking import Asker
 from daemon import Daemon
 

@@ -11,12 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
+
 from checking import CheckingTransport
 
 ROOT = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("SSMD_BINARY", ROOT / "build/release/bin/ssmd"))
 MODEL_FOLDER = ROOT / "deploy/models/tales-2m"
 MODEL = "tales"
+# Of the end of a text. The model seldom ends a chat by itself.
+END_ID = 0
 # More than any test reads: something else ends it.
 ENDLESS = 60000
 
@@ -48,6 +51,10 @@ class Daemon:
         command = [str(BINARY), "--model", f"{MODEL}={MODEL_FOLDER}", "--ready-file"]
         command += [str(self._ready), "--model-option", f"{MODEL}.chat={chat}"]
         command += ["--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", *flags]
+        # A small one is up at once, and leaves the machine to others.
+        for name, value in (("--threads", "1"), ("--state-slots", "64")):
+            if name not in flags:
+                command += [name, value]
         with self._log.open("w") as log:
             self._process = subprocess.Popen(command, stderr=log)
         assert eventually(lambda: self._is_ready() or self._process.poll() is not None)
@@ -82,7 +89,9 @@ class Daemon:
         return sum(float(line.rsplit(" ", 1)[1]) for line in found)
 
     def is_at_rest(self) -> bool:
-        return self.metric("ssmd_requests_running") == 0 and self.metric("ssmd_requests_waiting") == 0
+        return (
+            self.metric("ssmd_requests_running") == 0 and self.metric("ssmd_requests_waiting") == 0
+        )
 
     def is_ready(self) -> bool:
         """Whether it takes new turns."""
@@ -94,6 +103,10 @@ class Daemon:
     def terminate(self) -> None:
         """Asks it to end, which it does when its turns are at their ends."""
         self._process.terminate()
+
+    def wait(self) -> int:
+        """Its exit status."""
+        return self._process.wait(60)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.http.close()

@@ -64,9 +64,7 @@ SSMD = members(
     {
         "session_id": or_null(SESSION_ID),
         "revision": COUNT,
-        "state_source": one_of(
-            "fresh", "resident", "host", "disk", "remote", "prefix", "replayed"
-        ),
+        "state_source": one_of("fresh", "resident", "host", "disk", "remote", "prefix", "replayed"),
         "seed": COUNT,
         "numerics_profile": SOME_TEXT,
         "reused_tokens": COUNT,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+
 import shapes
 from daemon import ENDLESS, MODEL, Daemon, eventually
 
@@ -56,12 +57,10 @@ def curl(daemon: Daemon, path: str, *arguments: str, data: str | bytes | None = 
     )
     text = done.stdout.decode()
     status, headers, version = 0, {}, ""
-    while match := re.match(r"HTTP/(1\.[01]) (\d+)[^\r]*\r\n(.*?)\r\n\r\n", text, re.DOTALL):
+    while match := re.match(r"HTTP/(1\.[01]) (\d+)[^\r]*\r\n((?:[^\r]+\r\n)*)\r\n", text):
         version, status = match[1], int(match[2])
-        lines = match[3].split("\r\n")
-        headers = {
-            name.lower(): value for name, value in (line.split(": ", 1) for line in lines if line)
-        }
+        lines = match[3].split("\r\n")[:-1]
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
         text = text[match.end() :]
     return Reply(status, version, headers, text, done.stderr.decode())
 
@@ -238,9 +237,10 @@ def test_a_caller_that_asks_before_it_sends(daemon: Daemon) -> None:
         assert raw.head()[0] == 100
         raw.send(content)
         assert raw.whole()[0] == 200
-    # What would be refused is refused before its body is sent.
+    # What would be refused is refused before a long body is sent.
+    long = head.replace(f"Length: {len(body)}", "Length: 100000")
     with Raw(daemon) as raw:
-        raw.send(head.replace("application/json", "text/plain") + "\r\n\r\n")
+        raw.send(long.replace("application/json", "text/plain") + "\r\n\r\n")
         status, _, text = raw.whole()
         assert status == 415
         shapes.validate(shapes.parse(text), shapes.ERROR)
@@ -294,13 +294,14 @@ def test_heads(daemon: Daemon) -> None:
 
 
 def test_two_requests_on_a_connection(daemon: Daemon) -> None:
-    url = f"{daemon.url}/v1/completions"
-    for stream in (False, True):
-        data = body_of(stream=stream)
-        reply = post(daemon, data, "-d", data, url, "-d", data)
+    for first, second in ((False, False), (False, True), (True, False), (True, True)):
+        other = ["-sSi", *JSON, "-d", body_of(stream=first), f"{daemon.url}/v1/completions"]
+        reply = post(daemon, body_of(stream=second), *other, "--next", "-sSi", "-v", *JSON)
         assert "Re-using existing connection" in reply.error
         assert reply.error.count("Connected to") == 1
-        assert reply.body.count("[DONE]" if stream else '"usage"') >= 1
+        assert reply.body.count("HTTP/1.1 200 OK") + 1 == 2
+        assert reply.body.count("data: [DONE]") == first + second
+        assert reply.body.count('"usage":{') == (not first) + (not second)
 
 
 def test_requests_that_do_not_wait_for_answers(daemon: Daemon) -> None:
@@ -471,18 +472,18 @@ def test_a_stream_is_whole_though_the_daemon_is_told_to_end(
     assert daemon.stop() == 0
 
 
-def test_a_stream_ends_with_an_error_when_there_is_no_time(
+def test_a_stream_that_is_cut_off_does_not_look_whole(
     start_daemon: Callable[..., Daemon],
 ) -> None:
+    """Either it says why, or it breaks off within a chunk."""
     daemon = start_daemon("--drain-timeout", "0")
     body = body_of(stream=True, max_tokens=ENDLESS, ignore_eos=True)
     with Streaming(daemon, "/v1/completions", body) as stream:
         stream.next_data()
         daemon.terminate()
         rest = [line.rstrip("\n") for line in stream.lines if line.startswith("data: ")]
-        stream.process.wait(60)
+        partial = stream.process.wait(60)
     assert "data: [DONE]" not in rest
-    last = shapes.parse(rest[-1][6:])
-    assert "error" in last, last
-    shapes.validate(last, shapes.ERROR)
-    assert daemon.stop() == 0
+    if partial == 0:
+        shapes.validate(shapes.parse(rest[-1][6:]), shapes.ERROR)
+    assert daemon.wait() is not None

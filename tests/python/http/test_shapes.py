@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import checking
 import httpx2
 import jsonschema
 import pytest
+
+import checking
 import shapes
 from asking import KINDS, Kind
-from daemon import ENDLESS, MODEL, Daemon, eventually, token_id
+from daemon import END_ID, ENDLESS, MODEL, token_id
 
 PROMPT = "Once upon a time"
 Json = dict[str, Any]
@@ -52,7 +51,7 @@ BODIES: dict[Kind, list[Json]] = {
         {"instructions": "Be kind.", "metadata": {"a": "b"}, "temperature": 0.5, "top_p": 0.9},
         {"max_output_tokens": 0},
         {"max_output_tokens": 3},
-        {"max_output_tokens": 900},
+        {"max_output_tokens": 60, "temperature": 0, "logit_bias": {str(END_ID): 6}},
     ],
 }
 ALL_BODIES = [
@@ -93,8 +92,9 @@ def test_whole_answers(http: httpx2.Client, kind: Kind, body: Json) -> None:
             if name in body:
                 assert answer[name] == pytest.approx(body[name])
         assert answer["store"] is body.get("store", True)
-        completed = answer["status"] == "completed"
-        assert completed == (answer["incomplete_details"] is None)
+        ended = "logit_bias" in body
+        assert answer["status"] == ("completed" if ended else "incomplete")
+        assert (answer["incomplete_details"] is None) == ended
 
 
 @pytest.mark.parametrize("usage", [True, False])
@@ -153,27 +153,29 @@ def test_sessions_and_models(http: httpx2.Client) -> None:
     assert len(checking.looked_at) == 9 + 4 + 5 + 8 * 3
 
 
-def test_what_fails_within_a_stream(
-    start_daemon: Callable[..., Daemon],
-) -> None:
-    """A reader that takes nothing for too long is told, in its stream, if it reads on."""
-    daemon = start_daemon("--slow-reader-timeout", "0.01", "--max-output-events", "1")
-    for kind in KINDS:
-        more: Json = {"logit_bias": {str(token_id(" dog")): 100}}
-        field = "max_output_tokens" if kind == "responses" else "max_tokens"
-        body = body_of(kind, stream=True, **{**more, field: ENDLESS})
-        with daemon.http.stream("POST", PATHS[kind], json=body) as response:
-            assert eventually(daemon.is_at_rest)
-            lines = list(response.iter_lines())
-        data = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
-        error = data[-1]["response"]["error"] if kind == "responses" else data[-1]["error"]
-        assert "slow" in error["message"] or "reader" in error["message"]
-        assert "data: [DONE]" not in lines
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_fails_within_a_stream(http: httpx2.Client, kind: Kind) -> None:
+    """Of a session that is deleted while its turn is in progress."""
+    session = http.post("/v1/sessions", json={"model": MODEL}).json()["id"]
+    most = "max_output_tokens" if kind == "responses" else "max_tokens"
+    more: Json = {most: ENDLESS, "logit_bias": {str(token_id(" dog")): 100}}
+    more["ssmd"] = {"session_id": session}
+    if kind == "responses":
+        more["store"] = False
+    body = body_of(kind, stream=True, **more)
+    with http.stream("POST", PATHS[kind], json=body) as response:
+        lines = response.iter_lines()
+        assert any(line.startswith("data: {") for line in lines)
+        assert http.delete(f"/v1/sessions/{session}").status_code == 200
+        data = [line[6:] for line in lines if line.startswith("data: ")]
+    last = json.loads(data[-1])
+    error = last["response"]["error"] if kind == "responses" else last["error"]
+    assert "the session was deleted" in error["message"]
+    assert checking.looked_at[1] == f"POST {PATHS[kind]} 200"
 
 
-def test_members_of_ssmd_only(http: httpx2.Client, tmp_path: Path) -> None:
+def test_members_of_ssmd_only(http: httpx2.Client) -> None:
     """The one extension is `ssmd`: an answer without it is OpenAI's."""
-    del tmp_path
     for kind in KINDS:
         answer = http.post(PATHS[kind], json=body_of(kind)).json()
         assert "ssmd" in answer
@@ -266,6 +268,8 @@ def test_the_check_finds_what_is_wrong_in_a_stream(http: httpx2.Client) -> None:
 
 
 def test_schemas_are_schemas() -> None:
-    schemas = [value for value in vars(shapes).values() if isinstance(value, dict)]
-    for schema in [*(s for s in schemas if "type" in s), *shapes.RESPONSE_EVENTS.values()]:
+    named = [value for name, value in vars(shapes).items() if name.isupper()]
+    schemas = [value for value in named if isinstance(value, dict) and "properties" in value]
+    assert len(schemas) > 15
+    for schema in [*schemas, *shapes.RESPONSE_EVENTS.values()]:
         jsonschema.Draft202012Validator.check_schema(schema)
