@@ -106,7 +106,6 @@ class Daemon:
             body: dict[str, Any] = json.load(response)
         return len(body["data"])
 
-
     def generated_count(self) -> int:
         with urllib.request.urlopen(f"{self.url}/metrics") as response:
             text = response.read().decode()

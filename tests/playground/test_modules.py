@@ -56,6 +56,17 @@ def test_tokens_of_both_endpoints(js: Js) -> None:
     assert js("tokens", "return m.tokensOf(null)") == []
 
 
+@pytest.mark.parametrize(
+    ("p", "likeliest", "surprise"),
+    [(0.1, 0.1, 0), (0.06, 0.1, 0), (0.04, 0.1, 1), (0.01, 0.1, 2), (0.01, 0.9, 3)],
+)
+def test_surprise_is_next_to_the_likeliest(js: Js, p: float, likeliest: float, surprise: int) -> None:
+    body = """
+      const token = {text: 'a', logprob: Math.log(arg[0]), top: [{text: 'b', logprob: Math.log(arg[1])}]};
+      return m.surprise({text: 'a', tokens: [token]});"""
+    assert js("tokens", body, [p, likeliest]) == surprise
+
+
 def test_events_may_be_cut_anywhere(js: Js) -> None:
     stream = ': prefill 1 of 2 tokens\r\n\r\ndata: {"é":1}\n\ndata: [DONE]\n\n'
     body = """

@@ -81,7 +81,9 @@ export class TalkView {
   }
 
   #answer(node, same) {
-    const answer = new AnswerText(node, { tokens: this.#view.tokens, same: same?.text ?? 0, label: 'Answer' });
+    const { tokens, conversation } = this.#view;
+    const lead = conversation.mode === 'prompt';
+    const answer = new AnswerText(node, { tokens, same: same?.text ?? 0, lead, label: 'Answer' });
     this.#answers.push(answer);
     return answer.element;
   }
