@@ -7,6 +7,7 @@ Tests run against it where there is no daemon; people who work on the page run i
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import json
 import math
@@ -113,14 +114,36 @@ class Story:
                 yield {"raw": raw, "p": p, "top": tops}
 
 
+@dataclasses.dataclass
+class Session:
+    id: str
+    revision: int = 0
+    position: int = 0
+    running: bool = False
+    answers: dict[str, list[str]] = dataclasses.field(default_factory=dict)  # events by names of requests
+
+    def json(self) -> dict[str, Any]:
+        return {"id": self.id, "object": "session", "revision": self.revision, "position": self.position,
+                "running": self.running}  # fmt: skip
+
+
 class State:
     """What the server knows; lost when it restarts."""
 
     def __init__(self) -> None:
-        self.sessions: dict[str, dict[str, Any]] = {}
-        self.answers: dict[str, str] = {}  # answer → session
+        self.sessions: dict[str, Session] = {}
         self.ids = itertools.count(1)
         self.figures = Figures()
+
+    def session(self, name: str) -> Session:
+        if name not in self.sessions:
+            raise BadRequestError(404, f"there is no session {name}")
+        return self.sessions[name]
+
+    def make(self, revision: int = 0, position: int = 0) -> Session:
+        session = Session(f"{next(self.ids):032x}", revision, position)
+        self.sessions[session.id] = session
+        return session
 
 
 class MockServer:
@@ -130,6 +153,7 @@ class MockServer:
         self.token = token
         self.pace_seconds = pace_seconds
         self.requests: list[dict[str, Any]] = []  # bodies of turns, in order
+        self.forked: list[str] = []  # sessions, in order
         self.deleted: list[str] = []
         self.calls: Counter[str] = Counter()
         self._host, port = listen.rsplit(":", 1)
@@ -202,6 +226,9 @@ class Handler(BaseHTTPRequestHandler):
             elif path == "/v1/models":
                 self._check_token()
                 self._json({"object": "list", "data": [model("demo", "chatml"), model("tales", "none")]})
+            elif path.startswith("/v1/sessions/"):
+                self._check_token()
+                self._json(self.mock.state.session(path.rsplit("/", 1)[1]).json())
             elif (file := WEB / ("index.html" if path == "/" else path[1:])).is_file() and file.parent == WEB:
                 self._send(200, file.read_bytes(), TYPES[file.suffix])
             else:
@@ -213,8 +240,8 @@ class Handler(BaseHTTPRequestHandler):
         session = self.path.rsplit("/", 1)[1]
         try:
             self._check_token()
-            if self.mock.state.sessions.pop(session, None) is None:
-                raise BadRequestError(404, f"there is no session {session}")
+            self.mock.state.session(session)
+            del self.mock.state.sessions[session]
         except BadRequestError as error:
             self._error(error)
             return
@@ -226,6 +253,12 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(length))
         try:
             self._check_token()
+            if self.path == "/v1/sessions":
+                self._json(self.mock.state.make().json())
+                return
+            if self.path.endswith("/fork"):
+                self._fork(self.path.split("/")[3], body)
+                return
             if self.path not in ("/v1/completions", "/v1/chat/completions"):
                 raise BadRequestError(404, f"nothing is at {self.path}")
             turn = Turn(self.mock, body, chat="chat" in self.path)
@@ -242,9 +275,18 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(event.encode())
                 self.wfile.flush()
         except (BrokenPipeError, ConnectionResetError):
-            turn.figures.cancelled += 1
+            turn.cut_off()
         finally:
             turn.figures.running -= 1
+            turn.session.running = False
+
+    def _fork(self, name: str, body: dict[str, Any]) -> None:
+        session = self.mock.state.session(name)
+        if body["expected_revision"] != session.revision:
+            raise BadRequestError(409, f"{name} is at revision {session.revision}")
+        self.mock.forked.append(name)
+        child = self.mock.state.make(session.revision, session.position)
+        self._json({"object": "list", "data": [child.json()]})
 
 
 def model(name: str, chat_format: str) -> dict[str, Any]:
@@ -269,21 +311,24 @@ class Turn:
         self.figures = mock.state.figures
         self.body = body
         self.chat = chat
-        mock.requests.append(body)
         for name, low, high in self.RANGES:
             if name in body and not low <= body[name] <= high:
                 raise BadRequestError(400, f"{name} must be in [{low}, {high}], got {body[name]}", name)
         if body["model"] == "tales" and chat:
             raise BadRequestError(400, "tales has no chat format", "messages")
-        parent = body.get("ssmd", {}).get("parent_id")
-        if parent is not None and self.state.answers.get(parent) not in self.state.sessions:
-            raise BadRequestError(404, f"there is no stored answer {parent}", "ssmd.parent_id")
-        self.parent = self.state.sessions[self.state.answers[parent]] if parent else None
+        self.session = self.state.session(body["ssmd"]["session_id"])
+        self.told = self.session.answers.get(body["ssmd"]["request_id"])
+        if self.told is None:
+            mock.requests.append(body)
+        self.base = self.session.position
         text = "".join(one["content"] for one in body["messages"]) if chat else body["prompt"]
         self.read = len(pieces(text))
         self.max_tokens = body.get("max_tokens", 16)
         self.seed = body.get("seed", random.randrange(2**31))
-        self.id = f"{'chatcmpl' if chat else 'cmpl'}-{next(self.state.ids)}"
+        revision = self.session.revision if self.told else self.session.revision + 1
+        self.id = f"{'chatcmpl' if chat else 'cmpl'}-{self.session.id}-{revision}"
+        self.written: list[dict[str, Any]] = []
+        self.session.running = True
         self.figures.running += 1
 
     def _chunk(self, choice: dict[str, Any] | None, **more: Any) -> str:
@@ -323,6 +368,9 @@ class Turn:
         }
 
     def events(self) -> Iterator[str]:
+        if self.told is not None:
+            yield from self.told
+            return
         begun = time.monotonic()
         for done in range(PREFILL_CHUNK, self.read, PREFILL_CHUNK):
             yield f": prefill {done} of {self.read} tokens\n\n"
@@ -330,11 +378,11 @@ class Turn:
         self.figures.read += self.read
         if self.chat:
             yield self._chunk({"delta": {"role": "assistant", "content": ""}})
-        written = 0
         first = 0.0
         held: list[dict[str, Any]] = []
         finish = "length"
         for token in Story(self.seed, begun=not self.chat).tokens():
+            written = len(self.written)
             if written == self.max_tokens:
                 break
             if (
@@ -344,10 +392,10 @@ class Turn:
             ):
                 finish = "stop"
             time.sleep(self.mock.pace_seconds)
-            written += 1
             first = first or time.monotonic() - begun
-            self.figures.wrote(first if written == 1 else None, self.mock.pace_seconds)
+            self.figures.wrote(first if written == 0 else None, self.mock.pace_seconds)
             held.append(token)
+            self.written.append(token)
             try:
                 text = b"".join(one["raw"] for one in held).decode()
             except UnicodeDecodeError:
@@ -356,28 +404,31 @@ class Turn:
             held = []
             if finish == "stop":
                 break
-        yield self._chunk(
-            {"delta" if self.chat else "text": {} if self.chat else "", "finish_reason": finish}
-        )
-        yield self._end(written, first, time.monotonic() - begun)
-        yield "data: [DONE]\n\n"
+        yield from self._end(finish, first, time.monotonic() - begun)
 
-    def _end(self, written: int, first: float, total: float) -> str:
-        session = None
-        reused = self.parent["position"] if self.parent else 0
-        if self.body.get("store"):
-            session = f"{next(self.state.ids):032x}"
-            self.state.sessions[session] = {"position": reused + self.read + written}
-            self.state.answers[self.id] = session
-        prompt = reused + self.read
-        usage = {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
+    def cut_off(self) -> None:
+        """The caller has gone: what was written is kept, and told to one that asks again."""
+        self.figures.cancelled += 1
+        if not self.written or self.session.id not in self.state.sessions:
+            return
+        text = b"".join(one["raw"] for one in self.written).decode(errors="ignore")
+        events = [self._chunk(self._text(text, []) | {"logprobs": None}), *self._end("length", 0, 0)]
+        self.session.answers[self.body["ssmd"]["request_id"]] = events
+
+    def _end(self, finish: str, first: float, total: float) -> list[str]:
+        self.session.revision += 1
+        self.session.position += self.read + len(self.written)
+        prompt = self.base + self.read
+        usage = {"prompt_tokens": prompt, "completion_tokens": len(self.written),
+                 "total_tokens": self.session.position}  # fmt: skip
         ssmd = {
-            "session_id": session, "revision": 1, "state_source": "resident" if self.parent else "fresh",
-            "seed": self.seed, "numerics_profile": "mock", "reused_tokens": reused, "computed_tokens": self.read,
-            "recomputed_tokens": 0,
+            "session_id": self.session.id, "revision": self.session.revision,
+            "state_source": "resident" if self.base else "fresh", "seed": self.seed, "numerics_profile": "mock",
+            "reused_tokens": self.base, "computed_tokens": self.read, "recomputed_tokens": 0,
             "timings_ms": {"queue": 0.1, "load": 0, "first_token": first * 1000, "total": total * 1000},
         }  # fmt: skip
-        return self._chunk(None, usage=usage, ssmd=ssmd)
+        last = {"delta" if self.chat else "text": {} if self.chat else "", "finish_reason": finish}
+        return [self._chunk(last), self._chunk(None, usage=usage, ssmd=ssmd), "data: [DONE]\n\n"]
 
 
 def main() -> None:

@@ -9,6 +9,25 @@ from playwright.sync_api import BrowserContext, CDPSession, Locator, Route, expe
 
 # More tokens than any test waits for.
 ENDLESS = 60_000
+TURNS = re.compile("/v1/.*completions$")
+
+
+# The page reads only the beginning of its next answer, until it is stopped.
+READ_LITTLE = """() => {
+  const { prototype } = ReadableStreamDefaultReader;
+  const { read } = prototype;
+  let bytes = 0;
+  let waits = true;
+  prototype.read = async function () {
+    if (waits && bytes > 8000) {
+      waits = false;
+      await this.closed;
+    }
+    const one = await read.call(this);
+    bytes += one.value?.length ?? 0;
+    return one;
+  };
+}"""
 
 
 class Playground:
@@ -74,7 +93,11 @@ class Playground:
             body = {**route.request.post_data_json, "max_tokens": ENDLESS, "ignore_eos": True}
             route.continue_(post_data=json.dumps(body))
 
-        self.page.route("**/v1/*completions", lengthen)
+        self.page.route(TURNS, lengthen)
+
+    def read_little(self) -> None:
+        """Of the next answer, so that one can act while it comes."""
+        self.page.evaluate(READ_LITTLE)
 
     def write_slowly(self) -> None:
         """From now on answers have no end, and come so slowly that one can act while they do."""
@@ -82,7 +105,7 @@ class Playground:
         self._limit(20_000)
 
     def write_as_usual(self) -> None:
-        self.page.unroute("**/v1/*completions")
+        self.page.unroute(TURNS)
         self._limit(-1)
 
     def _limit(self, bytes_per_second: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 import urllib.error
@@ -54,6 +55,9 @@ class Mock:
     def session_count(self) -> int:
         return len(self.server.state.sessions)
 
+    def generated_count(self) -> int:
+        return self.server.state.figures.written
+
 
 class Daemon:
     """Without a state directory, so that a restart loses all sessions."""
@@ -70,7 +74,8 @@ class Daemon:
         ready = self._folder / "ready"
         ready.unlink(missing_ok=True)
         command = [BINARY, "--model", f"demo={MODEL}", "--model-option", "demo.chat=chatml"]
-        command += ["--model", f"tales={MODEL}", "--ready-file", str(ready)]
+        command += ["--model", f"tales={MODEL}", "--model-option", "tales.chat=none"]
+        command += ["--ready-file", str(ready)]
         command += ["--grpc-listen", "127.0.0.1:0", "--http-listen", self._listen]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stderr=log)
@@ -100,6 +105,11 @@ class Daemon:
         with urllib.request.urlopen(f"{self.url}/v1/sessions?limit=100") as response:
             body: dict[str, Any] = json.load(response)
         return len(body["data"])
+
+    def generated_count(self) -> int:
+        with urllib.request.urlopen(f"{self.url}/metrics") as response:
+            text = response.read().decode()
+        return sum(map(int, re.findall(r"^ssmd_generation_tokens_total\S* (\d+)", text, re.MULTILINE)))
 
 
 Server = Mock | Daemon

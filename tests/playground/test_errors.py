@@ -145,5 +145,41 @@ def test_a_turn_that_fails_while_the_next_is_typed_is_kept(play: Playground) -> 
     play.button("Try again").click()
     expect(play.nodes).to_have_count(3)
     play.wait_for_answer()
-    assert play.text().startswith("Once upon a time ")
+    assert play.answers.text_content()
+    assert play.page.locator("#turns .flow .prompt").all_text_contents() == ["Once upon a time"]
     expect(play.prompt).to_have_value("typed meanwhile")
+
+
+def test_what_is_typed_after_a_failure_is_not_tried_again(play: Playground) -> None:
+    play.page.route("**/v1/completions", lambda route: route.abort())
+    play.send("Once upon a time")
+    expect(play.notices).to_contain_text("does not answer")
+    expect(play.prompt).to_have_value("Once upon a time")
+    play.prompt.fill("typed since")
+    play.page.unroute("**/v1/completions")
+    play.set("max_tokens", "8")
+    play.button("Try again").click()
+    expect(play.nodes).to_have_count(2)
+    play.wait_for_answer()
+    expect(play.page.locator("#turns .prompt")).to_have_text("Once upon a time")
+    expect(play.prompt).to_have_value("typed since")
+
+
+def test_a_failure_is_tried_again_where_it_was(context: BrowserContext, mock: Mock) -> None:
+    play = Playground(context, mock.url)
+    play.ask("Another conversation")
+    play.button("New conversation").click()
+    waiting: list[Route] = []
+    play.page.route("**/v1/completions", lambda route: waiting.append(route))
+    with play.page.expect_request("**/v1/completions"):
+        play.send("Once upon a time")
+    play.page.locator(".conversation").click()
+    play.prompt.fill("typed elsewhere")
+    waiting[0].abort()
+    play.page.unroute("**/v1/completions")
+    play.button("Try again").click()
+    expect(play.page.locator("#turns .prompt")).to_have_text("Once upon a time")
+    play.wait_for_answer()
+    assert mock.server.requests[-1]["prompt"] == "Once upon a time"
+    play.page.locator(".conversation").nth(1).click()
+    expect(play.prompt).to_have_value("typed elsewhere")

@@ -56,6 +56,17 @@ def test_tokens_of_both_endpoints(js: Js) -> None:
     assert js("tokens", "return m.tokensOf(null)") == []
 
 
+@pytest.mark.parametrize(
+    ("p", "likeliest", "surprise"),
+    [(0.1, 0.1, 0), (0.06, 0.1, 0), (0.04, 0.1, 1), (0.01, 0.1, 2), (0.01, 0.9, 3)],
+)
+def test_surprise_is_next_to_the_likeliest(js: Js, p: float, likeliest: float, surprise: int) -> None:
+    body = """
+      const token = {text: 'a', logprob: Math.log(arg[0]), top: [{text: 'b', logprob: Math.log(arg[1])}]};
+      return m.surprise({text: 'a', tokens: [token]});"""
+    assert js("tokens", body, [p, likeliest]) == surprise
+
+
 def test_events_may_be_cut_anywhere(js: Js) -> None:
     stream = ': prefill 1 of 2 tokens\r\n\r\ndata: {"é":1}\n\ndata: [DONE]\n\n'
     body = """
@@ -96,7 +107,7 @@ TREE = """
   const c = new m.Conversation({id: 'c', mode: arg.mode, model: 'x', created: 0});
   const add = (parent, prompt, more = {}) =>
     Object.assign(c.add(parent, {prompt, model: 'x', created: 1}), {text: prompt.toUpperCase(), finish: 'stop'}, more).id;
-  const held = (id) => ({held: true, answerId: id});
+  const held = (id) => ({held: true, sessionId: id, revision: 1});
 """
 
 
@@ -114,14 +125,15 @@ def test_rows_of_a_tree_never_cross(js: Js) -> None:
 def test_a_turn_goes_on_from_the_nearest_state(js: Js) -> None:
     body = """
       const a = add(null, 'a', held('A')); const b = add(a, 'b'); const d = add(null, 'd', {...held('D'), model: 'y'});
-      return [a, b, d, null].map((parent) => m.turnRequest(c, {parent, prompt: 'p', system: '', model: 'x'}));"""
+      return [a, b, d, null].map((parent) => [c.resume(parent, 'x').from?.sessionId ?? null,
+        m.turnInput(c, {parent, prompt: 'p', system: '', model: 'x'})]);"""
     assert js("tree", TREE + body, {"mode": "prompt"}) == [
-        {"store": True, "ssmd": {"parent_id": "A"}, "prompt": "p"},
-        {"store": True, "ssmd": {"parent_id": "A"}, "prompt": "bBp"},
-        {"store": True, "prompt": "dDp"},
-        {"store": True, "prompt": "p"},
+        ["A", {"prompt": "p"}],
+        ["A", {"prompt": "bBp"}],
+        [None, {"prompt": "dDp"}],
+        [None, {"prompt": "p"}],
     ]
-    assert js("tree", TREE + body, {"mode": "chat"})[1]["messages"] == [
+    assert js("tree", TREE + body, {"mode": "chat"})[1][1]["messages"] == [
         {"role": "user", "content": "b"},
         {"role": "assistant", "content": "B"},
         {"role": "user", "content": "p"},

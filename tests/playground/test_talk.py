@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+import urllib.request
 
 from playwright.sync_api import BrowserContext, expect
 
-from playground import Playground
+from playground import ENDLESS, Playground
 from servers import Mock, Server, eventually
 
 
@@ -64,21 +66,78 @@ def test_each_answer_says_what_was_read_and_what_was_not(play: Playground) -> No
     expect(stats.locator(".source")).to_have_text(re.compile("resident|host|disk"))
 
 
-def test_stop_keeps_what_was_written(play: Playground) -> None:
-    play.write_slowly()
+def likeliest(url: str, prompt: str, characters: int) -> str:
+    """At least so many characters of a text: the prompt and what the demo model finds likeliest after it."""
+    body = {"model": "demo", "prompt": prompt, "temperature": 0, "max_tokens": ENDLESS, "ignore_eos": True}
+    request = urllib.request.Request(f"{url}/v1/completions", json.dumps(body | {"stream": True}).encode())
+    request.add_header("Content-Type", "application/json")
+    text = prompt
+    with urllib.request.urlopen(request) as response:
+        for line in response:
+            if line.startswith(b"data: "):
+                text += json.loads(line[6:])["choices"][0]["text"]
+            if len(text) >= characters:
+                break
+    return text
+
+
+def test_a_stopped_answer_is_gone_on_from_exactly(play: Playground, server: Server) -> None:
+    """What is written on after Stop is what would have been written without."""
+    play.set("temperature", "0")
+    play.write_endlessly()
+    play.read_little()
     play.send("Once upon a time")
     play.wait_for_words()
     play.page.locator("#stop").click()
-    expect(play.page.locator(".foot")).to_contain_text("Stopped")
-    expect(play.page.locator("#send")).to_be_visible()
+    expect(play.page.locator(".foot")).to_contain_text("Stopped. The state after these words is kept.")
+    expect(play.page.locator("#from")).to_contain_text("only what you write is read")
     stopped = play.text()
-    assert len(stopped) > len("Once upon a time")
-    # The server kept nothing of it: its text is read again.
-    expect(play.page.locator("#from")).to_contain_text("1 turn will be read again")
     play.write_as_usual()
     play.set("max_tokens", "8")
+    play.ask("")
+    expect(play.page.locator(".stats")).to_contain_text("already in the state")
+    written = play.text()
+    assert len(written) > len(stopped) > len("Once upon a time")
+    if server.is_mock:
+        assert written.startswith(stopped)
+    else:
+        assert likeliest(server.url, "Once upon a time", len(written)).startswith(written)
+
+
+def test_a_stopped_answer_has_all_that_was_sent(context: BrowserContext, own_server: Server) -> None:
+    """What the server had sent is in its state, and so it belongs to the text."""
+    play = Playground(context, own_server.url, mode="chat")
+    play.write_endlessly()
+    play.read_little()
+    play.send("Tell me a story")
+    play.wait_for_words()
+    assert eventually(lambda: own_server.generated_count() > 300)
+    seen = str(play.answers.text_content())
+    play.page.locator("#stop").click()
+    expect(play.page.locator(".foot")).to_contain_text("is kept")
+    stopped = str(play.answers.text_content())
+    assert stopped.startswith(seen)
+    assert len(stopped) > 300
+    play.write_as_usual()
+    play.set("max_tokens", "8")
+    play.ask("And then?")
+    expect(play.answers.first).to_have_text(stopped)
+    expect(play.page.locator(".stats").last).to_contain_text("already in the state")
+
+
+def test_an_answer_that_the_server_does_not_keep_is_read_again(context: BrowserContext, mock: Mock) -> None:
+    play = Playground(context, mock.url)
+    play.page.route("**/v1/sessions/*", lambda route: route.abort())
+    play.set("max_tokens", "2000")
+    play.send("Once upon a time")
+    play.wait_for_words()
+    play.page.locator("#stop").click()
+    expect(play.page.locator(".foot")).to_contain_text("Stopped. Going on from here reads this turn again.")
+    expect(play.page.locator("#from")).to_contain_text("1 turn will be read again")
+    stopped = play.text()
+    play.set("max_tokens", "8")
     play.ask(" and then")
-    assert play.text().startswith(stopped + " and then")
+    assert mock.server.requests[-1]["prompt"] == stopped + " and then"
 
 
 def test_escape_stops(play: Playground) -> None:
@@ -89,15 +148,15 @@ def test_escape_stops(play: Playground) -> None:
     expect(play.page.locator(".foot")).to_contain_text("Stopped")
 
 
-def test_stopping_closes_the_connection(context: BrowserContext, mock: Mock) -> None:
+def test_stopping_before_the_first_word_leaves_nothing(context: BrowserContext, mock: Mock) -> None:
+    mock.server.pace_seconds = 0.02
     play = Playground(context, mock.url)
-    play.set("max_tokens", "2000")
-    play.send("Once upon a time")
-    play.wait_for_words()
+    play.send("word " * 30_000)
+    expect(play.page.locator(".writing")).to_contain_text("of 30001 tokens")
     play.page.locator("#stop").click()
-    expect(play.page.locator("#send")).to_be_visible()
+    expect(play.prompt).to_have_value("word " * 30_000)
     assert eventually(lambda: mock.server.state.figures.cancelled == 1)
-    assert mock.session_count() == 0
+    assert eventually(lambda: mock.session_count() == 0)
 
 
 def test_settings_are_sent_and_kept(context: BrowserContext, mock: Mock) -> None:
@@ -107,19 +166,8 @@ def test_settings_are_sent_and_kept(context: BrowserContext, mock: Mock) -> None
     play.ask("Once upon a time")
     sent = mock.server.requests[0]
     assert (sent["temperature"], sent["top_k"], sent["seed"], sent["stop"]) == (0.5, 40, 7, ["END\n", "STOP"])
-    assert sent["store"] is True
     assert "top_p" not in sent
     play.reload()
     expect(play.page.locator("#set-top_k")).to_have_value("40")
     play.button("Reset").click()
     expect(play.page.locator("#set-top_k")).to_have_value("")
-
-
-def test_reading_a_long_prompt_is_told(context: BrowserContext, mock: Mock) -> None:
-    mock.server.pace_seconds = 0.02
-    play = Playground(context, mock.url)
-    play.send("word " * 30_000)
-    expect(play.page.locator(".writing")).to_contain_text("of 30001 tokens", timeout=5000)
-    play.page.locator("#stop").click()
-    # Nothing had come, so the text is where it was written.
-    expect(play.prompt).to_have_value("word " * 30_000)

@@ -37,10 +37,9 @@ def test_branches_are_forked_from_answers_and_send_only_what_is_new(
     play.ask(" In the morning")
     play.nodes.nth(1).click()
     play.ask(" In the night")
-    first, second, third = mock.server.requests
-    assert "ssmd" not in first
-    assert second["ssmd"] == third["ssmd"] == {"parent_id": "cmpl-1"}
-    assert third["prompt"] == " In the night"
+    first = mock.server.requests[0]["ssmd"]["session_id"]
+    assert mock.server.forked == [first, first]
+    assert mock.server.requests[2]["prompt"] == " In the night"
 
 
 def test_regenerate_makes_a_sibling(play: Playground) -> None:

@@ -11,11 +11,13 @@ const pieces = new WeakMap();  // of elements
 export class AnswerText {
   #shown = [];
 
-  // `same`: how many characters at the beginning are no difference to what it is compared with.
-  constructor(node, { tokens, same = 0, label }) {
+  // `same`: how many characters at the beginning are no difference to what it is compared with. `lead`: whether white
+  // space at the beginning is shown.
+  constructor(node, { tokens, same = 0, lead = true, label }) {
     this.node = node;
     this.tokens = tokens;
     this.same = same;
+    this.lead = lead;
     this.element = el('div', {
       class: 'answer-text', role: 'group', tabindex: 0, dataset: { answer: node.id },
       'aria-label': `${label}. Left and right arrows step through its tokens.`,
@@ -36,7 +38,9 @@ export class AnswerText {
     offset = wanted.slice(0, first).reduce((sum, piece) => sum + piece.text.length, 0);
     for (const piece of wanted.slice(first)) {
       offset += piece.text.length;
-      this.element.append(this.#piece(piece, offset <= this.same));
+      const element = this.#piece(piece, offset <= this.same);
+      if (!this.lead && text.slice(0, offset).trim() === '') element.classList.add('lead');
+      this.element.append(element);
     }
     this.#shown = wanted.map((piece) => piece.key);
   }
@@ -126,7 +130,7 @@ export class TokenCard {
     }
     const direction = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!direction) return;
-    const all = [...answer.querySelectorAll('.token')];
+    const all = [...answer.querySelectorAll('span:not(.lead) > .token')];
     if (all.length === 0) return;
     event.preventDefault();
     const at = all.indexOf(this.#active);

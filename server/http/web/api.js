@@ -70,7 +70,15 @@ export class Api {
 
   models = async () => (await this.json('/v1/models')).data;
   metrics = (signal) => this.text('/metrics', { signal });
+  session = (id, signal) => this.json(`/v1/sessions/${encodeURIComponent(id)}`, { signal });
+  newSession = (model, signal) => this.json('/v1/sessions', { method: 'POST', body: { model }, signal });
   deleteSession = (id) => this.json(`/v1/sessions/${encodeURIComponent(id)}`, { method: 'DELETE' });
+
+  // One that begins where a session was at a revision.
+  async forkSession(id, revision, signal) {
+    const body = { expected_revision: revision };
+    return (await this.json(`/v1/sessions/${encodeURIComponent(id)}/fork`, { method: 'POST', body, signal })).data[0];
+  }
 
   // Yields {chunk} for each piece of an answer and {comment} while a prompt is read. Throws ApiError, also
   // where the stream ends before its [DONE].

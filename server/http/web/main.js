@@ -169,10 +169,15 @@ class Playground {
   open(id) {
     const found = id === null ? null : this.store.load(id);
     const mode = this.store.setting('mode', 'chat');
-    this.conversation = this.run?.conversation.id === id ? this.run.conversation : found ??
-      this.library.blank(this.model && !canChat(this.model) ? 'prompt' : mode, this.model?.id ?? null);
+    this.#show(this.run?.conversation.id === id ? this.run.conversation : found ??
+      this.library.blank(this.model && !canChat(this.model) ? 'prompt' : mode, this.model?.id ?? null));
+    if (id === null) this.showPanel('talk');
+  }
+
+  #show(conversation) {
+    this.conversation = conversation;
     this.pinned = null;
-    this.store.keepSetting('open', found ? id : null);
+    this.store.keepSetting('open', conversation.isEmpty ? null : conversation.id);
     this.prompt.value = this.store.draft(this.#draftKey());
     const model = this.models.find((one) => one.id === this.conversation.model);
     if (model && model !== this.model) {
@@ -184,7 +189,6 @@ class Playground {
     this.render();
     this.#fitPrompt();
     this.#toEnd();
-    if (id === null) this.showPanel('talk');
   }
 
   // A conversation was deleted.
@@ -292,19 +296,14 @@ class Playground {
     this.store.keepDraft(key, '');
     this.#fitPrompt();
     const system = conversation.mode === 'chat' && conversation.current === null ? this.system.value.trim() : '';
-    const parent = conversation.current;
-    const again = () => {
-      if (conversation === this.conversation) conversation.current = parent;
-      this.send();
-    };
-    this.#turn(parent, { prompt, system, again, written: true });
+    this.#turn(conversation.current, { prompt, system, written: true });
   }
 
   // Another answer to the same: a sibling.
   regenerate(id) {
     if (this.run || !this.#mayAsk()) return;
     const { parent, prompt, system } = this.conversation.node(id);
-    this.#turn(parent, { prompt, system, again: () => this.regenerate(id), before: this.conversation.current });
+    this.#turn(parent, { prompt, system, before: this.conversation.current });
     const { seed, temperature } = this.settings.sampling();
     if (seed !== undefined || temperature === 0) {
       this.notices.show('seed', WORDS.sameSeed, { kind: 'info' });
@@ -344,7 +343,23 @@ class Playground {
     }] });
   }
 
-  async #turn(parent, { prompt, system, again, written = false, before = null }) {
+  // A turn that failed, as it was; what was typed since stays where it is.
+  #again(conversation, parent, turn, { lost = false } = {}) {
+    if (this.run) return;
+    if (conversation.id !== this.conversation.id) this.#show(conversation);
+    if (lost) this.conversation.markLost(parent);
+    if (!this.#mayAsk()) return;
+    if (turn.written && this.prompt.value === turn.prompt) {
+      this.prompt.value = '';
+      this.store.keepDraft(this.#draftKey(), '');
+      this.#fitPrompt();
+    }
+    this.#turn(parent, turn);
+  }
+
+  // `written`: the prompt was typed, rather than taken from another turn. `before` is the answer that was on show.
+  async #turn(parent, turn) {
+    const { prompt, system, before = null } = turn;
     const { conversation } = this;
     const node = conversation.add(parent, { prompt, system, model: this.model.id, created: Date.now() });
     conversation.current = node.id;
@@ -364,11 +379,12 @@ class Playground {
     const { deleted } = this.run;
     this.run = null;
     if (deleted) {
+      if (node.sessionId) this.api.deleteSession(node.sessionId).catch(() => {});
       this.render();
       return;
     }
-    const nothing = node.text === '' && !node.answerId && node.finish !== 'stop' && node.finish !== 'length';
-    const takenBack = nothing && this.#takeBack(conversation, node, { written, before });
+    const nothing = node.text === '' && !node.held && node.finish !== 'stop' && node.finish !== 'length';
+    const takenBack = nothing && this.#takeBack(conversation, node, turn);
     if (!takenBack) this.announcer.follow(node);
     this.#save();
     if (conversation !== this.conversation) this.store.save(conversation);
@@ -376,12 +392,14 @@ class Playground {
     this.render();
     if (followed) this.#toEnd();
     if (!failure) return;
-    this.#failed(failure, { conversation, parent, from, again: takenBack ? again : () => this.regenerate(node.id) });
+    const same = takenBack ? turn : { prompt, system, before: node.id };
+    const again = (how) => this.#again(conversation, parent, same, how);
+    this.#failed(failure, { from, again });
   }
 
   // Nothing came: what was written goes back to where it was written. False where something else is there by now,
   // and the turn is kept.
-  #takeBack(conversation, node, { written, before }) {
+  #takeBack(conversation, node, { written = false, before = null }) {
     const here = conversation === this.conversation;
     if (written && here && this.prompt.value !== '') return false;
     conversation.remove(node.id);
@@ -393,27 +411,21 @@ class Playground {
     return true;
   }
 
-  #failed(error, { conversation, parent, from, again }) {
+  #failed(error, { from, again }) {
     const param = error.param ?? '';
     if (error.status === 401) {
       this.notices.show('turn', explain(error), { actions: [{ label: 'Enter a token', act: this.openToken }] });
       this.openToken();
     } else if (error.status === 404 && from !== null && param !== 'model') {
       this.notices.show('turn', WORDS.lost, {
-        actions: [{
-          label: 'Read the conversation again',
-          act: () => {
-            conversation.markLost(parent);
-            again();
-          },
-        }],
+        actions: [{ label: 'Read the conversation again', act: () => again({ lost: true }) }],
       });
     } else if (error.status === 400 && this.settings.mark(param, error.message)) {
       this.#complain(explain(error), param === 'max_completion_tokens' ? 'max_tokens' : param);
     } else if (error.status === 400) {
       this.notices.show('turn', explain(error));
     } else {
-      this.notices.show('turn', explain(error), { actions: [{ label: 'Try again', act: again }] });
+      this.notices.show('turn', explain(error), { actions: [{ label: 'Try again', act: () => again() }] });
     }
   }
 

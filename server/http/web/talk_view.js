@@ -15,10 +15,14 @@ const SOURCES = {
   replayed: 'state was lost, so the text was read again',
   remote: 'state came from another store',
 };
-const ENDS = {
-  length: 'Ended at max tokens.',
-  stopped: 'Stopped. Its state was not kept, so going on from here reads this turn again.',
-};
+
+// How an answer ended, where that is worth a word.
+function end({ finish, held, error }) {
+  if (finish === 'length') return 'Ended at max tokens.';
+  const kept = held ? 'The state after these words is kept.' : 'Going on from here reads this turn again.';
+  if (finish === 'stopped') return `Stopped. ${kept}`;
+  return finish === 'error' ? `Broke off: ${error} ${kept}` : null;
+}
 
 // How much of what the model had to know was in the state already, and how much was read.
 function meter({ reused, computed }) {
@@ -77,7 +81,9 @@ export class TalkView {
   }
 
   #answer(node, same) {
-    const answer = new AnswerText(node, { tokens: this.#view.tokens, same: same?.text ?? 0, label: 'Answer' });
+    const { tokens, conversation } = this.#view;
+    const lead = conversation.mode === 'prompt';
+    const answer = new AnswerText(node, { tokens, same: same?.text ?? 0, lead, label: 'Answer' });
     this.#answers.push(answer);
     return answer.element;
   }
@@ -110,11 +116,11 @@ export class TalkView {
   }
 
   #foot(node) {
-    const end = node.finish === 'error' ? `Broke off: ${node.error}` : ENDS[node.finish];
+    const words = end(node);
     return el('footer', { class: 'foot', dataset: { foot: node.id } },
       node.finish === null && el('p', { class: 'writing' }, this.#view.progress ?? 'Writing …'),
       node.finish !== null && node.stats && stats(node),
-      end && el('p', { class: node.finish === 'error' ? 'end bad' : 'end' }, end),
+      words && el('p', { class: node.finish === 'error' ? 'end bad' : 'end' }, words),
       node.finish !== null && this.#buttons(node));
   }
 

@@ -76,10 +76,12 @@ export function align(text, tokens) {
 export const probability = (piece) =>
   Math.exp(piece.tokens.reduce((sum, token) => sum + (token.logprob ?? 0), 0));
 
-// 0 for what the model was sure of … 4 for what it hardly thought of.
+// How likely a piece was next to the likeliest there: 0 for half as likely or more … 3 for hardly thought of. Next to,
+// because a model that knows little finds everything unlikely, and that says nothing of a token.
 export function surprise(piece) {
-  const p = probability(piece);
-  return [0.6, 0.3, 0.1, 0.03].filter((limit) => p < limit).length;
+  const behind = ({ logprob, top }) => Math.max(logprob, ...top.map((other) => other.logprob)) - logprob;
+  const ratio = Math.exp(-piece.tokens.reduce((sum, token) => sum + behind(token), 0));
+  return [1 / 2, 1 / 5, 1 / 20].filter((limit) => ratio < limit).length;
 }
 
 const rounded = (logprob) => (logprob === null || logprob === undefined ? null : Math.round(logprob * 1e4) / 1e4);

@@ -6,7 +6,7 @@
 //   system, prompt, text    system only in chats, and only where it begins one
 //   tokens                  as tokens.js has them, or null where they were not asked for or not kept
 //   finish                  null while it is written; 'stop' | 'length' | 'stopped' | 'error'
-//   answerId, sessionId     the server's; answerId is null where nothing was kept of it
+//   sessionId, revision     the server's session that is as this answer left it; null where none was made or kept
 //   held                    whether the server is thought to have its state
 //   model, stats, error, created
 // }
@@ -53,7 +53,7 @@ export class Conversation {
     const id = `n${this.next++}`;
     this.nodes.set(id, {
       id, parent, children: [], system, prompt, model, created,
-      text: '', tokens: null, finish: null, answerId: null, sessionId: null, held: false, stats: null, error: null,
+      text: '', tokens: null, finish: null, sessionId: null, revision: null, held: false, stats: null, error: null,
     });
     if (parent !== null) this.nodes.get(parent).children.push(id);
     if (this.title === '') this.title = prompt;
@@ -104,7 +104,7 @@ export class Conversation {
   // the turns after it that have to be read again. States are of one model and no use to another.
   resume(parent, model) {
     const path = parent === null ? [] : this.path(parent);
-    const usable = (node) => node.held && node.answerId && node.model === model;
+    const usable = (node) => node.held && node.model === model;
     let at = path.length;
     while (at > 0 && !usable(path[at - 1])) at -= 1;
     return { from: at > 0 ? path[at - 1] : null, again: path.slice(at) };
@@ -120,14 +120,10 @@ export class Conversation {
   }
 }
 
-// The request's own part of a turn: everything that the model has to read, and where it goes on from.
-export function turnRequest(conversation, { parent, prompt, system, model }) {
+// What a turn's model has to read, beyond the state that it goes on from.
+export function turnInput(conversation, { parent, prompt, system, model }) {
   const { from, again } = conversation.resume(parent, model);
-  const session = from === null ? { store: true } : { store: true, ssmd: { parent_id: from.answerId } };
-  if (conversation.mode === 'prompt') {
-    const text = again.map((node) => node.prompt + node.text).join('') + prompt;
-    return { ...session, prompt: text };
-  }
+  if (conversation.mode === 'prompt') return { prompt: again.map((node) => node.prompt + node.text).join('') + prompt };
   const messages = again.flatMap((node) => [
     { role: 'user', content: node.prompt },
     { role: 'assistant', content: node.text },
@@ -135,7 +131,7 @@ export function turnRequest(conversation, { parent, prompt, system, model }) {
   messages.push({ role: 'user', content: prompt });
   const instructions = again.length > 0 ? again[0].system : system;
   if (from === null && instructions) messages.unshift({ role: 'system', content: instructions });
-  return { ...session, messages };
+  return { messages };
 }
 
 // Rows to draw the tree in: {node, lane, depth, parentRow, last}. The first answer after each goes straight down in
