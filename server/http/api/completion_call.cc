@@ -284,6 +284,7 @@ void CompletionCall::EndWith(const absl::Status& status) {
   HttpResponse response =
       status.ok() ? JsonResponse(format_->Whole(answer_)) : ErrorResponse(status);
   AddCallHeaders(info_, &response);
+  response.held = shared_from_this();
   exchange_->Respond(std::move(response));
 }
 
