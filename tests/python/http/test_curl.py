@@ -486,6 +486,30 @@ def test_a_stream_is_whole_though_the_daemon_is_told_to_end(
     assert daemon.wait() == 0
 
 
+def test_a_long_answer_is_whole_though_the_daemon_is_told_to_end(
+    start_daemon: Callable[..., Daemon],
+) -> None:
+    """Longer than what a socket holds, for a caller that takes its time."""
+    daemon = start_daemon()
+    body = body_of(max_tokens=1200, ignore_eos=True, n=16, logprobs=20)
+    command = ["curl", "-sS", "-i", "--limit-rate", "8M", "--noproxy", "*", *JSON, "-d", body]
+    caller = subprocess.Popen(
+        [*command, f"{daemon.url}/v1/completions"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert eventually(lambda: daemon.metric("ssmd_requests_running") == 1)
+        daemon.terminate()
+        text = caller.communicate(timeout=60)[0]
+    finally:
+        caller.kill()
+    assert caller.returncode == 0
+    length = int(re.search(r"Content-Length: (\d+)", text)[1])  # type: ignore[index]
+    answer = text.split("\n\n", 1)[1]
+    assert len(answer.encode()) == length > 4 << 20
+    assert len(shapes.parse(answer)["choices"]) == 16
+    assert daemon.wait() == 0
+
+
 def test_a_stream_that_is_cut_off_does_not_look_whole(
     start_daemon: Callable[..., Daemon],
 ) -> None:
