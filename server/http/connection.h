@@ -84,7 +84,9 @@ class Connection final : public AnyConnection,
   void Respond(uint64_t exchange, HttpResponse response) override {
     if (!IsAt(exchange) || begun_) return;
     begun_ = true;
-    Send(WholeText(std::move(response), wire_), nullptr);
+    Exchange::Written sent;
+    if (response.held != nullptr) sent = [held = response.held](bool) {};
+    Send(WholeText(std::move(response), wire_), std::move(sent));
     EndAnswer();
   }
   void Begin(uint64_t exchange, HttpResponse head, std::string idle_piece) override {

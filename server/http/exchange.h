@@ -40,6 +40,7 @@ struct HttpResponse {
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;  // further ones
+  std::shared_ptr<void> held;  // until the whole answer is sent, or the caller is gone
 };
 
 HttpResponse PlainResponse(int status, std::string_view text);  // adds a line end

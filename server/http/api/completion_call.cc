@@ -276,12 +276,15 @@ void CompletionCall::EndWith(const absl::Status& status) {
   }
   if (request_.stream) {
     std::string piece = status.ok() ? format_->Ended(answer_) : format_->Failed(status);
-    exchange_->Write(std::move(piece), [exchange = exchange_](bool) { exchange->End(); });
+    // Until it is written the call is there, and counted: a daemon that ends waits for it.
+    exchange_->Write(std::move(piece),
+                     [self = shared_from_this()](bool) { self->exchange_->End(); });
     return;
   }
   HttpResponse response =
       status.ok() ? JsonResponse(format_->Whole(answer_)) : ErrorResponse(status);
   AddCallHeaders(info_, &response);
+  response.held = shared_from_this();
   exchange_->Respond(std::move(response));
 }
 

@@ -16,6 +16,7 @@
 #include "engine/base/errors.h"
 #include "engine/base/status_macros.h"
 #include "engine/base/text_view.h"
+#include "engine/session/session_errors.h"
 #include "server/access/transfers.h"
 #include "server/convert.h"
 #include "server/http/api/api_call.h"
@@ -176,6 +177,9 @@ absl::StatusOr<HttpResponse> List(Call& call) {
     return InvalidField(absl::StrCat("limit must be in [0, ", kPageSizeMax, "]"));
   }
   message.set_page_size(limit);
+  if (!message.page_token().empty() && !IsSessionId(message.page_token())) {
+    return InvalidField("after is not what a list of sessions gave as its next");
+  }
   SSMD_RETURN_IF_ERROR(Validate(message, call.services.limits));
   SSMD_ASSIGN_OR_RETURN(
       const SessionPage page,

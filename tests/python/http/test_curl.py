@@ -8,6 +8,8 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -93,6 +95,11 @@ class Streaming:
             if line.startswith("data: "):
                 return line.removeprefix("data: ").rstrip("\n")
         raise AssertionError("the stream has ended")
+
+    def rest(self) -> list[str]:
+        """All data up to the end."""
+        lines = [line for line in self.lines if line.startswith("data: ")]
+        return [line.removeprefix("data: ").rstrip("\n") for line in lines]
 
 
 class Raw:
@@ -452,9 +459,13 @@ def test_a_stream_is_whole_though_the_daemon_is_told_to_end(
     start_daemon: Callable[..., Daemon],
 ) -> None:
     daemon = start_daemon()
-    body = body_of(stream=True, max_tokens=3000, ignore_eos=True)
-    with Streaming(daemon, "/v1/completions", body) as stream:
-        first = stream.next_data()
+    body = body_of(stream=True, max_tokens=2000, ignore_eos=True)
+    # All of them end with the last turn that the daemon waits for.
+    with ExitStack() as stack:
+        streams = [
+            stack.enter_context(Streaming(daemon, "/v1/completions", body)) for _ in range(6)
+        ]
+        firsts = [stream.next_data() for stream in streams]
         daemon.terminate()
         assert eventually(lambda: not daemon.is_ready())
         late = post(daemon, body_of())
@@ -464,12 +475,39 @@ def test_a_stream_is_whole_though_the_daemon_is_told_to_end(
             assert late.json()["error"]["code"] == "draining"
         else:
             assert "refused" in late.error or "reset" in late.error or "Empty reply" in late.error
-        rest = [line.rstrip("\n") for line in stream.lines if line.startswith("data: ")]
-        assert stream.process.wait(60) == 0
-    assert rest[-1] == "data: [DONE]"
-    pieces = [shapes.parse(first), *(shapes.parse(line[6:]) for line in rest[:-1])]
-    assert pieces[-1]["choices"][0]["finish_reason"] == "length"
-    assert daemon.stop() == 0
+        with ThreadPoolExecutor(len(streams)) as readers:
+            rests = list(readers.map(Streaming.rest, streams))
+        assert [stream.process.wait(60) for stream in streams] == [0] * len(streams)
+    for first, rest in zip(firsts, rests, strict=True):
+        assert rest[-1] == "[DONE]"
+        pieces = [shapes.parse(data) for data in (first, *rest[:-1])]
+        assert pieces[-1]["choices"][0]["finish_reason"] == "length"
+        assert len(pieces) > 1000
+    assert daemon.wait() == 0
+
+
+def test_a_long_answer_is_whole_though_the_daemon_is_told_to_end(
+    start_daemon: Callable[..., Daemon],
+) -> None:
+    """Longer than what a socket holds, for a caller that takes its time."""
+    daemon = start_daemon()
+    body = body_of(max_tokens=1200, ignore_eos=True, n=16, logprobs=20)
+    command = ["curl", "-sS", "-i", "--limit-rate", "8M", "--noproxy", "*", *JSON, "-d", body]
+    caller = subprocess.Popen(
+        [*command, f"{daemon.url}/v1/completions"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert eventually(lambda: daemon.metric("ssmd_requests_running") == 1)
+        daemon.terminate()
+        text = caller.communicate(timeout=60)[0]
+    finally:
+        caller.kill()
+    assert caller.returncode == 0
+    length = int(re.search(r"Content-Length: (\d+)", text)[1])  # type: ignore[index]
+    answer = text.split("\n\n", 1)[1]
+    assert len(answer.encode()) == length > 4 << 20
+    assert len(shapes.parse(answer)["choices"]) == 16
+    assert daemon.wait() == 0
 
 
 def test_a_stream_that_is_cut_off_does_not_look_whole(
@@ -481,9 +519,9 @@ def test_a_stream_that_is_cut_off_does_not_look_whole(
     with Streaming(daemon, "/v1/completions", body) as stream:
         stream.next_data()
         daemon.terminate()
-        rest = [line.rstrip("\n") for line in stream.lines if line.startswith("data: ")]
+        rest = stream.rest()
         partial = stream.process.wait(60)
-    assert "data: [DONE]" not in rest
+    assert "[DONE]" not in rest
     if partial == 0:
-        shapes.validate(shapes.parse(rest[-1][6:]), shapes.ERROR)
+        shapes.validate(shapes.parse(rest[-1]), shapes.ERROR)
     assert daemon.wait() is not None

@@ -641,6 +641,22 @@ def test_models(ask: Asker) -> None:
     assert caught.value.code == "model_not_found"
 
 
+def test_what_this_server_does_not_have(ask: Asker) -> None:
+    client = ask.client
+    calls: list[Callable[[], object]] = [
+        lambda: client.embeddings.create(model=MODEL, input="a"),
+        lambda: client.responses.retrieve("resp_1"),
+        lambda: client.responses.cancel("resp_1"),
+        lambda: client.chat.completions.list(),
+        lambda: client.files.list(),
+    ]
+    for call in calls:
+        with pytest.raises(openai.APIStatusError, match=r"nothing here|that method") as caught:
+            call()
+        assert caught.value.status_code in (404, 405)
+        assert caught.value.type == "invalid_request_error"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_requests_have_ids(ask: Asker, kind: Kind) -> None:
     raw_calls = endpoint_of(ask.client, kind).with_raw_response

@@ -386,7 +386,9 @@ def test_lists_come_in_pages(http: httpx2.Client) -> None:
     for name, value in (("limit", "x"), ("limit", "-1"), ("limit", "9999"), ("after", "x")):
         response = http.get("/v1/sessions", params={name: value})
         assert code_of(response) == (400, "invalid_field")
-        assert response.json()["error"]["param"] == name
+        error = response.json()["error"]
+        assert error["param"] == name
+        assert error["message"].startswith(name)
 
 
 def test_forks(ask: Asker, http: httpx2.Client) -> None:
