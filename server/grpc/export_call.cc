@@ -9,12 +9,6 @@
 #include "server/work_queue.h"
 
 namespace ssmd::server {
-namespace {
-
-constexpr size_t kMarkBytes = size_t{1} << 20;
-
-}  // namespace
-
 grpc::ServerWriteReactor<grpc::ByteBuffer>* ExportCall::Start(const ServiceContext& services,
                                                               grpc::CallbackServerContext* context,
                                                               const grpc::ByteBuffer& request) {
@@ -68,7 +62,7 @@ void ExportCall::WriteNext() {
   }
   if (written_ >= next_mark_) {
     wait_.Begin();
-    next_mark_ += kMarkBytes;
+    next_mark_ += kPeerMarkBytes;
   }
   written_ = end;
   StartWrite(&message_);

@@ -6,16 +6,6 @@
 #include "engine/base/status_macros.h"
 
 namespace ssmd::server {
-namespace {
-
-constexpr size_t kMarkBytes = size_t{1} << 20;
-
-absl::Status Invalid(const std::string& message) {
-  return WithReason(absl::InvalidArgumentError(message), reason::kInvalidField);
-}
-
-}  // namespace
-
 grpc::ServerReadReactor<grpc::ByteBuffer>* ImportCall::Start(const ServiceContext& services,
                                                              grpc::CallbackServerContext* context,
                                                              grpc::ByteBuffer* response) {
@@ -73,17 +63,17 @@ absl::Status ImportCall::TakeFirst(const v1::ImportSessionRequest& first) {
   if (!first.has_total_bytes()) return absl::OkStatus();
   total_ = first.total_bytes();
   if (*total_ <= most_) return absl::OkStatus();
-  return Invalid(absl::StrCat("total_bytes is ", *total_, ", and a snapshot for this model has ",
+  return InvalidField(absl::StrCat("total_bytes is ", *total_, ", and a snapshot for this model has ",
                               most_, " at most"));
 }
 
 absl::Status ImportCall::TakeChunk(const std::string& chunk) {
   const int64_t bytes = static_cast<int64_t>(snapshot_.size() + chunk.size());
   if (total_.has_value() && bytes > *total_) {
-    return Invalid(absl::StrCat("total_bytes is ", *total_, ", but more came"));
+    return InvalidField(absl::StrCat("total_bytes is ", *total_, ", but more came"));
   }
   if (bytes > most_) {
-    return Invalid(absl::StrCat("the snapshot has more than the ", most_,
+    return InvalidField(absl::StrCat("the snapshot has more than the ", most_,
                                 " bytes that one for this model can have"));
   }
   // All at once: growing would copy, and hold both. Memory that nothing came for is not used.
@@ -91,13 +81,13 @@ absl::Status ImportCall::TakeChunk(const std::string& chunk) {
   snapshot_ += chunk;
   if (snapshot_.size() >= next_mark_) {
     wait_.Begin();
-    next_mark_ = snapshot_.size() + kMarkBytes;
+    next_mark_ = snapshot_.size() + kPeerMarkBytes;
   }
   return absl::OkStatus();
 }
 
 absl::Status ImportCall::CheckWhole() const {
-  if (snapshot_.empty()) return Invalid("no chunk of a snapshot came");
+  if (snapshot_.empty()) return InvalidField("no chunk of a snapshot came");
   const auto bytes = static_cast<int64_t>(snapshot_.size());
   if (!total_.has_value() || bytes == *total_) return absl::OkStatus();
   return absl::DataLossError(

@@ -8,6 +8,7 @@
 #include <grpcpp/server_context.h>
 
 #include <atomic>
+#include <cstddef>
 #include <set>
 
 #include "engine/base/clock.h"
@@ -16,6 +17,9 @@
 namespace ssmd::server {
 
 class PeerWait;
+
+// A peer that takes or sends so much of a snapshot has done something.
+inline constexpr size_t kPeerMarkBytes = size_t{1} << 20;
 
 // Thread-safe. Outlives the calls that it watches.
 class StreamWatch {

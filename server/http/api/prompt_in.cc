@@ -37,13 +37,13 @@ std::optional<std::string> ReadContent(JsonIn* in, std::string_view name) {
 }
 
 void SetRole(const std::string& role, v1::ChatMessage* out) {
-  constexpr std::pair<std::string_view, v1::ChatRole> kRoles[] = {
+  constexpr std::pair<std::string_view, v1::ChatRole> kRoleNames[] = {
       {"system", v1::CHAT_ROLE_SYSTEM},
       {"user", v1::CHAT_ROLE_USER},
       {"assistant", v1::CHAT_ROLE_ASSISTANT},
       {"tool", v1::CHAT_ROLE_TOOL},
       {"developer", v1::CHAT_ROLE_DEVELOPER}};
-  for (const auto& [name, value] : kRoles) {
+  for (const auto& [name, value] : kRoleNames) {
     if (name == role) return out->set_role(value);
   }
   out->set_role_name(role);
