@@ -75,6 +75,14 @@ class Connection final : public AnyConnection,
     Lost();
     Finish();
   }
+  void Leave() override {
+    if (!answering_) {
+      Abort();
+      return;
+    }
+    wire_.keep_alive = false;
+    if (const auto gone = std::exchange(gone_, nullptr)) gone();
+  }
   void Dispatch(std::function<void()> work) override {
     boost::asio::dispatch(stream_.get_executor(), std::move(work));
   }

@@ -33,6 +33,9 @@ class AnyConnection {
   virtual void Drop(uint64_t exchange) = 0;
   // Closes it, whatever it is at.
   virtual void Abort() = 0;
+  // The server stops: what is asked is called off as if the caller had gone, and how it ends is
+  // said; then it is closed.
+  virtual void Leave() = 0;
 };
 
 class ConnectionExchange final : public Exchange {

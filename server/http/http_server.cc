@@ -32,6 +32,9 @@ constexpr std::chrono::milliseconds kAcceptPause(100);
 constexpr int kRefusalsMax = 64;
 constexpr std::chrono::seconds kRefusalTimeout(10);
 
+// For callers to be told how what they asked ended, when the server stops.
+constexpr std::chrono::seconds kFarewell(1);
+
 absl::Status TlsError(const char* flag, const std::string& path, error_code error) {
   return absl::InvalidArgumentError(absl::StrCat(flag, " ", path, ": ", error.message()));
 }
@@ -65,20 +68,22 @@ absl::StatusOr<std::unique_ptr<asio::ssl::context>> MakeTls(const TlsFiles& file
 class HttpServerImpl final : public HttpServer {
  public:
   HttpServerImpl(const Config& config, const Router* router)
-      : config_(config), router_(router), acceptor_(io_), pause_(io_) {}
-  // Every connection is closed, which ends the turns on them; the thread ends with the last one.
+      : config_(config), router_(router), acceptor_(io_), timer_(io_) {}
+  // Turns are called off, and their callers told; every connection is closed, and the thread ends
+  // with the last one.
   ~HttpServerImpl() override {
     if (!thread_.joinable()) return;
     asio::post(io_, [this] {
       stopping_ = true;
       error_code ignored;
       acceptor_.close(ignored);
-      pause_.cancel();
-      std::vector<std::shared_ptr<AnyConnection>> open;
-      for (const auto& connection : open_) open.push_back(connection.second.lock());
-      for (const auto& connection : open) {
-        if (connection != nullptr) connection->Abort();
-      }
+      timer_.cancel();
+      ForEach(&AnyConnection::Leave);
+      if (open_.empty()) return;
+      timer_.expires_after(kFarewell);
+      timer_.async_wait([this](error_code error) {
+        if (!error) ForEach(&AnyConnection::Abort);
+      });
     });
     thread_.join();
   }
@@ -113,8 +118,8 @@ class HttpServerImpl final : public HttpServer {
     acceptor_.async_accept([this](error_code error, tcp::socket socket) {
       if (stopping_) return;
       if (error) {
-        pause_.expires_after(kAcceptPause);
-        pause_.async_wait([this](error_code) {
+        timer_.expires_after(kAcceptPause);
+        timer_.async_wait([this](error_code) {
           if (!stopping_) Accept();
         });
         return;
@@ -140,6 +145,7 @@ class HttpServerImpl final : public HttpServer {
     const auto on_close = [this, count, number] {
       --*count;
       open_.erase(number);
+      if (stopping_ && open_.empty()) timer_.cancel();
     };
     if (tls_ != nullptr) {
       Begin(std::make_shared<Connection<TlsStream>>(TlsStream(std::move(socket), *tls_), router,
@@ -149,6 +155,13 @@ class HttpServerImpl final : public HttpServer {
       Begin(std::make_shared<Connection<PlainStream>>(PlainStream(std::move(socket)), router,
                                                       &config_.limits, timeout, loopback, on_close),
             number);
+    }
+  }
+  void ForEach(void (AnyConnection::*act)()) {
+    std::vector<std::shared_ptr<AnyConnection>> open;  // acting, one may leave open_
+    for (const auto& connection : open_) open.push_back(connection.second.lock());
+    for (const auto& connection : open) {
+      if (connection != nullptr) (connection.get()->*act)();
     }
   }
   template <typename Stream>
@@ -169,7 +182,7 @@ class HttpServerImpl final : public HttpServer {
   std::unique_ptr<asio::ssl::context> tls_;
   asio::io_context io_{1};
   tcp::acceptor acceptor_;
-  asio::steady_timer pause_;
+  asio::steady_timer timer_;  // of a pause in accepting, or of the farewell
   std::thread thread_;
 };
 

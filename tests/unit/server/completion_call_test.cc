@@ -226,7 +226,9 @@ TEST(CompletionCall, TheDaemonsEndEndsItsTurns) {
   turn.stream->Push(StartedOf(turn));
   daemon->End();
   EXPECT_TRUE(turn.stream->cancelled());
-  EXPECT_THAT(caller.ReadAll(), Not(HasSubstr("[DONE]")));
+  const std::string end = caller.ReadAll();
+  EXPECT_THAT(end, HasSubstr("data: {\"error\":"));
+  EXPECT_THAT(end, Not(HasSubstr("[DONE]")));
 }
 
 }  // namespace
