@@ -100,8 +100,8 @@ check_protobuf_in_server() {
   [[ -d server ]] || return 0
   while IFS= read -r line; do
     [[ ${line#*:*:} =~ ^($protobuf) ]] || continue
-    [[ $line =~ ^server/(convert[^/]*|grpc/[^/]*): ]] ||
-      report "$line: protobuf belongs in server/convert.* and server/grpc/"
+    [[ $line =~ ^server/(convert[^/]*|grpc/[^/]*|http/api/[^/]*): ]] ||
+      report "$line: protobuf belongs in server/convert.*, server/grpc/ and server/http/api/"
   done < <(includes_of server)
 }
 

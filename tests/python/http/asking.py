@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import httpx2
+import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from checking import AsyncCheckingTransport, CheckingTransport
@@ -16,6 +18,12 @@ Kind = Literal["completions", "chat", "responses"]
 KINDS: tuple[Kind, ...] = ("completions", "chat", "responses")
 Mode = Literal["whole", "stream", "async whole", "async stream"]
 MODES: tuple[Mode, ...] = ("whole", "stream", "async whole", "async stream")
+
+
+PROMPT = "Once upon a time"
+# What the model goes on with.
+EXPECTED = ", there was a little girl named Lily"
+WAYS = [pytest.param(*way, id="-".join(way)) for way in itertools.product(KINDS, MODES)]
 
 
 @dataclass
@@ -162,3 +170,12 @@ class Asker:
                 async for part in result:
                     answer.take(part)
         return answer
+
+
+def raw(ask: Asker, **more: Any) -> Any:
+    """A completion as the package gives it."""
+    return ask.client.completions.create(**arguments_of("completions", PROMPT, 8, **more))
+
+
+def raw_chat(ask: Asker, **more: Any) -> Any:
+    return ask.client.chat.completions.create(**arguments_of("chat", PROMPT, 8, **more))
