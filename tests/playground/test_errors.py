@@ -109,6 +109,7 @@ def test_live_figures_move(play: Playground) -> None:
     figures = play.page.locator("#live .figure")
     slots = figures.filter(has_text="State slots")
     expect(slots).to_contain_text(re.compile(r"\d of \d"))
+    play.page.locator("#tokens").uncheck()
     play.write_endlessly()
     play.send("Once upon a time")
     rate = figures.filter(has_text="Tokens per second").locator(".values b").first
