@@ -8,10 +8,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 import servers
 from playground import Playground
+
+expect.set_options(timeout=10_000)
 
 
 @pytest.fixture(scope="session")
