@@ -31,7 +31,7 @@ CSP = (
 )
 VOCABULARY_SIZE = 2048
 # An answer ends by itself, unless so many tokens were asked for that it is meant to go on.
-STORY_TOKENS = 90
+STORY_TOKENS = 50
 ENDLESS_TOKENS = 1000
 PREFILL_CHUNK = 512
 

@@ -109,6 +109,7 @@ def test_live_figures_move(play: Playground) -> None:
     figures = play.page.locator("#live .figure")
     slots = figures.filter(has_text="State slots")
     expect(slots).to_contain_text(re.compile(r"\d of \d"))
+    play.page.locator("#tokens").uncheck()
     play.write_endlessly()
     play.send("Once upon a time")
     rate = figures.filter(has_text="Tokens per second").locator(".values b").first
@@ -118,17 +119,17 @@ def test_live_figures_move(play: Playground) -> None:
     play.page.locator("#stop").click()
 
 
-def test_figures_are_read_only_while_they_can_be_seen(context: BrowserContext, mock: Mock) -> None:
-    context.clock.install()
-    play = Playground(context, mock.url)
+def test_figures_are_read_only_while_they_can_be_seen(own_context: BrowserContext, mock: Mock) -> None:
+    own_context.clock.install()
+    play = Playground(own_context, mock.url)
     play.page.set_viewport_size({"width": 390, "height": 844})
     before = mock.server.calls["/metrics"]
     for _ in range(5):
-        context.clock.fast_forward(1100)
+        own_context.clock.fast_forward(1100)
     assert mock.server.calls["/metrics"] == before
     play.page.locator(".tabs [data-panel=live]").click()
     with play.page.expect_response("**/metrics"):
-        context.clock.fast_forward(1100)
+        own_context.clock.fast_forward(1100)
 
 
 def test_a_turn_that_fails_while_the_next_is_typed_is_kept(play: Playground) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import urllib.request
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import BrowserContext, expect
 
 from playground import Playground
 from servers import Server
@@ -55,21 +54,23 @@ def test_nothing_sticks_out(play: Playground) -> None:
             assert play.page.evaluate(OUTSIDE) == [], width
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(390, 844), (1440, 900)])
-def test_screenshots(
-    browser: Browser, server: Server, screenshots: Path, scheme: str, width: int, height: int
-) -> None:
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+SIZES = [(390, 844), (1440, 900)]
+
+
+def test_screenshots(context: BrowserContext, server: Server, screenshots: Path) -> None:
     play = Playground(context, server.url, mode="chat")
 
     def shoot(name: str) -> None:
-        path = screenshots / f"{name}-{scheme}-{width}.png"
-        play.page.screenshot(path=path)
-        assert path.stat().st_size > 10_000
+        for width, height in SIZES:
+            play.page.set_viewport_size({"width": width, "height": height})
+            for scheme in ("light", "dark"):
+                play.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                path = screenshots / f"{name}-{scheme}-{width}.png"
+                play.page.screenshot(path=path)
+                assert path.stat().st_size > 10_000
 
     shoot("empty")
-    play.set("max_tokens", "60") if width > 1120 else None
+    play.set("max_tokens", "60")
     play.ask("Tell me a short story about a fox.")
     play.ask("Who else lived there?")
     play.button("Regenerate").last.click()
@@ -80,7 +81,6 @@ def test_screenshots(
     play.nodes.nth(3).click()
     expect(play.page.locator(".column")).to_have_count(2)
     shoot("compare")
-    context.close()
 
 
 CONTRAST = """() => {
@@ -106,15 +106,17 @@ CONTRAST = """() => {
 }"""
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(play: Playground, theme: str) -> None:
-    play.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+def test_text_stands_out_from_its_ground(play: Playground) -> None:
     play.set("max_tokens", "20")
     play.set("top_p", "7")
-    assert play.page.evaluate(CONTRAST) == []
+    for theme in ("light", "dark"):
+        play.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        assert play.page.evaluate(CONTRAST) == []
     play.set("top_p", "")
     play.ask("Once upon a time")
-    assert play.page.evaluate(CONTRAST) == []
+    for theme in ("light", "dark"):
+        play.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        assert play.page.evaluate(CONTRAST) == []
 
 
 def test_the_theme_is_chosen_and_kept(play: Playground) -> None:

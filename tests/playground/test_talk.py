@@ -141,7 +141,7 @@ def test_an_answer_that_the_server_does_not_keep_is_read_again(context: BrowserC
 
 
 def test_escape_stops(play: Playground) -> None:
-    play.write_slowly()
+    play.write_endlessly()
     play.send("Once upon a time")
     play.wait_for_words()
     play.page.keyboard.press("Escape")
