@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <optional>
 #include <utility>
@@ -21,6 +22,7 @@
 #include "kernels/cuda/selfcheck/agreed_checks.h"
 #include "kernels/cuda/selfcheck/build_id.h"
 #include "kernels/cuda/selfcheck/check_layers.h"
+#include "kernels/cuda/selfcheck/check_lock.h"
 #include "kernels/cuda/selfcheck/rehearsal.h"
 #include "kernels/cuda/selfcheck/trials.h"
 #include "kernels/cuda/staging.h"
@@ -39,8 +41,10 @@ struct RehearsedStep {
 };
 constexpr RehearsedStep kRehearsedSteps[] = {{1, false}, {4, false}, {12, false}, {12, true}};
 constexpr int64_t kRehearsedRows = 12;  // at most
-constexpr char kLayers[] = "layer";     // ops that go together, among fast_kernels()
-constexpr char kGemm[] = "cublaslt";    // likewise: products by a library
+// For another process to compare its kernels; after that they are compared without being noted.
+constexpr std::chrono::seconds kLockPatience(60);
+constexpr char kLayers[] = "layer";   // ops that go together, among fast_kernels()
+constexpr char kGemm[] = "cublaslt";  // likewise: products by a library
 
 class StreamTransfer final : public Transfer {
  public:
@@ -311,8 +315,9 @@ bool CudaDevice::Rehearse(const StepLimits& limits, const StepProgram::Ops& ops)
   }
   rehearsal_ = nullptr;
 
+  const CheckLock lock(check_folder_, name(), kLockPatience);
   AgreedChecks agreed(check_folder_, name(), ChecksHoldFor());
-  Trials trials(check_folder_, name(), ChecksHoldFor());
+  Trials trials(lock.held() ? check_folder_ : "", name(), ChecksHoldFor());
   const Rehearsal::Memory memory = {agreed, trials};
   CheckSpace space(*gpu_, *stream_);
   std::vector<Disagreement> found;

@@ -63,8 +63,8 @@ absl::Status ImportCall::TakeFirst(const v1::ImportSessionRequest& first) {
   if (!first.has_total_bytes()) return absl::OkStatus();
   total_ = first.total_bytes();
   if (*total_ <= most_) return absl::OkStatus();
-  return InvalidField(absl::StrCat("total_bytes is ", *total_, ", and a snapshot for this model has ",
-                              most_, " at most"));
+  return InvalidField(absl::StrCat("total_bytes is ", *total_,
+                                   ", and a snapshot for this model has ", most_, " at most"));
 }
 
 absl::Status ImportCall::TakeChunk(const std::string& chunk) {
@@ -74,7 +74,7 @@ absl::Status ImportCall::TakeChunk(const std::string& chunk) {
   }
   if (bytes > most_) {
     return InvalidField(absl::StrCat("the snapshot has more than the ", most_,
-                                " bytes that one for this model can have"));
+                                     " bytes that one for this model can have"));
   }
   // All at once: growing would copy, and hold both. Memory that nothing came for is not used.
   if (snapshot_.empty()) snapshot_.reserve(static_cast<size_t>(total_.value_or(most_)));

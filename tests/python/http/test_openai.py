@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections import Counter
 from typing import Any
 
@@ -22,7 +23,7 @@ from asking import (
     raw,
     raw_chat,
 )
-from daemon import END_ID, token_id
+from daemon import END_ID, MODEL, ROOT, Daemon, token_id
 
 # Kinds of calls that take all parameters of sampling.
 SAMPLED: tuple[Kind, ...] = ("completions", "chat")
@@ -95,6 +96,19 @@ def test_chats_have_parts_of_text(ask: Asker) -> None:
     told = ask("chat", system)
     assert told.prompt_tokens > whole.prompt_tokens
     assert ask("responses", PROMPT, instructions="Be kind.").text == told.text
+
+
+def test_the_readme_example_runs(daemon: Daemon) -> None:
+    (example,) = re.findall(r"^```py\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    code = example.replace("http://127.0.0.1:8080", daemon.url).replace("tales-2m", MODEL)
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(code, "README.md", "exec"), names)
+    first, left, right = names["first"], names["left"], names["right"]
+    assert first.choices[0].message.content
+    for branch in (left, right):
+        assert branch.ssmd["parent_id"] == first.id
+        assert branch.ssmd["reused_tokens"] >= first.usage.total_tokens - 1
+    assert left.ssmd["session_id"] != right.ssmd["session_id"]
 
 
 # --- Sampling ---
