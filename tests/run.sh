@@ -12,7 +12,8 @@ usage: tests/run.sh [--all] [ctest arguments…]
   (nothing)   every test, in the release build
   --all       then also: format and lint; a clang build with thread-safety analysis; the tests under
               AddressSanitizer with UBSan and under ThreadSanitizer; every fuzzer for
-              SSMD_FUZZ_SECONDS (60) seconds; kernels/ on an emulated Arm; the benchmarks
+              SSMD_FUZZ_SECONDS (60) seconds; the playground against its mock server; kernels/ on an emulated
+              Arm; the benchmarks
   others      go to ctest, for example: tests/run.sh -R Tokenizer, tests/run.sh -L unit
 
 The release build has the CUDA device where there is an nvcc, for one kind of GPU (90a). Where there
@@ -157,6 +158,7 @@ run_everything_else() {
   for fuzzer in "${fuzzers[@]}"; do
     check "fuzzing for $fuzz_seconds s: $fuzzer" fuzz "$fuzzer"
   done
+  check "the playground against its mock server" tests/playground/run.sh mock
   check "kernels on 64-bit Arm, by qemu" tests/arm.sh
   check "benchmarks" build/release/bin/ssmd-bench engine --random=mamba-130m --batch=1,16
 }
