@@ -1,12 +1,14 @@
-"""Writes a GGUF file with random weights in the shape of a published model, in F32.
+"""Writes a GGUF file with random weights in the shape of a published model, in F32 or Q8_0.
 
-    random_gguf.py mamba-130m FILE
+    random_gguf.py mamba-130m FILE [--format Q8_0] [--tokenizer tokenizer.json]
 
 Needs numpy and gguf from PyPI. The weights are spread so that logits differ by some units and no
-state decays at once; they are otherwise noise. The same seed gives the same file.
+state decays at once; they are otherwise noise. The same seed gives the same file. Without a
+tokenizer (GPT-NeoX's, for these shapes) the model takes and gives token ids alone.
 """
 
 import argparse
+import json
 import math
 
 import gguf
@@ -23,6 +25,7 @@ SHAPES = {
                   groups=2),
 }
 CONV = 4
+QUANTISED = ("token_embd.weight", "ssm_in.weight", "ssm_x.weight", "ssm_out.weight")
 
 
 class RandomWeights:
@@ -70,7 +73,38 @@ def mamba2_layer(shape, weights):
     yield "ssm_out.weight", weights.matrix(d_model, inner, 0.5)
 
 
-def write(name, path, seed=1):
+def add_tokenizer(path, size, writer):
+    """The byte-level BPE of a tokenizer.json; ids that it does not have are unused."""
+    with open(path, encoding="utf-8") as file:
+        tokenizer = json.load(file)
+    tokens = [f"[unused {i}]" for i in range(size)]
+    kinds = [gguf.TokenType.UNUSED] * size
+    for token, i in tokenizer["model"]["vocab"].items():
+        tokens[i], kinds[i] = token, gguf.TokenType.NORMAL
+    for added in tokenizer["added_tokens"]:
+        kind = gguf.TokenType.CONTROL if added["special"] else gguf.TokenType.USER_DEFINED
+        tokens[added["id"]], kinds[added["id"]] = added["content"], kind
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("olmo")  # that of GPT-NeoX
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
+    writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge)
+                             for merge in tokenizer["model"]["merges"]])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(0)
+    writer.add_add_bos_token(False)
+
+
+def add_tensor(writer, name, array, quantised):
+    array = np.ascontiguousarray(array, np.float32)
+    if quantised and name.endswith(QUANTISED):
+        kind = gguf.GGMLQuantizationType.Q8_0
+        writer.add_tensor(name, gguf.quants.quantize(array, kind), raw_dtype=kind)
+    else:
+        writer.add_tensor(name, array)
+
+
+def write(name, path, seed=1, quantised=False, tokenizer=None):
     shape = SHAPES[name]
     arch, d_model = shape["arch"], shape["d_model"]
     inner = 2 * d_model
@@ -94,15 +128,19 @@ def write(name, path, seed=1):
         writer.add_ssm_time_step_rank(inner // shape["head_dim"])
         writer.add_ssm_group_count(shape["groups"])
         layer = mamba2_layer
-    writer.add_tokenizer_model("no_vocab")
+    if tokenizer is None:
+        writer.add_tokenizer_model("no_vocab")
+    else:
+        add_tokenizer(tokenizer, shape["vocabulary"], writer)
     writer.add_vocab_size(shape["vocabulary"])
 
     weights = RandomWeights(seed)
-    writer.add_tensor("token_embd.weight", weights.matrix(shape["vocabulary"], d_model, 3))
+    add_tensor(writer, "token_embd.weight", weights.matrix(shape["vocabulary"], d_model, 3),
+               quantised)
     for i in range(shape["layers"]):
         writer.add_tensor(f"blk.{i}.attn_norm.weight", weights.near(1, d_model))
         for tensor, array in layer(shape, weights):
-            writer.add_tensor(f"blk.{i}.{tensor}", np.ascontiguousarray(array, np.float32))
+            add_tensor(writer, f"blk.{i}.{tensor}", array, quantised)
     writer.add_tensor("output_norm.weight", weights.near(1, d_model))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -115,8 +153,10 @@ def main():
     parser.add_argument("shape", choices=sorted(SHAPES))
     parser.add_argument("file")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--format", choices=["F32", "Q8_0"], default="F32")
+    parser.add_argument("--tokenizer", help="a tokenizer.json of byte-level BPE")
     args = parser.parse_args()
-    write(args.shape, args.file, args.seed)
+    write(args.shape, args.file, args.seed, args.format == "Q8_0", args.tokenizer)
 
 
 if __name__ == "__main__":
