@@ -25,6 +25,8 @@ struct RequestLimits {
   int32_t logit_bias = 1024;  // entries
   int32_t name_bytes = 256;   // a model's name, a session id, a page token
   SessionLifetime lifetime;   // of sessions whose requests do not say
+  Duration stored_answer_idle =
+      std::chrono::hours(1);  // of those made by `store` over HTTP; 0: none
 };
 
 // Of the wire and the process; enforced by grpc/ and http/, and by access/admission.*.

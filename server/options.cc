@@ -420,6 +420,20 @@ absl::Status ParseAccess(const RawOptions& raw, Options* options) {
   return CheckListener("--http-listen", raw.http_listen, *options, &options->http_listen);
 }
 
+// As browsers write them: what is not so would never match.
+absl::Status CheckOrigins(const Options& options) {
+  for (const std::string& origin : options.http_origins) {
+    const size_t scheme = origin.find("://");
+    const bool whole = scheme != std::string::npos && scheme + 3 < origin.size() &&
+                       origin.find_first_of("/?# ", scheme + 3) == std::string::npos;
+    if (origin == "*" || whole) continue;
+    return Invalid(
+        absl::StrCat("--http-allow-origin ", origin,
+                     ": give scheme, host and port alone, as https://app.example, or *"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ParseLogging(const RawOptions& raw, Options* options) {
   static const std::map<std::string, LogLevel> kLevels = {{"debug", LogLevel::kDebug},
                                                           {"info", LogLevel::kInfo},
@@ -462,6 +476,7 @@ absl::Status Finish(const CLI::App& app, const RawOptions& raw, Options* options
   SSMD_RETURN_IF_ERROR(ParseStateSlots(raw, options));
   SSMD_RETURN_IF_ERROR(ParseAccess(raw, options));
   SSMD_RETURN_IF_ERROR(ParseLogging(raw, options));
+  SSMD_RETURN_IF_ERROR(CheckOrigins(*options));
   options->engine.slow_reader_timeout = options->server.slow_reader_timeout;
   options->request.choices = options->engine.max_choices;
   return ChooseBudgets(app, options);

@@ -221,7 +221,11 @@ std::optional<HttpResponse> Router::Resolve(HttpRequest* request, const Route** 
     if (request->authorizations.size() == 1) authorization = request->authorizations.front();
     auto known = tenants_->Authenticate(authorization, request->loopback_peer);
     if (!known.ok()) {
-      HttpResponse refused = Refuse(*request, 401, std::string(known.status().message()));
+      HttpResponse refused = Refuse(
+          *request, 401,
+          request->authorizations.empty()
+              ? "a token is needed: send the header \"Authorization: Bearer TOKEN\""
+              : "that token is not known here: send the header \"Authorization: Bearer TOKEN\"");
       refused.headers.emplace_back("WWW-Authenticate", "Bearer");
       return refused;
     }

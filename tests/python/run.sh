@@ -62,7 +62,7 @@ case $command in
     needs_packages openai httpx2 jsonschema
     cd "$http"
     files=(asking.py checking.py conftest.py daemon.py shapes.py)
-    files+=(test_curl.py test_openai.py test_openai_errors.py test_sessions.py test_shapes.py)
+    files+=(test_curl.py test_openai.py test_openai_errors.py test_sessions.py test_stored.py test_shapes.py)
     ruff check --quiet --no-cache --config "$client/pyproject.toml" "${files[@]}"
     ruff format --quiet --no-cache --config "$client/pyproject.toml" --diff "${files[@]}"
     mypy --cache-dir "$build_dir/mypy-http" --config-file "$client/pyproject.toml" "${files[@]}"

@@ -102,12 +102,15 @@ HttpResponse ErrorResponse(const absl::Status& status) {
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(*delay).count();
     response.headers.emplace_back("Retry-After", absl::StrCat(std::max<int64_t>(seconds, 1)));
     response.headers.emplace_back("Retry-After-Ms", absl::StrCat(delay->count()));
+  } else if (absl::IsResourceExhausted(status)) {
+    // Something has to be given up first. OpenAI's packages look at this one.
+    response.headers.emplace_back("x-should-retry", "false");
   }
   return response;
 }
 
 HttpResponse ApiRefusal(int status, std::string_view message) {
-  return Response(status, Shape(message, status, "", ""));
+  return Response(status, Shape(message, status, "", status == 401 ? "invalid_api_key" : ""));
 }
 
 HttpResponse JsonResponse(std::string json) {

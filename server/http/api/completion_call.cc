@@ -51,6 +51,7 @@ void CompletionCall::Start(const ServiceContext& services, const CompletionEndpo
       services, endpoint, BeginApiCall(endpoint.method, request, caller), std::move(exchange)));
   const bool quick = request.body.size() <= kQuickBytes;
   if (const absl::Status status = call->Prepare(std::move(request)); !status.ok()) {
+    services.metrics->CountRefused(call->request_.turn.model(), status);
     call->EndWith(status);
     return;
   }
@@ -99,7 +100,14 @@ void CompletionCall::MakeSessionAndSubmit() {
 absl::StatusOr<SessionInfo> CompletionCall::MakeSession() {
   v1::CreateSessionRequest message;
   message.set_model(request_.turn.model());
-  *message.mutable_lifetime() = request_.lifetime;
+  // Whoever stores answers by OpenAI's clients seldom deletes them.
+  v1::SessionLifetime& lifetime = request_.lifetime;
+  const int64_t idle =
+      std::chrono::ceil<std::chrono::seconds>(services_.limits.stored_answer_idle).count();
+  if (idle > 0 && !lifetime.has_ttl_seconds() && !lifetime.has_idle_seconds()) {
+    lifetime.set_idle_seconds(idle);
+  }
+  *message.mutable_lifetime() = lifetime;
   SSMD_ASSIGN_OR_RETURN(CreateSessionRequest create, FromProto(message, services_.limits));
   create.tenant = info_.caller.tenant;
   if (!request_.parent_id.empty()) return ForkParent();
@@ -142,9 +150,15 @@ absl::StatusOr<SessionInfo> CompletionCall::ForkParent() {
 void CompletionCall::DropSession() {
   if (!made_.has_value()) return;
   const SessionInfo made = *std::exchange(made_, std::nullopt);
-  PostBlocking(services_, [engine = services_.engine, tenant = info_.caller.tenant, made] {
-    // One that the turn has changed is the caller's: it is at another revision.
-    engine->DeleteSession(tenant, made.session_id, made.revision).IgnoreError();
+  std::optional<uint64_t> revision =
+      made.revision;                      // one that the turn has changed is the caller's,
+  if (request_.forget) revision.reset();  // who may not want it
+  PostBlocking(services_, [engine = services_.engine, tenant = info_.caller.tenant,
+                           id = made.session_id, revision, children = std::move(children_)] {
+    engine->DeleteSession(tenant, id, revision).IgnoreError();
+    for (const std::string& child : children) {
+      engine->DeleteSession(tenant, child, std::nullopt).IgnoreError();
+    }
   });
 }
 
@@ -197,7 +211,12 @@ bool CompletionCall::Take(const GenerateEvent& event) {
     Collect(*delta);
     if (request_.stream) piece = format_->Delta(*delta);
   } else if (const auto* finished = std::get_if<ChoiceFinishedEvent>(&event)) {
-    answer_.choices[static_cast<size_t>(finished->choice)].finished = *finished;
+    ChoiceFinishedEvent& kept = answer_.choices[static_cast<size_t>(finished->choice)].finished;
+    kept = *finished;
+    if (request_.forget) {
+      if (answer_.choices.size() > 1) children_.push_back(std::move(kept.session_id));
+      kept.session_id.clear();
+    }
   } else if (const auto* final_event = std::get_if<FinalEvent>(&event)) {
     answer_.final_event = *final_event;
   }
@@ -211,7 +230,7 @@ bool CompletionCall::Take(const GenerateEvent& event) {
 
 void CompletionCall::Begin(const StartedEvent& started) {
   AnswerHead head;
-  head.session = !started.session_id.empty();
+  head.session = !started.session_id.empty() && !request_.forget;
   head.id = absl::StrCat(endpoint_.prefix, info_.request_id);
   const bool children = answer_.choices.size() > 1;
   if (head.session && !children) {
@@ -264,12 +283,22 @@ void CompletionCall::OnGone() {
   if (stream_ != nullptr && !writing_) stream_->Cancel();
 }
 
-void CompletionCall::EndWith(const absl::Status& status) {
-  const bool kept = status.ok() && answer_.choices.size() == 1;
+absl::Status CompletionCall::InOurWords(const absl::Status& status) const {
+  // Nobody reads it who has left: the server itself called the turn off.
+  if (absl::IsCancelled(status) && services_.draining()) {
+    return WithReason(absl::UnavailableError("the server stopped before the answer was complete"),
+                      reason::kDraining);
+  }
+  return Reworded(status, request_);
+}
+
+void CompletionCall::EndWith(const absl::Status& end) {
+  const absl::Status status = InOurWords(end);
+  const bool kept = status.ok() && answer_.choices.size() == 1 && !request_.forget;
   if (!kept) DropSession();
   if (format_ == nullptr) {  // never began
     LogCall(services_, info_, status);
-    HttpResponse response = ErrorResponse(Reworded(status, request_));
+    HttpResponse response = ErrorResponse(status);
     AddCallHeaders(info_, &response);
     exchange_->Respond(std::move(response));
     return;

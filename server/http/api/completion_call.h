@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/schedule/output_stream.h"
@@ -58,7 +59,8 @@ class CompletionCall : public std::enable_shared_from_this<CompletionCall> {
   void Collect(const DeltaEvent& delta);
   // Sends a piece of the stream and pumps on.
   void Send(std::string piece);
-  void EndWith(const absl::Status& status);
+  void EndWith(const absl::Status& end);
+  absl::Status InOurWords(const absl::Status& status) const;
   void OnGone();
   // The session that was made for this turn, unless the turn has changed it.
   void DropSession();
@@ -70,7 +72,8 @@ class CompletionCall : public std::enable_shared_from_this<CompletionCall> {
   Admission::Ticket ticket_;
   CompletionRequest request_;
   GenerateRequest turn_;
-  std::optional<SessionInfo> made_;  // for this turn
+  std::optional<SessionInfo> made_;    // for this turn
+  std::vector<std::string> children_;  // sessions of several answers, that nobody wants
   std::shared_ptr<OutputStream> stream_;
   std::unique_ptr<AnswerFormat> format_;  // once started
   Answer answer_;

@@ -142,7 +142,9 @@ void ReadCommon(JsonIn* in, CompletionRequest* out) {
 void ReadChoices(JsonIn* in, CompletionRequest* out) {
   ReadStop(in, out->turn.mutable_stop());
   if (const auto n = in->Int("n")) out->turn.set_n(*n);
-  if (const auto keep = in->Flag("store")) out->keep = *keep;
+  const auto keep = in->Flag("store");
+  out->keep = keep.value_or(false);
+  out->forget = !keep.value_or(true);
   const auto options = in->Any("stream_options");
   if (!options.has_value()) return;
   if (!out->stream) {
@@ -158,6 +160,7 @@ void ReadChoices(JsonIn* in, CompletionRequest* out) {
 // What depends on several members.
 absl::StatusOr<CompletionRequest> Finish(const JsonIn& in, CompletionRequest out) {
   SSMD_RETURN_IF_ERROR(in.Check());
+  out.forget = out.forget && !out.parent_id.empty();
   if (!out.parent_id.empty()) out.keep = true;
   if (out.keep && !out.turn.session_id().empty()) {
     return InvalidField(out.parent_id.empty()
@@ -317,7 +320,7 @@ absl::StatusOr<CompletionRequest> ParseChatCompletion(JsonValue body) {
   const auto top = in.Int("top_logprobs");
   if (in.Flag("logprobs").value_or(false)) {
     out.turn.set_logprobs(top.value_or(0));
-  } else if (top.has_value()) {
+  } else if (top.value_or(0) != 0) {
     in.Fail(InvalidField("top_logprobs needs \"logprobs\": true"));
   }
   if (const auto format = in.Any("response_format")) ReadFormat(&in, "response_format", *format);
@@ -345,7 +348,9 @@ absl::StatusOr<CompletionRequest> ParseResponse(JsonValue body) {
   out.names.emplace_back("messages", "input");
   JsonIn in(body, "");
   ReadCommon(&in, &out);
-  out.keep = in.Flag("store").value_or(out.turn.session_id().empty());
+  const auto keep = in.Flag("store");
+  out.keep = keep.value_or(out.turn.session_id().empty());
+  out.forget = !keep.value_or(true);
   if (auto id = in.Text("previous_response_id")) out.parent_id = *std::move(id);
   v1::ChatMessages* messages = out.turn.mutable_messages();
   if (auto instructions = in.Text("instructions"); instructions.has_value()) {

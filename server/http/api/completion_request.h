@@ -38,6 +38,7 @@ struct CompletionRequest {
   bool stream = false;
   bool include_usage = false;  // in a stream
   bool keep = false;           // the state after the answer becomes a new session
+  bool forget = false;         // a parent is gone on from, and what follows is not kept
   std::string parent_id;       // of an answer; with `keep`
   std::string instructions;    // of a response; a message of the turn, too
   v1::SessionLifetime lifetime;

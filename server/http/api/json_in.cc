@@ -2,6 +2,7 @@
 #include "server/http/api/json_in.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -13,6 +14,19 @@ namespace ssmd::server {
 namespace {
 
 constexpr int kDepthMax = 32;
+
+// Doubles are whole up to here.
+constexpr double kWholeMax = 9007199254740992.0;
+
+// 5 and 5.0.
+std::optional<int64_t> Whole(JsonValue value) {
+  if (const auto number = value.AsInt()) return number;
+  const auto number = value.AsDouble();
+  if (!number.has_value() || std::abs(*number) > kWholeMax || std::trunc(*number) != *number) {
+    return std::nullopt;
+  }
+  return static_cast<int64_t>(*number);
+}
 
 constexpr int64_t kInt32Min = std::numeric_limits<int32_t>::min();
 constexpr int64_t kInt32Max = std::numeric_limits<int32_t>::max();
@@ -67,7 +81,7 @@ std::optional<int32_t> JsonIn::Int(std::string_view name) {
 std::optional<int64_t> JsonIn::Long(std::string_view name, int64_t low, int64_t high) {
   const auto value = Any(name);
   if (!value.has_value()) return std::nullopt;
-  const auto number = value->AsInt();
+  const auto number = Whole(*value);
   if (number.has_value() && *number >= low && *number <= high) return number;
   Refuse(name, absl::StrCat("an integer in [", low, ", ", high, "]"));
   return std::nullopt;

@@ -21,6 +21,7 @@
 #include "server/convert.h"
 #include "server/http/api/api_call.h"
 #include "server/http/api/api_error.h"
+#include "server/http/api/completion_request.h"
 #include "server/http/api/export_answer.h"
 #include "server/http/api/json_in.h"
 #include "server/http/api/json_out.h"
@@ -196,6 +197,20 @@ absl::StatusOr<HttpResponse> Delete(Call& call) {
   JsonOut out;
   out.Begin().Add("id", call.id()).Add("object", "session.deleted").AddFlag("deleted", true).End();
   return JsonResponse(out.Take());
+}
+
+// An answer that was stored: its session, unless that has gone on.
+absl::StatusOr<HttpResponse> DeleteAnswer(Call& call, const char* object) {
+  SSMD_ASSIGN_OR_RETURN(const ParentAnswer answer, ParseAnswerId(call.id()));
+  SSMD_RETURN_IF_ERROR(
+      call.engine()->DeleteSession(call.tenant(), answer.session_id, answer.revision));
+  JsonOut out;
+  out.Begin().Add("id", call.id()).Add("object", object).AddFlag("deleted", true).End();
+  return JsonResponse(out.Take());
+}
+absl::StatusOr<HttpResponse> DeleteResponse(Call& call) { return DeleteAnswer(call, "response"); }
+absl::StatusOr<HttpResponse> DeleteChat(Call& call) {
+  return DeleteAnswer(call, "chat.completion.deleted");
 }
 
 absl::StatusOr<HttpResponse> Fork(Call& call) {
@@ -397,6 +412,10 @@ void AddSessionRoutes(const ServiceContext& services, Router* router) {
   AddRoute(services, "GET", "/v1/sessions", "ListSessions", kNone, &List, router);
   AddRoute(services, "GET", kOne, "GetSession", kNone, &Get, router);
   AddRoute(services, "DELETE", kOne, "DeleteSession", kNone, &Delete, router);
+  AddRoute(services, "DELETE", "/v1/responses/{id}", "DeleteResponse", kNone, &DeleteResponse,
+           router);
+  AddRoute(services, "DELETE", "/v1/chat/completions/{id}", "DeleteChatCompletion", kNone,
+           &DeleteChat, router);
   AddRoute(services, "POST", "/v1/sessions/{id}/fork", "ForkSession", kJson, &Fork, router);
   AddRoute(services, "POST", "/v1/sessions/{id}/rewind", "RewindSession", kJson, &Rewind, router);
   AddRoute(services, "POST", "/v1/sessions/{id}/checkpoint", "CheckpointSession", kJson,

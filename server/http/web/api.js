@@ -1,6 +1,9 @@
 // The daemon's HTTP API as this page uses it: JSON, streams of server-sent events, and errors that say what
 // went wrong. Knows nothing of the page.
 
+// How long the server keeps a session that nobody uses: a page that is closed deletes nothing.
+const KEPT_SECONDS = 86400;
+
 export class ApiError extends Error {
   // status 0: there was no answer.
   constructor(status, message, { param = null, code = null, retryAfter = null } = {}) {
@@ -71,12 +74,12 @@ export class Api {
   models = async () => (await this.json('/v1/models')).data;
   metrics = (signal) => this.text('/metrics', { signal });
   session = (id, signal) => this.json(`/v1/sessions/${encodeURIComponent(id)}`, { signal });
-  newSession = (model, signal) => this.json('/v1/sessions', { method: 'POST', body: { model }, signal });
+  newSession = (model, signal) => this.json('/v1/sessions', { method: 'POST', body: { model, idle_seconds: KEPT_SECONDS }, signal });
   deleteSession = (id) => this.json(`/v1/sessions/${encodeURIComponent(id)}`, { method: 'DELETE' });
 
   // One that begins where a session was at a revision.
   async forkSession(id, revision, signal) {
-    const body = { expected_revision: revision };
+    const body = { expected_revision: revision, idle_seconds: KEPT_SECONDS };
     return (await this.json(`/v1/sessions/${encodeURIComponent(id)}/fork`, { method: 'POST', body, signal })).data[0];
   }
 

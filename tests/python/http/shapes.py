@@ -121,6 +121,13 @@ SESSION = members(
 SESSION_DELETED = members(
     {"id": SESSION_ID, "object": constant("session.deleted"), "deleted": {"const": True}}
 )
+ANSWER_DELETED = members(
+    {
+        "id": SOME_TEXT,
+        "object": {"enum": ["response", "chat.completion.deleted"]},
+        "deleted": {"const": True},
+    }
+)
 SESSION_LIST = members(
     {"object": constant("list"), "data": array(SESSION)},
     {"has_more": FLAG, "next": or_null(SOME_TEXT)},
@@ -434,6 +441,8 @@ def check_body(method: str, path: str, status: int, value: Json) -> None:
         check_model(value)
     elif (parts == ["sessions"] and method == "GET") or parts[-1] == "fork":
         validate(value, SESSION_LIST)
+    elif method == "DELETE" and parts[0] != "sessions":
+        validate(value, ANSWER_DELETED)
     elif parts[0] == "sessions":
         validate(value, SESSION_DELETED if method == "DELETE" else SESSION)
     else:

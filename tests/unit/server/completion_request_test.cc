@@ -88,6 +88,34 @@ TEST(CompletionRequest, WhatIsAbsentOrNullIsThePreset) {
   EXPECT_EQ(response->turn.messages().messages(0).role(), v1::CHAT_ROLE_USER);
 }
 
+TEST(CompletionRequest, IntegersMayBeWrittenWithAPoint) {
+  const auto parsed =
+      Parse(&ParseCompletion, R"({"prompt": "a", "max_tokens": 5.0, "seed": -3e1})");
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->turn.max_tokens(), 5);
+  EXPECT_EQ(parsed->turn.sampling().seed(), static_cast<uint64_t>(-30));
+  for (const char* wrong : {"5.5", "1e300", "\"5\""}) {
+    EXPECT_FALSE(
+        Parse(&ParseCompletion, R"({"prompt": "a", "max_tokens": )" + std::string(wrong) + "}")
+            .ok())
+        << wrong;
+  }
+}
+
+TEST(CompletionRequest, WhatFollowsAParentIsKeptUnlessThatIsSaid) {
+  const auto parse = [](Parser parser, const std::string& more) {
+    return Parse(parser, R"({"ssmd": {"parent_id": "a"})" + more + "}");
+  };
+  for (const Parser parser : {&ParseChatCompletion, &ParseResponse}) {
+    EXPECT_TRUE(parse(parser, "")->keep);
+    EXPECT_FALSE(parse(parser, "")->forget);
+    EXPECT_FALSE(parse(parser, R"(, "store": true)")->forget);
+    EXPECT_TRUE(parse(parser, R"(, "store": false)")->forget);
+    EXPECT_FALSE(Parse(parser, R"({"store": false})")->forget);
+    EXPECT_FALSE(Parse(parser, R"({"store": false})")->keep);
+  }
+}
+
 TEST(CompletionRequest, PromptsAreOneTextOrOneListOfIds) {
   const auto prompt = [](const std::string& json) {
     const auto parsed = Parse(&ParseCompletion, R"({"prompt": )" + json + "}");

@@ -120,6 +120,10 @@ TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
                 "--gemm=fast and --gpu-kernels=plain do not go together");
   ExpectRefused({"--model", "a=x", "--device", "cuda", "--gemm", "fast", "--token-budget", "127"},
                 "--gemm=fast is of use from --token-budget 128 on, which is 127");
+  for (const char* origin : {"app.example", "https://app.example/", "https://", "null", "**"}) {
+    ExpectRefused({"--model", "a=x", "--http-allow-origin", origin},
+                  "--http-allow-origin " + std::string(origin) + ": give scheme, host and port");
+  }
   ExpectRefused({"--model", "a=x", "--model-option", "a.chat=jabber"},
                 "chat must be one of auto, none, plain, chatml");
   ExpectRefused({"--model", "a=x", "--model-option", "a.prefill=fast"},
