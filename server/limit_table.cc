@@ -138,6 +138,8 @@ std::vector<LimitRow> RequestRows(RequestLimits* r) {
       {"--max-stop-string-bytes", kRequest, &r->stop_string_bytes, Unit::kBytes, 1, 256,
        "Length of a stop string"},
       {"--max-stop-tokens", kRequest, &r->stop_tokens, Unit::kNone, 0, 64, "Stop tokens"},
+      {"--max-whole-answer-bytes", kRequest, &r->whole_answer_bytes, Unit::kBytes, 1024, kTi,
+       "An HTTP answer that is no stream; it is held until it is whole"},
       {"--stored-answer-idle", kRequest, &r->stored_answer_idle, Unit::kSeconds, 0, 10 * 365 * kDay,
        "How long an answer that was stored over HTTP (store) is kept unused; 0: as other sessions"},
       {"--max-logit-bias", kRequest, &r->logit_bias, Unit::kNone, 0, 1024, "Entries of logit_bias"},

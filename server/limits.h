@@ -22,9 +22,10 @@ struct RequestLimits {
   int32_t stop_strings = 16;
   int32_t stop_string_bytes = 256;  // each
   int32_t stop_tokens = 64;
-  int32_t logit_bias = 1024;  // entries
-  int32_t name_bytes = 256;   // a model's name, a session id, a page token
-  SessionLifetime lifetime;   // of sessions whose requests do not say
+  int32_t logit_bias = 1024;                       // entries
+  int32_t name_bytes = 256;                        // a model's name, a session id, a page token
+  SessionLifetime lifetime;                        // of sessions whose requests do not say
+  int64_t whole_answer_bytes = int64_t{64} << 20;  // of an HTTP answer that is no stream, about
   Duration stored_answer_idle =
       std::chrono::hours(1);  // of those made by `store` over HTTP; 0: none
 };

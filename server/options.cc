@@ -30,10 +30,13 @@ constexpr char kGroupStateDir[] = "State directory";
 constexpr char kGroupLog[] = "Logging";
 
 constexpr char kIntroduction[] =
-    "ssmd serves state-space language models over gRPC. A conversation is a session, and a\n"
-    "session is one small state that stays where it is computed: the next turn costs only its\n"
-    "new tokens. States that are not in use move from slots to host memory and to --state-dir,\n"
-    "and come back when they are needed. Sizes in bytes may end in K, M, G or T.\n";
+    "ssmd serves state-space language models over gRPC and by OpenAI's HTTP API, with a page to\n"
+    "try them at /. A conversation is a session, and a session is one small state that stays "
+    "where\n"
+    "it is computed: the next turn costs only its new tokens. States that are not in use move "
+    "from\n"
+    "slots to host memory and to --state-dir, and come back when they are needed. Sizes in bytes\n"
+    "may end in K, M, G or T.\n";
 constexpr char kExamples[] =
     "Examples:\n"
     "  ssmd --model deploy/models/tales-2m\n"

@@ -243,6 +243,7 @@ class Connection final : public AnyConnection,
   void OnRequest(boost::beast::error_code error) {
     reading_ = false;
     if (error) {
+      admission_ = nullptr;
       if (error == boost::beast::http::error::body_limit && router_ != nullptr) {
         CloseWith(router_->BodyTooLarge(TextOf(parser_->get().target())));
       } else if (auto answer = AnswerToBadRequest(error)) {

@@ -19,6 +19,8 @@ namespace {
 
 // Bodies up to this size are submitted by the HTTP thread itself.
 constexpr size_t kQuickBytes = 16384;
+// What a token with its log-probability takes as JSON, about.
+constexpr int64_t kLogprobBytes = 64;
 // Stands for the session that is not made yet.
 constexpr char kSessionToBe[] = "new";
 
@@ -150,9 +152,9 @@ absl::StatusOr<SessionInfo> CompletionCall::ForkParent() {
 void CompletionCall::DropSession() {
   if (!made_.has_value()) return;
   const SessionInfo made = *std::exchange(made_, std::nullopt);
-  std::optional<uint64_t> revision =
-      made.revision;                      // one that the turn has changed is the caller's,
-  if (request_.forget) revision.reset();  // who may not want it
+  // One that the turn has changed is at another revision, and the caller's, who may not want it.
+  std::optional<uint64_t> revision;
+  if (!request_.forget) revision = made.revision;
   PostBlocking(services_, [engine = services_.engine, tenant = info_.caller.tenant,
                            id = made.session_id, revision, children = std::move(children_)] {
     engine->DeleteSession(tenant, id, revision).IgnoreError();
@@ -265,6 +267,15 @@ void CompletionCall::Collect(const DeltaEvent& delta) {
   if (request_.stream) return;
   choice.token_ids.insert(choice.token_ids.end(), delta.token_ids.begin(), delta.token_ids.end());
   choice.logprobs.insert(choice.logprobs.end(), delta.logprobs.begin(), delta.logprobs.end());
+  collected_bytes_ += static_cast<int64_t>(delta.text.size());
+  for (const TokenDetail& detail : delta.logprobs) {
+    collected_bytes_ += kLogprobBytes * (1 + static_cast<int64_t>(detail.top.size()));
+  }
+  if (IsTooLarge()) stream_->Cancel();
+}
+
+bool CompletionCall::IsTooLarge() const {
+  return collected_bytes_ > services_.limits.whole_answer_bytes;
 }
 
 void CompletionCall::Send(std::string piece) {
@@ -284,6 +295,12 @@ void CompletionCall::OnGone() {
 }
 
 absl::Status CompletionCall::InOurWords(const absl::Status& status) const {
+  if (absl::IsCancelled(status) && IsTooLarge()) {
+    return InvalidField(
+        absl::StrCat("stream must be true for an answer as large as this: whole ones "
+                     "have this server's --max-whole-answer-bytes of ",
+                     services_.limits.whole_answer_bytes, " at most"));
+  }
   // Nobody reads it who has left: the server itself called the turn off.
   if (absl::IsCancelled(status) && services_.draining()) {
     return WithReason(absl::UnavailableError("the server stopped before the answer was complete"),

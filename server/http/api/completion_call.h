@@ -60,6 +60,7 @@ class CompletionCall : public std::enable_shared_from_this<CompletionCall> {
   // Sends a piece of the stream and pumps on.
   void Send(std::string piece);
   void EndWith(const absl::Status& end);
+  bool IsTooLarge() const;
   absl::Status InOurWords(const absl::Status& status) const;
   void OnGone();
   // The session that was made for this turn, unless the turn has changed it.
@@ -77,6 +78,7 @@ class CompletionCall : public std::enable_shared_from_this<CompletionCall> {
   std::shared_ptr<OutputStream> stream_;
   std::unique_ptr<AnswerFormat> format_;  // once started
   Answer answer_;
+  int64_t collected_bytes_ = 0;  // of an answer that is no stream, as JSON, about
   bool writing_ = false;
   bool gone_ = false;
 };

@@ -166,6 +166,30 @@ TEST(CompletionCall, ACallerThatLeavesCancelsItsTurn) {
   }
 }
 
+TEST(CompletionCall, AWholeAnswerHasALimitAndAStreamHasNone) {
+  Options options;
+  options.request.whole_answer_bytes = 1024;
+  for (const bool stream : {false, true}) {
+    for (const size_t bytes : {size_t{1024}, size_t{1025}}) {
+      TestDaemon daemon(options);
+      RawConnection caller(daemon);
+      caller.Send(PostText(kChat, Body(stream ? R"(, "stream": true)" : "")));
+      const FakeEngine::Turn turn = daemon.engine().WaitForTurn();
+      const bool fits = stream || bytes == 1024;
+      turn.stream->Push(StartedOf(turn));
+      turn.stream->Push(DeltaOf(std::string(bytes, 'x'), 1));
+      if (fits) {
+        turn.stream->Push(FinishedOf(turn));
+        turn.stream->Push(FinalEvent{});
+        turn.stream->Finish(absl::OkStatus());
+      }
+      const std::string answer = caller.ReadAll();
+      EXPECT_THAT(answer, StartsWith(fits ? "HTTP/1.1 200 " : "HTTP/1.1 400 ")) << bytes;
+      EXPECT_EQ(answer.find("--max-whole-answer-bytes of 1024") == std::string::npos, fits);
+    }
+  }
+}
+
 TEST(CompletionCall, AStoredAnswerIsASessionThatItsIdNames) {
   TestDaemon daemon;
   RawConnection caller(daemon);
