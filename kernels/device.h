@@ -8,6 +8,7 @@
 #ifndef SSMD_KERNELS_DEVICE_H_
 #define SSMD_KERNELS_DEVICE_H_
 
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -15,8 +16,11 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/linear_ops.h"
 #include "kernels/ops.h"
+#include "kernels/row_ops.h"
 #include "kernels/tensor.h"
+#include "kernels/wkv_ops.h"
 
 namespace ssmd::kernels {
 
@@ -164,6 +168,23 @@ class Device {
   virtual void Sample(const SampleParams& params) = 0;
   virtual void SampleHead(const SampleHeadParams& params) = 0;
   virtual void Logprobs(const LogprobParams& params) = 0;
+
+  // row_ops.h
+  virtual void GroupNorm(const GroupNormParams& /*params*/) { NotHere(); }
+  virtual void Pointwise(const PointwiseParams& /*params*/) { NotHere(); }
+  virtual void TokenShift(const TokenShiftParams& /*params*/) { NotHere(); }
+  virtual void Rotate(const RotateParams& /*params*/) { NotHere(); }
+  // linear_ops.h
+  virtual void ModalScan(const ModalScanParams& /*params*/) { NotHere(); }
+  virtual void ComplexScan(const ComplexScanParams& /*params*/) { NotHere(); }
+  virtual void DifferenceScan(const DifferenceScanParams& /*params*/) { NotHere(); }
+  virtual void DenseScan(const DenseScanParams& /*params*/) { NotHere(); }
+  virtual void LegsScan(const LegsScanParams& /*params*/) { NotHere(); }
+  // wkv_ops.h
+  virtual void Wkv4(const Wkv4Params& /*params*/) { NotHere(); }
+  virtual void Wkv6(const Wkv6Params& /*params*/) { NotHere(); }
+  virtual void Wkv7(const Wkv7Params& /*params*/) { NotHere(); }
+  static void NotHere() { std::abort(); }
 
   // Op after op, unless a device fuses them.
   virtual void MambaLayer(const MambaLayerParams& params);

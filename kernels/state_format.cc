@@ -16,7 +16,18 @@ constexpr uint32_t kLargestBf16 = 0x7F7F, kLargestF16 = 0x7BFF;
 
 }  // namespace
 
-size_t StateFormatBytes(StateFormat format) { return format == StateFormat::kF32 ? 4 : 2; }
+size_t StateFormatBytes(StateFormat format) {
+  switch (format) {
+    case StateFormat::kF64:
+      return 8;
+    case StateFormat::kF32:
+      return 4;
+    case StateFormat::kBf16:
+    case StateFormat::kF16:
+      return 2;
+  }
+  return 0;
+}
 
 std::string_view StateFormatName(StateFormat format) {
   switch (format) {
@@ -26,6 +37,8 @@ std::string_view StateFormatName(StateFormat format) {
       return "bf16";
     case StateFormat::kF16:
       return "f16";
+    case StateFormat::kF64:
+      return "f64";
   }
   return "";
 }

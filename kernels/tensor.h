@@ -31,9 +31,10 @@ std::string_view WeightFormatName(WeightFormat format);                // "f32",
 std::optional<WeightFormat> ParseWeightFormat(std::string_view name);  // inverse of that
 
 // Number format in which the state of a recurrence is kept between tokens; in between it is f32.
-// state_format.h says how it is rounded.
-enum class StateFormat : uint8_t { kF32, kBf16, kF16 };
+// state_format.h says how it is rounded to the narrow ones. kF64 is for recurrences that need it.
+enum class StateFormat : uint8_t { kF32, kBf16, kF16, kF64 };
 
+// Those that may be chosen.
 inline constexpr StateFormat kAllStateFormats[] = {StateFormat::kF32, StateFormat::kBf16,
                                                    StateFormat::kF16};
 
@@ -144,6 +145,8 @@ struct StateField {
   }
   // REQUIRES: format is kF32.
   float* floats(int32_t slot) const { return reinterpret_cast<float*>(at(slot)); }
+  // REQUIRES: format is kF64.
+  double* doubles(int32_t slot) const { return reinterpret_cast<double*>(at(slot)); }
 };
 
 }  // namespace ssmd::kernels

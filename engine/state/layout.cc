@@ -18,6 +18,12 @@ absl::string_view KindName(StateKind kind) {
       return "conv_ring";
     case StateKind::kSsm:
       return "ssm";
+    case StateKind::kTokenShift:
+      return "token_shift";
+    case StateKind::kLinear:
+      return "linear";
+    case StateKind::kDelayLine:
+      return "delay_line";
   }
   return "unknown";
 }
@@ -34,6 +40,7 @@ StatePlace StateLayout::Add(int layer, std::string name, StateKind kind,
   field.shape = std::move(shape);
   field.kind = kind;
   if (kind == StateKind::kSsm) field.format = ssm_;
+  if (kind == StateKind::kDelayLine) field.format = kernels::StateFormat::kF64;
   field.offset = bytes_;
   field.bytes = elements * kernels::StateFormatBytes(field.format);
   bytes_ = AlignUp(bytes_ + field.bytes);

@@ -13,7 +13,14 @@
 
 namespace ssmd {
 
-enum class StateKind : uint8_t { kConvRing, kSsm };
+// What a field holds, which says how it is kept.
+enum class StateKind : uint8_t {
+  kConvRing,    // last inputs of a convolution, f32
+  kSsm,         // a recurrence's state, in the format that the user chose
+  kTokenShift,  // the last input of a layer, f32
+  kLinear,      // a recurrence's state that is f32 whatever was chosen
+  kDelayLine,   // last inputs and outputs of a difference equation, f64
+};
 
 struct StateFieldSpec {
   int layer = 0;

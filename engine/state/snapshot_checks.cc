@@ -56,6 +56,21 @@ std::optional<size_t> FirstNotFinite(absl::Span<const std::byte> numbers, Bits e
   return std::nullopt;
 }
 
+std::optional<size_t> FirstNotFinite(absl::Span<const std::byte> numbers,
+                                     kernels::StateFormat format) {
+  switch (format) {
+    case kernels::StateFormat::kF32:
+      return FirstNotFinite<uint32_t>(numbers, 0x7f800000);
+    case kernels::StateFormat::kBf16:
+      return FirstNotFinite<uint16_t>(numbers, 0x7f80);
+    case kernels::StateFormat::kF16:
+      return FirstNotFinite<uint16_t>(numbers, 0x7c00);
+    case kernels::StateFormat::kF64:
+      return FirstNotFinite<uint64_t>(numbers, 0x7ff0000000000000);
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 absl::Status CheckIdentity(const ModelIdentity& theirs, const ModelIdentity& ours,
@@ -87,10 +102,7 @@ absl::Status CheckFinite(absl::Span<const std::byte> state, const StateLayout& l
   }
   for (const StateFieldSpec& field : layout.fields()) {
     const absl::Span<const std::byte> bytes = state.subspan(field.offset, field.bytes);
-    const std::optional<size_t> wrong =
-        field.format == kernels::StateFormat::kF32    ? FirstNotFinite<uint32_t>(bytes, 0x7f800000)
-        : field.format == kernels::StateFormat::kBf16 ? FirstNotFinite<uint16_t>(bytes, 0x7f80)
-                                                      : FirstNotFinite<uint16_t>(bytes, 0x7c00);
+    const std::optional<size_t> wrong = FirstNotFinite(bytes, field.format);
     if (!wrong.has_value()) continue;
     return absl::InvalidArgumentError(absl::StrFormat("number %d of layer %d's %s is not finite",
                                                       *wrong, field.layer, field.name));

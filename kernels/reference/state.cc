@@ -21,12 +21,14 @@ double ReadState(const StateField& field, int32_t slot, int64_t element) {
       return WidenBf16(*ElementOf<uint16_t>(field, slot, element));
     case StateFormat::kF16:
       return WidenF16(*ElementOf<uint16_t>(field, slot, element));
+    case StateFormat::kF64:
+      return *ElementOf<double>(field, slot, element);
   }
   return 0;
 }
 
 double KeptState(const StateField& field, double value, int64_t position, int64_t element) {
-  if (field.format == StateFormat::kF32) return value;
+  if (field.format == StateFormat::kF32 || field.format == StateFormat::kF64) return value;
   const uint32_t word =
       RoundingWord(RoundingKey(position, field.layer), static_cast<uint32_t>(element));
   const auto rounded = static_cast<float>(value);
@@ -45,6 +47,9 @@ void WriteState(const StateField& field, int32_t slot, int64_t element, double v
       return;
     case StateFormat::kF16:
       *ElementOf<uint16_t>(field, slot, element) = RoundToF16(kept);
+      return;
+    case StateFormat::kF64:
+      *ElementOf<double>(field, slot, element) = value;
       return;
   }
 }

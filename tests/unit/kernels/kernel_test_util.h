@@ -173,6 +173,8 @@ class Slots {
         return WidenBf16(narrow(slot)[i]);
       case StateFormat::kF16:
         return WidenF16(narrow(slot)[i]);
+      case StateFormat::kF64:
+        return static_cast<float>(field().doubles(slot)[i]);
     }
     return NAN;
   }
@@ -186,6 +188,9 @@ class Slots {
         return;
       case StateFormat::kF16:
         narrow(slot)[i] = RoundToF16(value);
+        return;
+      case StateFormat::kF64:
+        field().doubles(slot)[i] = value;
         return;
     }
   }
