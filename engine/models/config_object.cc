@@ -1,10 +1,29 @@
 #include "engine/models/config_object.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace ssmd {
+absl::Status ConfigObject::AllowOnly(std::span<const std::string_view> known) const {
+  if (!object_) return absl::OkStatus();
+  for (const auto& [key, value] : object_->members()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    return Error(
+        key,
+        absl::StrCat("is not known here; these are: ",
+                     absl::StrJoin(std::vector<std::string>(known.begin(), known.end()), ", ")));
+  }
+  return absl::OkStatus();
+}
+
+bool ConfigObject::Mentions(std::string_view key) const {
+  return object_ && object_->Find(key).has_value();
+}
+
 std::optional<JsonValue> ConfigObject::Find(std::string_view key) const {
   if (!object_) return std::nullopt;
   const std::optional<JsonValue> value = object_->Find(key);
@@ -73,7 +92,7 @@ absl::StatusOr<std::string> ConfigObject::StringOr(std::string_view key,
 }
 
 absl::StatusOr<ConfigObject> ConfigObject::Object(std::string_view key) const {
-  std::string prefix = absl::StrCat(prefix_, std::string(key), ".");
+  std::string prefix = NameOf(key) + ".";
   const auto value = Find(key);
   if (!value) return ConfigObject(std::nullopt, std::move(prefix));
   if (value->is_object()) return ConfigObject(value, std::move(prefix));
@@ -84,8 +103,12 @@ absl::Status ConfigObject::Error(std::string_view key, std::string_view reason) 
   return absl::InvalidArgumentError(Message(key, reason));
 }
 
+std::string ConfigObject::NameOf(std::string_view key) const {
+  return absl::StrCat(prefix_, std::string(key));
+}
+
 std::string ConfigObject::Message(std::string_view key, std::string_view text) const {
-  return absl::StrCat(prefix_, std::string(key), " ", std::string(text));
+  return absl::StrCat(NameOf(key), " ", std::string(text));
 }
 
 }  // namespace ssmd

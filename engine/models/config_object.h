@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,6 +28,8 @@ class ConfigObject {
 
   bool Has(std::string_view key) const { return Find(key).has_value(); }
   std::optional<JsonValue> Find(std::string_view key) const;
+  // Whether it is there, if only as null.
+  bool Mentions(std::string_view key) const;
 
   absl::StatusOr<int64_t> Int(std::string_view key, int64_t min, int64_t max) const;
   absl::StatusOr<int64_t> IntOr(std::string_view key, int64_t fallback, int64_t min,
@@ -39,7 +42,12 @@ class ConfigObject {
   // The object under `key`; an empty one where it is absent.
   absl::StatusOr<ConfigObject> Object(std::string_view key) const;
 
+  // INVALID_ARGUMENT where there is a member that is none of these.
+  absl::Status AllowOnly(std::span<const std::string_view> known) const;
+
   absl::Status Error(std::string_view key, std::string_view reason) const;
+  // "<prefix><key>", as errors call it
+  std::string NameOf(std::string_view key) const;
   // "<prefix><key> <text>", as errors are
   std::string Message(std::string_view key, std::string_view text) const;
 

@@ -81,11 +81,22 @@ struct NamedDocument {
 };
 
 absl::Status CheckPrefill(const ModelLoadOptions& options, const std::string& architecture,
-                          const MixerFamily& family) {
-  if (options.prefill == Prefill::kExact || family.chunk_tokens() > 0) return absl::OkStatus();
+                          const Stack& stack) {
+  if (options.prefill == Prefill::kExact || stack.chunk_tokens() > 0) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("prefill=chunked: the layers of ", architecture,
                    " have no chunked form, as those of mamba2 have; leave it exact"));
+}
+
+absl::Status CheckState(const ModelLoadOptions& options, const std::string& architecture,
+                        const StateLayout& layout) {
+  if (options.state == kernels::StateFormat::kF32) return absl::OkStatus();
+  for (const StateFieldSpec& field : layout.fields()) {
+    if (field.kind == StateKind::kSsm) return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "state=", std::string(kernels::StateFormatName(options.state)), ": the layers of ",
+      architecture, " keep their states as they are, in f32 or f64; leave it f32"));
 }
 
 absl::Status CheckKept(const kernels::Device& device, kernels::WeightFormat format) {
@@ -135,7 +146,7 @@ absl::Status ReadGenerationConfig(const std::string& directory, ModelConfig* con
 // What the files say of a model, its tensors apart.
 struct Description {
   ModelConfig config;
-  std::unique_ptr<MixerFamily> family;
+  Stack stack;
 };
 
 absl::StatusOr<Description> DescribeFolder(const std::string& directory) {
@@ -144,7 +155,7 @@ absl::StatusOr<Description> DescribeFolder(const std::string& directory) {
   const ConfigObject root(named.document.root(), absl::StrCat(named.file, ": "));
   Description description;
   SSMD_ASSIGN_OR_RETURN(description.config, ParseModelConfig(root));
-  SSMD_ASSIGN_OR_RETURN(description.family, MakeMixerFamily(description.config, root));
+  SSMD_ASSIGN_OR_RETURN(description.stack, PlanStack(description.config, root));
   SSMD_RETURN_IF_ERROR(ReadGenerationConfig(directory, &description.config));
   return description;
 }
@@ -166,7 +177,7 @@ absl::StatusOr<Description> DescribeGguf(const std::string& path) {
   const ConfigObject root(document.root(), absl::StrCat(gguf.source(), ": "));
   Description description;
   SSMD_ASSIGN_OR_RETURN(description.config, ParseGgufConfig(root, embedding->shape[0]));
-  SSMD_ASSIGN_OR_RETURN(description.family, MakeMixerFamily(description.config, root));
+  SSMD_ASSIGN_OR_RETURN(description.stack, PlanStack(description.config, root));
   return description;
 }
 
@@ -192,12 +203,12 @@ kernels::WeightFormat FormatOfFile(const TensorBinder& binder) {
   }
 }
 
-std::string Fingerprint(const ModelConfig& config, const MixerFamily& family,
-                        const TensorBinder& binder, const WeightLoader& loader) {
+std::string Fingerprint(const ModelConfig& config, const Stack& stack, const TensorBinder& binder,
+                        const WeightLoader& loader) {
   Sha256Hasher hasher;
   hasher.AddField("ssmd model 1");
   hasher.AddField(config.Describe());
-  hasher.AddField(family.Describe());
+  hasher.AddField(stack.Describe());
   hasher.AddField(kernels::WeightFormatName(loader.format()));
   for (const TensorInfo* tensor : binder.bound()) {
     hasher.AddField(tensor->name);
@@ -209,7 +220,7 @@ std::string Fingerprint(const ModelConfig& config, const MixerFamily& family,
   return HexOf(hasher.Finish());
 }
 
-ModelInfo MakeInfo(const ModelConfig& config, const MixerFamily& family, const TensorBinder& binder,
+ModelInfo MakeInfo(const ModelConfig& config, const Stack& stack, const TensorBinder& binder,
                    const WeightLoader& loader) {
   ModelInfo info;
   info.architecture = config.architecture;
@@ -222,7 +233,7 @@ ModelInfo MakeInfo(const ModelConfig& config, const MixerFamily& family, const T
   info.bos_token_id = config.bos_token_id;
   info.eos_token_ids = config.eos_token_ids;
   info.warnings = config.warnings;
-  info.fingerprint = Fingerprint(config, family, binder, loader);
+  info.fingerprint = Fingerprint(config, stack, binder, loader);
   return info;
 }
 
@@ -233,28 +244,29 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path,
   SSMD_ASSIGN_OR_RETURN(Description description,
                         IsRegularFile(path) ? DescribeGguf(path) : DescribeFolder(path));
   ModelConfig& config = description.config;
-  SSMD_RETURN_IF_ERROR(CheckPrefill(options, config.architecture, *description.family));
+  SSMD_RETURN_IF_ERROR(CheckPrefill(options, config.architecture, description.stack));
   if (options.weights) SSMD_RETURN_IF_ERROR(CheckKept(*device, *options.weights));
 
   SSMD_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(path));
   TensorBinder binder(&checkpoint);
-  auto model = std::make_unique<ResidualModel>(config, std::move(description.family), options.state,
-                                               &binder);
+  auto model =
+      std::make_unique<ResidualModel>(config, std::move(description.stack), options.state, &binder);
   SSMD_RETURN_IF_ERROR(binder.Finish());
+  SSMD_RETURN_IF_ERROR(CheckState(options, config.architecture, model->state_layout()));
 
   const kernels::WeightFormat format = options.weights.value_or(FormatOfFile(binder));
   int64_t bytes = 0;
   for (const TensorInfo* tensor : binder.bound()) bytes += static_cast<int64_t>(tensor->bytes);
   WeightLoader loader(device, format, bytes, options.progress);
-  const WeightCacheKey key = {config.Describe() + model->family().Describe(), checkpoint.identity(),
+  const WeightCacheKey key = {config.Describe() + model->stack().Describe(), checkpoint.identity(),
                               format};
   PosixFileSystem files;
   WeightCache cache(options.cache_files != nullptr ? options.cache_files : &files,
                     options.cache_dir, path, key, *device, &loader);
   SSMD_RETURN_IF_ERROR(model->Prepare(options, device, &loader));
   if (const auto problem = cache.Finish()) config.warnings.push_back(*problem);
-  ModelInfo info = MakeInfo(config, model->family(), binder, loader);
-  if (options.prefill == Prefill::kChunked) info.chunk_tokens = model->family().chunk_tokens();
+  ModelInfo info = MakeInfo(config, model->stack(), binder, loader);
+  if (options.prefill == Prefill::kChunked) info.chunk_tokens = model->stack().chunk_tokens();
   info.state = kernels::StateFormatName(options.state);
   info.weight_cache = cache.file();
   info.weights_from_cache = cache.was_read();

@@ -1,6 +1,7 @@
 // What a family of state-space layers must give to take part in a language model.
 //
-// To add one: a file in mixers/ with a MixerFamily and its Mixer, a line in registry.cc, a test.
+// To add one: a file in mixers/ with a MixerFamily and its Mixer, a line in registry.cc or
+// ssm_lm.cc, a test.
 // The model around it (embedding, norms, residual stream, head) and everything above know layers by
 // this interface alone.
 //
@@ -24,15 +25,33 @@
 
 namespace ssmd {
 
-// One layer's share of a step.
+// The norm before a block, of the residual stream into scratch: one of the two.
+struct BlockNorm {
+  bool centred = false;
+  kernels::RmsNormParams rms;      // where it is not centred
+  kernels::GroupNormParams layer;  // where it is
+
+  const float* out() const { return centred ? layer.out : rms.out; }
+  int64_t out_stride() const { return centred ? layer.out_stride : rms.out_stride; }
+  void Run(kernels::Device* device) const {
+    if (centred) {
+      device->GroupNorm(layer);
+    } else {
+      device->RmsNorm(rms);
+    }
+  }
+};
+
+// One block's share of a step.
 struct MixerStep {
   kernels::Device* device = nullptr;
   const StatePool* pool = nullptr;
   kernels::StepIndices indices;  // on the device
-  // The norm before the layer, of the residual stream into scratch: the layer's first op.
-  kernels::RmsNormParams norm;
-  float* residual = nullptr;  // (rows, d_model): the layer's output is added to it
-  float* scratch = nullptr;   // rows × MixerFamily::scratch_floats_per_row() floats, any content
+  BlockNorm norm;                // the block's first op
+  float* residual = nullptr;     // (rows, d_model): the block's output is added to it
+  float* scratch = nullptr;  // rows × MixerFamily::scratch_floats_per_row() floats, any content
+  // rows × MixerFamily::shared_floats_per_row() floats, which blocks of one step hand on.
+  float* shared = nullptr;
   // rows × MixerFamily::chunk_scratch_floats_per_row() floats, any content; null: prompts are
   // exact.
   float* chunk_scratch = nullptr;
@@ -40,12 +59,20 @@ struct MixerStep {
   int64_t rows() const { return indices.rows; }
 };
 
-// One layer.
+// Where a block stands in a model.
+struct BlockPlace {
+  std::string prefix;  // of the names of its tensors
+  int layer = 0;
+  bool first = false;  // of its family
+};
+
+// One block.
 class Mixer {
  public:
   virtual ~Mixer() = default;
 
-  // Appends the layer's fields to `layout` and remembers where they lie.
+  // Appends the block's fields to `layout` and remembers where they lie. A name is the layer's
+  // own: a mixer and an MLP of one layer call theirs differently.
   virtual void DeclareState(int layer, StateLayout* layout) = 0;
 
   // Reads the bound tensors and computes what derives from them, in double precision where the
@@ -55,7 +82,7 @@ class Mixer {
   virtual void Forward(const MixerStep& step) const = 0;
 };
 
-// What the layers of one model have in common: the mixer's part of config.json.
+// What blocks of one model have in common: the mixer's part of config.json.
 class MixerFamily {
  public:
   virtual ~MixerFamily() = default;
@@ -64,15 +91,18 @@ class MixerFamily {
   virtual std::string Describe() const = 0;
 
   virtual int64_t scratch_floats_per_row() const = 0;
+  virtual int64_t shared_floats_per_row() const { return 0; }
+  // Whether BlockNorm may be centred.
+  virtual bool takes_centred_norm() const { return true; }
 
   // The chunked form of prompts (Prefill of language_model.h): tokens of a chunk, 0 where there is
   // none, and its scratch.
   virtual int64_t chunk_tokens() const { return 0; }
   virtual int64_t chunk_scratch_floats_per_row() const { return 0; }
 
-  // A layer whose tensors are called `prefix` + name. Never null; mismatches go to the binder. A
-  // layer that was bound with mismatches must not be prepared. The family must outlive the layer.
-  virtual std::unique_ptr<Mixer> Bind(const std::string& prefix, TensorBinder* binder) const = 0;
+  // The block at `place`. Never null; mismatches go to the binder. A block that was bound with
+  // mismatches must not be prepared. The family must outlive the block.
+  virtual std::unique_ptr<Mixer> Bind(const BlockPlace& place, TensorBinder* binder) const = 0;
 };
 
 }  // namespace ssmd

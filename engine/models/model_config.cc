@@ -10,6 +10,7 @@
 namespace ssmd {
 namespace {
 
+constexpr std::string_view kSsmLm = "ssm_lm";
 constexpr double kDefaultNormEps = 1e-5;
 constexpr double kMaxNormEps = 1;
 constexpr size_t kMaxEosTokens = 64;
@@ -70,6 +71,20 @@ absl::StatusOr<ModelConfig> ParseHuggingFace(const ConfigObject& root) {
   if (activation != "silu") {
     return root.Error("hidden_act", absl::StrCat("must be \"silu\", got ", Quoted(activation)));
   }
+  SSMD_RETURN_IF_ERROR(ReadTokenIds(root, &config));
+  return config;
+}
+
+absl::StatusOr<ModelConfig> ParseSsmLm(const ConfigObject& root) {
+  ModelConfig config;
+  config.spelling = ConfigSpelling::kSsmLm;
+  config.architecture = std::string(kSsmLm);
+  SSMD_ASSIGN_OR_RETURN(config.d_model, root.Int("d_model", 1, kMaxModelWidth));
+  SSMD_ASSIGN_OR_RETURN(config.layers, root.Int("n_layer", 1, kMaxLayers));
+  SSMD_ASSIGN_OR_RETURN(config.vocabulary, root.Int("vocab_size", 1, kMaxVocabulary));
+  SSMD_ASSIGN_OR_RETURN(config.norm_eps,
+                        root.NumberOr("norm_eps", kDefaultNormEps, 0, kMaxNormEps));
+  SSMD_ASSIGN_OR_RETURN(config.tied_head, root.Bool("tie_word_embeddings"));
   SSMD_RETURN_IF_ERROR(ReadTokenIds(root, &config));
   return config;
 }
@@ -170,7 +185,9 @@ absl::StatusOr<ModelConfig> ParseModelConfig(const ConfigObject& root) {
       RequireTrueOrAbsent(root, "rms_norm", "is false: LayerNorm models are not supported"));
   SSMD_RETURN_IF_ERROR(root.Bool("residual_in_fp32").status());  // it always is, here
   if (root.Has("dim") && !root.Has("hidden_size")) return ParseMistral(root);
-  if (root.Has("model_type")) return ParseHuggingFace(root);
+  SSMD_ASSIGN_OR_RETURN(const std::string type, root.StringOr("model_type", ""));
+  if (type == kSsmLm) return ParseSsmLm(root);
+  if (!type.empty()) return ParseHuggingFace(root);
   if (root.Has("d_model")) return ParseOriginal(root);
   return root.Error("model_type", "is missing, and so is d_model of the original Mamba files");
 }

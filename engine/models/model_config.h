@@ -1,7 +1,8 @@
 // What config.json says about a model, apart from its mixer: read in three spellings, Hugging
 // Face's (model_type, hidden_size, …), that of the original state-spaces files (d_model, n_layer,
 // …) and that of Mistral's params.json (dim, n_layers, …), which Codestral Mamba has.
-// The metadata of a GGUF file is a fourth (general.architecture, mamba.embedding_length, …).
+// The metadata of a GGUF file is a fourth (general.architecture, mamba.embedding_length, …), and
+// stacks of any mixers have a spelling of their own (ssm_lm.h).
 #ifndef SSMD_ENGINE_MODELS_MODEL_CONFIG_H_
 #define SSMD_ENGINE_MODELS_MODEL_CONFIG_H_
 
@@ -22,10 +23,10 @@ inline constexpr int64_t kMaxInnerWidth = int64_t{1} << 18;
 inline constexpr int64_t kMaxLayers = 1024;
 inline constexpr int64_t kMaxVocabulary = int64_t{1} << 24;
 
-enum class ConfigSpelling : uint8_t { kHuggingFace, kOriginal, kMistral, kGguf };
+enum class ConfigSpelling : uint8_t { kHuggingFace, kOriginal, kMistral, kGguf, kSsmLm };
 
 struct ModelConfig {
-  std::string architecture;  // key into the registry: "mamba", "falcon_mamba", "mamba2"
+  std::string architecture;  // key into the registry: "mamba", "ssm_lm", …
   ConfigSpelling spelling = ConfigSpelling::kHuggingFace;
   int64_t d_model = 0;
   int64_t layers = 0;

@@ -1,35 +1,56 @@
 #include "engine/models/registry.h"
 
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "engine/base/status_macros.h"
 #include "engine/formats/quoted.h"
 #include "engine/models/mixers/mamba.h"
 #include "engine/models/mixers/mamba2.h"
+#include "engine/models/ssm_lm.h"
 
 namespace ssmd {
 namespace {
 
-using ParseFamily = absl::StatusOr<std::unique_ptr<MixerFamily>> (*)(const ModelConfig& config,
-                                                                     const ConfigObject& root);
+using Plan = absl::StatusOr<Stack> (*)(const ModelConfig& config, const ConfigObject& root);
 struct Architecture {
   const char* name;
-  ParseFamily parse;
+  Plan plan;
 };
+
+// Hugging Face writes backbone.embeddings, the original files backbone.embedding; conversions mix
+// them, so the checkpoint decides.
+std::vector<std::string> EmbeddingNames(ConfigSpelling spelling) {
+  std::vector<std::string> names = {"backbone.embeddings.weight", "backbone.embedding.weight"};
+  if (spelling != ConfigSpelling::kHuggingFace) std::swap(names[0], names[1]);
+  return names;
+}
+
+// A model whose layers are all of one kind of Mamba's.
+template <auto kParse>
+absl::StatusOr<Stack> PlanMamba(const ModelConfig& config, const ConfigObject& root) {
+  SSMD_ASSIGN_OR_RETURN(std::unique_ptr<MixerFamily> family, kParse(config, root));
+  Stack stack = UniformStack(std::move(family), config.layers);
+  stack.embedding = EmbeddingNames(config.spelling);
+  return stack;
+}
+
 constexpr Architecture kArchitectures[] = {
-    {"mamba", ParseMamba},
-    {"falcon_mamba", ParseFalconMamba},
-    {"mamba2", ParseMamba2},
+    {"mamba", PlanMamba<ParseMamba>},
+    {"falcon_mamba", PlanMamba<ParseFalconMamba>},
+    {"mamba2", PlanMamba<ParseMamba2>},
+    {"ssm_lm", PlanSsmLm},
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<MixerFamily>> MakeMixerFamily(const ModelConfig& config,
-                                                             const ConfigObject& root) {
+absl::StatusOr<Stack> PlanStack(const ModelConfig& config, const ConfigObject& root) {
   std::vector<const char*> known;
   for (const Architecture& architecture : kArchitectures) {
-    if (config.architecture == architecture.name) return architecture.parse(config, root);
+    if (config.architecture == architecture.name) return architecture.plan(config, root);
     known.push_back(architecture.name);
   }
   const bool gguf = config.spelling == ConfigSpelling::kGguf;

@@ -6,14 +6,13 @@
 
 #include "absl/status/statusor.h"
 #include "engine/models/config_object.h"
-#include "engine/models/mixer.h"
 #include "engine/models/model_config.h"
+#include "engine/models/stack.h"
 
 namespace ssmd {
 
 // INVALID_ARGUMENT lists the known names where config.architecture is none of them.
-absl::StatusOr<std::unique_ptr<MixerFamily>> MakeMixerFamily(const ModelConfig& config,
-                                                             const ConfigObject& root);
+absl::StatusOr<Stack> PlanStack(const ModelConfig& config, const ConfigObject& root);
 
 }  // namespace ssmd
 

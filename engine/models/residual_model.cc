@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
 
@@ -19,20 +20,24 @@ absl::Status Allocate(kernels::Device* device, int64_t rows, int64_t floats_per_
                                                    bytes, " bytes: use a smaller token budget"));
 }
 
-// Hugging Face writes backbone.embeddings, the original files backbone.embedding; conversions mix
-// them, so the checkpoint decides.
-std::string EmbeddingName(ConfigSpelling spelling, const std::string& prefix,
+// The first of these that the file has; the first one where it has none.
+std::string EmbeddingName(const std::vector<std::string>& names, const std::string& root,
                           const TensorBinder& binder) {
-  const std::string plural = prefix + "backbone.embeddings.weight";
-  const std::string singular = prefix + "backbone.embedding.weight";
-  if (spelling == ConfigSpelling::kHuggingFace)
-    return binder.Has(plural) || !binder.Has(singular) ? plural : singular;
-  return binder.Has(singular) || !binder.Has(plural) ? singular : plural;
+  for (const std::string& name : names) {
+    if (binder.Has(root + name)) return root + name;
+  }
+  return root + names.front();
 }
 
 // Mistral's files wrap the whole model once more.
-std::string NamePrefix(const TensorBinder& binder) {
-  return binder.Has("model.backbone.norm_f.weight") ? "model." : "";
+std::string RootOf(const Stack& stack, const TensorBinder& binder) {
+  return binder.Has("model." + stack.final_norm + ".weight") ? "model." : "";
+}
+
+absl::Status LoadNorm(const TensorInfo* tensor, WeightLoader* loader, kernels::Buffer* buffer) {
+  if (tensor == nullptr) return absl::OkStatus();
+  SSMD_ASSIGN_OR_RETURN(*buffer, loader->Vector(*tensor));
+  return absl::OkStatus();
 }
 
 bool SameTensor(const TensorInfo& a, const TensorInfo& b) {
@@ -41,22 +46,37 @@ bool SameTensor(const TensorInfo& a, const TensorInfo& b) {
 
 }  // namespace
 
-ResidualModel::ResidualModel(const ModelConfig& config, std::unique_ptr<MixerFamily> family,
-                             kernels::StateFormat state, TensorBinder* binder)
-    : config_(config), family_(std::move(family)), layout_(state) {
-  const std::string root = NamePrefix(*binder);
-  embedding_tensor_ = binder->RequireMatrix(EmbeddingName(config_.spelling, root, *binder),
+ResidualModel::ResidualModel(const ModelConfig& config, Stack stack, kernels::StateFormat state,
+                             TensorBinder* binder)
+    : config_(config), stack_(std::move(stack)), layout_(state) {
+  const std::string root = RootOf(stack_, *binder);
+  embedding_tensor_ = binder->RequireMatrix(EmbeddingName(stack_.embedding, root, *binder),
                                             config_.vocabulary, config_.d_model);
-  for (int64_t i = 0; i < config_.layers; ++i) {
-    const std::string prefix = absl::StrCat(root, "backbone.layers.", i, ".");
-    Layer layer;
-    layer.norm_tensor = binder->Require(prefix + "norm.weight", {config_.d_model});
-    layer.mixer = family_->Bind(prefix + "mixer.", binder);
-    layer.mixer->DeclareState(static_cast<int>(i), &layout_);
-    layers_.push_back(std::move(layer));
+  if (!stack_.embedding_norm.empty()) {
+    embedding_norm_ = BindNorm(root + stack_.embedding_norm, binder);
   }
-  final_norm_tensor_ = binder->Require(root + "backbone.norm_f.weight", {config_.d_model});
-  BindHead(root + "lm_head.weight", binder);
+  BindBlocks(root, binder);
+  final_norm_ = BindNorm(root + stack_.final_norm, binder);
+  BindHead(root + stack_.head, binder);
+}
+
+ResidualModel::Norm ResidualModel::BindNorm(const std::string& name, TensorBinder* binder) const {
+  Norm norm;
+  norm.weight_tensor = binder->Require(name + ".weight", {config_.d_model});
+  if (stack_.centred_norms) norm.bias_tensor = binder->Require(name + ".bias", {config_.d_model});
+  return norm;
+}
+
+void ResidualModel::BindBlocks(const std::string& root, TensorBinder* binder) {
+  absl::flat_hash_set<const MixerFamily*> met;
+  for (const BlockPlan& plan : stack_.blocks) {
+    const bool first = met.insert(plan.family).second;
+    Block block;
+    block.norm = BindNorm(root + plan.norm, binder);
+    block.mixer = plan.family->Bind({root + plan.prefix, plan.layer, first}, binder);
+    block.mixer->DeclareState(plan.layer, &layout_);
+    blocks_.push_back(std::move(block));
+  }
 }
 
 // A configuration that does not say whether the head is tied leaves it to the tensors. Some files
@@ -82,17 +102,23 @@ absl::Status ResidualModel::Prepare(const ModelLoadOptions& options, kernels::De
   device_ = device;
   SSMD_RETURN_IF_ERROR(AllocateActivations(options));
   SSMD_ASSIGN_OR_RETURN(embedding_, loader->Matrix(*embedding_tensor_, MatrixRole::kVocabulary));
-  for (Layer& layer : layers_) {
-    SSMD_ASSIGN_OR_RETURN(layer.norm, loader->Vector(*layer.norm_tensor));
-    SSMD_RETURN_IF_ERROR(layer.mixer->Prepare(loader));
-    layer.norm_tensor = nullptr;
+  const auto load = [&](Norm& norm) -> absl::Status {
+    SSMD_RETURN_IF_ERROR(LoadNorm(norm.weight_tensor, loader, &norm.weight));
+    SSMD_RETURN_IF_ERROR(LoadNorm(norm.bias_tensor, loader, &norm.bias));
+    norm.weight_tensor = norm.bias_tensor = nullptr;
+    return absl::OkStatus();
+  };
+  SSMD_RETURN_IF_ERROR(load(embedding_norm_));
+  for (Block& block : blocks_) {
+    SSMD_RETURN_IF_ERROR(load(block.norm));
+    SSMD_RETURN_IF_ERROR(block.mixer->Prepare(loader));
   }
-  SSMD_ASSIGN_OR_RETURN(final_norm_, loader->Vector(*final_norm_tensor_));
+  SSMD_RETURN_IF_ERROR(load(final_norm_));
   if (head_tensor_ != nullptr) {
     SSMD_ASSIGN_OR_RETURN(own_head_, loader->Matrix(*head_tensor_, MatrixRole::kVocabulary));
   }
   head_ = head_tensor_ != nullptr ? &own_head_ : &embedding_;
-  embedding_tensor_ = final_norm_tensor_ = head_tensor_ = nullptr;
+  embedding_tensor_ = head_tensor_ = nullptr;
   return MakeProgram();
 }
 
@@ -122,10 +148,13 @@ absl::Status ResidualModel::AllocateActivations(const ModelLoadOptions& options)
   max_logit_rows_ = options.max_logit_rows;
   SSMD_RETURN_IF_ERROR(Allocate(device_, max_rows_, config_.d_model, &residual_));
   SSMD_RETURN_IF_ERROR(Allocate(device_, max_rows_, config_.d_model, &normalised_));
-  SSMD_RETURN_IF_ERROR(Allocate(device_, max_rows_, family_->scratch_floats_per_row(), &scratch_));
+  SSMD_RETURN_IF_ERROR(Allocate(device_, max_rows_, stack_.scratch_floats_per_row(), &scratch_));
+  if (stack_.shared_floats_per_row() > 0) {
+    SSMD_RETURN_IF_ERROR(Allocate(device_, max_rows_, stack_.shared_floats_per_row(), &shared_));
+  }
   if (options.prefill == Prefill::kChunked) {
     SSMD_RETURN_IF_ERROR(
-        Allocate(device_, max_rows_, family_->chunk_scratch_floats_per_row(), &chunk_scratch_));
+        Allocate(device_, max_rows_, stack_.chunk_scratch_floats_per_row(), &chunk_scratch_));
   }
   return Allocate(device_, max_logit_rows_, config_.vocabulary, &logits_);
 }
@@ -145,6 +174,11 @@ void ResidualModel::Run(const kernels::StepIndices& indices, const StatePool& po
   embed.rows = indices.rows;
   embed.out = residual_.as<float>();
   device_->Embed(embed);
+  if (embedding_norm_.weight) {
+    BlockNorm norm = NormOf(embedding_norm_, nullptr, indices.rows);
+    norm.rms.out = norm.layer.out = residual_.as<float>();
+    norm.Run(device_);
+  }
 
   MixerStep step;
   step.device = device_;
@@ -152,30 +186,36 @@ void ResidualModel::Run(const kernels::StepIndices& indices, const StatePool& po
   step.indices = indices;
   step.residual = residual_.as<float>();
   step.scratch = scratch_.as<float>();
+  step.shared = shared_.as<float>();
   step.chunk_scratch = chunk_scratch_.as<float>();
-  for (const Layer& layer : layers_) {
-    step.norm = Norm(layer.norm, nullptr, indices.rows);
-    layer.mixer->Forward(step);
+  for (const Block& block : blocks_) {
+    step.norm = NormOf(block.norm, nullptr, indices.rows);
+    block.mixer->Forward(step);
   }
   if (indices.logit_row_count > 0) {
-    device_->RmsNorm(Norm(final_norm_, indices.logit_rows, indices.logit_row_count));
+    NormOf(final_norm_, indices.logit_rows, indices.logit_row_count).Run(device_);
   }
 }
 
 // Of rows of the residual stream, those of `row_index` or all, into normalised_.
-kernels::RmsNormParams ResidualModel::Norm(const kernels::Buffer& weight, const int32_t* row_index,
-                                           int64_t rows) const {
-  kernels::RmsNormParams norm;
-  norm.x = residual_.as<float>();
-  norm.x_stride = config_.d_model;
-  norm.row_index = row_index;
-  norm.weight = weight.as<float>();
-  norm.eps = static_cast<float>(config_.norm_eps);
-  norm.rows = rows;
-  norm.cols = config_.d_model;
-  norm.out = normalised_.as<float>();
-  norm.out_stride = config_.d_model;
-  return norm;
+BlockNorm ResidualModel::NormOf(const Norm& norm, const int32_t* row_index, int64_t rows) const {
+  const auto fill = [&](auto& params) {
+    params.x = residual_.as<float>();
+    params.x_stride = config_.d_model;
+    params.row_index = row_index;
+    params.weight = norm.weight.as<float>();
+    params.eps = static_cast<float>(config_.norm_eps);
+    params.rows = rows;
+    params.cols = config_.d_model;
+    params.out = normalised_.as<float>();
+    params.out_stride = config_.d_model;
+  };
+  BlockNorm filled;
+  filled.centred = stack_.centred_norms;
+  fill(filled.rms);
+  fill(filled.layer);
+  filled.layer.bias = norm.bias.as<float>();
+  return filled;
 }
 
 kernels::MatMulParams ResidualModel::HeadProduct(int first, int count) const {

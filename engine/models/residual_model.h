@@ -1,5 +1,5 @@
-// The frame around any mixer: embedding → N × (norm → mixer, added to the residual stream) → norm →
-// head. Owns the weights outside of the mixers and the activations of one step.
+// The frame around any mixers: embedding → blocks (norm → mixer, added to the residual stream) →
+// norm → head. Owns the weights outside of the mixers and the activations of one step.
 //
 // The residual stream is f32. Weights tied to the head are packed once, and used as a table by the
 // embedding and as a matrix by the head. Only rows whose logits are wanted pass the final norm.
@@ -15,6 +15,7 @@
 #include "engine/models/language_model.h"
 #include "engine/models/mixer.h"
 #include "engine/models/model_config.h"
+#include "engine/models/stack.h"
 #include "engine/models/tensor_binder.h"
 #include "engine/models/weight_loader.h"
 #include "kernels/device.h"
@@ -24,15 +25,15 @@ namespace ssmd {
 class ResidualModel final : public LanguageModel {
  public:
   // Names and shapes only; mismatches go to the binder, and then the model must not be prepared.
-  ResidualModel(const ModelConfig& config, std::unique_ptr<MixerFamily> family,
-                kernels::StateFormat state, TensorBinder* binder);
+  ResidualModel(const ModelConfig& config, Stack stack, kernels::StateFormat state,
+                TensorBinder* binder);
 
   // Reads the weights and allocates the activations. `device` must outlive the model.
   absl::Status Prepare(const ModelLoadOptions& options, kernels::Device* device,
                        WeightLoader* loader);
   void set_info(ModelInfo info) { info_ = std::move(info); }
 
-  const MixerFamily& family() const { return *family_; }
+  const Stack& stack() const { return stack_; }
 
   const ModelInfo& info() const override { return info_; }
   const StateLayout& state_layout() const override { return layout_; }
@@ -43,23 +44,31 @@ class ResidualModel final : public LanguageModel {
   const float* Sample(int first, int count, RowDraws* draws) override;
 
  private:
-  struct Layer {
-    const TensorInfo* norm_tensor = nullptr;  // until Prepare has read it
-    kernels::Buffer norm;
+  // Weight and, where norms are centred, bias; the tensors until they are loaded.
+  struct Norm {
+    const TensorInfo* weight_tensor = nullptr;
+    const TensorInfo* bias_tensor = nullptr;
+    kernels::Buffer weight;
+    kernels::Buffer bias;
+  };
+  struct Block {
+    Norm norm;
     std::unique_ptr<Mixer> mixer;
   };
+
+  Norm BindNorm(const std::string& name, TensorBinder* binder) const;
+  void BindBlocks(const std::string& root, TensorBinder* binder);
 
   void BindHead(const std::string& name, TensorBinder* binder);
   absl::Status AllocateActivations(const ModelLoadOptions& options);
   absl::Status MakeProgram();
   kernels::MatMulParams HeadProduct(int first, int count) const;
   void Run(const kernels::StepIndices& indices, const StatePool& pool) const;
-  kernels::RmsNormParams Norm(const kernels::Buffer& weight, const int32_t* row_index,
-                              int64_t rows) const;
+  BlockNorm NormOf(const Norm& norm, const int32_t* row_index, int64_t rows) const;
 
   const ModelConfig config_;
-  const std::unique_ptr<MixerFamily> family_;  // outlives the layers
-  std::vector<Layer> layers_;
+  const Stack stack_;  // outlives the blocks
+  std::vector<Block> blocks_;
   StateLayout layout_;
   ModelInfo info_;
   kernels::Device* device_ = nullptr;
@@ -67,16 +76,17 @@ class ResidualModel final : public LanguageModel {
   int max_logit_rows_ = 0;
 
   const TensorInfo* embedding_tensor_ = nullptr;  // the tensors: until Prepare has read them
-  const TensorInfo* final_norm_tensor_ = nullptr;
-  const TensorInfo* head_tensor_ = nullptr;  // null where the head is tied to the embedding
+  const TensorInfo* head_tensor_ = nullptr;       // null where the head is tied to the embedding
   kernels::PackedMatrix embedding_;
   kernels::PackedMatrix own_head_;
   const kernels::PackedMatrix* head_ = nullptr;
-  kernels::Buffer final_norm_;
+  Norm embedding_norm_;  // without weight where the model has none
+  Norm final_norm_;
 
   kernels::Buffer residual_;       // (max_rows, d_model)
   kernels::Buffer normalised_;     // (max_rows, d_model); after a step, what Logits() reads
   kernels::Buffer scratch_;        // (max_rows, scratch_floats_per_row)
+  kernels::Buffer shared_;         // (max_rows, shared_floats_per_row); empty where that is 0
   kernels::Buffer chunk_scratch_;  // (max_rows, chunk_scratch_floats_per_row), of a chunked prefill
   kernels::Buffer logits_;         // (max_logit_rows, vocabulary)
   std::unique_ptr<kernels::StepProgram> program_;  // of Run

@@ -23,9 +23,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (config->vocabulary < 1 || config->vocabulary > 2 * ssmd::kMaxVocabulary) std::abort();
   if (!(config->norm_eps >= 0 && config->norm_eps <= 1)) std::abort();
   if (!ssmd::ParseGenerationConfig(root, &*config).ok()) std::abort();
-  const auto family = ssmd::MakeMixerFamily(*config, root);
-  if (!family.ok()) return 0;
-  const int64_t scratch = (*family)->scratch_floats_per_row();
+  const auto stack = ssmd::PlanStack(*config, root);
+  if (!stack.ok()) return 0;
+  const int64_t scratch = stack->scratch_floats_per_row();
   if (scratch < 1 || scratch > 8 * ssmd::kMaxInnerWidth) std::abort();
   return 0;
 }

@@ -51,10 +51,10 @@ void CheckConfig(const ssmd::Gguf& gguf) {
   for (const int32_t id : config->eos_token_ids) {
     if (id < 0 || id >= 100) std::abort();
   }
-  const auto family = ssmd::MakeMixerFamily(*config, root);
-  if (!family.ok()) return;
+  const auto stack = ssmd::PlanStack(*config, root);
+  if (!stack.ok()) return;
   if (config->d_model < 1 || config->layers < 1) std::abort();
-  const int64_t scratch = (*family)->scratch_floats_per_row();
+  const int64_t scratch = stack->scratch_floats_per_row();
   if (scratch < 1 || scratch > 5 * ssmd::kMaxInnerWidth) std::abort();
 }
 

@@ -140,8 +140,8 @@ MambaMixer::Scratch MambaMixer::Divide(const MixerStep& step) const {
 void MambaMixer::Forward(const MixerStep& step) const {
   const Scratch s = Divide(step);
   kernels::MambaLayerParams layer;
-  layer.norm = step.norm;
-  layer.in_proj = in_proj_.Product(step, step.norm.out, step.norm.out_stride, s.xz);
+  layer.norm = step.norm.rms;
+  layer.in_proj = in_proj_.Product(step, step.norm.rms.out, step.norm.rms.out_stride, s.xz);
   layer.conv = Convolution(step, s);
   layer.x_proj = x_proj_.Product(step, s.u, config_.d_inner, s.dbc);
   if (config_.dt_bc_norm_eps) {
@@ -214,11 +214,12 @@ class MambaFamily final : public MixerFamily {
   explicit MambaFamily(const MambaConfig& config) : config_(config) {}
 
   std::string Describe() const override { return config_.Describe(); }
+  bool takes_centred_norm() const override { return false; }
   int64_t scratch_floats_per_row() const override {
     return 4 * config_.d_inner + config_.dt_rank + 2 * config_.state_size;
   }
-  std::unique_ptr<Mixer> Bind(const std::string& prefix, TensorBinder* binder) const override {
-    return std::make_unique<MambaMixer>(config_, BindTensors(config_, prefix, binder));
+  std::unique_ptr<Mixer> Bind(const BlockPlace& place, TensorBinder* binder) const override {
+    return std::make_unique<MambaMixer>(config_, BindTensors(config_, place.prefix, binder));
   }
 
  private:

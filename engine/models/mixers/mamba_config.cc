@@ -56,7 +56,7 @@ absl::StatusOr<MambaConfig> ParseGguf(const ModelConfig& config, const ConfigObj
 absl::StatusOr<MambaConfig> ParseMambaConfig(const ModelConfig& config, const ConfigObject& root,
                                              bool falcon) {
   if (config.spelling == ConfigSpelling::kGguf) return ParseGguf(config, root, falcon);
-  const bool original = config.spelling == ConfigSpelling::kOriginal;
+  const bool original = config.spelling != ConfigSpelling::kHuggingFace;
   const Keys& keys = original ? kOriginalKeys : kHuggingFaceKeys;
   SSMD_ASSIGN_OR_RETURN(const ConfigObject ssm, MixerMembers(config, root, kMambaMembers));
   MambaConfig mamba;

@@ -1,11 +1,10 @@
 #include "engine/models/mixers/ssm_config.h"
 
-#include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
-#include "engine/formats/quoted.h"
 
 namespace ssmd {
 namespace {
@@ -20,15 +19,15 @@ absl::StatusOr<ConfigObject> MixerMembers(const ModelConfig& config, const Confi
   if (config.spelling == ConfigSpelling::kHuggingFace) return root;
   // The files of Mistral say nothing of the layer but what they have in common with everyone.
   if (config.spelling == ConfigSpelling::kMistral) return ConfigObject(std::nullopt, "");
-  const auto members = root.Find("ssm_cfg");
-  if (members) {
-    for (const auto& [key, value] : members->members()) {
-      if (std::find(known.begin(), known.end(), key) == known.end()) {
-        return root.Error("ssm_cfg", absl::StrCat("has the unknown member ", Quoted(key)));
-      }
-    }
+  if (config.spelling == ConfigSpelling::kSsmLm) {
+    std::vector<std::string_view> members(known.begin(), known.end());
+    members.push_back("type");
+    SSMD_RETURN_IF_ERROR(root.AllowOnly(members));
+    return root;
   }
-  return root.Object("ssm_cfg");
+  SSMD_ASSIGN_OR_RETURN(ConfigObject members, root.Object("ssm_cfg"));
+  SSMD_RETURN_IF_ERROR(members.AllowOnly(known));
+  return members;
 }
 
 absl::StatusOr<int64_t> InnerWidth(const ModelConfig& config, const ConfigObject& members) {

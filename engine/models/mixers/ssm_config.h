@@ -13,8 +13,9 @@
 
 namespace ssmd {
 
-// The object that has the mixer's members: config.json itself, or ssm_cfg of the original spelling.
-// There a member beyond `known` is INVALID_ARGUMENT: it would be passed to the layer's constructor.
+// The object that has the mixer's members: config.json itself, or ssm_cfg of the original spelling,
+// or, in a stack of ssm_lm, `root`, which is the mixer's own. In the last two a member beyond
+// `known` is INVALID_ARGUMENT: it would be passed to the layer's constructor.
 absl::StatusOr<ConfigObject> MixerMembers(const ModelConfig& config, const ConfigObject& root,
                                           std::span<const std::string_view> known);
 

@@ -69,7 +69,7 @@ absl::StatusOr<ParsedMamba2> ParseAll(const Members& members) {
   const ConfigObject root(document.root(), "config.json: ");
   ParsedMamba2 parsed;
   SSMD_ASSIGN_OR_RETURN(parsed.model, ParseModelConfig(root));
-  SSMD_RETURN_IF_ERROR(MakeMixerFamily(parsed.model, root).status());
+  SSMD_RETURN_IF_ERROR(PlanStack(parsed.model, root).status());
   SSMD_ASSIGN_OR_RETURN(parsed.mamba, ParseMamba2Config(parsed.model, root));
   return parsed;
 }
@@ -257,9 +257,9 @@ INSTANTIATE_TEST_SUITE_P(
     OtherSpellings, Mamba2ConfigRefuses,
     ::testing::Values(
         BadMamba2{"UnknownOption", OriginalMamba2(R"(, "d_sate": 8)"),
-                  "ssm_cfg has the unknown member \"d_sate\""},
+                  "ssm_cfg.d_sate is not known here; these are: "},
         BadMamba2{"OptionOfMamba1", OriginalMamba2(R"(, "dt_rank": 8)"),
-                  "unknown member \"dt_rank\""},
+                  "ssm_cfg.dt_rank is not known here; these are: "},
         BadMamba2{"MlpInTheLayer", OriginalMamba2(R"(, "d_ssm": 64)"),
                   "ssm_cfg.d_ssm is 64 of 128 channels: an MLP"},
         BadMamba2{"Mlp", OriginalMamba2("", {{"d_intermediate", "64"}}), "MLP layers"},

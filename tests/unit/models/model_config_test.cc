@@ -43,7 +43,7 @@ absl::StatusOr<Parsed> Parse(const Members& members) {
   const ConfigObject root(document.root(), "config.json: ");
   Parsed parsed;
   SSMD_ASSIGN_OR_RETURN(parsed.model, ParseModelConfig(root));
-  SSMD_RETURN_IF_ERROR(MakeMixerFamily(parsed.model, root).status());
+  SSMD_RETURN_IF_ERROR(PlanStack(parsed.model, root).status());
   SSMD_ASSIGN_OR_RETURN(
       parsed.mamba,
       ParseMambaConfig(parsed.model, root, parsed.model.architecture == "falcon_mamba"));
@@ -263,7 +263,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"AttentionNotAList", Original({{"attn_layer_idx", "3"}}), "attention layers"},
         BadConfig{"LayerNorm", Original({{"rms_norm", "false"}}), "LayerNorm"},
         BadConfig{"UnknownOption", Original({{"ssm_cfg", R"({"d_sate": 8})"}}),
-                  "unknown member \"d_sate\""},
+                  "ssm_cfg.d_sate is not known here; these are: "},
         BadConfig{"ConfigNotAnObject", Original({{"ssm_cfg", "[]"}}), "ssm_cfg must be an object"},
         BadConfig{"NoLayers", Original({{"n_layer", ""}}), "n_layer is missing"},
         BadConfig{"ZeroPadding", Original({{"pad_vocab_size_multiple", "0"}}), "pad_vocab"},
