@@ -71,7 +71,8 @@ def load(args, ours, theirs, duration, more):
                "--rounds", args.rounds, "--duration", duration, "--warm-up", 1, *more]
     done = subprocess.run([str(part) for part in command], text=True, capture_output=True)
     if done.returncode != 0:
-        raise SystemExit(done.stderr[-2000:])
+        said = (done.stderr or done.stdout)[-2000:]
+        raise SystemExit(f"ssmd-bench ended with {done.returncode}: {said}")
     return json.loads(done.stdout)
 
 

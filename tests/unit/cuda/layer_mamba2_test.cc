@@ -159,7 +159,7 @@ const Mamba2Shape kMamba2Shapes[] = {{520, 8, 64, 1, 16},
 
 TEST_F(Mamba2Layers, FusedHasTheBitsOfItsOps) {
   for (Mamba2Shape shape : kMamba2Shapes) {
-    for (const int32_t rows : {1, 3, 8, 9, 40}) {
+    for (const int32_t rows : FusedRows()) {
       if (rows == 40 && shape.d_model > 500) continue;  // IsFewLaunches has it
       shape.with_biases = rows != 8;
       shape.with_weights = rows != 9;

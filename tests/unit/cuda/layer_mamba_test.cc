@@ -157,7 +157,7 @@ const MambaShape kMambaShapes[] = {{.d_model = 520, .d_inner = 576, .rank = 36, 
 
 TEST_F(MambaLayer, FusedHasTheBitsOfItsOps) {
   for (MambaShape shape : kMambaShapes) {
-    for (const int32_t rows : {1, 3, 8, 9, 40}) {
+    for (const int32_t rows : FusedRows()) {
       shape.with_norms = rows == 3 || rows == 40;
       shape.with_biases = rows != 8;
       shape.with_weight = rows != 9;
