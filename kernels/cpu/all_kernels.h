@@ -6,25 +6,31 @@
 #include "kernels/cpu/state_kernel.h"
 #include "kernels/cpu/vec_math.h"
 // After the exponentials and states that they use:
+#include "kernels/cpu/complex_kernel.h"
 #include "kernels/cpu/conv_kernel.h"
+#include "kernels/cpu/dense_kernel.h"
+#include "kernels/cpu/difference_kernel.h"
 #include "kernels/cpu/gated_norm_kernel.h"
 #include "kernels/cpu/matmul_kernel.h"
+#include "kernels/cpu/modal_kernel.h"
 #include "kernels/cpu/norm_kernel.h"
 #include "kernels/cpu/quantised_kernel.h"
 #include "kernels/cpu/scan_kernel.h"
 #include "kernels/cpu/ssd_kernel.h"
 #include "kernels/cpu/vocabulary_kernel.h"
-// After the recurrence that it shares:
+// After the recurrences that they share:
+#include "kernels/cpu/legs_kernel.h"
 #include "kernels/cpu/ssd_chunk_kernel.h"
 
 namespace ssmd::kernels::cpu {
 namespace {
 
 constexpr KernelTable kKernels = {
-    NormalizeRow,    MultiplyPlain, QuantiseRow,      MultiplyQuantised, ConvSiluShare,
-    ScanBlock,       SsdScanShare,  SsdGroupProducts, SsdScanChunks,     NormalizeGated,
-    LargestIfFinite, OffsetDivide,  Exponentials,     RoundToMasses,     SumOfExponentials,
-    NextThatMayBeat, NextAbove,     nullptr,          nullptr,           kByteParts,
+    NormalizeRow,     MultiplyPlain,       QuantiseRow,      MultiplyQuantised, ConvSiluShare,
+    ScanBlock,        SsdScanShare,        SsdGroupProducts, SsdScanChunks,     ModalScanShare,
+    ComplexScanShare, DifferenceScanShare, DenseScanShare,   LegsScanShare,     NormalizeGated,
+    LargestIfFinite,  OffsetDivide,        Exponentials,     RoundToMasses,     SumOfExponentials,
+    NextThatMayBeat,  NextAbove,           nullptr,          nullptr,           kByteParts,
     kDotRows,
 };
 

@@ -44,6 +44,13 @@ class ReferenceDevice final : public Device {
   void Sample(const SampleParams& params) override { reference::Sample(params); }
   void SampleHead(const SampleHeadParams& params) override { reference::SampleHead(params); }
   void Logprobs(const LogprobParams& params) override { reference::Logprobs(params); }
+  void ModalScan(const ModalScanParams& params) override { reference::ModalScan(params); }
+  void ComplexScan(const ComplexScanParams& params) override { reference::ComplexScan(params); }
+  void DifferenceScan(const DifferenceScanParams& params) override {
+    reference::DifferenceScan(params);
+  }
+  void DenseScan(const DenseScanParams& params) override { reference::DenseScan(params); }
+  void LegsScan(const LegsScanParams& params) override { reference::LegsScan(params); }
 };
 
 }  // namespace

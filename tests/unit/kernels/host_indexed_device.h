@@ -56,6 +56,21 @@ class HostIndexedDevice final : public Device {
   void Sample(const SampleParams& params) override;
   void SampleHead(const SampleHeadParams& params) override;
   void Logprobs(const LogprobParams& params) override;
+  void ModalScan(const ModalScanParams& params) override {
+    RunOverSegments(&Device::ModalScan, params);
+  }
+  void ComplexScan(const ComplexScanParams& params) override {
+    RunOverSegments(&Device::ComplexScan, params);
+  }
+  void DifferenceScan(const DifferenceScanParams& params) override {
+    RunOverSegments(&Device::DifferenceScan, params);
+  }
+  void DenseScan(const DenseScanParams& params) override {
+    RunOverSegments(&Device::DenseScan, params);
+  }
+  void LegsScan(const LegsScanParams& params) override {
+    RunOverSegments(&Device::LegsScan, params);
+  }
 
  private:
   template <typename Params>
