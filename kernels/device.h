@@ -8,7 +8,6 @@
 #ifndef SSMD_KERNELS_DEVICE_H_
 #define SSMD_KERNELS_DEVICE_H_
 
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -170,21 +169,20 @@ class Device {
   virtual void Logprobs(const LogprobParams& params) = 0;
 
   // row_ops.h
-  virtual void GroupNorm(const GroupNormParams& /*params*/) { NotHere(); }
-  virtual void Pointwise(const PointwiseParams& /*params*/) { NotHere(); }
-  virtual void TokenShift(const TokenShiftParams& /*params*/) { NotHere(); }
-  virtual void Rotate(const RotateParams& /*params*/) { NotHere(); }
+  virtual void GroupNorm(const GroupNormParams& params) = 0;
+  virtual void Pointwise(const PointwiseParams& params) = 0;
+  virtual void TokenShift(const TokenShiftParams& params) = 0;
+  virtual void Rotate(const RotateParams& params) = 0;
   // linear_ops.h
-  virtual void ModalScan(const ModalScanParams& /*params*/) { NotHere(); }
-  virtual void ComplexScan(const ComplexScanParams& /*params*/) { NotHere(); }
-  virtual void DifferenceScan(const DifferenceScanParams& /*params*/) { NotHere(); }
-  virtual void DenseScan(const DenseScanParams& /*params*/) { NotHere(); }
-  virtual void LegsScan(const LegsScanParams& /*params*/) { NotHere(); }
+  virtual void ModalScan(const ModalScanParams& params) = 0;
+  virtual void ComplexScan(const ComplexScanParams& params) = 0;
+  virtual void DifferenceScan(const DifferenceScanParams& params) = 0;
+  virtual void DenseScan(const DenseScanParams& params) = 0;
+  virtual void LegsScan(const LegsScanParams& params) = 0;
   // wkv_ops.h
-  virtual void Wkv4(const Wkv4Params& /*params*/) { NotHere(); }
-  virtual void Wkv6(const Wkv6Params& /*params*/) { NotHere(); }
-  virtual void Wkv7(const Wkv7Params& /*params*/) { NotHere(); }
-  static void NotHere() { std::abort(); }
+  virtual void Wkv4(const Wkv4Params& params) = 0;
+  virtual void Wkv6(const Wkv6Params& params) = 0;
+  virtual void Wkv7(const Wkv7Params& params) = 0;
 
   // Op after op, unless a device fuses them.
   virtual void MambaLayer(const MambaLayerParams& params);

@@ -146,6 +146,13 @@ class CudaDevice final : public Device {
   }
   void DenseScan(const DenseScanParams& params) override { RunPlain(plain::DenseScan, params); }
   void LegsScan(const LegsScanParams& params) override { RunPlain(plain::LegsScan, params); }
+  void GroupNorm(const GroupNormParams& params) override { RunPlain(plain::GroupNorm, params); }
+  void Pointwise(const PointwiseParams& params) override { RunPlain(plain::Pointwise, params); }
+  void TokenShift(const TokenShiftParams& params) override { RunPlain(plain::TokenShift, params); }
+  void Rotate(const RotateParams& params) override { RunPlain(plain::Rotate, params); }
+  void Wkv4(const Wkv4Params& params) override { RunPlain(plain::Wkv4, params); }
+  void Wkv6(const Wkv6Params& params) override { RunPlain(plain::Wkv6, params); }
+  void Wkv7(const Wkv7Params& params) override { RunPlain(plain::Wkv7, params); }
   void MambaLayer(const MambaLayerParams& params) override;
   void Mamba2Layer(const Mamba2LayerParams& params) override;
 

@@ -71,6 +71,13 @@ class HostIndexedDevice final : public Device {
   void LegsScan(const LegsScanParams& params) override {
     RunOverSegments(&Device::LegsScan, params);
   }
+  void GroupNorm(const GroupNormParams& params) override;
+  void Pointwise(const PointwiseParams& params) override;
+  void TokenShift(const TokenShiftParams& params) override;
+  void Rotate(const RotateParams& params) override;
+  void Wkv4(const Wkv4Params& params) override;
+  void Wkv6(const Wkv6Params& params) override;
+  void Wkv7(const Wkv7Params& params) override;
 
  private:
   template <typename Params>
