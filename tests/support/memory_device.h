@@ -53,6 +53,18 @@ class MemoryDevice : public kernels::Device {
   void Sample(const kernels::SampleParams&) override { std::abort(); }
   void SampleHead(const kernels::SampleHeadParams&) override { std::abort(); }
   void Logprobs(const kernels::LogprobParams&) override { std::abort(); }
+  void GroupNorm(const kernels::GroupNormParams&) override { std::abort(); }
+  void Pointwise(const kernels::PointwiseParams&) override { std::abort(); }
+  void TokenShift(const kernels::TokenShiftParams&) override { std::abort(); }
+  void Rotate(const kernels::RotateParams&) override { std::abort(); }
+  void ModalScan(const kernels::ModalScanParams&) override { std::abort(); }
+  void ComplexScan(const kernels::ComplexScanParams&) override { std::abort(); }
+  void DifferenceScan(const kernels::DifferenceScanParams&) override { std::abort(); }
+  void DenseScan(const kernels::DenseScanParams&) override { std::abort(); }
+  void LegsScan(const kernels::LegsScanParams&) override { std::abort(); }
+  void Wkv4(const kernels::Wkv4Params&) override { std::abort(); }
+  void Wkv6(const kernels::Wkv6Params&) override { std::abort(); }
+  void Wkv7(const kernels::Wkv7Params&) override { std::abort(); }
 
  private:
   size_t capacity_;
