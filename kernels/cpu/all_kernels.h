@@ -8,12 +8,19 @@
 // After the exponentials and states that they use:
 #include "kernels/cpu/conv_kernel.h"
 #include "kernels/cpu/gated_norm_kernel.h"
+#include "kernels/cpu/group_norm_kernel.h"
 #include "kernels/cpu/matmul_kernel.h"
 #include "kernels/cpu/norm_kernel.h"
+#include "kernels/cpu/pointwise_kernel.h"
 #include "kernels/cpu/quantised_kernel.h"
+#include "kernels/cpu/rotate_kernel.h"
 #include "kernels/cpu/scan_kernel.h"
 #include "kernels/cpu/ssd_kernel.h"
+#include "kernels/cpu/token_shift_kernel.h"
 #include "kernels/cpu/vocabulary_kernel.h"
+#include "kernels/cpu/wkv4_kernel.h"
+#include "kernels/cpu/wkv6_kernel.h"
+#include "kernels/cpu/wkv7_kernel.h"
 // After the recurrence that it shares:
 #include "kernels/cpu/ssd_chunk_kernel.h"
 
@@ -21,11 +28,12 @@ namespace ssmd::kernels::cpu {
 namespace {
 
 constexpr KernelTable kKernels = {
-    NormalizeRow,    MultiplyPlain, QuantiseRow,      MultiplyQuantised, ConvSiluShare,
-    ScanBlock,       SsdScanShare,  SsdGroupProducts, SsdScanChunks,     NormalizeGated,
-    LargestIfFinite, OffsetDivide,  Exponentials,     RoundToMasses,     SumOfExponentials,
-    NextThatMayBeat, NextAbove,     nullptr,          nullptr,           kByteParts,
-    kDotRows,
+    NormalizeRow,   MultiplyPlain,     QuantiseRow,      MultiplyQuantised, ConvSiluShare,
+    ScanBlock,      SsdScanShare,      SsdGroupProducts, SsdScanChunks,     NormalizeGated,
+    NormalizeGroup, ApplyPointwise,    ShiftTokens,      RotateHeads,       Wkv4Scan,
+    Wkv6Scan,       Wkv7Scan,          LargestIfFinite,  OffsetDivide,      Exponentials,
+    RoundToMasses,  SumOfExponentials, NextThatMayBeat,  NextAbove,         nullptr,
+    nullptr,        kByteParts,        kDotRows,
 };
 
 }  // namespace

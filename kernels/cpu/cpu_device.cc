@@ -14,10 +14,12 @@
 #include "kernels/cpu/pack_quantised.h"
 #include "kernels/cpu/quantised_rows.h"
 #include "kernels/cpu/rounded_rows.h"
+#include "kernels/cpu/row_ops.h"
 #include "kernels/cpu/sample.h"
 #include "kernels/cpu/ssd.h"
 #include "kernels/cpu/state_share.h"
 #include "kernels/cpu/thread_pool.h"
+#include "kernels/cpu/wkv.h"
 #include "kernels/device.h"
 #include "kernels/host_arena.h"
 #include "kernels/host_memory.h"
@@ -93,6 +95,13 @@ class CpuDevice final : public Device {
   void Sample(const SampleParams& params) override;
   void SampleHead(const SampleHeadParams& params) override;
   void Logprobs(const LogprobParams& params) override;
+  void GroupNorm(const GroupNormParams& params) override;
+  void Pointwise(const PointwiseParams& params) override;
+  void TokenShift(const TokenShiftParams& params) override;
+  void Rotate(const RotateParams& params) override;
+  void Wkv4(const Wkv4Params& params) override;
+  void Wkv6(const Wkv6Params& params) override;
+  void Wkv7(const Wkv7Params& params) override;
 
  private:
   // Calls work(range, thread) for shares of [0, count), in parallel where `ops` (of all) are worth
@@ -380,6 +389,48 @@ void CpuDevice::SsdScan(const SsdScanParams& params) {
 void CpuDevice::GatedRmsNorm(const GatedRmsNormParams& params) {
   ForShares(params.rows * params.groups, params.rows * params.cols * 2 * kExpOps,
             [&](Range shares) { RunGatedNormShares(kernels_, params, shares); });
+}
+
+void CpuDevice::GroupNorm(const GroupNormParams& params) {
+  ForShares(params.rows * params.groups, params.rows * params.cols * 2,
+            [&](Range shares) { RunGroupNormShares(kernels_, params, shares); });
+}
+
+void CpuDevice::Pointwise(const PointwiseParams& params) {
+  ForShares(PointwiseShareCount(params), params.rows * params.cols * kExpOps,
+            [&](Range shares) { RunPointwiseShares(kernels_, params, shares); });
+}
+
+void CpuDevice::TokenShift(const TokenShiftParams& params) {
+  const int64_t tokens = TokensOf(params.segments, params.segment_count);
+  ForShares(TokenShiftShareCount(params), tokens * params.channels * (1 + 2 * params.count),
+            [&](Range shares) { RunTokenShiftShares(kernels_, params, shares); });
+}
+
+void CpuDevice::Rotate(const RotateParams& params) {
+  const int64_t tokens = TokensOf(params.segments, params.segment_count);
+  ForShares(tokens, tokens * params.head_dim * (2 * kExpOps + 2 * params.heads),
+            [&](Range shares) { RunRotateShares(kernels_, params, shares); });
+}
+
+void CpuDevice::Wkv4(const Wkv4Params& params) {
+  const int64_t tokens = TokensOf(params.segments, params.segment_count);
+  ForShares(Wkv4ShareCount(params), tokens * params.channels * 4 * kExpOps,
+            [&](Range shares) { RunWkv4Shares(kernels_, params, shares); });
+}
+
+void CpuDevice::Wkv6(const Wkv6Params& params) {
+  const int64_t shares = params.segment_count * params.heads;
+  const int64_t tokens = TokensOf(params.segments, params.segment_count);
+  ForShares(shares, tokens * params.heads * params.head_dim * params.head_dim * 3,
+            [&](Range share) { RunWkv6Shares(kernels_, params, share); });
+}
+
+void CpuDevice::Wkv7(const Wkv7Params& params) {
+  const int64_t shares = params.segment_count * params.heads;
+  const int64_t tokens = TokensOf(params.segments, params.segment_count);
+  ForShares(shares, tokens * params.heads * params.head_dim * params.head_dim * 5,
+            [&](Range share) { RunWkv7Shares(kernels_, params, share); });
 }
 
 SampleScratch CpuDevice::ScratchFor(int thread, int64_t vocabulary) {

@@ -213,6 +213,114 @@ struct GatedNormGroup {
   float* out;
 };
 
+// One group of one row of a norm with a mean.
+struct GroupNormGroup {
+  const float* x;
+  const float* weight;  // or null
+  const float* bias;    // or null
+  float eps;
+  int64_t cols;
+  float* out;
+};
+
+// Some columns of a row. The numbers are those of PointwiseFunction.
+enum class PointwiseKind : uint8_t { kGelu, kSquaredRelu, kTanh, kSigmoid, kGlu };
+struct PointwiseColumns {
+  PointwiseKind function;
+  const float* x;
+  const float* bias;  // or null
+  const float* y;     // of functions with two inputs
+  int64_t cols;
+  float* out;
+};
+
+// Some channels of a segment. Pointers are to the first of them in the segment's first row.
+inline constexpr int kMaxMixtures = 6;  // kMaxShifted of row_ops.h
+struct TokenShiftShare {
+  int64_t length;
+  int64_t channels;  // of the share
+  const float* x;
+  int64_t x_stride;
+  const float* from;
+  float* to;  // null: the state is kept
+  int count;
+  const float* mix[kMaxMixtures];
+  const float* delta[kMaxMixtures];  // each or null
+  int64_t delta_stride;
+  float* out[kMaxMixtures];
+  int64_t out_stride;
+};
+
+// All heads of a row.
+struct RotateRow {
+  int64_t position;
+  int64_t heads;
+  int64_t head_dim;
+  const double* frequencies;
+  float scale;
+  float* x;
+};
+
+// Some channels of a segment. Pointers are to the first of them, in the segment's first row.
+struct Wkv4Share {
+  int64_t length;
+  int64_t channels;  // of the share
+  bool fresh;        // nothing was before
+  const float* r;
+  const float* k;
+  const float* v;
+  int64_t x_stride;
+  const float* decay;
+  const float* bonus;
+  const float* from;  // a; b and p follow
+  float* to;
+  int64_t state_row;  // from a to b, and from b to p
+  float* y;
+  int64_t y_stride;
+};
+
+// A head of a segment. Pointers are to its first column in the segment's first row.
+inline constexpr int64_t kMaxWkvWidth = 256;  // kMaxWkvHead of wkv_ops.h
+struct Wkv6Share {
+  int64_t length;
+  int64_t head_dim;
+  const float* r;
+  const float* k;
+  const float* v;
+  int64_t x_stride;
+  const float* decay;
+  const float* decay_row;  // or null
+  int64_t decay_stride;
+  const float* bonus;
+  const float* from;  // (head_dim of i, head_dim of j)
+  float* to;
+  float* y;
+  int64_t y_stride;
+};
+struct Wkv7Share {
+  int64_t length;
+  int64_t head_dim;
+  const float* r;
+  const float* w_raw;
+  const float* k;
+  const float* v;
+  const float* a_raw;
+  const float* g;
+  const float* v_gate;  // or null
+  const float* v_first;
+  int64_t x_stride;
+  const float* k_k;
+  const float* k_a;
+  const float* r_k;
+  const float* norm_weight;
+  const float* norm_bias;
+  float norm_eps;
+  const float* from;  // (head_dim of j, head_dim of i)
+  float* to;
+  float* y;
+  int64_t y_stride;
+};
+
 // Tokens that KernelTable::next_… looks at together.
 inline constexpr int64_t kTokenBlock = 16;
 
@@ -240,6 +348,15 @@ struct KernelTable {
   void (*ssd_group)(const SsdGroup& group);
   void (*ssd_chunks)(const SsdChunks& chunks);
   void (*gated_norm)(const GatedNormGroup& group);
+
+  // row_ops.h and wkv_ops.h
+  void (*group_norm)(const GroupNormGroup& group);
+  void (*pointwise)(const PointwiseColumns& columns);
+  void (*token_shift)(const TokenShiftShare& share);
+  void (*rotate)(const RotateRow& row);
+  void (*wkv4)(const Wkv4Share& share);
+  void (*wkv6)(const Wkv6Share& share);
+  void (*wkv7)(const Wkv7Share& share);
 
   // The largest of n values, or a NaN when one of them is not finite.
   float (*largest_if_finite)(const float* values, int64_t n);

@@ -68,6 +68,9 @@ inline uint32_t MaskGreater(F16 a, F16 b) {
   const int hi = _mm256_movemask_ps(_mm256_cmp_ps(a.hi, b.hi, _CMP_GT_OQ));
   return static_cast<uint32_t>(lo | hi << 8);
 }
+inline F16 SwapPairs(F16 a) {
+  return {_mm256_permute_ps(a.lo, 0xB1), _mm256_permute_ps(a.hi, 0xB1)};
+}
 inline F16 ShiftToExponent(F16 a) {
   return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.lo), 23)),
           _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.hi), 23))};

@@ -44,6 +44,7 @@ inline F16 SelectGreater(F16 a, F16 b, F16 yes, F16 no) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ), no.v, yes.v)};
 }
 inline uint32_t MaskGreater(F16 a, F16 b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ); }
+inline F16 SwapPairs(F16 a) { return {_mm512_permute_ps(a.v, 0xB1)}; }
 inline F16 ShiftToExponent(F16 a) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a.v), 23))};
 }

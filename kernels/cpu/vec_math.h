@@ -85,13 +85,50 @@ inline F16 Softplus(F16 x) {
   return SelectGreater(x, Broadcast(20.0f), x, Max(zero, x) + tail);
 }
 
-// x / (1 + e^−x), with an exponential that cannot overflow.
-inline F16 Silu(F16 x) {
+// 1 / (1 + e^−x), with an exponential that cannot overflow. Under 3 ulp where that is normal.
+inline F16 Sigmoid(F16 x) {
   const F16 one = Broadcast(1.0f);
   const F16 e = Exp(Broadcast(0.0f) - Abs(x));
   const F16 numerator = SelectGreater(Broadcast(0.0f), x, e, one);
-  return x * (numerator / (one + e));
+  return numerator / (one + e);
 }
+
+// x / (1 + e^−x)
+inline F16 Silu(F16 x) { return x * Sigmoid(x); }
+
+// (1 − e^−2|x|) / (1 + e^−2|x|) with the sign of x: under 4 ulp, down to the smallest normal x.
+inline F16 Tanh(F16 x) {
+  const F16 zero = Broadcast(0.0f);
+  const F16 t = ExpMinus1(Abs(x) * Broadcast(-2.0f));
+  const F16 magnitude = (zero - t) / (Broadcast(2.0f) + t);
+  return SelectGreater(zero, x, zero - magnitude, magnitude);
+}
+
+// The normal distribution's Φ(x), within 1e-7. The tail beyond a = |x| is e^(−a²/2) · g(u) / (a +
+// 4) with u = (a − 4) / (a + 4): g is a minimax polynomial for a <= 13.4, good to 2^−26, and beyond
+// that the tail is 0.
+inline F16 NormalCdf(F16 x) {
+  const F16 most = Broadcast(16.0f);
+  F16 a = Abs(x);
+  a = SelectGreater(a, most, most, a);
+  const F16 inverse = Broadcast(1.0f) / (a + Broadcast(4.0f));
+  const F16 u = (a - Broadcast(4.0f)) * inverse;
+  F16 g = Broadcast(-0x1.08cf04p-13f);
+  g = Fma(g, u, Broadcast(0x1.9255f0p-13f));
+  g = Fma(g, u, Broadcast(0x1.9cd7bep-10f));
+  g = Fma(g, u, Broadcast(-0x1.cd1b98p-9f));
+  g = Fma(g, u, Broadcast(-0x1.ed678ap-8f));
+  g = Fma(g, u, Broadcast(0x1.eed556p-5f));
+  g = Fma(g, u, Broadcast(-0x1.7dffb8p-3f));
+  g = Fma(g, u, Broadcast(0x1.8c6d9cp-2f));
+  g = Fma(g, u, Broadcast(-0x1.373e3ap-1f));
+  g = Fma(g, u, Broadcast(0x1.82b4bcp-1f));
+  const F16 tail = Exp(a * (a * Broadcast(-0.5f))) * (g * inverse);
+  return SelectGreater(x, Broadcast(0.0f), Broadcast(1.0f) - tail, tail);
+}
+
+// x · Φ(x)
+inline F16 Gelu(F16 x) { return Max(Broadcast(-16.0f), x) * NormalCdf(x); }
 
 }  // namespace
 }  // namespace ssmd::kernels::cpu

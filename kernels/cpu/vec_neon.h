@@ -84,6 +84,9 @@ inline uint32_t MaskGreater(F16 x, F16 y) {
       vorrq_u32(vandq_u32(mask.c, vshlq_n_u32(bits, 8)), vandq_u32(mask.d, vshlq_n_u32(bits, 12)));
   return vaddvq_u32(vorrq_u32(low, high));
 }
+inline F16 SwapPairs(F16 x) {
+  return {vrev64q_f32(x.a), vrev64q_f32(x.b), vrev64q_f32(x.c), vrev64q_f32(x.d)};
+}
 inline float32x4_t ShiftToExponent(float32x4_t x) {
   return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(x), 23));
 }

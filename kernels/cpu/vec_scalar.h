@@ -86,6 +86,10 @@ inline uint32_t MaskGreater(const F16& a, const F16& b) {
   for (int i = 0; i < kLanes; ++i) mask |= uint32_t{a.lane[i] > b.lane[i]} << i;
   return mask;
 }
+// Lanes 1, 0, 3, 2, …
+inline F16 SwapPairs(const F16& a) {
+  return EachLane([&](int i) { return a.lane[i ^ 1]; });
+}
 // 2^n for a = n + 127 + 1.5·2^23, with n in [−127, 127]; 2^−127 is 0.
 inline F16 ShiftToExponent(const F16& a) {
   return EachLane([&](int i) {

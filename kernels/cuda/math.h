@@ -61,12 +61,44 @@ SIMT_DEVICE float Softplus(float x) {
   return x > 20.0f ? x : Larger(0.0f, x) + tail;
 }
 
-// x / (1 + e^−x), with an exponential that cannot overflow.
-SIMT_DEVICE float Silu(float x) {
+// 1 / (1 + e^−x), with an exponential that cannot overflow.
+SIMT_DEVICE float Sigmoid(float x) {
   const float e = Exp(0.0f - Abs(x));
   const float numerator = 0.0f > x ? e : 1.0f;
-  return x * Divide(numerator, 1.0f + e);
+  return Divide(numerator, 1.0f + e);
 }
+
+// x / (1 + e^−x)
+SIMT_DEVICE float Silu(float x) { return x * Sigmoid(x); }
+
+SIMT_DEVICE float Tanh(float x) {
+  const float t = ExpMinus1(Abs(x) * -2.0f);
+  const float magnitude = Divide(0.0f - t, 2.0f + t);
+  return 0.0f > x ? 0.0f - magnitude : magnitude;
+}
+
+// The normal distribution's Φ(x).
+SIMT_DEVICE float NormalCdf(float x) {
+  float a = Abs(x);
+  a = a > 16.0f ? 16.0f : a;
+  const float inverse = Divide(1.0f, a + 4.0f);
+  const float u = (a - 4.0f) * inverse;
+  float g = -0x1.08cf04p-13f;
+  g = Fma(g, u, 0x1.9255f0p-13f);
+  g = Fma(g, u, 0x1.9cd7bep-10f);
+  g = Fma(g, u, -0x1.cd1b98p-9f);
+  g = Fma(g, u, -0x1.ed678ap-8f);
+  g = Fma(g, u, 0x1.eed556p-5f);
+  g = Fma(g, u, -0x1.7dffb8p-3f);
+  g = Fma(g, u, 0x1.8c6d9cp-2f);
+  g = Fma(g, u, -0x1.373e3ap-1f);
+  g = Fma(g, u, 0x1.82b4bcp-1f);
+  const float tail = Exp(a * (a * -0.5f)) * (g * inverse);
+  return x > 0.0f ? 1.0f - tail : tail;
+}
+
+// x · Φ(x)
+SIMT_DEVICE float Gelu(float x) { return Larger(-16.0f, x) * NormalCdf(x); }
 
 }  // namespace ssmd::kernels::cuda
 

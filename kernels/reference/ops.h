@@ -1,4 +1,4 @@
-// The reference implementation of every op in kernels/ops.h: double precision inside, plain loops,
+// The reference implementation of every op in the contract: double precision inside, plain loops,
 // one thread. It is the oracle of the tests: clarity goes before speed, and nothing is shared with
 // the implementations that it judges, except the definition of the random numbers
 // (kernels/random.h).
@@ -6,6 +6,8 @@
 #define SSMD_KERNELS_REFERENCE_OPS_H_
 
 #include "kernels/ops.h"
+#include "kernels/row_ops.h"
+#include "kernels/wkv_ops.h"
 
 namespace ssmd::kernels::reference {
 
@@ -27,6 +29,15 @@ void Sample(const SampleParams& params);
 void SampleHead(const SampleHeadParams& params);
 void Logprobs(const LogprobParams& params);
 
+void GroupNorm(const GroupNormParams& params);
+void Pointwise(const PointwiseParams& params);
+void TokenShift(const TokenShiftParams& params);
+void Rotate(const RotateParams& params);
+void Wkv4(const Wkv4Params& params);
+void Wkv6(const Wkv6Params& params);
+void Wkv7(const Wkv7Params& params);
+
+double Sigmoid(double x);
 double Silu(double x);
 double Softplus(double x);
 

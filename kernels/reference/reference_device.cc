@@ -44,6 +44,14 @@ class ReferenceDevice final : public Device {
   void Sample(const SampleParams& params) override { reference::Sample(params); }
   void SampleHead(const SampleHeadParams& params) override { reference::SampleHead(params); }
   void Logprobs(const LogprobParams& params) override { reference::Logprobs(params); }
+
+  void GroupNorm(const GroupNormParams& params) override { reference::GroupNorm(params); }
+  void Pointwise(const PointwiseParams& params) override { reference::Pointwise(params); }
+  void TokenShift(const TokenShiftParams& params) override { reference::TokenShift(params); }
+  void Rotate(const RotateParams& params) override { reference::Rotate(params); }
+  void Wkv4(const Wkv4Params& params) override { reference::Wkv4(params); }
+  void Wkv6(const Wkv6Params& params) override { reference::Wkv6(params); }
+  void Wkv7(const Wkv7Params& params) override { reference::Wkv7(params); }
 };
 
 }  // namespace

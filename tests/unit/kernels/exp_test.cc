@@ -19,8 +19,6 @@ class ExpTest : public testing::TestWithParam<Isa> {
   }
 };
 
-double UlpOf(double value) { return std::ldexp(1.0, std::max(-126, std::ilogb(value)) - 23); }
-
 TEST_P(ExpTest, IsWithinOneUlpAndUnbiased) {
   for (float low : {-0.0001f, -0.01f, -0.1f, -1.0f, -20.0f, -87.3f}) {
     const Tensor values = RandomTensor(1 << 17, 1, low, 0);

@@ -102,4 +102,31 @@ void HostIndexedDevice::Logprobs(const LogprobParams& params) {
   Wait();
 }
 
+void HostIndexedDevice::GroupNorm(const GroupNormParams& params) {
+  const Reached<int32_t> row_index(params.row_index, params.rows);
+  GroupNormParams reached = params;
+  reached.row_index = row_index.data();
+  gpu_->GroupNorm(reached);
+  Wait();
+}
+
+void HostIndexedDevice::Pointwise(const PointwiseParams& params) {
+  gpu_->Pointwise(params);
+  Wait();
+}
+
+void HostIndexedDevice::TokenShift(const TokenShiftParams& params) {
+  RunOverSegments(&Device::TokenShift, params);
+}
+
+void HostIndexedDevice::Rotate(const RotateParams& params) {
+  RunOverSegments(&Device::Rotate, params);
+}
+
+void HostIndexedDevice::Wkv4(const Wkv4Params& params) { RunOverSegments(&Device::Wkv4, params); }
+
+void HostIndexedDevice::Wkv6(const Wkv6Params& params) { RunOverSegments(&Device::Wkv6, params); }
+
+void HostIndexedDevice::Wkv7(const Wkv7Params& params) { RunOverSegments(&Device::Wkv7, params); }
+
 }  // namespace ssmd::kernels

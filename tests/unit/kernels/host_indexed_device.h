@@ -56,6 +56,13 @@ class HostIndexedDevice final : public Device {
   void Sample(const SampleParams& params) override;
   void SampleHead(const SampleHeadParams& params) override;
   void Logprobs(const LogprobParams& params) override;
+  void GroupNorm(const GroupNormParams& params) override;
+  void Pointwise(const PointwiseParams& params) override;
+  void TokenShift(const TokenShiftParams& params) override;
+  void Rotate(const RotateParams& params) override;
+  void Wkv4(const Wkv4Params& params) override;
+  void Wkv6(const Wkv6Params& params) override;
+  void Wkv7(const Wkv7Params& params) override;
 
  private:
   template <typename Params>

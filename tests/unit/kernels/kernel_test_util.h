@@ -59,6 +59,11 @@ inline double RelativeError(const Tensor& a, const Tensor& b) {
   return difference / scale;
 }
 
+// Of floats near that value.
+inline double UlpOf(double value) {
+  return std::ldexp(1.0, std::max(-126, std::ilogb(value)) - 23);
+}
+
 inline uint32_t Bits(float value) { return std::bit_cast<uint32_t>(value); }
 
 // Memory equal, byte for byte.
