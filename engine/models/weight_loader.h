@@ -46,6 +46,11 @@ class WeightLoader {
   // quantised. REQUIRES: two dimensions.
   absl::StatusOr<kernels::PackedMatrix> Matrix(const TensorInfo& tensor, MatrixRole role);
 
+  // The same of values that were computed from tensors, which Values() has read: (outputs, inputs),
+  // row-major. `name` is for errors.
+  absl::StatusOr<kernels::PackedMatrix> Derived(const std::string& name, std::vector<float> values,
+                                                int64_t outputs, int64_t inputs, MatrixRole role);
+
   // All elements as f32, in host memory, for what is computed at load time.
   absl::StatusOr<std::vector<float>> Values(const TensorInfo& tensor);
 
@@ -75,6 +80,9 @@ class WeightLoader {
                                                                  kernels::WeightFormat format);
   absl::StatusOr<kernels::PackedMatrix> Pack(const TensorInfo& tensor,
                                              kernels::WeightFormat format);
+  // The matrix of a tensor whose elements are known to be finite.
+  absl::StatusOr<kernels::PackedMatrix> PackFinite(const TensorInfo& tensor,
+                                                   kernels::WeightFormat format);
   // Adds it to the writer, unless that has failed.
   absl::Status Keep(const std::string& name, const kernels::PackedMatrix& matrix);
   void ReportProgress(size_t bytes);
