@@ -64,12 +64,17 @@ absl::StatusOr<ModelConfig> ParseHuggingFace(const ConfigObject& root) {
   SSMD_ASSIGN_OR_RETURN(config.d_model, root.Int("hidden_size", 1, kMaxModelWidth));
   SSMD_ASSIGN_OR_RETURN(config.layers, root.Int("num_hidden_layers", 1, kMaxLayers));
   SSMD_ASSIGN_OR_RETURN(config.vocabulary, root.Int("vocab_size", 1, kMaxVocabulary));
+  // flash-linear-attention's word for it is the second one.
+  SSMD_ASSIGN_OR_RETURN(const double norm_eps,
+                        root.NumberOr("norm_eps", kDefaultNormEps, 0, kMaxNormEps));
   SSMD_ASSIGN_OR_RETURN(config.norm_eps,
-                        root.NumberOr("layer_norm_epsilon", kDefaultNormEps, 0, kMaxNormEps));
+                        root.NumberOr("layer_norm_epsilon", norm_eps, 0, kMaxNormEps));
   SSMD_ASSIGN_OR_RETURN(config.tied_head, root.Bool("tie_word_embeddings"));
-  SSMD_ASSIGN_OR_RETURN(const std::string activation, root.StringOr("hidden_act", "silu"));
-  if (activation != "silu") {
-    return root.Error("hidden_act", absl::StrCat("must be \"silu\", got ", Quoted(activation)));
+  const char* expected = config.architecture.starts_with("rwkv") ? "sqrelu" : "silu";
+  SSMD_ASSIGN_OR_RETURN(const std::string activation, root.StringOr("hidden_act", expected));
+  if (activation != expected) {
+    return root.Error("hidden_act",
+                      absl::StrCat("must be \"", expected, "\", got ", Quoted(activation)));
   }
   SSMD_RETURN_IF_ERROR(ReadTokenIds(root, &config));
   return config;

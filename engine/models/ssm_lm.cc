@@ -13,6 +13,7 @@
 #include "engine/models/mixers/mamba.h"
 #include "engine/models/mixers/mamba2.h"
 #include "engine/models/mixers/mlp.h"
+#include "engine/models/mixers/rwkv.h"
 
 namespace ssmd {
 namespace {
@@ -31,10 +32,18 @@ struct Kind {
 constexpr Kind kMixers[] = {
     {"mamba", ParseMamba},
     {"mamba2", ParseMamba2},
+    {"rwkv4", ParseRwkvTimeMixing<4>},
+    {"rwkv5", ParseRwkvTimeMixing<5>},
+    {"rwkv6", ParseRwkvTimeMixing<6>},
+    {"rwkv7", ParseRwkvTimeMixing<7>},
 };
 constexpr Kind kMlps[] = {
     {"swiglu", ParseSwiGlu},
     {"gelu", ParseGeluMlp},
+    {"rwkv4", ParseRwkvChannelMixing<4>},
+    {"rwkv5", ParseRwkvChannelMixing<5>},
+    {"rwkv6", ParseRwkvChannelMixing<6>},
+    {"rwkv7", ParseRwkvChannelMixing<7>},
 };
 
 // Plans the blocks one after another; layers that are described alike share a family.

@@ -230,6 +230,7 @@ struct PointwiseColumns {
   const float* x;
   const float* bias;  // or null
   const float* y;     // of functions with two inputs
+  const float* add;   // or null
   int64_t cols;
   float* out;
 };

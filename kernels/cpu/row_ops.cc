@@ -71,6 +71,7 @@ void RunPointwiseShares(const KernelTable& kernels, const PointwiseParams& param
     columns.x = params.x + row * params.x_stride + column;
     if (params.bias != nullptr) columns.bias = params.bias + column;
     if (params.y != nullptr) columns.y = params.y + row * params.y_stride + column;
+    if (params.add != nullptr) columns.add = params.add + row * params.add_stride + column;
     columns.cols = std::min(kPointwiseColumns, params.cols - column);
     columns.out = params.out + row * params.out_stride + column;
     kernels.pointwise(columns);

@@ -38,7 +38,9 @@ void Pointwise(const PointwiseParams& params) {
       double x = params.x[row * params.x_stride + c];
       if (params.bias != nullptr) x += params.bias[c];
       const double y = params.y != nullptr ? params.y[row * params.y_stride + c] : 0;
-      params.out[row * params.out_stride + c] = static_cast<float>(ValueOf(params.function, x, y));
+      const double add = params.add != nullptr ? params.add[row * params.add_stride + c] : 0;
+      params.out[row * params.out_stride + c] =
+          static_cast<float>(ValueOf(params.function, x, y) + add);
     }
   }
 }
