@@ -69,8 +69,8 @@ struct ComplexScanParams {
 //   v[t] = Σ_{i=1..delays} numerator[i] · u[t−i] − Σ_{i=1..delays} denominator[i] · v[t−i]
 //   y[t] = v[t] + d · u[t]
 // In double throughout: rounding coefficients or state to single can move poles out of the unit
-// circle. Sums by fma, i ascending, all of u before all of v. The value of token p lies in row p
-// mod delays.
+// circle. Sums by fma, i descending, all of u before all of v: so that a token's last terms are
+// those that need the token before it. The value of token p lies in row p mod delays.
 struct DifferenceScanParams {
   const Segment* segments = nullptr;
   int64_t segment_count = 0;

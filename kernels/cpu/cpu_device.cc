@@ -9,6 +9,7 @@
 #include "kernels/cpu/float_mode.h"
 #include "kernels/cpu/head_draws.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/linear_scans.h"
 #include "kernels/cpu/output_of.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/cpu/pack_quantised.h"
@@ -102,6 +103,11 @@ class CpuDevice final : public Device {
   void Wkv4(const Wkv4Params& params) override;
   void Wkv6(const Wkv6Params& params) override;
   void Wkv7(const Wkv7Params& params) override;
+  void ModalScan(const ModalScanParams& params) override { ScanLinear(params); }
+  void ComplexScan(const ComplexScanParams& params) override { ScanLinear(params); }
+  void DifferenceScan(const DifferenceScanParams& params) override { ScanLinear(params); }
+  void DenseScan(const DenseScanParams& params) override { ScanLinear(params); }
+  void LegsScan(const LegsScanParams& params) override;
 
  private:
   // Calls work(range, thread) for shares of [0, count), in parallel where `ops` (of all) are worth
@@ -118,6 +124,8 @@ class CpuDevice final : public Device {
     ForThreadShares(count, ops, [&](Range share, int /*thread*/) { work(share); });
   }
 
+  template <typename Params>
+  void ScanLinear(const Params& params);
   bool SplitsRows(const MatMulParams& params) const;
   void MultiplyPlain(const MatMulParams& params, Range panels, Range rows,
                      const ProductOutput& to) const;
@@ -384,6 +392,19 @@ void CpuDevice::SsdScan(const SsdScanParams& params) {
             [&](Range shares) { RunSsdChunkShares(kernels_, params, shares); });
   ForShares(SsdShareCount(params), ops,
             [&](Range shares) { RunSsdShares(kernels_, params, shares); });
+}
+
+template <typename Params>
+void CpuDevice::ScanLinear(const Params& params) {
+  const int64_t tokens = TokensOf(params.segments, params.segment_count);
+  ForShares(ShareCount(params), tokens * OpsOfAToken(params),
+            [&](Range shares) { RunShares(kernels_, params, shares); });
+}
+
+void CpuDevice::LegsScan(const LegsScanParams& params) {
+  const int64_t tokens = TokensOf(params.segments, params.segment_count);
+  ForShares(ShareCount(params, threads()), tokens * OpsOfAToken(params),
+            [&](Range shares) { RunShares(kernels_, params, threads(), shares); });
 }
 
 void CpuDevice::GatedRmsNorm(const GatedRmsNormParams& params) {

@@ -202,6 +202,96 @@ struct SsdChunks {
 };
 
 // One group of one row of a gated norm.
+// Shares of the ops of linear_ops.h, of a segment. Pointers are to the share's first channel (but
+// where it says where it begins) in the segment's first row. State is written to `to`, which may
+// be `from`.
+
+// One block of 64 channels.
+struct ModalShare {
+  int64_t length;
+  int64_t channels;  // of the block that exist, 1..64
+  int64_t modes;
+  int64_t rank;
+  const float* u;
+  int64_t u_stride;
+  const float* decay;  // (modes, 2, 64); so `output`, `from` and `to`
+  const float* output;
+  const float* coupling_in;  // (rank, modes, 2, 64), or null; so coupling_out
+  const float* coupling_out;
+  const float* d;
+  const float* from;
+  float* to;
+  float* y;
+  int64_t y_stride;
+};
+
+// Modes [mode_begin, mode_end); pointers are to mode 0.
+struct ComplexShare {
+  int64_t length;
+  int64_t modes;
+  int64_t mode_begin;
+  int64_t mode_end;
+  const float* decay;
+  const float* from;
+  float* to;
+  float* x;
+  int64_t x_stride;
+};
+
+// One block of 64 channels.
+struct DifferenceShare {
+  int64_t length;
+  int64_t position;  // of the first token
+  int64_t channels;  // of the block that exist, 1..64
+  int64_t delays;
+  const float* u;
+  int64_t u_stride;
+  const double* numerator;  // (delays, 64)
+  const double* denominator;
+  const double* d;
+  const double* from;  // (2, delays, 64)
+  double* to;
+  float* y;
+  int64_t y_stride;
+};
+
+// Up to 64 channels, from a multiple of 16 on.
+struct DenseShare {
+  int64_t length;
+  int64_t channels;
+  int64_t state_size;
+  int64_t state_row;  // elements from one state index to the next, of `output` too
+  const float* u;
+  int64_t u_stride;
+  const float* a;
+  const float* b;
+  const float* output;
+  const float* d;
+  const float* from;
+  float* to;
+  float* y;
+  int64_t y_stride;
+};
+
+// Channels [channel_begin, channel_end), from a multiple of 16 on; pointers are to channel 0.
+struct LegsShare {
+  int64_t length;
+  int64_t position;  // of the first token
+  int64_t channel_begin;
+  int64_t channel_end;
+  int64_t state_size;
+  int64_t state_row;  // elements from one state index to the next, of `output` too
+  bool exact;
+  const float* u;
+  int64_t u_stride;
+  const float* output;  // or null; then so are d and y
+  const float* d;
+  const float* from;
+  float* to;
+  float* y;
+  int64_t y_stride;
+};
+
 struct GatedNormGroup {
   const float* x;
   const float* gate;
@@ -348,6 +438,11 @@ struct KernelTable {
   void (*ssd_scan)(const SsdShare& share);
   void (*ssd_group)(const SsdGroup& group);
   void (*ssd_chunks)(const SsdChunks& chunks);
+  void (*modal_scan)(const ModalShare& share);
+  void (*complex_scan)(const ComplexShare& share);
+  void (*difference_scan)(const DifferenceShare& share);
+  void (*dense_scan)(const DenseShare& share);
+  void (*legs_scan)(const LegsShare& share);
   void (*gated_norm)(const GatedNormGroup& group);
 
   // row_ops.h and wkv_ops.h

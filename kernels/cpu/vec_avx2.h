@@ -27,6 +27,10 @@ struct W16 {
 struct D16 {
   __m256d part[4];
 };
+constexpr int kDoubleLanes = 8;
+struct D8 {
+  __m256d lo, hi;
+};
 
 inline F16 Load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 inline void Store(float* p, F16 v) {
@@ -53,6 +57,9 @@ inline F16 operator/(F16 a, F16 b) {
 }
 inline F16 Fma(F16 a, F16 b, F16 c) {
   return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+inline F16 NegatedFma(F16 a, F16 b, F16 c) {
+  return {_mm256_fnmadd_ps(a.lo, b.lo, c.lo), _mm256_fnmadd_ps(a.hi, b.hi, c.hi)};
 }
 inline F16 Max(F16 a, F16 b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
 inline F16 Abs(F16 a) {
@@ -99,6 +106,30 @@ inline void AddWidened(F16 v, D16& sum) {
 }
 inline void Store(double* p, const D16& v) {
   for (int i = 0; i < 4; ++i) _mm256_storeu_pd(p + 4 * i, v.part[i]);
+}
+
+inline D8 Load(const double* p) { return {_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4)}; }
+inline void Store(double* p, D8 v) {
+  _mm256_storeu_pd(p, v.lo);
+  _mm256_storeu_pd(p + 4, v.hi);
+}
+inline D8 BroadcastDouble(double x) {
+  const __m256d v = _mm256_set1_pd(x);
+  return {v, v};
+}
+inline D8 LoadWidened(const float* p) {
+  return {_mm256_cvtps_pd(_mm_loadu_ps(p)), _mm256_cvtps_pd(_mm_loadu_ps(p + 4))};
+}
+inline void StoreNarrowed(float* p, D8 v) {
+  _mm_storeu_ps(p, _mm256_cvtpd_ps(v.lo));
+  _mm_storeu_ps(p + 4, _mm256_cvtpd_ps(v.hi));
+}
+inline D8 operator*(D8 a, D8 b) { return {_mm256_mul_pd(a.lo, b.lo), _mm256_mul_pd(a.hi, b.hi)}; }
+inline D8 Fma(D8 a, D8 b, D8 c) {
+  return {_mm256_fmadd_pd(a.lo, b.lo, c.lo), _mm256_fmadd_pd(a.hi, b.hi, c.hi)};
+}
+inline D8 NegatedFma(D8 a, D8 b, D8 c) {
+  return {_mm256_fnmadd_pd(a.lo, b.lo, c.lo), _mm256_fnmadd_pd(a.hi, b.hi, c.hi)};
 }
 
 inline W16 BroadcastWord(uint32_t x) {

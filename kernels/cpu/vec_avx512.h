@@ -27,6 +27,10 @@ struct W16 {
 struct D16 {
   __m512d lo, hi;
 };
+constexpr int kDoubleLanes = 8;
+struct D8 {
+  __m512d v;
+};
 
 inline F16 Load(const float* p) { return {_mm512_loadu_ps(p)}; }
 inline void Store(float* p, F16 a) { _mm512_storeu_ps(p, a.v); }
@@ -38,6 +42,7 @@ inline F16 operator-(F16 a, F16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
 inline F16 operator*(F16 a, F16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
 inline F16 operator/(F16 a, F16 b) { return {_mm512_div_ps(a.v, b.v)}; }
 inline F16 Fma(F16 a, F16 b, F16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline F16 NegatedFma(F16 a, F16 b, F16 c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v)}; }
 inline F16 Max(F16 a, F16 b) { return {_mm512_max_ps(a.v, b.v)}; }
 inline F16 Abs(F16 a) { return {_mm512_andnot_ps(_mm512_set1_ps(-0.0f), a.v)}; }
 inline F16 SelectGreater(F16 a, F16 b, F16 yes, F16 no) {
@@ -66,6 +71,15 @@ inline void Store(double* p, const D16& a) {
   _mm512_storeu_pd(p, a.lo);
   _mm512_storeu_pd(p + 8, a.hi);
 }
+
+inline D8 Load(const double* p) { return {_mm512_loadu_pd(p)}; }
+inline void Store(double* p, D8 a) { _mm512_storeu_pd(p, a.v); }
+inline D8 BroadcastDouble(double x) { return {_mm512_set1_pd(x)}; }
+inline D8 LoadWidened(const float* p) { return {_mm512_cvtps_pd(_mm256_loadu_ps(p))}; }
+inline void StoreNarrowed(float* p, D8 a) { _mm256_storeu_ps(p, _mm512_cvtpd_ps(a.v)); }
+inline D8 operator*(D8 a, D8 b) { return {_mm512_mul_pd(a.v, b.v)}; }
+inline D8 Fma(D8 a, D8 b, D8 c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; }
+inline D8 NegatedFma(D8 a, D8 b, D8 c) { return {_mm512_fnmadd_pd(a.v, b.v, c.v)}; }
 
 inline W16 BroadcastWord(uint32_t x) { return {_mm512_set1_epi32(static_cast<int>(x))}; }
 inline W16 CountFrom(uint32_t first) {

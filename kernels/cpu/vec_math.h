@@ -27,6 +27,14 @@ inline void StorePartial(float* p, F16 v, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
 }
 
+// The first n lanes, and zero in the others.
+inline F16 FirstLanes(F16 v, int64_t n) {
+  if (n >= kLanes) return v;
+  float lanes[kLanes];
+  Store(lanes, v);
+  return LoadPartial(lanes, n, 0);
+}
+
 // e^x as scale · (1 + p), with scale a power of two and |p| <= 0.42. x in [−88, 88], or NaN.
 // x = n·ln 2 + r, and e^r = 1 + (r + r²·q(r)), where 2q is 1 + r/3 + …: a minimax polynomial for
 // |r| <= ln 2 / 2, good to 2^−33.

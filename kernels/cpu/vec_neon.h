@@ -29,6 +29,10 @@ struct W16 {
 struct D16 {
   float64x2_t part[8];
 };
+constexpr int kDoubleLanes = 8;
+struct D8 {
+  float64x2_t a, b, c, d;
+};
 
 inline F16 Load(const float* p) {
   return {vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)};
@@ -61,6 +65,10 @@ inline F16 operator/(F16 x, F16 y) {
 inline F16 Fma(F16 x, F16 y, F16 z) {
   return {vfmaq_f32(z.a, x.a, y.a), vfmaq_f32(z.b, x.b, y.b), vfmaq_f32(z.c, x.c, y.c),
           vfmaq_f32(z.d, x.d, y.d)};
+}
+inline F16 NegatedFma(F16 x, F16 y, F16 z) {
+  return {vfmsq_f32(z.a, x.a, y.a), vfmsq_f32(z.b, x.b, y.b), vfmsq_f32(z.c, x.c, y.c),
+          vfmsq_f32(z.d, x.d, y.d)};
 }
 
 // Lanes of all ones where x > y.
@@ -122,6 +130,41 @@ inline void AddWidened(F16 v, D16& sum) {
 }
 inline void Store(double* p, const D16& v) {
   for (int i = 0; i < 8; ++i) vst1q_f64(p + 2 * i, v.part[i]);
+}
+
+inline D8 Load(const double* p) {
+  return {vld1q_f64(p), vld1q_f64(p + 2), vld1q_f64(p + 4), vld1q_f64(p + 6)};
+}
+inline void Store(double* p, D8 v) {
+  vst1q_f64(p, v.a);
+  vst1q_f64(p + 2, v.b);
+  vst1q_f64(p + 4, v.c);
+  vst1q_f64(p + 6, v.d);
+}
+inline D8 BroadcastDouble(double x) {
+  const float64x2_t v = vdupq_n_f64(x);
+  return {v, v, v, v};
+}
+inline D8 LoadWidened(const float* p) {
+  const float32x4_t low = vld1q_f32(p);
+  const float32x4_t high = vld1q_f32(p + 4);
+  return {vcvt_f64_f32(vget_low_f32(low)), vcvt_high_f64_f32(low), vcvt_f64_f32(vget_low_f32(high)),
+          vcvt_high_f64_f32(high)};
+}
+inline void StoreNarrowed(float* p, D8 v) {
+  vst1q_f32(p, vcvt_high_f32_f64(vcvt_f32_f64(v.a), v.b));
+  vst1q_f32(p + 4, vcvt_high_f32_f64(vcvt_f32_f64(v.c), v.d));
+}
+inline D8 operator*(D8 x, D8 y) {
+  return {vmulq_f64(x.a, y.a), vmulq_f64(x.b, y.b), vmulq_f64(x.c, y.c), vmulq_f64(x.d, y.d)};
+}
+inline D8 Fma(D8 x, D8 y, D8 z) {
+  return {vfmaq_f64(z.a, x.a, y.a), vfmaq_f64(z.b, x.b, y.b), vfmaq_f64(z.c, x.c, y.c),
+          vfmaq_f64(z.d, x.d, y.d)};
+}
+inline D8 NegatedFma(D8 x, D8 y, D8 z) {
+  return {vfmsq_f64(z.a, x.a, y.a), vfmsq_f64(z.b, x.b, y.b), vfmsq_f64(z.c, x.c, y.c),
+          vfmsq_f64(z.d, x.d, y.d)};
 }
 
 inline W16 BroadcastWord(uint32_t x) {

@@ -29,6 +29,11 @@ struct W16 {
 struct D16 {
   double lane[kLanes];
 };
+// Half as many lanes in double.
+constexpr int kDoubleLanes = 8;
+struct D8 {
+  double lane[kDoubleLanes];
+};
 
 template <typename Op>
 F16 EachLane(const Op& op) {
@@ -68,6 +73,10 @@ inline F16 operator/(const F16& a, const F16& b) {
 // a·b + c, rounded once.
 inline F16 Fma(const F16& a, const F16& b, const F16& c) {
   return EachLane([&](int i) { return std::fma(a.lane[i], b.lane[i], c.lane[i]); });
+}
+// c − a·b, rounded once.
+inline F16 NegatedFma(const F16& a, const F16& b, const F16& c) {
+  return EachLane([&](int i) { return std::fma(-a.lane[i], b.lane[i], c.lane[i]); });
 }
 // b where either is a NaN or both are zero: what maxps does.
 inline F16 Max(const F16& a, const F16& b) {
@@ -118,6 +127,36 @@ inline void AddWidened(const F16& v, D16& sum) {
   for (int i = 0; i < kLanes; ++i) sum.lane[i] += static_cast<double>(v.lane[i]);
 }
 inline void Store(double* p, const D16& v) { std::memcpy(p, v.lane, sizeof(v.lane)); }
+
+template <typename Op>
+D8 EachDouble(const Op& op) {
+  D8 out;
+  for (int i = 0; i < kDoubleLanes; ++i) out.lane[i] = op(i);
+  return out;
+}
+inline D8 Load(const double* p) {
+  return EachDouble([p](int i) { return p[i]; });
+}
+inline void Store(double* p, const D8& v) { std::memcpy(p, v.lane, sizeof(v.lane)); }
+inline D8 BroadcastDouble(double x) {
+  return EachDouble([x](int) { return x; });
+}
+// Of eight f32, and back, to nearest.
+inline D8 LoadWidened(const float* p) {
+  return EachDouble([p](int i) { return static_cast<double>(p[i]); });
+}
+inline void StoreNarrowed(float* p, const D8& v) {
+  for (int i = 0; i < kDoubleLanes; ++i) p[i] = static_cast<float>(v.lane[i]);
+}
+inline D8 operator*(const D8& a, const D8& b) {
+  return EachDouble([&](int i) { return a.lane[i] * b.lane[i]; });
+}
+inline D8 Fma(const D8& a, const D8& b, const D8& c) {
+  return EachDouble([&](int i) { return std::fma(a.lane[i], b.lane[i], c.lane[i]); });
+}
+inline D8 NegatedFma(const D8& a, const D8& b, const D8& c) {
+  return EachDouble([&](int i) { return std::fma(-a.lane[i], b.lane[i], c.lane[i]); });
+}
 
 inline W16 BroadcastWord(uint32_t x) {
   W16 out;

@@ -5,6 +5,9 @@
 #ifndef SSMD_KERNELS_REFERENCE_OPS_H_
 #define SSMD_KERNELS_REFERENCE_OPS_H_
 
+#include <vector>
+
+#include "kernels/linear_ops.h"
 #include "kernels/ops.h"
 #include "kernels/row_ops.h"
 #include "kernels/wkv_ops.h"
@@ -28,6 +31,21 @@ void GatedRmsNorm(const GatedRmsNormParams& params);
 void Sample(const SampleParams& params);
 void SampleHead(const SampleHeadParams& params);
 void Logprobs(const LogprobParams& params);
+void ModalScan(const ModalScanParams& params);
+void ComplexScan(const ComplexScanParams& params);
+void DifferenceScan(const DifferenceScanParams& params);
+void DenseScan(const DenseScanParams& params);
+void LegsScan(const LegsScanParams& params);
+
+// The nodes, weights and values of LegsScanParams.
+struct LegsRule {
+  const double* nodes;
+  const double* weights;
+  const double* values;
+};
+// The token at `position` of a channel of LegsScan; h are its coefficients.
+void StepLegs(LegsStep step, const LegsRule& rule, int64_t position, double u,
+              std::vector<double>& h);
 
 void GroupNorm(const GroupNormParams& params);
 void Pointwise(const PointwiseParams& params);

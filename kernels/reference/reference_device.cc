@@ -52,6 +52,13 @@ class ReferenceDevice final : public Device {
   void Wkv4(const Wkv4Params& params) override { reference::Wkv4(params); }
   void Wkv6(const Wkv6Params& params) override { reference::Wkv6(params); }
   void Wkv7(const Wkv7Params& params) override { reference::Wkv7(params); }
+  void ModalScan(const ModalScanParams& params) override { reference::ModalScan(params); }
+  void ComplexScan(const ComplexScanParams& params) override { reference::ComplexScan(params); }
+  void DifferenceScan(const DifferenceScanParams& params) override {
+    reference::DifferenceScan(params);
+  }
+  void DenseScan(const DenseScanParams& params) override { reference::DenseScan(params); }
+  void LegsScan(const LegsScanParams& params) override { reference::LegsScan(params); }
 };
 
 }  // namespace

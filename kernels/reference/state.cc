@@ -1,6 +1,7 @@
 #include "kernels/reference/state.h"
 
 #include "kernels/number_format.h"
+#include "kernels/ops.h"
 #include "kernels/state_format.h"
 
 namespace ssmd::kernels::reference {
@@ -51,6 +52,23 @@ void WriteState(const StateField& field, int32_t slot, int64_t element, double v
     case StateFormat::kF64:
       *ElementOf<double>(field, slot, element) = value;
       return;
+  }
+}
+
+void ClearBlockPadding(const StateField& field, int32_t slot, int64_t channels, int64_t rows) {
+  const int64_t last = channels / kChannelBlock * rows;  // row of the block that is not full
+  for (int64_t c = channels; c < PaddedChannels(channels); ++c) {
+    for (int64_t row = last; row < last + rows; ++row) {
+      WriteState(field, slot, row * kChannelBlock + c % kChannelBlock, 0);
+    }
+  }
+}
+
+void ClearRowPadding(const StateField& field, int32_t slot, int64_t channels, int64_t rows) {
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t c = channels; c < PaddedLanes(channels); ++c) {
+      WriteState(field, slot, row * PaddedLanes(channels) + c, 0);
+    }
   }
 }
 

@@ -63,6 +63,21 @@ class HostIndexedDevice final : public Device {
   void Wkv4(const Wkv4Params& params) override;
   void Wkv6(const Wkv6Params& params) override;
   void Wkv7(const Wkv7Params& params) override;
+  void ModalScan(const ModalScanParams& params) override {
+    RunOverSegments(&Device::ModalScan, params);
+  }
+  void ComplexScan(const ComplexScanParams& params) override {
+    RunOverSegments(&Device::ComplexScan, params);
+  }
+  void DifferenceScan(const DifferenceScanParams& params) override {
+    RunOverSegments(&Device::DifferenceScan, params);
+  }
+  void DenseScan(const DenseScanParams& params) override {
+    RunOverSegments(&Device::DenseScan, params);
+  }
+  void LegsScan(const LegsScanParams& params) override {
+    RunOverSegments(&Device::LegsScan, params);
+  }
 
  private:
   template <typename Params>

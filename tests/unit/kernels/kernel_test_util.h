@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <memory_resource>
@@ -26,6 +27,7 @@ inline std::string DeviceCaseName(const testing::TestParamInfo<DeviceCase>& info
 
 // Numbers where the device under test reaches them: a GPU's program has its own default resource.
 using Tensor = std::pmr::vector<float>;
+using DoubleTensor = std::pmr::vector<double>;
 
 inline constexpr WeightFormat kWeightFormats[] = {WeightFormat::kF32, WeightFormat::kBf16,
                                                   WeightFormat::kQ8, WeightFormat::kQ4};
@@ -160,6 +162,11 @@ class Slots {
     Tensor state(static_cast<size_t>(elements_));
     for (int64_t i = 0; i < elements_; ++i) state[i] = Get(slot, i);
     return state;
+  }
+  // As they lie in memory, which a copy in f32 does not show of kF64.
+  std::vector<std::byte> bytes(int slot) {
+    const std::byte* from = field().at(slot);
+    return {from, from + static_cast<size_t>(elements_) * StateFormatBytes(format_)};
   }
   const Tensor& slab() const { return slab_; }
 
