@@ -4,9 +4,9 @@ rwkv_fp64.py.
     venv/bin/python make_rwkv_golden.py ../golden/rwkv      (numpy and torch)
 
 Of a CASE: CASE.bin, of rwkv.cpp; CASE/CASE.pth, as BlinkDL's; CASE_hf/, the same tensors under the
-names of a Hugging Face class, with its config.json; CASE_ssm_lm/, where ssm_lm can say it;
-CASE.expected.safetensors. A case that rwkv.cpp
-norms otherwise has logits of its own, CASE_bin.expected.safetensors.
+names of a Hugging Face class, with its config.json; CASE.expected.safetensors. A form that norms
+otherwise has logits of its own: rwkv.cpp's of version 5, and that of version 7 with an epsilon in
+its config.json.
 """
 
 import argparse
@@ -27,7 +27,6 @@ VOCABULARY = 61
 # d: width, inner: of time mixing, hidden: of channel mixing. Sizes are odd where they may be.
 CASES = {
     "rwkv4": dict(version=4, d=20, inner=28, hidden=50, layers=2),
-    "rwkv4_square": dict(version=4, d=20, inner=20, hidden=33, layers=2),
     "rwkv5_1": dict(version=5, d=24, inner=24, hidden=45, layers=2, head=6, gate=False),
     "rwkv5_2": dict(version=5, d=32, inner=32, hidden=45, layers=2, head=16, gate=True),
     "rwkv6": dict(version=6, d=32, inner=32, hidden=45, layers=2, head=16, mix_rank=3, decay_rank=7),
@@ -210,26 +209,6 @@ def hugging_face(case, tensors):
     return config, {hugging_face_name(n): t for n, t in tensors.items()}
 
 
-def ssm_lm(case, tensors):
-    """The same as a stack of ssm_lm, which has no norm behind the embedding: that is in its rows."""
-    version, d = case["version"], case["d"]
-    wide = {name: t.astype(np.float64) for name, t in tensors.items()}
-    own = {"backbone.embedding.weight": rwkv_fp64.layer_norm(
-        wide["emb.weight"], wide["blocks.0.ln0.weight"], wide["blocks.0.ln0.bias"], 1e-5)}
-    parts = {"ln1": "norm", "ln2": "norm2", "att": "mixer", "ffn": "mlp"}
-    for name, t in tensors.items():
-        if name.startswith("blocks.") and ".ln0." not in name:
-            _, layer, part, rest = name.split(".", 3)
-            own[f"backbone.layers.{layer}.{parts[part]}.{rest}"] = t
-    own.update({f"backbone.norm_f.{end}": tensors[f"ln_out.{end}"] for end in ("weight", "bias")})
-    own["lm_head.weight"] = tensors["head.weight"]
-    mixer = dict(type=f"rwkv{version}", **({"head_dim": case["head"]} if version > 4 else {}))
-    config = dict(model_type="ssm_lm", d_model=d, n_layer=case["layers"], vocab_size=VOCABULARY, norm="layer",
-                  norm_eps=1e-5, tie_word_embeddings=False, mixer=mixer,
-                  mlp=dict(type=f"rwkv{version}", d_inner=case["hidden"]))
-    return config, own
-
-
 def write_folder(folder, config, tensors):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -252,8 +231,6 @@ def make(name, case, seed, root):
     (root / name).mkdir()
     torch.save({n: torch.from_numpy(t) for n, t in tensors.items()}, root / name / f"{name}.pth")
     write_folder(root / f"{name}_hf", *hugging_face(case, tensors))
-    if case["d"] == case["inner"]:
-        write_folder(root / f"{name}_ssm_lm", *ssm_lm(case, tensors))
     write_expected(root / f"{name}.expected.safetensors", tensors, tokens)
     if case["version"] == 5:
         write_expected(root / f"{name}_bin.expected.safetensors", tensors, tokens, group_eps=1e-5)
