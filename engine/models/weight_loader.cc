@@ -304,10 +304,19 @@ absl::StatusOr<kernels::Buffer> WeightLoader::Vector(const TensorInfo& tensor) {
 
 absl::StatusOr<kernels::Buffer> WeightLoader::Upload(const std::vector<float>& values,
                                                      const std::string& name) {
-  const size_t bytes = values.size() * sizeof(float);
+  return UploadBytes(values.data(), values.size() * sizeof(float), name);
+}
+
+absl::StatusOr<kernels::Buffer> WeightLoader::Upload(const std::vector<double>& values,
+                                                     const std::string& name) {
+  return UploadBytes(values.data(), values.size() * sizeof(double), name);
+}
+
+absl::StatusOr<kernels::Buffer> WeightLoader::UploadBytes(const void* values, size_t bytes,
+                                                          const std::string& name) {
   kernels::Buffer buffer = device_->Allocate(bytes);
   if (!buffer) return NoMemory(name, static_cast<int64_t>(bytes));
-  device_->Upload(buffer.data(), reinterpret_cast<const std::byte*>(values.data()), bytes);
+  device_->Upload(buffer.data(), static_cast<const std::byte*>(values), bytes);
   bytes_kept_ += static_cast<int64_t>(bytes);
   return buffer;
 }

@@ -59,6 +59,8 @@ class WeightLoader {
 
   // `values` on the device; `name` is for errors.
   absl::StatusOr<kernels::Buffer> Upload(const std::vector<float>& values, const std::string& name);
+  absl::StatusOr<kernels::Buffer> Upload(const std::vector<double>& values,
+                                         const std::string& name);
 
   // Takes matrices from `cache` where it has them, and adds those that are packed to `writer`.
   // Either may be null; both outlive the loader's use.
@@ -85,6 +87,8 @@ class WeightLoader {
                                                    kernels::WeightFormat format);
   // Adds it to the writer, unless that has failed.
   absl::Status Keep(const std::string& name, const kernels::PackedMatrix& matrix);
+  absl::StatusOr<kernels::Buffer> UploadBytes(const void* values, size_t bytes,
+                                              const std::string& name);
   void ReportProgress(size_t bytes);
 
   // Checks and digests a tensor's bytes.

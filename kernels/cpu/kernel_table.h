@@ -314,7 +314,7 @@ struct GroupNormGroup {
 };
 
 // Some columns of a row. The numbers are those of PointwiseFunction.
-enum class PointwiseKind : uint8_t { kGelu, kSquaredRelu, kTanh, kSigmoid, kGlu };
+enum class PointwiseKind : uint8_t { kGelu, kSquaredRelu, kTanh, kSigmoid, kGlu, kMultiply };
 struct PointwiseColumns {
   PointwiseKind function;
   const float* x;

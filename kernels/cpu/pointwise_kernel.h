@@ -40,6 +40,10 @@ void ApplyPointwise(const PointwiseColumns& in) {
       return ForColumns(in, [&](F16 x, int64_t column) {
         return x * Sigmoid(LoadPartial(in.y + column, in.cols - column, 0));
       });
+    case PointwiseKind::kMultiply:
+      return ForColumns(in, [&](F16 x, int64_t column) {
+        return x * LoadPartial(in.y + column, in.cols - column, 0);
+      });
   }
 }
 

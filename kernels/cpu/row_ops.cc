@@ -9,7 +9,8 @@ namespace {
 
 constexpr int64_t kPointwiseColumns = 1024;
 static_assert(kMaxMixtures == kMaxShifted);
-static_assert(static_cast<int>(PointwiseKind::kGlu) == static_cast<int>(PointwiseFunction::kGlu));
+static_assert(static_cast<int>(PointwiseKind::kMultiply) ==
+              static_cast<int>(PointwiseFunction::kMultiply));
 
 int64_t PointwiseBlocks(const PointwiseParams& params) {
   return (params.cols + kPointwiseColumns - 1) / kPointwiseColumns;

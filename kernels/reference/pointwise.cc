@@ -24,6 +24,8 @@ double ValueOf(PointwiseFunction function, double x, double y) {
       return Sigmoid(x);
     case PointwiseFunction::kGlu:
       return x * Sigmoid(y);
+    case PointwiseFunction::kMultiply:
+      return x * y;
   }
   return 0;
 }

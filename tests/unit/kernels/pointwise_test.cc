@@ -12,8 +12,8 @@ namespace {
 using PointwiseTest = KernelTest;
 
 constexpr PointwiseFunction kFunctions[] = {
-    PointwiseFunction::kGelu, PointwiseFunction::kSquaredRelu, PointwiseFunction::kTanh,
-    PointwiseFunction::kSigmoid, PointwiseFunction::kGlu};
+    PointwiseFunction::kGelu,    PointwiseFunction::kSquaredRelu, PointwiseFunction::kTanh,
+    PointwiseFunction::kSigmoid, PointwiseFunction::kGlu,         PointwiseFunction::kMultiply};
 
 PointwiseParams ParamsOf(PointwiseFunction function, const Tensor& x, const Tensor& y,
                          Tensor& out) {
@@ -47,6 +47,8 @@ double Exact(PointwiseFunction function, double x, double y) {
       return 1 / (1 + std::exp(-x));
     case PointwiseFunction::kGlu:
       return x / (1 + std::exp(-y));
+    case PointwiseFunction::kMultiply:
+      return x * y;
   }
   return NAN;
 }
@@ -195,6 +197,18 @@ TEST_P(PointwiseTest, AddsToAResidualInPlace) {
       EXPECT_NEAR(residual[i], before[i] + alone[i], 1e-6) << i;
     }
   }
+}
+
+TEST_P(PointwiseTest, OneRowOfFactorsServesAll) {
+  const Tensor x = RandomTensor(3 * 100, 1);
+  const Tensor y = RandomTensor(100, 2);
+  Tensor out(x.size());
+  PointwiseParams params = ParamsOf(PointwiseFunction::kMultiply, x, y, out);
+  params.rows = 3;
+  params.cols = params.x_stride = params.out_stride = 100;
+  params.y_stride = 0;
+  device_->Pointwise(params);
+  for (size_t i = 0; i < x.size(); ++i) EXPECT_FLOAT_EQ(out[i], x[i] * y[i % 100]) << i;
 }
 
 INSTANTIATE_KERNEL_TEST(PointwiseTest);
