@@ -9,7 +9,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/base/text_view.h"
 #include "engine/formats/quoted.h"
-#include "engine/formats/rwkv_names.h"
+#include "engine/formats/model_names.h"
 #include "engine/models/mixers/rwkv.h"
 
 namespace ssmd {

@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <vector>
 
+#include "engine/formats/model_names.h"
 #include "engine/formats/rwkv_cpp.h"
-#include "engine/formats/rwkv_names.h"
 
 namespace {
 
@@ -28,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto tensors = ssmd::ParseRwkvCpp(reinterpret_cast<const std::byte*>(data), size, "fuzz");
   if (!tensors.ok()) return 0;
   CheckExtents(*tensors, data, size);
-  ssmd::TakeRwkvNames(ssmd::RwkvNaming::kRwkvCpp, &*tensors);
+  ssmd::TakeModelNames(ssmd::ModelNaming::kRwkvCpp, &*tensors);
   CheckExtents(*tensors, data, size);
   return 0;
 }
