@@ -69,7 +69,7 @@ std::unique_ptr<StepProgram> Device::MakeProgram(const StepLimits& /*limits*/) {
 }
 
 void Device::MambaLayer(const MambaLayerParams& params) {
-  RmsNorm(params.norm);
+  if (params.norm.rows > 0) RmsNorm(params.norm);
   MatMul(params.in_proj);
   ConvSilu(params.conv);
   MatMul(params.x_proj);
@@ -82,7 +82,7 @@ void Device::MambaLayer(const MambaLayerParams& params) {
 }
 
 void Device::Mamba2Layer(const Mamba2LayerParams& params) {
-  RmsNorm(params.norm);
+  if (params.norm.rows > 0) RmsNorm(params.norm);
   MatMul(params.in_proj);
   ConvSilu(params.conv);
   SsdScan(params.scan);

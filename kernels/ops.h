@@ -284,7 +284,7 @@ struct SampleHeadParams {
 // the ops they consist of, in this order, so that a device may fuse them. What is between the first
 // and the last op is scratch: a device that fuses need not write it.
 struct MambaLayerParams {
-  RmsNormParams norm;
+  RmsNormParams norm;    // rows is 0 where the input was normalised before, by a norm with a mean
   MatMulParams in_proj;  // of norm.out: x and z side by side
   ConvSiluParams conv;
   MatMulParams x_proj;  // of conv.out: Δ's low-rank input, B and C side by side
@@ -295,7 +295,7 @@ struct MambaLayerParams {
   MatMulParams out_proj;  // of scan.y, added to norm.x
 };
 struct Mamba2LayerParams {
-  RmsNormParams norm;
+  RmsNormParams norm;    // as above
   MatMulParams in_proj;  // of norm.out: z, x, B, C and Δ side by side
   ConvSiluParams conv;   // of x, B and C
   SsdScanParams scan;

@@ -33,17 +33,21 @@ enum class PointwiseFunction : uint8_t {
   kTanh,         // tanh x
   kSigmoid,      // σ(x)
   kGlu,          // x · σ(y)  (Dauphin et al. 2017, arXiv:1612.08083)
+  kMultiply,     // x · y
 };
 
-// out = f(x + bias) or f(x + bias, y). `out` may be `x` or `y`. The error of each function is under
-// 4 ulp of its result or 1e-7, whichever is more; infinities give limits, NaN gives NaN.
+// out = f(x + bias) or f(x + bias, y), (+ add). `out` may be `x`, `y` or `add` (a residual). The
+// error of each function is under 4 ulp of its result or 1e-7, whichever is more; infinities give
+// limits, NaN gives NaN.
 struct PointwiseParams {
   PointwiseFunction function = PointwiseFunction::kGelu;
   const float* x = nullptr;  // (rows, cols), stride x_stride
   int64_t x_stride = 0;
   const float* bias = nullptr;  // (cols), or null
   const float* y = nullptr;     // (rows, cols), stride y_stride: of functions with two inputs
-  int64_t y_stride = 0;
+  int64_t y_stride = 0;         // 0: one row of y for all
+  const float* add = nullptr;  // (rows, cols), stride add_stride, or null
+  int64_t add_stride = 0;
   int64_t rows = 0;
   int64_t cols = 0;
   float* out = nullptr;  // (rows, cols), stride out_stride

@@ -10,11 +10,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "engine/base/file_system.h"
 #include "engine/base/status_macros.h"
 #include "engine/formats/gguf.h"
 #include "engine/formats/gguf_names.h"
 #include "engine/formats/json.h"
 #include "engine/formats/quoted.h"
+#include "engine/formats/rwkv_cpp.h"
 #include "engine/formats/safetensors.h"
 #include "engine/formats/torch_zip.h"
 
@@ -35,6 +37,8 @@ constexpr Format kFormats[] = {
     {"pytorch_model.bin", "pytorch_model.bin.index.json", ".bin", ParseTorchZip},
 };
 constexpr size_t kMaxFileNameBytes = 255;
+constexpr char kPthExtension[] = ".pth";
+constexpr std::string_view kZipMagic = "PK\x03\x04";
 
 struct Tensors {
   std::vector<MappedFile> files;
@@ -154,7 +158,42 @@ absl::StatusOr<std::optional<Tensors>> ReadFormat(const Format& format,
   return all;
 }
 
+// The name of the only torch file of a folder whose names are not Hugging Face's; absent where
+// there is none.
+absl::StatusOr<std::optional<std::string>> OnlyPth(const std::string& directory) {
+  const auto entries = PosixFileSystem().List(directory);
+  std::optional<std::string> only;
+  if (!entries.ok()) return only;
+  for (const FolderEntry& entry : *entries) {
+    if (!absl::EndsWith(entry.name, kPthExtension)) continue;
+    if (only) {
+      return absl::InvalidArgumentError(absl::StrCat("the folder has both ", Quoted(*only), " and ",
+                                                     Quoted(entry.name),
+                                                     ": give the path of one of them"));
+    }
+    only = entry.name;
+  }
+  return only;
+}
+
+ModelFileKind KindOf(const MappedFile& file) {
+  const std::string_view bytes(reinterpret_cast<const char*>(file.data()), file.size());
+  if (IsRwkvCpp(bytes)) return ModelFileKind::kRwkvCpp;
+  return bytes.starts_with(kZipMagic) ? ModelFileKind::kTorch : ModelFileKind::kGguf;
+}
+
+std::vector<MappedFile> OneFile(MappedFile file) {
+  std::vector<MappedFile> files;
+  files.push_back(std::move(file));
+  return files;
+}
+
 }  // namespace
+
+absl::StatusOr<ModelFileKind> KindOfModelFile(const std::string& path) {
+  SSMD_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
+  return KindOf(file);
+}
 
 Checkpoint::Checkpoint(std::vector<MappedFile> files, std::vector<TensorInfo> tensors)
     : files_(std::move(files)), tensors_(std::move(tensors)) {
@@ -162,32 +201,54 @@ Checkpoint::Checkpoint(std::vector<MappedFile> files, std::vector<TensorInfo> te
             [](const TensorInfo& a, const TensorInfo& b) { return a.key() < b.key(); });
 }
 
-absl::StatusOr<Checkpoint> Checkpoint::OpenGguf(const std::string& path) {
-  std::vector<MappedFile> files;
-  SSMD_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
+absl::StatusOr<Checkpoint> Checkpoint::OpenGguf(MappedFile file) {
   SSMD_ASSIGN_OR_RETURN(const Gguf gguf, Gguf::Parse(file.data(), file.size(), file.name()));
-  files.push_back(std::move(file));
   SSMD_ASSIGN_OR_RETURN(const std::string_view architecture, gguf.Architecture());
   std::vector<TensorInfo> tensors = gguf.tensors();
   for (TensorInfo& tensor : tensors) TakeModelName(architecture, &tensor);
-  Checkpoint checkpoint(std::move(files), std::move(tensors));
-  checkpoint.gguf_architecture_ = std::string(architecture);
+  const std::string name(architecture);
+  Checkpoint checkpoint(OneFile(std::move(file)), std::move(tensors));
+  checkpoint.gguf_architecture_ = name;
   return checkpoint;
 }
 
+Checkpoint Checkpoint::WithModelNames(ModelNaming naming, std::vector<MappedFile> files,
+                                      std::vector<TensorInfo> tensors) {
+  TakeModelNames(naming, &tensors);
+  Checkpoint checkpoint(std::move(files), std::move(tensors));
+  checkpoint.naming_ = naming;
+  return checkpoint;
+}
+
+absl::StatusOr<Checkpoint> Checkpoint::OpenFile(const std::string& path) {
+  SSMD_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
+  const ModelFileKind kind = KindOf(file);
+  if (kind == ModelFileKind::kGguf) return OpenGguf(std::move(file));
+  const bool rwkv_cpp = kind == ModelFileKind::kRwkvCpp;
+  SSMD_ASSIGN_OR_RETURN(std::vector<TensorInfo> tensors,
+                        rwkv_cpp ? ParseRwkvCpp(file.data(), file.size(), file.name())
+                                 : ParseTorchZip(file.data(), file.size(), file.name()));
+  const ModelNaming naming = rwkv_cpp ? ModelNaming::kRwkvCpp : FolderNaming(tensors);
+  return WithModelNames(naming, OneFile(std::move(file)), std::move(tensors));
+}
+
 absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& path) {
-  if (IsRegularFile(path)) return OpenGguf(path);
+  if (IsRegularFile(path)) return OpenFile(path);
   for (const Format& format : kFormats) {
     SSMD_ASSIGN_OR_RETURN(std::optional<Tensors> all, ReadFormat(format, path));
-    if (all) return Checkpoint(std::move(all->files), std::move(all->tensors));
+    if (!all) continue;
+    const ModelNaming naming = FolderNaming(all->tensors);
+    return WithModelNames(naming, std::move(all->files), std::move(all->tensors));
   }
+  SSMD_ASSIGN_OR_RETURN(const std::optional<std::string> only, OnlyPth(path));
+  if (only) return OpenFile(absl::StrCat(path, "/", *only));
   std::vector<const char*> wanted;
   for (const Format& format : kFormats) {
     wanted.push_back(format.file);
     if (format.index != nullptr) wanted.push_back(format.index);
   }
   return absl::NotFoundError(
-      absl::StrCat("the folder holds none of these: ", absl::StrJoin(wanted, ", ")));
+      absl::StrCat("the folder holds none of these: ", absl::StrJoin(wanted, ", "), ", *.pth"));
 }
 
 std::string Checkpoint::identity() const {
@@ -204,8 +265,9 @@ const TensorInfo* Checkpoint::Find(std::string_view key) const {
 }
 
 std::string Checkpoint::NameInFile(std::string_view key) const {
-  if (gguf_architecture_.empty()) return std::string(key);
-  return GgufNameOf(gguf_architecture_, key);
+  if (!gguf_architecture_.empty()) return GgufNameOf(gguf_architecture_, key);
+  const TensorInfo* tensor = Find(key);
+  return tensor != nullptr ? tensor->name : FileNameOf(naming_, key);
 }
 
 }  // namespace ssmd

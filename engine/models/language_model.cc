@@ -1,4 +1,4 @@
-// Loading: folder or GGUF file → configuration → tensors matched by name and shape → weights on the
+// Loading: folder or file → configuration → tensors matched by name and shape → weights on the
 // device.
 #include "engine/models/language_model.h"
 
@@ -27,6 +27,7 @@
 #include "engine/models/model_config.h"
 #include "engine/models/registry.h"
 #include "engine/models/residual_model.h"
+#include "engine/models/rwkv_model.h"
 #include "engine/models/tensor_binder.h"
 #include "engine/models/weight_cache.h"
 #include "engine/models/weight_loader.h"
@@ -62,7 +63,7 @@ absl::Status CheckIsFolder(const std::string& path) {
   return absl::InvalidArgumentError(
       absl::StrCat(Quoted(path),
                    " is neither a folder nor a file; a model is a folder with config.json and "
-                   "safetensors, or a GGUF file"));
+                   "safetensors, or a GGUF file, or one of rwkv.cpp or a .pth of RWKV"));
 }
 
 absl::StatusOr<JsonDocument> ReadConfig(const std::string& directory, const char* file) {
@@ -149,9 +150,26 @@ struct Description {
   Stack stack;
 };
 
+// Of an RWKV model without a configuration, whose tensors say enough.
+absl::StatusOr<Description> DescribeRwkv(const Checkpoint& checkpoint, bool rwkv_cpp) {
+  SSMD_ASSIGN_OR_RETURN(const JsonDocument document, ReadRwkvMetadata(checkpoint, rwkv_cpp));
+  const ConfigObject root(document.root(), absl::StrCat(checkpoint.source(), ": "));
+  Description description;
+  SSMD_ASSIGN_OR_RETURN(description.config, ParseModelConfig(root));
+  SSMD_ASSIGN_OR_RETURN(description.stack, PlanStack(description.config, root));
+  return description;
+}
+
 absl::StatusOr<Description> DescribeFolder(const std::string& directory) {
   SSMD_RETURN_IF_ERROR(CheckIsFolder(directory));
-  SSMD_ASSIGN_OR_RETURN(const NamedDocument named, ReadModelConfig(directory));
+  const absl::StatusOr<NamedDocument> found = ReadModelConfig(directory);
+  if (absl::IsNotFound(found.status())) {
+    const absl::StatusOr<Checkpoint> checkpoint = Checkpoint::Open(directory);
+    if (absl::IsInvalidArgument(checkpoint.status())) return checkpoint.status();
+    if (checkpoint.ok() && IsRwkv(*checkpoint)) return DescribeRwkv(*checkpoint, false);
+  }
+  SSMD_RETURN_IF_ERROR(found.status());
+  const NamedDocument& named = *found;
   const ConfigObject root(named.document.root(), absl::StrCat(named.file, ": "));
   Description description;
   SSMD_ASSIGN_OR_RETURN(description.config, ParseModelConfig(root));
@@ -179,6 +197,13 @@ absl::StatusOr<Description> DescribeGguf(const std::string& path) {
   SSMD_ASSIGN_OR_RETURN(description.config, ParseGgufConfig(root, embedding->shape[0]));
   SSMD_ASSIGN_OR_RETURN(description.stack, PlanStack(description.config, root));
   return description;
+}
+
+absl::StatusOr<Description> DescribeFile(const std::string& path) {
+  SSMD_ASSIGN_OR_RETURN(const ModelFileKind kind, KindOfModelFile(path));
+  if (kind == ModelFileKind::kGguf) return DescribeGguf(path);
+  SSMD_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(path));
+  return DescribeRwkv(checkpoint, kind == ModelFileKind::kRwkvCpp);
 }
 
 // How matrices are kept where nobody says so: bf16 where all are; quantised where most of a file
@@ -242,7 +267,7 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path,
                                                     kernels::Device* device) {
   SSMD_RETURN_IF_ERROR(CheckOptions(options));
   SSMD_ASSIGN_OR_RETURN(Description description,
-                        IsRegularFile(path) ? DescribeGguf(path) : DescribeFolder(path));
+                        IsRegularFile(path) ? DescribeFile(path) : DescribeFolder(path));
   ModelConfig& config = description.config;
   SSMD_RETURN_IF_ERROR(CheckPrefill(options, config.architecture, description.stack));
   if (options.weights) SSMD_RETURN_IF_ERROR(CheckKept(*device, *options.weights));

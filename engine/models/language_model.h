@@ -31,7 +31,7 @@ enum class Prefill : uint8_t { kExact, kChunked };
 std::optional<Prefill> ParsePrefill(absl::string_view name);  // "exact", "chunked"
 
 struct ModelInfo {
-  std::string architecture;  // "mamba", "falcon_mamba", "mamba2"
+  std::string architecture;  // "mamba", "rwkv7" and the like
   std::string weights;       // "f32", "bf16", "f16", "fp8", "q8", "q4": how matrices are kept
   std::string state;         // "f32", "bf16", "f16": how a recurrence's state is kept
   int64_t chunk_tokens = 0;  // of the chunked prefill; 0: prompts are exact
@@ -97,9 +97,10 @@ class LanguageModel {
 };
 
 // Reads a checkpoint folder (config.json, or Mistral's params.json where there is none, and what
-// Checkpoint::Open finds) or a GGUF file. INVALID_ARGUMENT names the file and everything that is
-// missing, surplus, mis-shaped, mis-typed or not finite; NOT_FOUND where a file is absent;
-// RESOURCE_EXHAUSTED where memory is.
+// Checkpoint::Open finds) or a file: GGUF, or an RWKV model of rwkv.cpp or torch, whose tensors say
+// what it is (as they do in a folder without a configuration). INVALID_ARGUMENT names the file and
+// everything that is missing, surplus, mis-shaped, mis-typed or not finite; NOT_FOUND where a file
+// is absent; RESOURCE_EXHAUSTED where memory is.
 absl::StatusOr<std::unique_ptr<LanguageModel>> LoadLanguageModel(const std::string& path,
                                                                  const ModelLoadOptions& options,
                                                                  kernels::Device* device);

@@ -33,6 +33,12 @@ struct BlockNorm {
 
   const float* out() const { return centred ? layer.out : rms.out; }
   int64_t out_stride() const { return centred ? layer.out_stride : rms.out_stride; }
+  // As a part of a layer that devices fuse. One with a mean is run here, and that part has no rows.
+  kernels::RmsNormParams AsPart(kernels::Device* device) const {
+    if (!centred) return rms;
+    device->GroupNorm(layer);
+    return {};
+  }
   void Run(kernels::Device* device) const {
     if (centred) {
       device->GroupNorm(layer);
@@ -92,8 +98,6 @@ class MixerFamily {
 
   virtual int64_t scratch_floats_per_row() const = 0;
   virtual int64_t shared_floats_per_row() const { return 0; }
-  // Whether BlockNorm may be centred.
-  virtual bool takes_centred_norm() const { return true; }
 
   // The chunked form of prompts (Prefill of language_model.h): tokens of a chunk, 0 where there is
   // none, and its scratch.

@@ -10,6 +10,8 @@
 #include "engine/formats/quoted.h"
 #include "engine/models/mixers/mamba.h"
 #include "engine/models/mixers/mamba2.h"
+#include "engine/models/retnet_model.h"
+#include "engine/models/rwkv_model.h"
 #include "engine/models/ssm_lm.h"
 
 namespace ssmd {
@@ -42,6 +44,11 @@ constexpr Architecture kArchitectures[] = {
     {"mamba", PlanMamba<ParseMamba>},
     {"falcon_mamba", PlanMamba<ParseFalconMamba>},
     {"mamba2", PlanMamba<ParseMamba2>},
+    {"retnet", PlanRetNetModel},
+    {"rwkv", PlanRwkv<4>},
+    {"rwkv5", PlanRwkv<5>},
+    {"rwkv6", PlanRwkv<6>},
+    {"rwkv7", PlanRwkv<7>},
     {"ssm_lm", PlanSsmLm},
 };
 

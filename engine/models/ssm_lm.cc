@@ -10,9 +10,16 @@
 #include "absl/strings/str_join.h"
 #include "engine/base/status_macros.h"
 #include "engine/formats/quoted.h"
+#include "engine/models/mixers/hippo.h"
 #include "engine/models/mixers/mamba.h"
 #include "engine/models/mixers/mamba2.h"
 #include "engine/models/mixers/mlp.h"
+#include "engine/models/mixers/retnet.h"
+#include "engine/models/mixers/rtf.h"
+#include "engine/models/mixers/rwkv.h"
+#include "engine/models/mixers/s4.h"
+#include "engine/models/mixers/s4d.h"
+#include "engine/models/mixers/s5.h"
 
 namespace ssmd {
 namespace {
@@ -31,10 +38,26 @@ struct Kind {
 constexpr Kind kMixers[] = {
     {"mamba", ParseMamba},
     {"mamba2", ParseMamba2},
+    {"s4", ParseS4},
+    {"s4d", ParseS4d},
+    {"s5", ParseS5},
+    {"lru", ParseLru},
+    {"rtf", ParseRtf},
+    {"hippo_legs", ParseHippoLegs},
+    {"hippo_legt", ParseHippoLegt},
+    {"retnet", ParseRetNet},
+    {"rwkv4", ParseRwkvTimeMixing<4>},
+    {"rwkv5", ParseRwkvTimeMixing<5>},
+    {"rwkv6", ParseRwkvTimeMixing<6>},
+    {"rwkv7", ParseRwkvTimeMixing<7>},
 };
 constexpr Kind kMlps[] = {
     {"swiglu", ParseSwiGlu},
     {"gelu", ParseGeluMlp},
+    {"rwkv4", ParseRwkvChannelMixing<4>},
+    {"rwkv5", ParseRwkvChannelMixing<5>},
+    {"rwkv6", ParseRwkvChannelMixing<6>},
+    {"rwkv7", ParseRwkvChannelMixing<7>},
 };
 
 // Plans the blocks one after another; layers that are described alike share a family.
@@ -128,10 +151,6 @@ absl::StatusOr<Stack> PlanSsmLm(const ModelConfig& config, const ConfigObject& r
   }
   Stack stack = planner.Take();
   SSMD_ASSIGN_OR_RETURN(stack.centred_norms, CentredNorms(root));
-  for (const auto& family : stack.families) {
-    if (!stack.centred_norms || family->takes_centred_norm()) continue;
-    return root.Error("norm", "must be \"rms\": Mamba's layers have no other norm");
-  }
   return stack;
 }
 

@@ -235,13 +235,38 @@ absl::StatusOr<std::optional<kernels::PackedMatrix>> WeightLoader::FromCache(
 absl::StatusOr<kernels::PackedMatrix> WeightLoader::Pack(const TensorInfo& tensor,
                                                          kernels::WeightFormat format) {
   SSMD_RETURN_IF_ERROR(Examine(tensor, format));
+  SSMD_ASSIGN_OR_RETURN(kernels::PackedMatrix packed, PackFinite(tensor, format));
+  if (writer_ != nullptr && writing_.ok()) writing_ = Keep(tensor.name, packed);
+  return packed;
+}
+
+absl::StatusOr<kernels::PackedMatrix> WeightLoader::PackFinite(const TensorInfo& tensor,
+                                                               kernels::WeightFormat format) {
   const int64_t index = FirstTooLarge(tensor, format);
   if (index >= 0) return TooLarge(tensor.name, index, format);
   kernels::PackedMatrix packed =
       device_->Pack(SourceOf(tensor, tensor.shape[0], tensor.shape[1]), format);
   if (!packed.data) return NoMemory(tensor.name, tensor.elements * 4);
-  if (writer_ != nullptr && writing_.ok()) writing_ = Keep(tensor.name, packed);
   return packed;
+}
+
+absl::StatusOr<kernels::PackedMatrix> WeightLoader::Derived(const std::string& name,
+                                                            std::vector<float> values,
+                                                            int64_t outputs, int64_t inputs,
+                                                            MatrixRole role) {
+  const kernels::WeightFormat kept = KeptFormat(format_, role);
+  TensorInfo tensor;
+  tensor.name = name;
+  tensor.shape = {outputs, inputs};
+  tensor.elements = outputs * inputs;
+  tensor.data = reinterpret_cast<const std::byte*>(values.data());
+  tensor.bytes = values.size() * sizeof(float);
+  const int64_t bad = FirstNotFinite(tensor.type, kept, tensor.data, tensor.elements);
+  if (bad >= 0) return NotFinite(name, bad);
+  SSMD_ASSIGN_OR_RETURN(kernels::PackedMatrix matrix, PackFinite(tensor, kept));
+  matrix.may_round_inputs = role != MatrixRole::kSelection;
+  bytes_kept_ += static_cast<int64_t>(matrix.bytes());
+  return matrix;
 }
 
 // What the device has packed need not lie where the host can read it.
@@ -279,10 +304,19 @@ absl::StatusOr<kernels::Buffer> WeightLoader::Vector(const TensorInfo& tensor) {
 
 absl::StatusOr<kernels::Buffer> WeightLoader::Upload(const std::vector<float>& values,
                                                      const std::string& name) {
-  const size_t bytes = values.size() * sizeof(float);
+  return UploadBytes(values.data(), values.size() * sizeof(float), name);
+}
+
+absl::StatusOr<kernels::Buffer> WeightLoader::Upload(const std::vector<double>& values,
+                                                     const std::string& name) {
+  return UploadBytes(values.data(), values.size() * sizeof(double), name);
+}
+
+absl::StatusOr<kernels::Buffer> WeightLoader::UploadBytes(const void* values, size_t bytes,
+                                                          const std::string& name) {
   kernels::Buffer buffer = device_->Allocate(bytes);
   if (!buffer) return NoMemory(name, static_cast<int64_t>(bytes));
-  device_->Upload(buffer.data(), reinterpret_cast<const std::byte*>(values.data()), bytes);
+  device_->Upload(buffer.data(), static_cast<const std::byte*>(values), bytes);
   bytes_kept_ += static_cast<int64_t>(bytes);
   return buffer;
 }

@@ -46,6 +46,11 @@ class WeightLoader {
   // quantised. REQUIRES: two dimensions.
   absl::StatusOr<kernels::PackedMatrix> Matrix(const TensorInfo& tensor, MatrixRole role);
 
+  // The same of values that were computed from tensors, which Values() has read: (outputs, inputs),
+  // row-major. `name` is for errors.
+  absl::StatusOr<kernels::PackedMatrix> Derived(const std::string& name, std::vector<float> values,
+                                                int64_t outputs, int64_t inputs, MatrixRole role);
+
   // All elements as f32, in host memory, for what is computed at load time.
   absl::StatusOr<std::vector<float>> Values(const TensorInfo& tensor);
 
@@ -54,6 +59,8 @@ class WeightLoader {
 
   // `values` on the device; `name` is for errors.
   absl::StatusOr<kernels::Buffer> Upload(const std::vector<float>& values, const std::string& name);
+  absl::StatusOr<kernels::Buffer> Upload(const std::vector<double>& values,
+                                         const std::string& name);
 
   // Takes matrices from `cache` where it has them, and adds those that are packed to `writer`.
   // Either may be null; both outlive the loader's use.
@@ -75,8 +82,13 @@ class WeightLoader {
                                                                  kernels::WeightFormat format);
   absl::StatusOr<kernels::PackedMatrix> Pack(const TensorInfo& tensor,
                                              kernels::WeightFormat format);
+  // The matrix of a tensor whose elements are known to be finite.
+  absl::StatusOr<kernels::PackedMatrix> PackFinite(const TensorInfo& tensor,
+                                                   kernels::WeightFormat format);
   // Adds it to the writer, unless that has failed.
   absl::Status Keep(const std::string& name, const kernels::PackedMatrix& matrix);
+  absl::StatusOr<kernels::Buffer> UploadBytes(const void* values, size_t bytes,
+                                              const std::string& name);
   void ReportProgress(size_t bytes);
 
   // Checks and digests a tensor's bytes.

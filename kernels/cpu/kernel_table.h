@@ -314,12 +314,13 @@ struct GroupNormGroup {
 };
 
 // Some columns of a row. The numbers are those of PointwiseFunction.
-enum class PointwiseKind : uint8_t { kGelu, kSquaredRelu, kTanh, kSigmoid, kGlu };
+enum class PointwiseKind : uint8_t { kGelu, kSquaredRelu, kTanh, kSigmoid, kGlu, kMultiply };
 struct PointwiseColumns {
   PointwiseKind function;
   const float* x;
   const float* bias;  // or null
   const float* y;     // of functions with two inputs
+  const float* add;   // or null
   int64_t cols;
   float* out;
 };

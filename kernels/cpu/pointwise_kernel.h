@@ -17,7 +17,9 @@ inline void ForColumns(const PointwiseColumns& in, const Function& f) {
     const int64_t n = in.cols - c;
     F16 x = LoadPartial(in.x + c, n, 0);
     if (in.bias != nullptr) x = x + LoadPartial(in.bias + c, n, 0);
-    StorePartial(in.out + c, f(x, c), n);
+    F16 result = f(x, c);
+    if (in.add != nullptr) result = result + LoadPartial(in.add + c, n, 0);
+    StorePartial(in.out + c, result, n);
   }
 }
 
@@ -37,6 +39,10 @@ void ApplyPointwise(const PointwiseColumns& in) {
     case PointwiseKind::kGlu:
       return ForColumns(in, [&](F16 x, int64_t column) {
         return x * Sigmoid(LoadPartial(in.y + column, in.cols - column, 0));
+      });
+    case PointwiseKind::kMultiply:
+      return ForColumns(in, [&](F16 x, int64_t column) {
+        return x * LoadPartial(in.y + column, in.cols - column, 0);
       });
   }
 }

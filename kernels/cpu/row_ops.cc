@@ -9,7 +9,8 @@ namespace {
 
 constexpr int64_t kPointwiseColumns = 1024;
 static_assert(kMaxMixtures == kMaxShifted);
-static_assert(static_cast<int>(PointwiseKind::kGlu) == static_cast<int>(PointwiseFunction::kGlu));
+static_assert(static_cast<int>(PointwiseKind::kMultiply) ==
+              static_cast<int>(PointwiseFunction::kMultiply));
 
 int64_t PointwiseBlocks(const PointwiseParams& params) {
   return (params.cols + kPointwiseColumns - 1) / kPointwiseColumns;
@@ -71,6 +72,7 @@ void RunPointwiseShares(const KernelTable& kernels, const PointwiseParams& param
     columns.x = params.x + row * params.x_stride + column;
     if (params.bias != nullptr) columns.bias = params.bias + column;
     if (params.y != nullptr) columns.y = params.y + row * params.y_stride + column;
+    if (params.add != nullptr) columns.add = params.add + row * params.add_stride + column;
     columns.cols = std::min(kPointwiseColumns, params.cols - column);
     columns.out = params.out + row * params.out_stride + column;
     kernels.pointwise(columns);

@@ -504,6 +504,7 @@ void CudaDevice::RunTogether(const Mamba2LayerParams& params) {
 
 template <typename Params>
 void CudaDevice::RunLayer(const Params& params) {
+  if (params.norm.rows == 0) return RunApart(params);
   if (rehearsal_ != nullptr) {
     rehearsal_->Note(params);
     RunApart(params);

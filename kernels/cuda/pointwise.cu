@@ -35,7 +35,9 @@ struct PointwiseKernel {
     if (column >= args.cols) return;
     float x = args.x[row * args.x_stride + column];
     if (args.bias != nullptr) x += args.bias[column];
-    args.out[row * args.out_stride + column] = Value(args, x, column, row);
+    float result = Value(args, x, column, row);
+    if (args.add != nullptr) result += args.add[row * args.add_stride + column];
+    args.out[row * args.out_stride + column] = result;
   }
 };
 

@@ -24,6 +24,8 @@ double ValueOf(PointwiseFunction function, double x, double y) {
       return Sigmoid(x);
     case PointwiseFunction::kGlu:
       return x * Sigmoid(y);
+    case PointwiseFunction::kMultiply:
+      return x * y;
   }
   return 0;
 }
@@ -38,7 +40,9 @@ void Pointwise(const PointwiseParams& params) {
       double x = params.x[row * params.x_stride + c];
       if (params.bias != nullptr) x += params.bias[c];
       const double y = params.y != nullptr ? params.y[row * params.y_stride + c] : 0;
-      params.out[row * params.out_stride + c] = static_cast<float>(ValueOf(params.function, x, y));
+      const double add = params.add != nullptr ? params.add[row * params.add_stride + c] : 0;
+      params.out[row * params.out_stride + c] =
+          static_cast<float>(ValueOf(params.function, x, y) + add);
     }
   }
 }

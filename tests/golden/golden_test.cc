@@ -1,6 +1,6 @@
 // Tiny checkpoints that Hugging Face transformers made and evaluated in float64 (tests/reference/
-// says which two are evaluated by our own recurrence), loaded and run on every device: the whole
-// path from files to logits.
+// says which two are evaluated by our own recurrence), and stacks of every mixer ("family_…"), by
+// recurrences of PyTorch: loaded and run on every device, the whole path from files to logits.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -35,15 +35,27 @@ namespace fs = std::filesystem;
 // RelativeDistance of models whose activations are rounded to bf16.
 constexpr double kRoundedTolerance = 0.1;
 
-constexpr const char* kCases[] = {"mamba_odd",        "mamba_biases",
-                                  "mamba_minimal",    "mamba_bf16",
-                                  "mamba_f16",        "mamba_sharded",
-                                  "mamba_original",   "falcon",
-                                  "falcon_odd",       "falcon_bf16_sharded",
-                                  "mamba2_odd",       "mamba2_minimal",
-                                  "mamba2_biases",    "mamba2_groups_bf16_sharded",
-                                  "mamba2_original",  "mamba2_norm_first",
-                                  "mamba2_gate_only", "mamba2_mistral_bf16"};
+constexpr const char* kCases[] = {"mamba_odd",           "mamba_biases",
+                                  "mamba_minimal",       "mamba_bf16",
+                                  "mamba_f16",           "mamba_sharded",
+                                  "mamba_original",      "falcon",
+                                  "falcon_odd",          "falcon_bf16_sharded",
+                                  "mamba2_odd",          "mamba2_minimal",
+                                  "mamba2_biases",       "mamba2_groups_bf16_sharded",
+                                  "mamba2_original",     "mamba2_norm_first",
+                                  "mamba2_gate_only",    "mamba2_mistral_bf16",
+                                  "family_mamba",        "family_mamba2",
+                                  "family_s4",           "family_s4_rank2",
+                                  "family_s4_truncated", "family_s4d",
+                                  "family_s4d_bf16",     "family_s4d_bilinear",
+                                  "family_s5",           "family_s5_bilinear",
+                                  "family_lru",          "family_rtf",
+                                  "family_rtf_channels", "family_legs",
+                                  "family_legs_zoh",     "family_legt",
+                                  "family_retnet",       "family_rwkv4",
+                                  "family_rwkv5",        "family_rwkv6_f16",
+                                  "family_rwkv7",        "family_rwkv7_bf16",
+                                  "family_hybrid_f16"};
 
 fs::path Folder(const std::string& name) { return fs::path(SSMD_GOLDEN_DATA) / name; }
 

@@ -140,8 +140,8 @@ MambaMixer::Scratch MambaMixer::Divide(const MixerStep& step) const {
 void MambaMixer::Forward(const MixerStep& step) const {
   const Scratch s = Divide(step);
   kernels::MambaLayerParams layer;
-  layer.norm = step.norm.rms;
-  layer.in_proj = in_proj_.Product(step, step.norm.rms.out, step.norm.rms.out_stride, s.xz);
+  layer.norm = step.norm.AsPart(step.device);
+  layer.in_proj = in_proj_.Product(step, step.norm.out(), step.norm.out_stride(), s.xz);
   layer.conv = Convolution(step, s);
   layer.x_proj = x_proj_.Product(step, s.u, config_.d_inner, s.dbc);
   if (config_.dt_bc_norm_eps) {
@@ -214,7 +214,6 @@ class MambaFamily final : public MixerFamily {
   explicit MambaFamily(const MambaConfig& config) : config_(config) {}
 
   std::string Describe() const override { return config_.Describe(); }
-  bool takes_centred_norm() const override { return false; }
   int64_t scratch_floats_per_row() const override {
     return 4 * config_.d_inner + config_.dt_rank + 2 * config_.state_size;
   }

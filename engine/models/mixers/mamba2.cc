@@ -126,8 +126,8 @@ void Mamba2Mixer::Forward(const MixerStep& step) const {
   s.xbc = s.projected + step.rows() * config_.projection();
 
   kernels::Mamba2LayerParams layer;
-  layer.norm = step.norm.rms;
-  layer.in_proj = in_proj_.Product(step, step.norm.rms.out, step.norm.rms.out_stride, s.projected);
+  layer.norm = step.norm.AsPart(step.device);
+  layer.in_proj = in_proj_.Product(step, step.norm.out(), step.norm.out_stride(), s.projected);
   layer.conv = Convolution(step, s);
   layer.scan = Recurrence(step, s);
   layer.gated_norm = GatedNorm(step, s);
@@ -201,7 +201,6 @@ class Mamba2Family final : public MixerFamily {
   explicit Mamba2Family(const Mamba2Config& config) : config_(config) {}
 
   std::string Describe() const override { return config_.Describe(); }
-  bool takes_centred_norm() const override { return false; }
   int64_t scratch_floats_per_row() const override {
     return config_.projection() + config_.conv_channels();
   }

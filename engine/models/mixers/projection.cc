@@ -1,5 +1,7 @@
 #include "engine/models/mixers/projection.h"
 
+#include <utility>
+
 #include "engine/base/status_macros.h"
 #include "engine/models/mixers/layer_tensors.h"
 #include "kernels/ops.h"
@@ -8,8 +10,14 @@ namespace ssmd {
 
 absl::StatusOr<Projection> Projection::Load(const TensorInfo& weight, const TensorInfo* bias,
                                             MatrixRole role, WeightLoader* loader) {
+  SSMD_ASSIGN_OR_RETURN(kernels::PackedMatrix packed, loader->Matrix(weight, role));
+  return Of(std::move(packed), bias, loader);
+}
+
+absl::StatusOr<Projection> Projection::Of(kernels::PackedMatrix weight, const TensorInfo* bias,
+                                          WeightLoader* loader) {
   Projection projection;
-  SSMD_ASSIGN_OR_RETURN(projection.weight_, loader->Matrix(weight, role));
+  projection.weight_ = std::move(weight);
   SSMD_ASSIGN_OR_RETURN(projection.bias_, LoadOptional(bias, loader));
   return projection;
 }

@@ -18,6 +18,10 @@ class Projection {
   static absl::StatusOr<Projection> Load(const TensorInfo& weight, const TensorInfo* bias,
                                          MatrixRole role, WeightLoader* loader);
 
+  // Of a matrix that was computed at load time (WeightLoader::Derived).
+  static absl::StatusOr<Projection> Of(kernels::PackedMatrix weight, const TensorInfo* bias,
+                                       WeightLoader* loader);
+
   // out = W·x + bias, of each row of the step: (rows, outputs) without gaps.
   kernels::MatMulParams Product(const MixerStep& step, const float* x, int64_t x_stride,
                                 float* out) const;

@@ -12,8 +12,8 @@ namespace {
 using PointwiseTest = KernelTest;
 
 constexpr PointwiseFunction kFunctions[] = {
-    PointwiseFunction::kGelu, PointwiseFunction::kSquaredRelu, PointwiseFunction::kTanh,
-    PointwiseFunction::kSigmoid, PointwiseFunction::kGlu};
+    PointwiseFunction::kGelu,    PointwiseFunction::kSquaredRelu, PointwiseFunction::kTanh,
+    PointwiseFunction::kSigmoid, PointwiseFunction::kGlu,         PointwiseFunction::kMultiply};
 
 PointwiseParams ParamsOf(PointwiseFunction function, const Tensor& x, const Tensor& y,
                          Tensor& out) {
@@ -47,6 +47,8 @@ double Exact(PointwiseFunction function, double x, double y) {
       return 1 / (1 + std::exp(-x));
     case PointwiseFunction::kGlu:
       return x / (1 + std::exp(-y));
+    case PointwiseFunction::kMultiply:
+      return x * y;
   }
   return NAN;
 }
@@ -123,12 +125,14 @@ struct PointwiseCase {
   PointwiseFunction function;
   int64_t rows, cols;
   bool biased;
+  bool adds;
 };
 
 Tensor RunPointwise(Device& device, const PointwiseCase& c) {
   const Tensor x = RandomTensor(c.rows * (c.cols + 1), 1, -5, 5);
   const Tensor y = RandomTensor(c.rows * (c.cols + 2), 2, -5, 5);
   const Tensor bias = RandomTensor(c.cols, 3);
+  const Tensor add = RandomTensor(c.rows * (c.cols + 4), 4);
   Tensor out(static_cast<size_t>(c.rows * (c.cols + 3)), 7.0f);
   PointwiseParams params = ParamsOf(c.function, x, y, out);
   params.bias = c.biased ? bias.data() : nullptr;
@@ -136,6 +140,8 @@ Tensor RunPointwise(Device& device, const PointwiseCase& c) {
   params.cols = c.cols;
   params.x_stride = c.cols + 1;
   params.y_stride = c.cols + 2;
+  params.add = c.adds ? add.data() : nullptr;
+  params.add_stride = c.cols + 4;
   params.out_stride = c.cols + 3;
   device.Pointwise(params);
   return out;
@@ -144,9 +150,9 @@ Tensor RunPointwise(Device& device, const PointwiseCase& c) {
 TEST_P(PointwiseTest, AgreesWithTheReferenceAndBitwiseWithScalar) {
   for (const PointwiseFunction function : kFunctions) {
     for (int64_t cols : Some<int64_t>({1, 15, 16, 17, 100, 1024, 1025, 3000})) {
-      for (const bool biased : {false, true}) {
+      for (const bool plain : {false, true}) {
         SCOPED_TRACE(testing::Message() << static_cast<int>(function) << ", " << cols);
-        const PointwiseCase c{function, 3, cols, biased};
+        const PointwiseCase c{function, 3, cols, !plain, !plain};
         const Tensor out = RunPointwise(*device_, c);
         EXPECT_LT(RelativeError(out, RunPointwise(*reference_, c)), Bound(1e-6));
         EXPECT_TRUE(LikeScalar(out, RunPointwise(*scalar_, c)));
@@ -156,7 +162,7 @@ TEST_P(PointwiseTest, AgreesWithTheReferenceAndBitwiseWithScalar) {
 }
 
 TEST_P(PointwiseTest, ThreadsDoNotShow) {
-  const PointwiseCase c{PointwiseFunction::kGelu, 5, 2100, true};
+  const PointwiseCase c{PointwiseFunction::kGelu, 5, 2100, true, false};
   const Tensor expected = RunPointwise(*device_, c);
   for (int threads : Some<int>({1, 2, 3, 4})) {
     EXPECT_TRUE(SameBits(RunPointwise(*Another(threads), c), expected)) << threads;
@@ -174,6 +180,35 @@ TEST_P(PointwiseTest, OutputMayReplaceEitherInput) {
     device_->Pointwise(ParamsOf(function, x_before, y, y));
     EXPECT_TRUE(SameBits(y, expected));
   }
+}
+
+TEST_P(PointwiseTest, AddsToAResidualInPlace) {
+  for (const PointwiseFunction function : kFunctions) {
+    const Tensor x = RandomTensor(100, 1);
+    const Tensor y = RandomTensor(100, 2);
+    const Tensor before = RandomTensor(100, 3);
+    const Tensor alone = Apply(*device_, function, x, y);
+    Tensor residual = before;
+    PointwiseParams params = ParamsOf(function, x, y, residual);
+    params.add = residual.data();
+    params.add_stride = params.cols;
+    device_->Pointwise(params);
+    for (size_t i = 0; i < residual.size(); ++i) {
+      EXPECT_NEAR(residual[i], before[i] + alone[i], 1e-6) << i;
+    }
+  }
+}
+
+TEST_P(PointwiseTest, OneRowOfFactorsServesAll) {
+  const Tensor x = RandomTensor(3 * 100, 1);
+  const Tensor y = RandomTensor(100, 2);
+  Tensor out(x.size());
+  PointwiseParams params = ParamsOf(PointwiseFunction::kMultiply, x, y, out);
+  params.rows = 3;
+  params.cols = params.x_stride = params.out_stride = 100;
+  params.y_stride = 0;
+  device_->Pointwise(params);
+  for (size_t i = 0; i < x.size(); ++i) EXPECT_FLOAT_EQ(out[i], x[i] * y[i % 100]) << i;
 }
 
 INSTANTIATE_KERNEL_TEST(PointwiseTest);

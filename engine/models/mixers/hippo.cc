@@ -1,0 +1,175 @@
+#include "engine/models/mixers/hippo.h"
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "engine/base/status_macros.h"
+#include "engine/models/mixers/discretise.h"
+#include "engine/models/mixers/linear_tensors.h"
+#include "engine/models/mixers/prepare_hippo.h"
+#include "engine/models/mixers/time_invariant.h"
+#include "kernels/linear_ops.h"
+#include "kernels/ops.h"
+
+namespace ssmd {
+namespace {
+
+constexpr std::string_view kLegsMembers[] = {"d_state", "discretization"};
+constexpr std::string_view kLegtMembers[] = {"d_state", "window"};
+constexpr int64_t kMaxWindow = int64_t{1} << 30;
+
+// What both have: an output of every coefficient, and a feed-through.
+class HippoMixer : public TimeInvariantMixer {
+ public:
+  HippoMixer(const TimeInvariantConfig& config, int64_t state_size, const std::string& prefix,
+             TensorBinder* binder)
+      : TimeInvariantMixer(config, prefix, binder),
+        channels_(config.d_model),
+        state_size_(state_size),
+        output_tensor_(binder->Require(prefix + "C", {channels_, state_size})),
+        d_tensor_(binder->Require(prefix + "D", {channels_})) {}
+
+  void DeclareState(int layer, StateLayout* layout) final {
+    state_ = layout->Add(layer, "coefficients", StateKind::kLinear,
+                         {state_size_, kernels::PaddedLanes(channels_)});
+  }
+
+ protected:
+  // The matrices that depend on the configuration alone.
+  virtual absl::Status UploadRule(WeightLoader* loader, const std::string& name) = 0;
+
+  absl::Status PrepareSsm(WeightLoader* loader) final {
+    SSMD_RETURN_IF_ERROR(UploadRule(loader, output_tensor_->name));
+    SSMD_ASSIGN_OR_RETURN(output_, LoadStateRows(*output_tensor_, loader));
+    SSMD_ASSIGN_OR_RETURN(d_, loader->Vector(*d_tensor_));
+    output_tensor_ = d_tensor_ = nullptr;
+    return absl::OkStatus();
+  }
+
+  template <typename Params>
+  Params Scan(const MixerStep& step, float* y) const {
+    auto scan = ScanOf<Params>(step, channels_, y);
+    scan.state_size = state_size_;
+    scan.output = output_.as<float>();
+    scan.d = d_.as<float>();
+    scan.state = step.pool->field(state_);
+    return scan;
+  }
+
+ private:
+  const int64_t channels_;
+  const int64_t state_size_;
+  const TensorInfo* output_tensor_;  // the tensors: until PrepareSsm has read them
+  const TensorInfo* d_tensor_;
+  StatePlace state_;
+  kernels::Buffer output_, d_;
+};
+
+struct LegsConfig : TimeInvariantConfig {
+  int64_t state_size = 0;
+  Discretisation rule = Discretisation::kBilinear;
+  LegendreRule legendre;  // with kZoh
+
+  std::string Describe() const {
+    return absl::StrFormat("hippo_legs state_size=%d discretization=%s output=%s", state_size,
+                           DiscretisationName(rule), output());
+  }
+};
+
+class LegsMixer final : public HippoMixer {
+ public:
+  LegsMixer(const LegsConfig& config, const std::string& prefix, TensorBinder* binder)
+      : HippoMixer(config, config.state_size, prefix, binder), config_(config) {}
+
+ private:
+  absl::Status UploadRule(WeightLoader* loader, const std::string& name) override {
+    if (config_.rule == Discretisation::kBilinear) return absl::OkStatus();
+    SSMD_ASSIGN_OR_RETURN(nodes_, loader->Upload(config_.legendre.nodes, name));
+    SSMD_ASSIGN_OR_RETURN(weights_, loader->Upload(config_.legendre.weights, name));
+    SSMD_ASSIGN_OR_RETURN(values_, loader->Upload(config_.legendre.values, name));
+    return absl::OkStatus();
+  }
+
+  void Ssm(const MixerStep& step, float* /*scratch*/, float* y) const override {
+    auto scan = Scan<kernels::LegsScanParams>(step, y);
+    scan.step = config_.rule == Discretisation::kBilinear ? kernels::LegsStep::kBilinear
+                                                          : kernels::LegsStep::kExact;
+    scan.nodes = nodes_.as<double>();
+    scan.weights = weights_.as<double>();
+    scan.values = values_.as<double>();
+    step.device->LegsScan(scan);
+  }
+
+  const LegsConfig& config_;
+  kernels::Buffer nodes_, weights_, values_;
+};
+
+struct LegtConfig : TimeInvariantConfig {
+  int64_t state_size = 0;
+  int64_t window = 0;
+  LegtStep step;
+
+  std::string Describe() const {
+    return absl::StrFormat("hippo_legt state_size=%d window=%d output=%s", state_size, window,
+                           output());
+  }
+};
+
+class LegtMixer final : public HippoMixer {
+ public:
+  LegtMixer(const LegtConfig& config, const std::string& prefix, TensorBinder* binder)
+      : HippoMixer(config, config.state_size, prefix, binder), config_(config) {}
+
+ private:
+  absl::Status UploadRule(WeightLoader* loader, const std::string& name) override {
+    const LegtStep& step = config_.step;
+    SSMD_ASSIGN_OR_RETURN(a_,
+                          loader->Upload(std::vector<float>(step.a.begin(), step.a.end()), name));
+    SSMD_ASSIGN_OR_RETURN(b_,
+                          loader->Upload(std::vector<float>(step.b.begin(), step.b.end()), name));
+    return absl::OkStatus();
+  }
+
+  void Ssm(const MixerStep& step, float* /*scratch*/, float* y) const override {
+    auto scan = Scan<kernels::DenseScanParams>(step, y);
+    scan.a = a_.as<float>();
+    scan.b = b_.as<float>();
+    step.device->DenseScan(scan);
+  }
+
+  const LegtConfig& config_;
+  kernels::Buffer a_, b_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MixerFamily>> ParseHippoLegs(const ModelConfig& config,
+                                                            const ConfigObject& members) {
+  LegsConfig legs;
+  SSMD_RETURN_IF_ERROR(ParseTimeInvariant(config, members, kLegsMembers, &legs));
+  SSMD_ASSIGN_OR_RETURN(legs.state_size, members.Int("d_state", 1, kernels::kMaxModes));
+  SSMD_ASSIGN_OR_RETURN(legs.rule, ParseDiscretisation(members, Discretisation::kBilinear));
+  if (legs.rule == Discretisation::kZoh) legs.legendre = MakeLegendreRule(legs.state_size);
+  return std::make_unique<TimeInvariantFamily<LegsConfig, LegsMixer>>(std::move(legs));
+}
+
+absl::StatusOr<std::unique_ptr<MixerFamily>> ParseHippoLegt(const ModelConfig& config,
+                                                            const ConfigObject& members) {
+  LegtConfig legt;
+  SSMD_RETURN_IF_ERROR(ParseTimeInvariant(config, members, kLegtMembers, &legt));
+  SSMD_ASSIGN_OR_RETURN(legt.state_size, members.Int("d_state", 1, kernels::kMaxModes));
+  SSMD_ASSIGN_OR_RETURN(legt.window, members.Int("window", 1, kMaxWindow));
+  legt.step = DiscretiseLegt(legt.state_size, legt.window);
+  if (!(legt.step.spectral_radius < 1)) {
+    return members.Error("window",
+                         absl::StrCat("with this d_state gives a step of spectral radius ",
+                                      legt.step.spectral_radius, ", which must be below 1"));
+  }
+  return std::make_unique<TimeInvariantFamily<LegtConfig, LegtMixer>>(std::move(legt));
+}
+
+}  // namespace ssmd
