@@ -67,12 +67,13 @@ inline F16 CoupledSum(const ModalRows& rows, int64_t modes, int r) {
   F16 runs[4];
   for (int64_t i = 0; i < 4; ++i) {
     const ModalRun run = RunOfModes(i, modes);
-    runs[i] = Broadcast(0);
+    F16 sum = Broadcast(0);
     for (int64_t n = run.begin; n < run.end; ++n) {
       const int64_t at = n * rows.mode;
-      runs[i] = AddReal(LoadMode(rows.in + r * rows.coupling + at, rows.part),
-                        LoadMode(rows.h + at, rows.part), runs[i]);
+      sum = AddReal(LoadMode(rows.in + r * rows.coupling + at, rows.part),
+                    LoadMode(rows.h + at, rows.part), sum);
     }
+    runs[i] = sum;
   }
   return SumOfRuns(runs);
 }
@@ -112,8 +113,10 @@ inline F16 AdvanceCoupled(const ModalRows& rows, int64_t modes, F16 u, F16 (&s)[
   F16 runs[4], next[kRank][4];
   for (int64_t i = 0; i < 4; ++i) {
     const ModalRun run = RunOfModes(i, modes);
-    runs[i] = Broadcast(0);
-    for (int r = 0; r < kRank; ++r) next[r][i] = Broadcast(0);
+    F16 sum = Broadcast(0);
+    F16 coupled[kRank];
+#pragma GCC unroll 4
+    for (int r = 0; r < kRank; ++r) coupled[r] = Broadcast(0);
     for (int64_t n = run.begin; n < run.end; ++n) {
       const int64_t at = n * rows.mode;
       ComplexRow input = {u, Broadcast(0)};
@@ -126,15 +129,17 @@ inline F16 AdvanceCoupled(const ModalRows& rows, int64_t modes, F16 u, F16 (&s)[
           Advance(LoadMode(rows.decay + at, rows.part), LoadMode(rows.h + at, rows.part), input);
       Store(rows.h + at, h.re);
       Store(rows.h + at + rows.part, h.im);
-      runs[i] = AddReal(LoadMode(rows.output + at, rows.part), h, runs[i]);
+      sum = AddReal(LoadMode(rows.output + at, rows.part), h, sum);
       if constexpr (kNext) {
 #pragma GCC unroll 4
         for (int r = 0; r < kRank; ++r) {
-          next[r][i] =
-              AddReal(LoadMode(rows.in + r * rows.coupling + at, rows.part), h, next[r][i]);
+          coupled[r] =
+              AddReal(LoadMode(rows.in + r * rows.coupling + at, rows.part), h, coupled[r]);
         }
       }
     }
+    runs[i] = sum;
+    for (int r = 0; r < kRank; ++r) next[r][i] = coupled[r];
   }
   if constexpr (kNext) {
     for (int r = 0; r < kRank; ++r) s[r] = SumOfRuns(next[r]);
