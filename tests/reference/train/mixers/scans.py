@@ -1,0 +1,70 @@
+"""The recurrences whose coefficients depend on the input, over whole sequences, in plain torch."""
+
+import torch
+
+
+def decayed_attention(q, k, v, log_decay):
+    """o[t] = q[t]ᵀ S[t], S[t] = e^log_decay[t] S[t−1] + k[t] v[t]ᵀ, as masked attention.
+
+    q, k (batch, tokens, heads, N), v (batch, tokens, heads, P), log_decay (batch, tokens, heads) ≤ 0.
+    """
+    total = log_decay.cumsum(1).transpose(1, 2)
+    exponents = total[..., :, None] - total[..., None, :]
+    later = torch.ones(exponents.shape[-2:], dtype=torch.bool).triu(1)
+    scores = torch.einsum("bthn,bshn->bhts", q, k) * torch.exp(exponents.masked_fill(later, -torch.inf))
+    return torch.einsum("bhts,bshp->bthp", scores, v)
+
+
+def selective_scan(x, delta, a, b, c):
+    """y[t] = h[t] C[t], h[t] = e^(Δ[t] A) h[t−1] + Δ[t] x[t] B[t]ᵀ: Mamba's.
+
+    x, delta (batch, tokens, E), a (E, N), b, c (batch, tokens, N).
+    """
+    h, rows = x.new_zeros(len(x), *a.shape), []
+    for t in range(x.shape[1]):
+        h = torch.exp(delta[:, t, :, None] * a) * h + (delta * x)[:, t, :, None] * b[:, t, None, :]
+        rows.append((h * c[:, t, None, :]).sum(-1))
+    return torch.stack(rows, dim=1)
+
+
+def wkv4(w, u, k, v):
+    """RWKV-4's weighted mean: Σ e^(w·age + k) v / Σ e^(w·age + k), the present with u for w·age.
+
+    w, u (C), k, v (batch, tokens, C). Sums are kept as mantissas of e^p.
+    """
+    a, b, p, rows = torch.zeros_like(v[:, 0]), torch.zeros_like(v[:, 0]), torch.full_like(v[:, 0], -1e30), []
+    for t in range(k.shape[1]):
+        q = torch.maximum(p, u + k[:, t])
+        old, new = torch.exp(p - q), torch.exp(u + k[:, t] - q)
+        rows.append((old * a + new * v[:, t]) / (old * b + new))
+        q = torch.maximum(p + w, k[:, t])
+        old, new = torch.exp(p + w - q), torch.exp(k[:, t] - q)
+        a, b, p = old * a + new * v[:, t], old * b + new, q
+    return torch.stack(rows, dim=1)
+
+
+def wkv6(r, k, v, w, u):
+    """y[t] = rᵀ (u ∘ k vᵀ + S[t−1]), S[t] = diag(w) S[t−1] + k vᵀ: RWKV-5's and 6's.
+
+    All (batch, tokens, heads, N), u (heads, N).
+    """
+    s, rows = r.new_zeros(*r[:, 0].shape, v.shape[-1]), []
+    for t in range(r.shape[1]):
+        pair = k[:, t, :, :, None] * v[:, t, :, None, :]
+        rows.append(torch.einsum("bhi,bhij->bhj", r[:, t], u[..., None] * pair + s))
+        s = w[:, t, :, :, None] * s + pair
+    return torch.stack(rows, dim=1)
+
+
+def wkv7(r, w, k, v, kappa, a):
+    """y[t] = S[t] r, S[t] = S[t−1] (diag(w) − κ (κ ∘ a)ᵀ) + v kᵀ: RWKV-7's.
+
+    All (batch, tokens, heads, N).
+    """
+    s, rows = r.new_zeros(*r[:, 0].shape, r.shape[-1]), []
+    for t in range(r.shape[1]):
+        removed = torch.einsum("bhij,bhj->bhi", s, kappa[:, t])
+        s = (s * w[:, t, :, None, :] - removed[..., None] * (kappa * a)[:, t, :, None, :]
+             + v[:, t, ..., None] * k[:, t, :, None, :])
+        rows.append(torch.einsum("bhij,bhj->bhi", s, r[:, t]))
+    return torch.stack(rows, dim=1)
