@@ -1,6 +1,11 @@
-"""The recurrences whose coefficients depend on the input, over whole sequences, in plain torch."""
+"""The recurrences whose coefficients depend on the input, over whole sequences.
+
+Where compiled.py has compiled scans.c, by that; else token by token in torch, which is slow.
+"""
 
 import torch
+
+from . import compiled
 
 
 def decayed_attention(q, k, v, log_decay):
@@ -15,11 +20,17 @@ def decayed_attention(q, k, v, log_decay):
     return torch.einsum("bhts,bshp->bthp", scores, v)
 
 
+def of_batch(parameter, x):
+    return parameter.expand(len(x), *parameter.shape)
+
+
 def selective_scan(x, delta, a, b, c):
     """y[t] = h[t] C[t], h[t] = e^(Δ[t] A) h[t−1] + Δ[t] x[t] B[t]ᵀ: Mamba's.
 
     x, delta (batch, tokens, E), a (E, N), b, c (batch, tokens, N).
     """
+    if x.dtype in compiled.libraries:
+        return compiled.Scan.apply("selective_scan", a.shape[1], x, delta, of_batch(a, x), b, c)
     h, rows = x.new_zeros(len(x), *a.shape), []
     for t in range(x.shape[1]):
         h = torch.exp(delta[:, t, :, None] * a) * h + (delta * x)[:, t, :, None] * b[:, t, None, :]
@@ -32,6 +43,8 @@ def wkv4(w, u, k, v):
 
     w, u (C), k, v (batch, tokens, C). Sums are kept as mantissas of e^p.
     """
+    if k.dtype in compiled.libraries:
+        return compiled.Scan.apply("wkv4", 1, k, v, of_batch(w, k), of_batch(u, k))
     a, b, p, rows = torch.zeros_like(v[:, 0]), torch.zeros_like(v[:, 0]), torch.full_like(v[:, 0], -1e30), []
     for t in range(k.shape[1]):
         q = torch.maximum(p, u + k[:, t])
@@ -48,6 +61,8 @@ def wkv6(r, k, v, w, u):
 
     All (batch, tokens, heads, N), u (heads, N).
     """
+    if r.dtype in compiled.libraries:
+        return compiled.Scan.apply("wkv6", r.shape[-1], r, k, v, w, of_batch(u, r))
     s, rows = r.new_zeros(*r[:, 0].shape, v.shape[-1]), []
     for t in range(r.shape[1]):
         pair = k[:, t, :, :, None] * v[:, t, :, None, :]
@@ -61,6 +76,8 @@ def wkv7(r, w, k, v, kappa, a):
 
     All (batch, tokens, heads, N).
     """
+    if r.dtype in compiled.libraries:
+        return compiled.Scan.apply("wkv7", r.shape[-1], r, w, k, v, kappa, a)
     s, rows = r.new_zeros(*r[:, 0].shape, r.shape[-1]), []
     for t in range(r.shape[1]):
         removed = torch.einsum("bhij,bhj->bhi", s, kappa[:, t])
