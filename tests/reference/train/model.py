@@ -5,10 +5,11 @@ import pathlib
 
 import safetensors.torch
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import nn
 
-from mixers import Depth, S4d, make_mixer, make_mlp
+from mixers import S4d, make_mixer, make_mlp
+from mixers.rwkv import Depth
 
 DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 # Tensors of RWKV-6 and 7 with a free inner dimension.
@@ -121,6 +122,7 @@ def save(model, folder, dtype="f32"):
     (folder / "config.json").write_text(json.dumps(model.config, indent=2) + "\n")
     tensors = {name: t.detach().to(DTYPES[dtype]).contiguous() for name, t in model.state_dict().items()}
     safetensors.torch.save_file(tensors, folder / "model.safetensors")
+    (folder / "model.safetensors").chmod(0o644)  # made for its owner alone
 
 
 def load(folder):

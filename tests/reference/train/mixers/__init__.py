@@ -9,13 +9,25 @@ from .mlp import Gelu, SwiGlu
 from .modal import S4, S4d
 from .rational import Rtf
 from .retnet import RetNet
-from .rwkv import ChannelMix, Depth, Rwkv4, Rwkv5, Rwkv6, Rwkv7
+from .rwkv import ChannelMix, Rwkv4, Rwkv5, Rwkv6, Rwkv7
 from .shared import S5, Lru
 
 MIXERS = {
-    "mamba": Mamba, "mamba2": Mamba2, "s4": S4, "s4d": S4d, "s5": S5, "lru": Lru, "rtf": Rtf,
-    "retnet": RetNet, "rwkv4": Rwkv4, "rwkv5": Rwkv5, "rwkv6": Rwkv6, "rwkv7": Rwkv7,
-    "hippo_legs": Legs, "hippo_legt": Legt}
+    "mamba": Mamba,
+    "mamba2": Mamba2,
+    "s4": S4,
+    "s4d": S4d,
+    "s5": S5,
+    "lru": Lru,
+    "rtf": Rtf,
+    "retnet": RetNet,
+    "rwkv4": Rwkv4,
+    "rwkv5": Rwkv5,
+    "rwkv6": Rwkv6,
+    "rwkv7": Rwkv7,
+    "hippo_legs": Legs,
+    "hippo_legt": Legt,
+}
 MLPS = ("swiglu", "gelu", "rwkv4", "rwkv5", "rwkv6", "rwkv7")
 # Members of a mixer's object, beside "type". What else a constructor takes is about initial values.
 MEMBERS = {
@@ -27,9 +39,13 @@ MEMBERS = {
     "lru": {"d_state", "output"},
     "rtf": {"d_state", "num_a", "trunc_len", "output"},
     "retnet": {"num_heads", "d_key", "d_value"},
-    "rwkv4": set(), "rwkv5": {"head_dim"}, "rwkv6": {"head_dim"}, "rwkv7": {"head_dim"},
+    "rwkv4": set(),
+    "rwkv5": {"head_dim"},
+    "rwkv6": {"head_dim"},
+    "rwkv7": {"head_dim"},
     "hippo_legs": {"d_state", "discretization", "output"},
-    "hippo_legt": {"d_state", "window", "output"}}
+    "hippo_legt": {"d_state", "window", "output"},
+}
 
 
 def make_mixer(config, d_model, **initial) -> Mixer:
@@ -39,14 +55,16 @@ def make_mixer(config, d_model, **initial) -> Mixer:
         raise ValueError(f"there is no mixer {kind!r}; there are {', '.join(MIXERS)}")
     members = {name: value for name, value in config.items() if name != "type"}
     if unknown := members.keys() - MEMBERS[kind]:
-        raise ValueError(f"{kind} has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(MEMBERS[kind]))}")
+        raise ValueError(
+            f"{kind} has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(MEMBERS[kind]))}"
+        )
     return MIXERS[kind](d_model, **members, **initial)
 
 
 def make_mlp(config, d_model, depth) -> nn.Module:
     kind, d_inner = config["type"], config["d_inner"]
     if kind not in MLPS or config.keys() != {"type", "d_inner"}:
-        raise ValueError(f'an mlp has a type ({", ".join(MLPS)}) and a d_inner, not {config}')
+        raise ValueError(f"an mlp has a type ({', '.join(MLPS)}) and a d_inner, not {config}")
     if kind.startswith("rwkv"):
         return ChannelMix(int(kind[4:]), d_model, d_inner, depth)
     return {"swiglu": SwiGlu, "gelu": Gelu}[kind](d_model, d_inner)

@@ -8,7 +8,7 @@ definition: it is written as the papers write the recurrence, not as anything se
 import math
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import nn
 
 

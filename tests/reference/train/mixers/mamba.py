@@ -3,7 +3,7 @@
 import math
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import nn
 
 from . import scans
@@ -64,7 +64,10 @@ class Mamba(Mixer):
         return self.out_proj(y * F.silu(z))
 
     def initial_state(self, batch):
-        return {"window": self.conv1d.initial_state(batch), "h": self.A_log.new_zeros(batch, *self.A_log.shape)}
+        return {
+            "window": self.conv1d.initial_state(batch),
+            "h": self.A_log.new_zeros(batch, *self.A_log.shape),
+        }
 
     def step(self, u, state, context):
         x, z = self.in_proj(u).chunk(2, dim=-1)

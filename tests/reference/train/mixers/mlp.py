@@ -1,6 +1,6 @@
 """Layers between channels that look at one token alone, in the interface of mixers."""
 
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import nn
 
 from .base import Mixer

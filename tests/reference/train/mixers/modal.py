@@ -10,16 +10,32 @@ import torch
 from torch import nn
 
 from .base import (
-    TimeInvariant, as_complex, complex_normal, complex_parameter, convolve, discretise, log_uniform,
-    with_conjugates)
+    TimeInvariant,
+    as_complex,
+    complex_normal,
+    complex_parameter,
+    convolve,
+    discretise,
+    log_uniform,
+    with_conjugates,
+)
 from .hippo import legs_normal
 
 
 class S4(TimeInvariant):
     """A = Λ − P P*, bilinear. `diagonal` is a way to serve it and changes nothing here."""
 
-    def __init__(self, d_model, d_state, rank=1, heads=1, l_kernel=0, discretization="bilinear",
-                 diagonal=False, output="glu"):
+    def __init__(
+        self,
+        d_model,
+        d_state,
+        rank=1,
+        heads=1,
+        l_kernel=0,
+        discretization="bilinear",
+        diagonal=False,
+        output="glu",
+    ):
         super().__init__(d_model, output)
         if d_state % 2 or heads not in (1, d_model) or discretization != "bilinear":
             raise ValueError("s4: d_state must be even, heads 1 or d_model, discretization bilinear")
@@ -102,8 +118,7 @@ def s4d_frequencies(modes, init):
 class S4d(TimeInvariant):
     """`init` is lin, inv or legs; `input_matrix` stores a B."""
 
-    def __init__(self, d_model, d_state, discretization="zoh", output="glu", init="lin",
-                 input_matrix=False):
+    def __init__(self, d_model, d_state, discretization="zoh", output="glu", init="lin", input_matrix=False):
         super().__init__(d_model, output)
         self.rule = discretization
         modes = d_state // 2

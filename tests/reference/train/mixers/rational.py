@@ -47,8 +47,9 @@ class Rtf(TimeInvariant):
         """With c and D′ of the recurrence whose first taps are the kernel's: (I − Aⁿ)ᵀ c = b."""
         matrix = self._of_channels(companion(self.a))
         last = torch.linalg.matrix_power(matrix, self.taps - 1)
-        c = torch.linalg.solve(torch.eye(matrix.shape[-1], dtype=matrix.dtype)
-                               - (last @ matrix).transpose(-1, -2), self.b)
+        c = torch.linalg.solve(
+            torch.eye(matrix.shape[-1], dtype=matrix.dtype) - (last @ matrix).transpose(-1, -2), self.b
+        )
         d = self.h_0 + (c * last[..., 0]).sum(-1)
         return {"x": self.b.new_zeros(batch, *self.b.shape), "matrix": matrix, "c": c, "d": d}
 

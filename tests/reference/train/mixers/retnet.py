@@ -1,7 +1,7 @@
 """RetNet's multi-scale retention (Sun et al. 2023, arXiv:2307.08621)."""
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import nn
 
 from . import scans

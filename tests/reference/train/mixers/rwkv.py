@@ -8,7 +8,7 @@ import math
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import nn
 
 from . import scans
@@ -56,7 +56,9 @@ def row(values):
 
 def low_rank(d_in, rank, d_out):
     """The two factors of a correction that starts from 0."""
-    return nn.Parameter(torch.zeros(d_in, rank)), nn.Parameter(0.1 * nn.init.orthogonal_(torch.empty(rank, d_out)))
+    return nn.Parameter(torch.zeros(d_in, rank)), nn.Parameter(
+        0.1 * nn.init.orthogonal_(torch.empty(rank, d_out))
+    )
 
 
 class Shifted(Mixer):
@@ -87,18 +89,22 @@ class Rwkv4(Shifted):
         self.time_decay = nn.Parameter(curve(d_model, depth, -5.0, 8.0))
         self.time_first = nn.Parameter(math.log(0.3) + 0.5 * ((torch.arange(d_model) + 1) % 3 - 1.0))
         keep = kept(d_model, depth)
-        self.time_mix_k, self.time_mix_v, self.time_mix_r = row(keep), row(keep + 0.3 * depth.to_one()), row(keep**0.5)
+        self.time_mix_k, self.time_mix_v, self.time_mix_r = (
+            row(keep),
+            row(keep + 0.3 * depth.to_one()),
+            row(keep**0.5),
+        )
         self.key, self.value, self.receptance, self.output = (
-            self.linear(d_model, d_model, gain) for gain in (1.0, 1.0, 1.0, 0.5))
+            self.linear(d_model, d_model, gain) for gain in (1.0, 1.0, 1.0, 0.5)
+        )
 
     def mix(self, u, previous, context, state=None):
-        xk, xv, xr = (previous + (u - previous) * mu.flatten()
-                      for mu in (self.time_mix_k, self.time_mix_v, self.time_mix_r))
+        xk, xv, xr = (
+            previous + (u - previous) * mu.flatten()
+            for mu in (self.time_mix_k, self.time_mix_v, self.time_mix_r)
+        )
         k, v, w = self.key(xk), self.value(xv), -torch.exp(self.time_decay)
-        if state is None:
-            y = scans.wkv4(w, self.time_first, k, v)
-        else:
-            y = self._step(w, k, v, state)
+        y = self._step(w, k, v, state) if state else scans.wkv4(w, self.time_first, k, v)
         return self.output(torch.sigmoid(self.receptance(xr)) * y)
 
     def memory(self, batch):
@@ -158,8 +164,10 @@ class Rwkv5(Headed):
 
     def mixtures(self, u, previous):
         """Inputs of k, v, r and g, and the logarithm of the decay (≤ 0)."""
-        mixtures = [previous + (u - previous) * mu.flatten()
-                    for mu in (self.time_mix_k, self.time_mix_v, self.time_mix_r, self.time_mix_g)]
+        mixtures = [
+            previous + (u - previous) * mu.flatten()
+            for mu in (self.time_mix_k, self.time_mix_v, self.time_mix_r, self.time_mix_g)
+        ]
         return mixtures, -torch.exp(self.time_decay).flatten().expand_as(u)
 
     def mix(self, u, previous, context, state=None):
@@ -183,8 +191,14 @@ class Rwkv6(Rwkv5):
         self.gate = self.linear(d_model, d_model, 0.1)
         keep = kept(d_model, depth)
         mix_rank = mix_rank or max(8, d_model // 64)
-        for name, value in (("x", keep), ("w", keep), ("k", keep), ("v", keep + 0.3 * depth.to_one()),
-                           ("r", keep**0.5), ("g", keep**0.5)):
+        for name, value in (
+            ("x", keep),
+            ("w", keep),
+            ("k", keep),
+            ("v", keep + 0.3 * depth.to_one()),
+            ("r", keep**0.5),
+            ("g", keep**0.5),
+        ):
             setattr(self, f"time_maa_{name}", row(1 - value))
         self.time_maa_w1 = nn.Parameter(torch.zeros(d_model, 5 * mix_rank))
         self.time_maa_w2 = nn.Parameter(torch.empty(5, mix_rank, d_model).uniform_(-0.01, 0.01))
@@ -210,8 +224,10 @@ class Rwkv7(Headed):
         place = torch.arange(d_model) / d_model
         for name, power in (("r", 0.2), ("w", 0.9), ("k", 0.7), ("v", 0.7), ("a", 0.9), ("g", 0.2)):
             setattr(self, f"x_{name}", row(1 - place ** (power * depth.from_one())))
-        w, a, v, g = ranks or [max(8, round(f * d_model**p / 32) * 32 if d_model > 256 else d_model // 4)
-                               for f, p in ((1.8, 0.5), (1.8, 0.5), (1.3, 0.5), (0.6, 0.8))]
+        w, a, v, g = ranks or [
+            max(8, round(f * d_model**p / 32) * 32 if d_model > 256 else d_model // 4)
+            for f, p in ((1.8, 0.5), (1.8, 0.5), (1.3, 0.5), (0.6, 0.8))
+        ]
         zig = (torch.arange(d_model) % head_dim - (head_dim - 1) / 2) / ((head_dim - 1) / 2)
         zig = zig * zig.abs()
         line = torch.arange(d_model) / (d_model - 1) - 0.5

@@ -4,20 +4,39 @@ Where compiled.py has compiled scans.c, by that; else token by token in torch, w
 """
 
 import torch
+import torch.nn.functional as F
 
 from . import compiled
 
+CHUNK = 32  # tokens
+
 
 def decayed_attention(q, k, v, log_decay):
-    """o[t] = q[t]ᵀ S[t], S[t] = e^log_decay[t] S[t−1] + k[t] v[t]ᵀ, as masked attention.
+    """o[t] = q[t]ᵀ S[t], S[t] = e^log_decay[t] S[t-1] + k[t] v[t]ᵀ: Mamba-2's and RetNet's.
 
-    q, k (batch, tokens, heads, N), v (batch, tokens, heads, P), log_decay (batch, tokens, heads) ≤ 0.
+    q, k (batch, tokens, heads, N), v (batch, tokens, heads, P), log_decay (batch, tokens, heads) ≤ 0. In
+    chunks: masked attention within, a state between (Dao & Gu 2024, section 6).
     """
-    total = log_decay.cumsum(1).transpose(1, 2)
+    tokens = q.shape[1]
+    q, k, v, log_decay = (in_chunks(x) for x in (q, k, v, log_decay[..., None]))
+    total = log_decay[..., 0].cumsum(-1)
     exponents = total[..., :, None] - total[..., None, :]
-    later = torch.ones(exponents.shape[-2:], dtype=torch.bool).triu(1)
-    scores = torch.einsum("bthn,bshn->bhts", q, k) * torch.exp(exponents.masked_fill(later, -torch.inf))
-    return torch.einsum("bhts,bshp->bthp", scores, v)
+    later = torch.ones(CHUNK, CHUNK, dtype=torch.bool).triu(1)
+    within = (q @ k.transpose(-1, -2) * torch.exp(exponents.masked_fill(later, -torch.inf))) @ v
+    left = torch.exp(total[..., -1:] - total)[..., None]
+    added = (k * left).transpose(-1, -2) @ v
+    state, before = torch.zeros_like(added[:, 0]), []
+    for chunk, decay in zip(added.unbind(1), torch.exp(total[..., -1]).unbind(1), strict=True):
+        before.append(state)
+        state = decay[..., None, None] * state + chunk
+    o = within + (q * torch.exp(total)[..., None]) @ torch.stack(before, dim=1)
+    return o.transpose(2, 3).flatten(1, 2)[:, :tokens]
+
+
+def in_chunks(x):
+    """(batch, tokens, heads, N) → (batch, chunks, heads, CHUNK, N), padded with 0."""
+    padded = F.pad(x, (0, 0, 0, 0, 0, -x.shape[1] % CHUNK))
+    return padded.unflatten(1, (-1, CHUNK)).transpose(2, 3)
 
 
 def of_batch(parameter, x):
@@ -81,7 +100,10 @@ def wkv7(r, w, k, v, kappa, a):
     s, rows = r.new_zeros(*r[:, 0].shape, r.shape[-1]), []
     for t in range(r.shape[1]):
         removed = torch.einsum("bhij,bhj->bhi", s, kappa[:, t])
-        s = (s * w[:, t, :, None, :] - removed[..., None] * (kappa * a)[:, t, :, None, :]
-             + v[:, t, ..., None] * k[:, t, :, None, :])
+        s = (
+            s * w[:, t, :, None, :]
+            - removed[..., None] * (kappa * a)[:, t, :, None, :]
+            + v[:, t, ..., None] * k[:, t, :, None, :]
+        )
         rows.append(torch.einsum("bhij,bhj->bhi", s, r[:, t]))
     return torch.stack(rows, dim=1)

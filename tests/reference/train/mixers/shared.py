@@ -10,7 +10,14 @@ import torch
 from torch import nn
 
 from .base import (
-    TimeInvariant, as_complex, complex_normal, complex_parameter, constant_scan, discretise, log_uniform)
+    TimeInvariant,
+    as_complex,
+    complex_normal,
+    complex_parameter,
+    constant_scan,
+    discretise,
+    log_uniform,
+)
 from .hippo import legs_normal
 
 
