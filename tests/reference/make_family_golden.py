@@ -14,10 +14,9 @@ import pathlib
 import shutil
 import sys
 
+import checkpoint_io
 import numpy as np
 import torch
-
-import checkpoint_io
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "train"))
 import model as ssm_lm
@@ -29,7 +28,8 @@ TOKENS = 44
 CASES = {
     "mamba": dict(d_model=24, norm_eps=0.02, mlp=dict(type="swiglu", d_inner=20),
                   mixer=dict(type="mamba", d_state=5, d_conv=3, expand=2, dt_rank=3)),
-    "mamba2": dict(d_model=24, mixer=dict(type="mamba2", d_state=9, d_conv=4, expand=2, headdim=12, ngroups=2)),
+    "mamba2": dict(d_model=24, norm_eps=0.02, mixer=dict(
+        type="mamba2", d_state=9, d_conv=4, expand=2, headdim=12, ngroups=2)),
     "s4": dict(d_model=24, mixer=dict(type="s4", d_state=16), mlp=dict(type="gelu", d_inner=20)),
     "s4_rank2": dict(mixer=dict(type="s4", d_state=10, rank=2, heads=32)),
     "s4_truncated": dict(d_model=24, norm="layer", norm_eps=0.02, mlp=dict(type="gelu", d_inner=20),
@@ -60,7 +60,7 @@ CASES = {
     "legs": dict(d_model=24, mixer=dict(type="hippo_legs", d_state=9)),
     "legs_zoh": dict(mixer=dict(type="hippo_legs", d_state=8, discretization="zoh")),
     "legt": dict(mixer=dict(type="hippo_legt", d_state=10, window=20), norm="layer"),
-    "hybrid_f16": dict(n_layer=6, dtype="f16", norm="layer", mixer=dict(type="rwkv7", head_dim=16), mlp=None, layers=[
+    "hybrid_f16": dict(n_layer=6, dtype="f16", mixer=dict(type="rwkv7", head_dim=16), mlp=None, layers=[
         dict(mixer=dict(type="mamba2", d_state=8, d_conv=3, expand=1, headdim=32, ngroups=1)),
         {},
         dict(mixer=dict(type="rtf", d_state=4, num_a=4, trunc_len=44, output="linear"),

@@ -23,9 +23,11 @@ def make_norm(config):
     return nn.RMSNorm(config["d_model"], eps=eps)
 
 
-def initial_arguments(kind, depth, seen, given):
-    """What a mixer's constructor is told beside its configuration."""
-    arguments = dict(given.get(kind, {}))
+def arguments_of(kind, config, depth, seen, initial):
+    """What a mixer's constructor is told beside its own configuration."""
+    arguments = dict(initial.get(kind, {}))
+    if kind == "mamba2":
+        arguments["norm_eps"] = config.get("norm_eps", 1e-5)
     if kind.startswith("rwkv"):
         arguments["depth"] = depth
     if kind == "rwkv7":
@@ -73,7 +75,7 @@ class Backbone(nn.Module):
             mixer = layer.get("mixer") or config["mixer"]
             mlp = layer.get("mlp", config.get("mlp"))
             depth = Depth(index, count)
-            arguments = initial_arguments(mixer["type"], depth, seen, initial)
+            arguments = arguments_of(mixer["type"], config, depth, seen, initial)
             seen.add(mixer["type"])
             self.layers.append(Layer(config, mixer, mlp, depth, arguments))
         self.norm_f = make_norm(config)

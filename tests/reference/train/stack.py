@@ -55,7 +55,7 @@ def make_config(args):
     """What --mixer and its like ask for: the listed mixers in turn until there are enough layers."""
     mixers = [parse_mixer(text, args.d_model, args.context) for text in args.mixer.split(",")]
     mlps = [mlp_of(mixer, args.mlp, args.d_inner or 2 * args.d_model) for mixer in mixers]
-    rwkv = any(mixer["type"].startswith("rwkv") for mixer in mixers)
+    rwkv = all(mixer["type"].startswith("rwkv") for mixer in mixers)
     config = {
         "model_type": "ssm_lm",
         "d_model": args.d_model,

@@ -29,7 +29,7 @@ MIXERS = {
     "hippo_legt": Legt,
 }
 MLPS = ("swiglu", "gelu", "rwkv4", "rwkv5", "rwkv6", "rwkv7")
-# Members of a mixer's object, beside "type". What else a constructor takes is about initial values.
+# Members of a mixer's object, beside "type". What else constructors take is of the model or about initial values.
 MEMBERS = {
     "mamba": {"d_state", "d_conv", "expand", "dt_rank"},
     "mamba2": {"d_state", "d_conv", "expand", "headdim", "ngroups"},
@@ -48,8 +48,8 @@ MEMBERS = {
 }
 
 
-def make_mixer(config, d_model, **initial) -> Mixer:
-    """`config`: a mixer's object of config.json; `initial`: arguments that shape initial values alone."""
+def make_mixer(config, d_model, **others) -> Mixer:
+    """`config`: a mixer's object of config.json; `others`: what its constructor takes beside its members."""
     kind = config["type"]
     if kind not in MIXERS:
         raise ValueError(f"there is no mixer {kind!r}; there are {', '.join(MIXERS)}")
@@ -58,7 +58,7 @@ def make_mixer(config, d_model, **initial) -> Mixer:
         raise ValueError(
             f"{kind} has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(MEMBERS[kind]))}"
         )
-    return MIXERS[kind](d_model, **members, **initial)
+    return MIXERS[kind](d_model, **members, **others)
 
 
 def make_mlp(config, d_model, depth) -> nn.Module:

@@ -9,8 +9,6 @@ from torch import nn
 from . import scans
 from .base import Mixer, log_uniform
 
-NORM_EPS = 1e-5  # of Mamba-2's gated norm
-
 
 def inverse_softplus(log_delta):
     delta = torch.exp(log_delta)
@@ -82,19 +80,21 @@ class Mamba(Mixer):
 class GatedRmsNorm(nn.Module):
     """RMSNorm of y ∘ silu(z), over groups of channels."""
 
-    def __init__(self, channels, groups):
+    def __init__(self, channels, groups, eps):
         super().__init__()
-        self.groups = groups
+        self.groups, self.eps = groups, eps
         self.weight = nn.Parameter(torch.ones(channels))
 
     def forward(self, y, z):
         y = (y * F.silu(z)).unflatten(-1, (self.groups, -1))
-        y = y * torch.rsqrt(y.square().mean(-1, keepdim=True) + NORM_EPS)
+        y = y * torch.rsqrt(y.square().mean(-1, keepdim=True) + self.eps)
         return y.flatten(-2) * self.weight
 
 
 class Mamba2(Mixer):
-    def __init__(self, d_model, d_state=64, d_conv=4, expand=2, headdim=64, ngroups=1):
+    """`norm_eps` is the model's."""
+
+    def __init__(self, d_model, d_state=64, d_conv=4, expand=2, headdim=64, ngroups=1, norm_eps=1e-5):
         super().__init__()
         inner = expand * d_model
         if inner % headdim or inner // headdim % ngroups:
@@ -106,7 +106,7 @@ class Mamba2(Mixer):
         self.dt_bias = nn.Parameter(inverse_softplus(log_uniform(self.heads)))
         self.A_log = nn.Parameter(torch.log(1 + 15 * torch.rand(self.heads)))
         self.D = nn.Parameter(torch.ones(self.heads))
-        self.norm = GatedRmsNorm(inner, ngroups)
+        self.norm = GatedRmsNorm(inner, ngroups, norm_eps)
         self.out_proj = nn.Linear(inner, d_model, bias=False)
         self.state_shape = self.heads, headdim, d_state
 
