@@ -119,8 +119,10 @@ class Training:
         self.generator = torch.Generator().manual_seed(args.seed)
         self.step, self.seconds = 0, 0.0
         parameters = sum(p.numel() for p in self.model.parameters())
+        layers = config.get("layers") or [{}] * config["n_layer"]
+        names = dict.fromkeys(layer.get("mixer", config["mixer"])["type"] for layer in layers)
         self.log = {
-            "title": f"{args.mixer}, {parameters / 1e6:.2f} M parameters",
+            "title": f"{', '.join(names)}: {parameters / 1e6:.2f} M parameters",
             "parameters": parameters,
             "config": config,
             "arguments": {k: str(v) for k, v in vars(args).items()},
@@ -300,7 +302,11 @@ def main(argv=None):
         f"unigram {unigram:.3f} bits a character",
         flush=True,
     )
-    final = training.run()
+    try:
+        final = training.run()
+    except KeyboardInterrupt:
+        training.save()
+        raise SystemExit("train.py: interrupted; --resume goes on from here") from None
     print(
         f"{training.tokens():,} tokens in {training.seconds / 60:.1f} min; "
         f"held out: {final:.3f} bits a character (unigram {unigram:.3f}); {args.out}"

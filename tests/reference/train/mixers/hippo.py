@@ -114,6 +114,7 @@ class Legs(Hippo):
 
     def ssm(self, u):
         tokens = u.shape[1]
-        if tokens not in self.cache:
-            self.cache[tokens] = self.responses(tokens).to(u)
-        return torch.einsum("cts,bsc->btc", torch.einsum("tsn,cn->cts", self.cache[tokens], self.C), u)
+        key = tokens, u.dtype
+        if key not in self.cache:
+            self.cache[key] = self.responses(tokens).to(u)
+        return torch.einsum("cts,bsc->btc", torch.einsum("tsn,cn->cts", self.cache[key], self.C), u)
