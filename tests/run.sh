@@ -164,7 +164,7 @@ run_everything_else() {
   check "the playground against its mock server" tests/playground/run.sh mock
   check "the trainer: format and mistakes" tests/reference/train/run.sh lint
   check "the trainer: every mixer in float64" tests/reference/train/run.sh mixers
-  check "the trainer: a minute for each of two mixers" tests/reference/train/run.sh train
+  check "the trainer: two mixers learn" tests/reference/train/run.sh train
   check "kernels on 64-bit Arm, by qemu" tests/arm.sh
   check "benchmarks" build/release/bin/ssmd-bench engine --random=mamba-130m --batch=1,16
 }

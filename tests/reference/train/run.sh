@@ -5,7 +5,7 @@
 # usage: run.sh lint|mixers|train [pytest arguments…]
 #   lint    format and mistakes, by the ruff of build/tools/python
 #   mixers  the two forms of every mixer, in float64
-#   train   two mixers beat unigrams after SSMD_TRAIN_MINUTES (1) each; what is written
+#   train   two mixers beat unigrams after 80 steps; what is written
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)

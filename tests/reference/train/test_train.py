@@ -1,7 +1,7 @@
 """Tests of the trainer on a real text: what it learns, what it writes, and that it goes on where it was.
 
-The text is TinyStories where SSMD_TEST_DATA has it, else the headers of this repository. A minute of
-training for each of two mixers is what most of the time goes to: SSMD_TRAIN_MINUTES changes that.
+The text is TinyStories where SSMD_TEST_DATA has it, else the headers of this repository. Most of the time
+goes to training two mixers for as many steps as an idle core makes in half a minute or so.
 """
 
 import json
@@ -16,7 +16,6 @@ import model as ssm_lm
 import train
 
 ROOT = pathlib.Path(__file__).parents[3]
-MINUTES = os.environ.get("SSMD_TRAIN_MINUTES", "1")
 SMALL = ["--d-model=32", "--layers=2", "--context=32", "--batch=4", "--vocabulary=300", "--threads=1"]
 
 
@@ -36,8 +35,8 @@ def log_of(folder):
 
 
 @pytest.mark.parametrize("mixer", ["s5", "rwkv7"])
-def test_beats_the_unigrams_in_a_minute(mixer, text, tmp_path):
-    train.main([str(tmp_path), str(text), "--mixer", mixer, "--layers=4", "--batch=8", "--minutes", MINUTES])
+def test_soon_beats_the_unigrams(mixer, text, tmp_path):
+    train.main([str(tmp_path), str(text), "--mixer", mixer, "--layers=4", "--threads=1", "--steps=80"])
     log = log_of(tmp_path)
     final = log["evaluations"][-1]["bits_per_character"]
     print(f"{mixer}: {final:.3f} bits a character, unigram {log['unigram']['bits_per_character']:.3f}")

@@ -29,7 +29,8 @@ import model as ssm_lm
 from mixers import compiled
 from stack import make_config
 
-WARM_UP = 0.03  # of the budget
+WARM_UP = 0.03  # of the budget, but no fewer than
+WARM_UP_STEPS = 20
 SSM_RATE = 0.3  # of the learning rate, for what a mixer has beside matrices
 
 
@@ -101,11 +102,11 @@ def make_optimiser(model, args):
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=args.lr, betas=(0.9, 0.95))
 
 
-def rate_at(done):
-    """Of the learning rate, at a part of the budget: linear warm-up, then a cosine down to a tenth."""
-    if done < WARM_UP:
-        return (done + 1e-3) / (WARM_UP + 1e-3)
-    return 0.1 + 0.45 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
+def rate_at(done, step):
+    """Of the learning rate: linear warm-up, then from a part of the budget on a cosine down to a tenth."""
+    warm = min(1, (step + 1) / WARM_UP_STEPS, (done + 1e-3) / (WARM_UP + 1e-3))
+    falling = max(0, (done - WARM_UP) / (1 - WARM_UP))
+    return warm * (0.1 + 0.45 * (1 + math.cos(math.pi * falling)))
 
 
 class Training:
@@ -167,7 +168,7 @@ class Training:
     def advance(self):
         """One step of the optimiser; its loss."""
         for group in self.optimiser.param_groups:
-            group["lr"] = self.args.lr * group["scale"] * rate_at(min(self.done(), 1))
+            group["lr"] = self.args.lr * group["scale"] * rate_at(min(self.done(), 1), self.step)
         loss = loss_of(self.model, self.corpus.batch(self.args.batch, self.args.context, self.generator))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -254,7 +255,7 @@ def parse_arguments(argv):
     training = parser.add_argument_group("training")
     training.add_argument("--minutes", type=float, help="the budget; default 10, unless --steps is given")
     training.add_argument("--steps", type=int, help="the budget; with --minutes, whichever ends first")
-    training.add_argument("--batch", type=int, default=16, help="sequences a step")
+    training.add_argument("--batch", type=int, default=8, help="sequences a step")
     training.add_argument("--context", type=int, default=256, help="tokens a sequence")
     training.add_argument("--lr", type=float, default=3e-3)
     training.add_argument("--weight-decay", type=float, default=0.05)

@@ -95,7 +95,7 @@ class Rwkv4(Shifted):
             row(keep**0.5),
         )
         self.key, self.value, self.receptance, self.output = (
-            self.linear(d_model, d_model, gain) for gain in (1.0, 1.0, 1.0, 0.5)
+            self.linear(d_model, d_model, gain) for gain in (0.0, 1.0, 0.0, 0.0)
         )
 
     def mix(self, u, previous, context, state=None):
