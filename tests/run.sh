@@ -12,8 +12,8 @@ usage: tests/run.sh [--all] [ctest arguments…]
   (nothing)   every test, in the release build
   --all       then also: format and lint; a clang build with thread-safety analysis; the tests under
               AddressSanitizer with UBSan and under ThreadSanitizer; every fuzzer for
-              SSMD_FUZZ_SECONDS (60) seconds; the playground against its mock server; kernels/ on an emulated
-              Arm; the benchmarks
+              SSMD_FUZZ_SECONDS (60) seconds; the playground against its mock server; the trainer, where
+              SSMD_TORCH_PYTHON names a Python with torch; kernels/ on an emulated Arm; the benchmarks
   others      go to ctest, for example: tests/run.sh -R Tokenizer, tests/run.sh -L unit
 
 The release build has the CUDA device where there is an nvcc, for one kind of GPU (90a). Where there
@@ -54,17 +54,20 @@ without_gpu=0
 
 say() { printf '\n== %s (%d min %02d s)\n' "$*" $((SECONDS / 60)) $((SECONDS % 60)); }
 
-# Counts a check that is one command, and goes on if it fails.
+# Counts a check that is one command, and goes on if it fails. 77 says that it was skipped.
 check() {
-  local name=$1
+  local name=$1 status=0
   shift
   say "$name"
-  if "$@"; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    failures+=("$name")
-  fi
+  "$@" || status=$?
+  case $status in
+    0) passed=$((passed + 1)) ;;
+    77) skipped=$((skipped + 1)) ;;
+    *)
+      failed=$((failed + 1))
+      failures+=("$name")
+      ;;
+  esac
 }
 
 configure_and_build() {
@@ -159,6 +162,9 @@ run_everything_else() {
     check "fuzzing for $fuzz_seconds s: $fuzzer" fuzz "$fuzzer"
   done
   check "the playground against its mock server" tests/playground/run.sh mock
+  check "the trainer: format and mistakes" tests/reference/train/run.sh lint
+  check "the trainer: every mixer in float64" tests/reference/train/run.sh mixers
+  check "the trainer: two mixers learn" tests/reference/train/run.sh train
   check "kernels on 64-bit Arm, by qemu" tests/arm.sh
   check "benchmarks" build/release/bin/ssmd-bench engine --random=mamba-130m --batch=1,16
 }

@@ -1,0 +1,82 @@
+"""Tests of the trainer on a real text: what it learns, what it writes, and that it goes on where it was.
+
+The text is TinyStories where SSMD_TEST_DATA has it, else the headers of this repository. Most of the time
+goes to training two mixers for as many steps as an idle core makes in half a minute or so.
+"""
+
+import json
+import os
+import pathlib
+
+import pytest
+import torch
+
+import bpe
+import model as ssm_lm
+import train
+
+ROOT = pathlib.Path(__file__).parents[3]
+SMALL = ["--d-model=32", "--layers=2", "--context=32", "--batch=4", "--vocabulary=300", "--threads=1"]
+
+
+@pytest.fixture(scope="session")
+def text(tmp_path_factory):
+    stories = pathlib.Path(os.environ.get("SSMD_TEST_DATA", ROOT / "none")) / "text/tinystories/b.txt"
+    if stories.exists():
+        return stories
+    path = tmp_path_factory.mktemp("text") / "headers.txt"
+    headers = sorted(ROOT.glob("kernels/*.h")) + sorted(ROOT.glob("engine/*/*.h"))
+    path.write_text(bpe.END.join(header.read_text() for header in headers))
+    return path
+
+
+def log_of(folder):
+    return json.loads((folder / "training_log.json").read_text())
+
+
+@pytest.mark.parametrize("mixer", ["s5", "rwkv7"])
+def test_soon_beats_the_unigrams(mixer, text, tmp_path):
+    train.main([str(tmp_path), str(text), "--mixer", mixer, "--layers=4", "--threads=1", "--steps=80"])
+    log = log_of(tmp_path)
+    final = log["evaluations"][-1]["bits_per_character"]
+    print(f"{mixer}: {final:.3f} bits a character, unigram {log['unigram']['bits_per_character']:.3f}")
+    assert final < 0.95 * log["unigram"]["bits_per_character"]
+
+
+def test_writes_the_folder_that_is_served(text, tmp_path):
+    train.main([str(tmp_path), str(text), *SMALL, "--steps=2", "--mixer=s4d:d_state=8,rwkv6", "--type=bf16"])
+    model = ssm_lm.load(tmp_path)
+    assert [layer["mixer"]["type"] for layer in model.config["layers"]] == ["s4d", "rwkv6"]
+    assert model.config["layers"][0]["mixer"]["d_state"] == 8
+    tokenizer = bpe.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    assert tokenizer.get_vocab_size() == model.config["vocab_size"] == 300
+    assert tokenizer.token_to_id(bpe.END) == model.config["eos_token_id"]
+    assert tokenizer.decode(tokenizer.encode("Ünïcode → bytes").ids) == "Ünïcode → bytes"
+    assert torch.isfinite(model(torch.arange(20)[None])).all()
+    for name in ("tokenizer_config.json", "generation_config.json", "loss.svg"):
+        assert (tmp_path / name).stat().st_size > 0
+
+
+def test_goes_on_from_its_checkpoint_to_the_same_model(text, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    common = [str(text), *SMALL, "--mixer=mamba"]
+    train.main([str(whole), *common, "--steps=6"])
+    interrupted = train.prepare(train.parse_arguments([str(parts), *common, "--steps=6"]))
+    for _ in range(3):
+        interrupted.advance()
+    interrupted.save()
+    train.main([str(parts), *common, "--steps=6", "--resume"])
+    assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()
+
+
+def test_held_out_documents_are_not_trained_on(tmp_path):
+    (tmp_path / "all.txt").write_text(bpe.END.join(["one “a”", "two\n two", "three"]))
+    (tmp_path / "some.txt").write_text('one "a"\n')
+    documents = bpe.read_documents([tmp_path / "all.txt"])
+    assert bpe.without(documents, bpe.read_documents([tmp_path / "some.txt"])) == documents[1:]
+
+
+@pytest.mark.parametrize("arguments", [["--mixer=s6"], ["--mixer=s4d:heads=3"], ["--mixer=mamba2:headdim=7"]])
+def test_says_what_is_wrong_with_a_mixer(arguments, text, tmp_path):
+    with pytest.raises(SystemExit, match=r"no mixer 's6'|s4d has no heads|headdim must divide"):
+        train.main([str(tmp_path), str(text), *SMALL, *arguments, "--steps=1"])

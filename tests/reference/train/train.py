@@ -1,0 +1,318 @@
+"""Trains a small language model from any state-space layers, and writes a folder that ssmd serves.
+
+    train.py OUT stories.txt --mixer mamba2 --minutes 30
+    train.py OUT stories.txt --mixer s4d:d_state=64,rwkv7 --layers 8 --d-model 192 --minutes 60
+    train.py OUT stories.txt --minutes 90 --resume        go on where the last one was when it ended
+
+Texts are UTF-8; <|endoftext|> separates documents. A vocabulary of byte pairs is made of them first.
+OUT gets config.json, model.safetensors, tokenizer.json and what else ssmd reads, training_log.json
+and loss.svg, and training.pt to go on from. `ssmd --model m=OUT` serves it.
+
+The model starts each sequence from an empty state. It is trained by AdamW, its rate warmed up and then
+falling along a cosine over the budget, which is --minutes or --steps. With --steps a seed gives the same model
+again, on the same machine with the same number of threads; --minutes asks the clock.
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import bpe
+import loss_plot
+import model as ssm_lm
+from mixers import compiled
+from stack import make_config
+
+WARM_UP = 0.03  # of the budget, but no fewer than
+WARM_UP_STEPS = 20
+SSM_RATE = 0.3  # of the learning rate, for what a mixer has beside matrices
+
+
+class Corpus:
+    """Tokens to train on and held-out tokens."""
+
+    def __init__(self, args, tokenizer=None):
+        generator = np.random.default_rng(args.seed)
+        documents = bpe.read_documents(args.texts)
+        if args.held_out:
+            held_out = bpe.read_documents([args.held_out])
+            documents = bpe.without(documents, held_out)
+        else:
+            documents, held_out = bpe.split_off(documents, 0.02, generator)
+        self.tokenizer = tokenizer or bpe.train_tokenizer(documents, args.vocabulary)
+        self.train = torch.tensor(bpe.encode(self.tokenizer, documents))
+        self.held_out = torch.tensor(bpe.encode(self.tokenizer, held_out))
+        # An END is the price of each document's end, and counts as a character.
+        self.held_out_characters = sum(len(document) + 1 for document in held_out)
+        if len(self.train) <= args.context + 1:
+            raise SystemExit(
+                f"train.py: {len(self.train)} tokens are too few for a --context of {args.context}"
+            )
+
+    def batch(self, count, context, generator):
+        starts = torch.randint(len(self.train) - context - 1, (count,), generator=generator)
+        return self.train[starts[:, None] + torch.arange(context + 1)]
+
+    def figures(self, nats):
+        """Of a mean loss of the held-out tokens."""
+        bits = nats / math.log(2) * (len(self.held_out) - 1)
+        return {"nats_per_token": nats, "bits_per_character": bits / self.held_out_characters}
+
+    def unigram(self, vocabulary):
+        """What the frequencies of tokens alone give."""
+        counts = torch.bincount(self.train, minlength=vocabulary) + 1
+        log_frequencies = torch.log(counts / counts.sum())
+        return self.figures(-log_frequencies[self.held_out[1:]].mean().item())
+
+
+def loss_of(model, tokens):
+    logits = model(tokens[:, :-1])
+    return F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+
+
+@torch.no_grad()
+def evaluate(model, corpus, args, most=None):
+    """Mean loss of held-out tokens in sequences one after the other; `most`: of the first ones alone."""
+    context = min(args.context, len(corpus.held_out) - 1)
+    count = (len(corpus.held_out) - 1) // context
+    rows = corpus.held_out[: count * context + 1].unfold(0, context + 1, context)[:most]
+    losses = [loss_of(model, batch) * len(batch) for batch in rows.split(args.batch)]
+    return sum(losses).item() / len(rows)
+
+
+def make_optimiser(model, args):
+    """Matrices decay; what else a mixer has does not, and learns more slowly (as S4 was trained)."""
+    matrices, others, ssm = [], [], []
+    for name, parameter in model.named_parameters():
+        if ".mixer." in name and not name.endswith((".weight", ".bias")):
+            ssm.append(parameter)
+        else:
+            (matrices if parameter.dim() == 2 else others).append(parameter)
+    groups = [
+        {"params": matrices, "weight_decay": args.weight_decay, "scale": 1.0},
+        {"params": others, "weight_decay": 0.0, "scale": 1.0},
+        {"params": ssm, "weight_decay": 0.0, "scale": SSM_RATE},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=args.lr, betas=(0.9, 0.95))
+
+
+def rate_at(done, step):
+    """Of the learning rate: linear warm-up, then from a part of the budget on a cosine down to a tenth."""
+    warm = min(1, (step + 1) / WARM_UP_STEPS, (done + 1e-3) / (WARM_UP + 1e-3))
+    falling = max(0, (done - WARM_UP) / (1 - WARM_UP))
+    return warm * (0.1 + 0.45 * (1 + math.cos(math.pi * falling)))
+
+
+class Training:
+    """The state of a training: model, optimiser, random numbers, time spent and the log."""
+
+    def __init__(self, args, config, corpus):
+        self.args, self.corpus = args, corpus
+        torch.manual_seed(args.seed)
+        self.model = ssm_lm.SsmLm(config)
+        self.optimiser = make_optimiser(self.model, args)
+        self.generator = torch.Generator().manual_seed(args.seed)
+        self.step, self.seconds = 0, 0.0
+        parameters = sum(p.numel() for p in self.model.parameters())
+        layers = config.get("layers") or [{}] * config["n_layer"]
+        names = dict.fromkeys(layer.get("mixer", config["mixer"])["type"] for layer in layers)
+        self.log = {
+            "title": f"{', '.join(names)}: {parameters / 1e6:.2f} M parameters",
+            "parameters": parameters,
+            "config": config,
+            "arguments": {k: str(v) for k, v in vars(args).items()},
+            "unigram": corpus.unigram(config["vocab_size"]),
+            "steps": [],
+            "evaluations": [],
+        }
+
+    def restore(self, path):
+        saved = torch.load(path, weights_only=True)
+        self.model.load_state_dict(saved["model"])
+        self.optimiser.load_state_dict(saved["optimiser"])
+        self.generator.set_state(saved["generator"])
+        self.step, self.seconds, self.log = saved["step"], saved["seconds"], saved["log"]
+
+    def save(self):
+        """All of OUT. The files that training goes on from are replaced at once or not at all."""
+        out = self.args.out
+        unfinished = out / "training.pt.new"
+        torch.save(
+            {
+                "model": self.model.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "generator": self.generator.get_state(),
+                "step": self.step,
+                "seconds": self.seconds,
+                "log": self.log,
+            },
+            unfinished,
+        )
+        unfinished.rename(out / "training.pt")
+        ssm_lm.save(self.model, out, self.args.type)
+        (out / "training_log.json").write_text(json.dumps(self.log, indent=1) + "\n")
+        loss_plot.draw(out / "loss.svg", self.log)
+
+    def done(self):
+        """The part of the budget that is spent."""
+        by_steps = self.step / self.args.steps if self.args.steps else 0
+        by_time = self.seconds / (60 * self.args.minutes) if self.args.minutes else 0
+        return max(by_steps, by_time)
+
+    def advance(self):
+        """One step of the optimiser; its loss."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.args.lr * group["scale"] * rate_at(min(self.done(), 1), self.step)
+        loss = loss_of(self.model, self.corpus.batch(self.args.batch, self.args.context, self.generator))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        if not torch.isfinite(norm):
+            raise SystemExit(f"train.py: the gradient of step {self.step} is not finite; try a smaller --lr")
+        self.optimiser.step()
+        self.model.constrain()
+        self.step += 1
+        return loss.item()
+
+    def evaluate(self, most=None):
+        figures = self.corpus.figures(evaluate(self.model, self.corpus, self.args, most))
+        self.log["evaluations"].append({"tokens": self.tokens(), **figures})
+        return figures["bits_per_character"]
+
+    def tokens(self):
+        return self.step * self.args.batch * self.args.context
+
+    def run(self):
+        last_report = last_save = time.monotonic()
+        losses, before = [], last_report
+        while self.done() < 1:
+            losses.append(self.advance())
+            now = time.monotonic()
+            self.seconds, before = self.seconds + now - before, now
+            if now - last_report > self.args.report_seconds or self.done() >= 1:
+                self.report(losses, now - last_report)
+                losses, last_report = [], time.monotonic()
+            if now - last_save > self.args.save_seconds:
+                self.save()
+                last_save = now
+        final = self.evaluate()
+        self.log["seconds"], self.log["tokens"] = self.seconds, self.tokens()
+        self.save()
+        return final
+
+    def report(self, losses, seconds):
+        """A line of progress: a quick look at the held-out text is part of it."""
+        bits, mean = self.evaluate(most=self.args.batch), sum(losses) / len(losses)
+        speed = len(losses) * self.args.batch * self.args.context / seconds
+        left = self.seconds / max(self.done(), 1e-9) - self.seconds
+        self.log["steps"].append(
+            {"step": self.step, "tokens": self.tokens(), "loss": mean, "tokens_per_second": speed}
+        )
+        print(
+            f"step {self.step}  loss {mean:.3f}  held out {bits:.3f} bits a character  {speed:,.0f} tokens/s  "
+            f"{max(left, 0) / 60:.1f} min left",
+            flush=True,
+        )
+
+
+def parse_arguments(argv):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=pathlib.Path, help="the folder to make")
+    parser.add_argument("texts", nargs="+", type=pathlib.Path, help="what to train on")
+    parser.add_argument(
+        "--held-out",
+        type=pathlib.Path,
+        help="a text to judge by; its documents are left out of the others; default: 2%% of them",
+    )
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--mixer",
+        default="mamba2",
+        metavar="NAME[:MEMBER=VALUE…][,…]",
+        help="one for all layers, or several in turn; see README.md for names and members",
+    )
+    model.add_argument(
+        "--config", type=pathlib.Path, help="instead: a config.json; vocab_size is that of --vocabulary"
+    )
+    model.add_argument("--d-model", type=int, default=128)
+    model.add_argument("--layers", type=int, default=6)
+    model.add_argument(
+        "--mlp",
+        default="auto",
+        choices=["auto", "none", "swiglu", "gelu", "rwkv4", "rwkv5", "rwkv6", "rwkv7"],
+    )
+    model.add_argument("--d-inner", type=int, help="of the mlp; default: twice --d-model")
+    model.add_argument("--vocabulary", type=int, default=1024)
+    model.add_argument("--type", default="f32", choices=list(ssm_lm.DTYPES), help="of the weights in OUT")
+    training = parser.add_argument_group("training")
+    training.add_argument("--minutes", type=float, help="the budget; default 10, unless --steps is given")
+    training.add_argument("--steps", type=int, help="the budget; with --minutes, whichever ends first")
+    training.add_argument("--batch", type=int, default=8, help="sequences a step")
+    training.add_argument("--context", type=int, default=256, help="tokens a sequence")
+    training.add_argument("--lr", type=float, default=3e-3)
+    training.add_argument("--weight-decay", type=float, default=0.05)
+    training.add_argument("--seed", type=int, default=1)
+    training.add_argument("--threads", type=int, default=torch.get_num_threads())
+    training.add_argument(
+        "--resume", action="store_true", help="from OUT/training.pt, with its model and tokens"
+    )
+    training.add_argument("--report-seconds", type=float, default=10)
+    training.add_argument("--save-seconds", type=float, default=120)
+    args = parser.parse_args(argv)
+    if args.minutes is None and args.steps is None:
+        args.minutes = 10
+    return args
+
+
+def prepare(args):
+    """A training from its start, or from where the last one ended."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.resume:
+        tokenizer = bpe.Tokenizer.from_file(str(args.out / "tokenizer.json"))
+        config = json.loads((args.out / "config.json").read_text())
+        training = Training(args, config, Corpus(args, tokenizer))
+        training.restore(args.out / "training.pt")
+        return training
+    corpus = Corpus(args)
+    bpe.save_tokenizer(corpus.tokenizer, args.out)
+    config = json.loads(args.config.read_text()) if args.config else make_config(args)
+    return Training(args, config | {"vocab_size": corpus.tokenizer.get_vocab_size()}, corpus)
+
+
+def main(argv=None):
+    args = parse_arguments(argv)
+    torch.set_num_threads(args.threads)
+    torch.set_flush_denormal(True)
+    if problem := compiled.compile_into(args.out / "cache"):
+        print(f"No compiled scans, so those of Mamba and RWKV are slow: {problem}")
+    try:
+        training = prepare(args)
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"train.py: {error}") from error
+    unigram = training.log["unigram"]["bits_per_character"]
+    print(
+        f"{training.log['title']}; {len(training.corpus.train):,} tokens to train on; "
+        f"unigram {unigram:.3f} bits a character",
+        flush=True,
+    )
+    try:
+        final = training.run()
+    except KeyboardInterrupt:
+        training.save()
+        raise SystemExit("train.py: interrupted; --resume goes on from here") from None
+    print(
+        f"{training.tokens():,} tokens in {training.seconds / 60:.1f} min; "
+        f"held out: {final:.3f} bits a character (unigram {unigram:.3f}); {args.out}"
+    )
+
+
+if __name__ == "__main__":
+    main()
