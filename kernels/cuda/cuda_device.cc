@@ -137,6 +137,15 @@ class CudaDevice final : public Device {
     Sample({params.product.w->outputs, params.draws, params.draw_count});
   }
   void Logprobs(const LogprobParams& params) override;
+  void ModalScan(const ModalScanParams& params) override { RunPlain(plain::ModalScan, params); }
+  void ComplexScan(const ComplexScanParams& params) override {
+    RunPlain(plain::ComplexScan, params);
+  }
+  void DifferenceScan(const DifferenceScanParams& params) override {
+    RunPlain(plain::DifferenceScan, params);
+  }
+  void DenseScan(const DenseScanParams& params) override { RunPlain(plain::DenseScan, params); }
+  void LegsScan(const LegsScanParams& params) override { RunPlain(plain::LegsScan, params); }
   void MambaLayer(const MambaLayerParams& params) override;
   void Mamba2Layer(const Mamba2LayerParams& params) override;
 
@@ -163,6 +172,11 @@ class CudaDevice final : public Device {
   std::string ChecksHoldFor() const;
   // `trials`: the file that says what did not come to an end.
   void SwitchedOff(const Disagreement& disagreement, const std::string& trials);
+  // An op without a fast twin: there is nothing to compare.
+  template <typename Params>
+  void RunPlain(void (*op)(Stream&, const Params&), const Params& params) {
+    if (rehearsal_ == nullptr) op(*stream_, params);
+  }
   // Whether ops are only looked at; then it has noted this one.
   template <typename Params>
   bool OnlyNoted(const Params& params) {

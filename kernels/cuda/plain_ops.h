@@ -9,6 +9,7 @@
 #define SSMD_KERNELS_CUDA_PLAIN_OPS_H_
 
 #include "kernels/cuda/runtime.h"
+#include "kernels/linear_ops.h"
 #include "kernels/ops.h"
 
 namespace ssmd::kernels::cuda::plain {
@@ -28,6 +29,13 @@ void GatedRmsNorm(Stream& stream, const GatedRmsNormParams& params);
 void ConvSilu(Stream& stream, const ConvSiluParams& params);
 void SelectiveScan(Stream& stream, const SelectiveScanParams& params);
 void SsdScan(Stream& stream, const SsdScanParams& params);
+
+// linear recurrences (modal_scan.cu and its like)
+void ModalScan(Stream& stream, const ModalScanParams& params);
+void ComplexScan(Stream& stream, const ComplexScanParams& params);
+void DifferenceScan(Stream& stream, const DifferenceScanParams& params);
+void DenseScan(Stream& stream, const DenseScanParams& params);
+void LegsScan(Stream& stream, const LegsScanParams& params);
 
 // draws (sample.cu, logprobs.cu): rows in device memory, with their adjustments; results are
 // written there.

@@ -114,6 +114,8 @@ void WithStateOf(StateFormat format, const Launch& launch) {
       return launch(Bf16State());
     case StateFormat::kF16:
       return launch(HalfState());
+    case StateFormat::kF64:
+      return;  // of ops that take no other format
   }
 }
 
