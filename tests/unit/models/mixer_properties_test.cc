@@ -10,10 +10,12 @@
 #include <numeric>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "engine/models/language_model.h"
 #include "kernels/device.h"
+#include "kernels/quantise.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/test_model.h"
 #include "tests/unit/models/mixer_cases.h"

@@ -13,7 +13,7 @@ namespace ssmd {
 namespace {
 
 using Complex = std::complex<double>;
-constexpr double kPi = 3.14159265358979323846;
+constexpr double kRtfPi = 3.14159265358979323846;
 
 // The polynomial with these roots and their conjugates, without its leading 1.
 std::vector<double> DenominatorOf(const std::vector<Complex>& poles) {
@@ -51,7 +51,7 @@ Complex AtRoot(double first, const std::vector<double>& values, int64_t k, int64
   for (size_t i = 0; i < values.size(); ++i) {
     const auto power = static_cast<int64_t>(i) + 1;
     const auto turn = static_cast<double>(power * k % n) / static_cast<double>(n);
-    sum += values[i] * std::polar(1.0, -2 * kPi * turn);
+    sum += values[i] * std::polar(1.0, -2 * kRtfPi * turn);
   }
   return sum;
 }
@@ -65,7 +65,7 @@ std::vector<double> TrainedKernel(const RtfGroup& group, size_t channel, int64_t
     for (int64_t t = 0; t < n; ++t) {
       const auto turn = static_cast<double>(k * t % n) / static_cast<double>(n);
       kernel[static_cast<size_t>(t)] +=
-          (h * std::polar(1.0, 2 * kPi * turn)).real() / static_cast<double>(n);
+          (h * std::polar(1.0, 2 * kRtfPi * turn)).real() / static_cast<double>(n);
     }
   }
   return kernel;

@@ -16,8 +16,6 @@ using Eigen::Index;
 using Eigen::MatrixXcd;
 using Eigen::VectorXcd;
 
-constexpr double kPi = 3.14159265358979323846;
-
 // S4D-Lin's Λ, and all else at random.
 S4Channel RandomChannel(int64_t half, int64_t rank, uint32_t seed) {
   std::mt19937 random(seed);
@@ -26,7 +24,7 @@ S4Channel RandomChannel(int64_t half, int64_t rank, uint32_t seed) {
   S4Channel channel;
   for (int64_t n = 0; n < half; ++n) {
     channel.lambda.emplace_back(-0.3 - std::abs(normal(random)),
-                                kPi * static_cast<double>(n) + normal(random));
+                                3 * static_cast<double>(n) + normal(random));
     channel.b.push_back(number());
     channel.c.push_back(number());
   }
@@ -118,7 +116,7 @@ TEST(PrepareS4, ReducedStepIsTheDenseOne) {
   const std::vector<double> u = Noise(300, 1);
   for (const int64_t rank : {1, 2, 4}) {
     for (const int64_t half : {1, 2, 8, 32}) {
-      SCOPED_TRACE(testing::Message() << "rank " << rank << ", " << half << " modes");
+      SCOPED_TRACE(::testing::Message() << "rank " << rank << ", " << half << " modes");
       const S4Channel channel = RandomChannel(half, rank, static_cast<uint32_t>(half + rank));
       EXPECT_LT(Distance(RunModes(ReduceBilinear(channel), u), DenseS4(channel).Run(u)), 1e-12);
     }
@@ -146,7 +144,7 @@ TEST(PrepareS4, ReducedStepIsTheDenseOneForStiffModes) {
 TEST(PrepareS4, AnInputThatReachesNoModeGivesNothing) {
   S4Channel channel = RandomChannel(4, 1, 1);
   channel.b.assign(4, 0);
-  EXPECT_THAT(RunModes(ReduceBilinear(channel), {1, 2, 3}), testing::Each(0));
+  EXPECT_THAT(RunModes(ReduceBilinear(channel), {1, 2, 3}), ::testing::Each(0));
 }
 
 TEST(PrepareS4, AModeThatTheInputHardlyReachesKeepsItsPart) {
