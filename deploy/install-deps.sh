@@ -12,9 +12,9 @@ runtime_packages=(
 # To build them and their tests.
 build_packages=(
   ccache cmake g++ git libabsl-dev libbenchmark-dev libboost-context-dev libboost-dev libcli11-dev
-  libeigen3-dev libfmt-dev libgmock-dev libgrpc++-dev libgtest-dev libpcre2-dev libprotobuf-dev libspdlog-dev libssl-dev
-  libutf8proc-dev libxxhash-dev ninja-build openssl pkg-config prometheus-cpp-dev protobuf-compiler
-  protobuf-compiler-grpc rapidjson-dev
+  libeigen3-dev libfmt-dev libgmock-dev libgrpc++-dev libgtest-dev libpcre2-dev libprotobuf-dev
+  libspdlog-dev libssl-dev libutf8proc-dev libxxhash-dev ninja-build openssl pkg-config
+  prometheus-cpp-dev protobuf-compiler protobuf-compiler-grpc rapidjson-dev
 )
 # Wheels of PyPI that together compile CUDA: the driver, its second half, headers, the runtime.
 cuda_wheels=(

@@ -18,7 +18,7 @@ readonly protobuf='google/protobuf/|ssmd/v1/'
 readonly network='grpc|boost/asio|boost/beast|openssl/ssl'
 readonly telemetry='prometheus/|spdlog/|fmt/'
 readonly programs='CLI/'
-readonly others='rapidjson/|pcre2|utf8proc|openssl/|boost/'
+readonly others='rapidjson/|pcre2|utf8proc|openssl/|boost/|Eigen/'
 # Everything that is ours.
 readonly ours='kernels/|engine/|server/|clients/|tests/'
 

@@ -20,7 +20,6 @@ namespace {
 
 constexpr std::string_view kLegsMembers[] = {"d_state", "discretization"};
 constexpr std::string_view kLegtMembers[] = {"d_state", "window"};
-constexpr int64_t kMaxWindow = int64_t{1} << 30;
 
 // What both have: an output of every coefficient, and a feed-through.
 class HippoMixer : public TimeInvariantMixer {
@@ -162,7 +161,7 @@ absl::StatusOr<std::unique_ptr<MixerFamily>> ParseHippoLegt(const ModelConfig& c
   LegtConfig legt;
   SSMD_RETURN_IF_ERROR(ParseTimeInvariant(config, members, kLegtMembers, &legt));
   SSMD_ASSIGN_OR_RETURN(legt.state_size, members.Int("d_state", 1, kernels::kMaxModes));
-  SSMD_ASSIGN_OR_RETURN(legt.window, members.Int("window", 1, kMaxWindow));
+  SSMD_ASSIGN_OR_RETURN(legt.window, members.Int("window", 1, kMaxTaps));
   legt.step = DiscretiseLegt(legt.state_size, legt.window);
   if (!(legt.step.spectral_radius < 1)) {
     return members.Error("window",

@@ -21,7 +21,6 @@ namespace {
 using kernels::kChannelBlock;
 
 constexpr std::string_view kRtfMembers[] = {"d_state", "num_a", "trunc_len"};
-constexpr int64_t kMaxKernel = int64_t{1} << 30;
 
 struct RtfConfig : TimeInvariantConfig {
   int64_t delays = 0;     // N
@@ -153,7 +152,7 @@ absl::StatusOr<std::unique_ptr<MixerFamily>> ParseRtf(const ModelConfig& config,
     return members.Error("num_a",
                          absl::StrCat("must divide d_model = ", rtf.d_model, ", got ", rtf.num_a));
   }
-  SSMD_ASSIGN_OR_RETURN(rtf.trunc_len, members.Int("trunc_len", 1, kMaxKernel));
+  SSMD_ASSIGN_OR_RETURN(rtf.trunc_len, members.Int("trunc_len", 1, kMaxTaps));
   return std::make_unique<TimeInvariantFamily<RtfConfig, RtfMixer>>(rtf);
 }
 

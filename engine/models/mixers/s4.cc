@@ -19,7 +19,6 @@ namespace {
 
 constexpr std::string_view kS4Members[] = {"d_state",  "rank",           "heads",
                                            "l_kernel", "discretization", "diagonal"};
-constexpr int64_t kMaxKernel = int64_t{1} << 30;
 
 struct S4Config : ModalConfig {
   int64_t p_rank = 0;    // of A's low-rank part
@@ -144,7 +143,7 @@ absl::StatusOr<std::unique_ptr<MixerFamily>> ParseS4(const ModelConfig& config,
   SSMD_ASSIGN_OR_RETURN(s4.modes, ParseConjugateModes(members));
   SSMD_ASSIGN_OR_RETURN(s4.p_rank, members.IntOr("rank", 1, 1, kernels::kMaxCoupling));
   SSMD_RETURN_IF_ERROR(ParseHeads(members, &s4));
-  SSMD_ASSIGN_OR_RETURN(s4.l_kernel, members.IntOr("l_kernel", 0, 0, kMaxKernel));
+  SSMD_ASSIGN_OR_RETURN(s4.l_kernel, members.IntOr("l_kernel", 0, 0, kMaxTaps));
   SSMD_ASSIGN_OR_RETURN(const Discretisation rule,
                         ParseDiscretisation(members, Discretisation::kBilinear));
   if (rule != Discretisation::kBilinear) {

@@ -20,6 +20,9 @@
 
 namespace ssmd {
 
+// Longest kernel or window that a configuration may name.
+inline constexpr int64_t kMaxTaps = int64_t{1} << 30;
+
 // What the configurations of all have in common; a base of them.
 struct TimeInvariantConfig {
   int64_t d_model = 0;
