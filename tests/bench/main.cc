@@ -1,5 +1,5 @@
-// ssmd-bench: what the machine can do (roofline), what recurrences (ops) and the engine (engine) do
-// on it, what number formats cost (quality), and what a daemon does under clients (turns, fork,
+// ssmd-bench: what the machine can do (roofline), what recurrences (scans) and the engine (engine)
+// do on it, what number formats cost (quality), and what a daemon does under clients (turns, fork,
 // overhead, overload, serve).
 #include <CLI/CLI.hpp>
 
@@ -11,7 +11,6 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   int exit_code = 0;
   ssmd::bench::AddRooflineCommand(app, &exit_code);
-  ssmd::bench::AddOpsCommand(app, &exit_code);
   ssmd::bench::AddEngineCommand(app, &exit_code);
   ssmd::bench::AddScansCommand(app, &exit_code);
   ssmd::bench::AddQualityCommand(app, &exit_code);

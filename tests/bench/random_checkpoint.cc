@@ -10,17 +10,25 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "kernels/number_format.h"
+#include "tests/bench/random_stack.h"
 #include "tests/support/models.h"
 
 namespace ssmd::bench {
 namespace {
 
-struct NamedShape {
+// config.json, and the tensors of a model of one layer.
+struct Model {
+  std::string config;
+  std::vector<test::Tensor> tensors;
+  int64_t layers = 0;
+};
+
+struct NamedMamba {
   const char* name;
   int d_model, layers, vocabulary;
   bool mamba2;
 };
-constexpr NamedShape kShapes[] = {{"tiny", 64, 2, 256, false},
+constexpr NamedMamba kMambas[] = {{"tiny", 64, 2, 256, false},
                                   {"mamba-130m", 768, 24, 50280, false},
                                   {"mamba-370m", 1024, 48, 50280, false},
                                   {"mamba-790m", 1536, 48, 50280, false},
@@ -32,20 +40,45 @@ constexpr NamedShape kShapes[] = {{"tiny", 64, 2, 256, false},
                                   {"mamba2-1.3b", 2048, 48, 50288, true},
                                   {"mamba2-2.7b", 2560, 64, 50288, true}};
 
-test::MambaShape ShapeOf(const std::string& name) {
+Model MakeMamba(const NamedMamba& known) {
   test::MambaShape shape;
-  for (const NamedShape& known : kShapes) {
-    if (name != known.name) continue;
-    shape.d_model = known.d_model;
-    shape.layers = known.layers;
-    shape.vocabulary = known.vocabulary;
-    shape.head_dim = known.mamba2 ? 64 : 0;
-  }
-  shape.state = shape.head_dim > 0 ? 128 : 16;
+  shape.d_model = known.d_model;
+  shape.layers = known.layers;
+  shape.vocabulary = known.vocabulary;
+  shape.head_dim = known.mamba2 ? 64 : 0;
+  shape.state = known.mamba2 ? 128 : 16;
   shape.conv = 4;
   shape.expand = 2;
   shape.dt_rank = (shape.d_model + 15) / 16;
-  return shape;
+  Model model = {test::MambaConfig(shape), {}, shape.layers};
+  shape.layers = 1;
+  model.tensors = test::RandomMamba(shape, 1);
+  return model;
+}
+
+struct NamedSize {
+  const char* name;
+  int64_t d_model, layers, vocabulary;
+};
+constexpr NamedSize kStackSizes[] = {{"tiny", 64, 2, 256}, {"768x24", 768, 24, 1024}};
+
+std::string StackName(const std::string& mixer, const NamedSize& size) {
+  return absl::StrCat(mixer, "-", size.name);
+}
+
+Model MakeModel(const std::string& name) {
+  for (const NamedMamba& known : kMambas) {
+    if (name == known.name) return MakeMamba(known);
+  }
+  Model model;
+  for (const std::string& mixer : RandomMixers()) {
+    for (const NamedSize& size : kStackSizes) {
+      if (name != StackName(mixer, size)) continue;
+      const StackShape shape = {mixer, size.d_model, size.layers, size.vocabulary};
+      model = {StackConfig(shape), RandomStack(shape, 1), shape.layers};
+    }
+  }
+  return model;
 }
 
 // A tensor of the file, and whose values it has: layers have those of the first one.
@@ -54,7 +87,7 @@ struct NamedTensor {
   const test::Tensor* values;
 };
 
-std::vector<NamedTensor> OfAllLayers(const std::vector<test::Tensor>& tensors, int layers) {
+std::vector<NamedTensor> OfAllLayers(const std::vector<test::Tensor>& tensors, int64_t layers) {
   constexpr absl::string_view kFirstLayer = "backbone.layers.0.";
   std::vector<NamedTensor> all;
   for (const test::Tensor& tensor : tensors) {
@@ -63,7 +96,7 @@ std::vector<NamedTensor> OfAllLayers(const std::vector<test::Tensor>& tensors, i
       all.push_back({tensor.name, &tensor});
       continue;
     }
-    for (int layer = 0; layer < layers; ++layer) {
+    for (int64_t layer = 0; layer < layers; ++layer) {
       all.push_back({absl::StrCat("backbone.layers.", layer, ".", name), &tensor});
     }
   }
@@ -95,13 +128,10 @@ void WriteBf16(const std::vector<NamedTensor>& tensors, std::ofstream& file) {
   }
 }
 
-absl::Status Write(const std::string& folder, const test::MambaShape& shape) {
-  std::ofstream(folder + "/config.json") << test::MambaConfig(shape);
+absl::Status Write(const std::string& folder, const Model& model) {
+  std::ofstream(folder + "/config.json") << model.config;
   std::ofstream weights(folder + "/model.safetensors", std::ios::binary);
-  test::MambaShape one_layer = shape;
-  one_layer.layers = 1;
-  const std::vector<test::Tensor> tensors = test::RandomMamba(one_layer, 1);
-  WriteBf16(OfAllLayers(tensors, shape.layers), weights);
+  WriteBf16(OfAllLayers(model.tensors, model.layers), weights);
   weights.close();
   if (weights.fail()) {
     return absl::ResourceExhaustedError(
@@ -114,7 +144,10 @@ absl::Status Write(const std::string& folder, const test::MambaShape& shape) {
 
 std::vector<std::string> RandomShapes() {
   std::vector<std::string> names;
-  for (const NamedShape& shape : kShapes) names.emplace_back(shape.name);
+  for (const NamedMamba& known : kMambas) names.emplace_back(known.name);
+  for (const NamedSize& size : kStackSizes) {
+    for (const std::string& mixer : RandomMixers()) names.push_back(StackName(mixer, size));
+  }
   return names;
 }
 
@@ -126,7 +159,7 @@ RandomCheckpoint::RandomCheckpoint(const std::string& shape) {
     status_ = absl::UnavailableError("cannot make a temporary folder; set TMPDIR to one");
     return;
   }
-  status_ = Write(folder_, ShapeOf(shape));
+  status_ = Write(folder_, MakeModel(shape));
 }
 
 RandomCheckpoint::~RandomCheckpoint() {

@@ -11,7 +11,9 @@
 namespace ssmd::bench {
 
 // "tiny" (for trying the program out), "mamba-130m", "mamba-370m", "mamba-790m", "mamba-1.4b",
-// "mamba-2.8b", and "mamba2-130m" to "mamba2-2.7b".
+// "mamba-2.8b", "mamba2-130m" to "mamba2-2.7b", and of every other mixer of ssm_lm "s4-tiny" and
+// "s4-768x24" or the like: d_model 768, 24 layers, and a vocabulary of 1,024, as a larger head
+// would hide what the layers cost.
 std::vector<std::string> RandomShapes();
 
 // A temporary folder with config.json and a bf16 model.safetensors, removed at the end of its life.

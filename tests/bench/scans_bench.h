@@ -1,5 +1,6 @@
-// The recurrences of kernels/linear_ops.h by themselves, in layers of a usual size: a token at a
-// time, whose states and coefficients come from memory, and prompts, which are bound by arithmetic.
+// The recurrences of kernels/linear_ops.h and wkv_ops.h by themselves, in layers of a usual size: a
+// token at a time, whose states and coefficients come from memory, and prompts, which are bound by
+// arithmetic.
 #ifndef SSMD_TESTS_BENCH_SCANS_BENCH_H_
 #define SSMD_TESTS_BENCH_SCANS_BENCH_H_
 
@@ -17,8 +18,8 @@ struct ScansOptions {
   int threads = 1;
   int64_t prompt = 512;     // tokens
   int64_t megabytes = 256;  // of layers that single tokens go through in turn
-  double seconds = 0.02;     // of a run
-  int repeats = 15;          // the best counts
+  double seconds = 0.02;    // of a run
+  int repeats = 15;         // the best counts
 };
 
 struct ScanTime {

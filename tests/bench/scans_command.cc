@@ -29,7 +29,8 @@ void AddScansCommand(CLI::App& app, int* exit_code) {
   auto flags = std::make_shared<ScansFlags>();  // lives as long as the callback
   ScansOptions& options = flags->options;
   options.isa = kernels::SupportedIsas().back();
-  CLI::App* command = app.add_subcommand("scans", "Linear recurrences by themselves");
+  CLI::App* command =
+      app.add_subcommand("scans", "The recurrences of the other families by themselves");
   command->add_option("--threads", options.threads, "Threads")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();

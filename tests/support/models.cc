@@ -4,8 +4,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <functional>
-#include <random>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -13,30 +12,7 @@
 namespace ssmd::test {
 namespace {
 
-class Builder {
- public:
-  explicit Builder(uint32_t seed) : random_(seed) {}
-
-  void Uniform(const std::string& name, std::vector<int64_t> shape, float low, float high) {
-    std::uniform_real_distribution<float> distribution(low, high);
-    Add(name, std::move(shape), [&](int64_t) { return distribution(random_); });
-  }
-  void Add(const std::string& name, std::vector<int64_t> shape,
-           const std::function<float(int64_t)>& value) {
-    int64_t count = 1;
-    for (const int64_t dimension : shape) count *= dimension;
-    Tensor tensor{name, std::move(shape), {}};
-    for (int64_t i = 0; i < count; ++i) tensor.values.push_back(value(i));
-    tensors_.push_back(std::move(tensor));
-  }
-  std::vector<Tensor> Take() { return std::move(tensors_); }
-
- private:
-  std::mt19937 random_;
-  std::vector<Tensor> tensors_;
-};
-
-void AddMamba(const MambaShape& shape, const std::string& mixer, Builder* builder) {
+void AddMamba(const MambaShape& shape, const std::string& mixer, RandomTensors* builder) {
   const int inner = shape.d_inner();
   const float in_scale = 1 / std::sqrt(static_cast<float>(shape.d_model));
   const float inner_scale = 1 / std::sqrt(static_cast<float>(inner));
@@ -55,7 +31,7 @@ void AddMamba(const MambaShape& shape, const std::string& mixer, Builder* builde
                    2 * inner_scale);
 }
 
-void AddMamba2(const MambaShape& shape, const std::string& mixer, Builder* builder) {
+void AddMamba2(const MambaShape& shape, const std::string& mixer, RandomTensors* builder) {
   const int inner = shape.d_inner();
   const float in_scale = 2 / std::sqrt(static_cast<float>(shape.d_model));
   const float out_scale = 2 / std::sqrt(static_cast<float>(inner));
@@ -71,7 +47,7 @@ void AddMamba2(const MambaShape& shape, const std::string& mixer, Builder* build
   builder->Uniform(mixer + "out_proj.weight", {shape.d_model, inner}, -out_scale, out_scale);
 }
 
-void AddLayer(const MambaShape& shape, const std::string& prefix, Builder* builder) {
+void AddLayer(const MambaShape& shape, const std::string& prefix, RandomTensors* builder) {
   builder->Uniform(prefix + "norm.weight", {shape.d_model}, 0.5, 1.5);
   if (shape.head_dim > 0) {
     AddMamba2(shape, prefix + "mixer.", builder);
@@ -82,8 +58,23 @@ void AddLayer(const MambaShape& shape, const std::string& prefix, Builder* build
 
 }  // namespace
 
+void RandomTensors::Uniform(const std::string& name, std::vector<int64_t> shape, float low,
+                            float high) {
+  std::uniform_real_distribution<float> distribution(low, high);
+  Add(name, std::move(shape), [&](int64_t) { return distribution(random_); });
+}
+
+void RandomTensors::Add(const std::string& name, std::vector<int64_t> shape,
+                        const std::function<float(int64_t)>& value) {
+  int64_t count = 1;
+  for (const int64_t dimension : shape) count *= dimension;
+  Tensor tensor{name, std::move(shape), {}};
+  for (int64_t i = 0; i < count; ++i) tensor.values.push_back(value(i));
+  tensors_.push_back(std::move(tensor));
+}
+
 std::vector<Tensor> RandomMamba(const MambaShape& shape, uint32_t seed) {
-  Builder builder(seed);
+  RandomTensors builder(seed);
   builder.Uniform("backbone.embeddings.weight", {shape.vocabulary, shape.d_model}, -1, 1);
   for (int layer = 0; layer < shape.layers; ++layer) {
     AddLayer(shape, absl::StrFormat("backbone.layers.%d.", layer), &builder);

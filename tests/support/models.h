@@ -4,7 +4,10 @@
 #define SSMD_TESTS_SUPPORT_MODELS_H_
 
 #include <cstdint>
+#include <functional>
+#include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace ssmd::test {
@@ -29,6 +32,21 @@ struct Tensor {
   std::string name;
   std::vector<int64_t> shape;
   std::vector<float> values;
+};
+
+// Makes tensors one after another. The same seed and the same calls give the same ones.
+class RandomTensors {
+ public:
+  explicit RandomTensors(uint32_t seed) : random_(seed) {}
+
+  void Uniform(const std::string& name, std::vector<int64_t> shape, float low, float high);
+  void Add(const std::string& name, std::vector<int64_t> shape,
+           const std::function<float(int64_t)>& value);  // of an index
+  std::vector<Tensor> Take() { return std::move(tensors_); }
+
+ private:
+  std::mt19937 random_;
+  std::vector<Tensor> tensors_;
 };
 
 // Names as Hugging Face writes them. The same seed gives the same weights.
