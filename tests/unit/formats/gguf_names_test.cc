@@ -7,19 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "tests/unit/formats/named_tensor.h"
+
 namespace ssmd {
 namespace {
 
 using Shape = std::vector<int64_t>;
-
-TensorInfo TensorNamed(const std::string& name, const Shape& shape = {1}) {
-  TensorInfo tensor;
-  tensor.name = name;
-  tensor.shape = shape;
-  tensor.elements = 1;
-  for (const int64_t dimension : shape) tensor.elements *= dimension;
-  return tensor;
-}
 
 struct NameCase {
   const char* architecture;

@@ -7,19 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "tests/unit/formats/named_tensor.h"
+
 namespace ssmd {
 namespace {
 
 using ::testing::ElementsAre;
-
-TensorInfo TensorNamed(const std::string& name, const std::vector<int64_t>& shape = {1}) {
-  TensorInfo tensor;
-  tensor.name = name;
-  tensor.shape = shape;
-  tensor.elements = 1;
-  for (const int64_t dimension : shape) tensor.elements *= dimension;
-  return tensor;
-}
 
 std::string ModelNameOf(ModelNaming naming, const std::string& name,
                         const std::string& sign_of_version = "blocks.0.att.time_first") {
@@ -28,12 +21,12 @@ std::string ModelNameOf(ModelNaming naming, const std::string& name,
   return tensors.front().key();
 }
 
-struct NameCase {
+struct ModelNameCase {
   ModelNaming naming;
   const char* file;
   const char* model;
 };
-constexpr NameCase kBothWays[] = {
+constexpr ModelNameCase kBothWays[] = {
     {ModelNaming::kHuggingFaceRwkv, "rwkv.embeddings.weight", "emb.weight"},
     {ModelNaming::kHuggingFaceRwkv, "rwkv.ln_out.bias", "ln_out.bias"},
     {ModelNaming::kHuggingFaceRwkv, "head.weight", "head.weight"},
@@ -67,7 +60,7 @@ constexpr NameCase kBothWays[] = {
 };
 
 TEST(ModelNames, GoBothWays) {
-  for (const NameCase& name : kBothWays) {
+  for (const ModelNameCase& name : kBothWays) {
     EXPECT_EQ(ModelNameOf(name.naming, name.file), name.model);
     EXPECT_EQ(FileNameOf(name.naming, name.model), name.file);
   }
