@@ -12,7 +12,7 @@ namespace {
 
 using ::testing::ElementsAre;
 
-TensorInfo TensorNamed(const std::string& name, const std::vector<int64_t>& shape = {1}) {
+TensorInfo FlatTensor(const std::string& name, const std::vector<int64_t>& shape = {1}) {
   TensorInfo tensor;
   tensor.name = name;
   tensor.shape = shape;
@@ -21,19 +21,19 @@ TensorInfo TensorNamed(const std::string& name, const std::vector<int64_t>& shap
   return tensor;
 }
 
-std::string ModelNameOf(ModelNaming naming, const std::string& name,
+std::string RenamedFrom(ModelNaming naming, const std::string& name,
                         const std::string& sign_of_version = "blocks.0.att.time_first") {
-  std::vector<TensorInfo> tensors = {TensorNamed(name), TensorNamed(sign_of_version)};
+  std::vector<TensorInfo> tensors = {FlatTensor(name), FlatTensor(sign_of_version)};
   TakeModelNames(naming, &tensors);
   return tensors.front().key();
 }
 
-struct NameCase {
+struct ModelNameCase {
   ModelNaming naming;
   const char* file;
   const char* model;
 };
-constexpr NameCase kBothWays[] = {
+constexpr ModelNameCase kBothWays[] = {
     {ModelNaming::kHuggingFaceRwkv, "rwkv.embeddings.weight", "emb.weight"},
     {ModelNaming::kHuggingFaceRwkv, "rwkv.ln_out.bias", "ln_out.bias"},
     {ModelNaming::kHuggingFaceRwkv, "head.weight", "head.weight"},
@@ -67,15 +67,15 @@ constexpr NameCase kBothWays[] = {
 };
 
 TEST(ModelNames, GoBothWays) {
-  for (const NameCase& name : kBothWays) {
-    EXPECT_EQ(ModelNameOf(name.naming, name.file), name.model);
+  for (const ModelNameCase& name : kBothWays) {
+    EXPECT_EQ(RenamedFrom(name.naming, name.file), name.model);
     EXPECT_EQ(FileNameOf(name.naming, name.model), name.file);
   }
 }
 
 TEST(ModelNames, SayWhichFormRwkvCppHas) {
   const auto of = [](const char* name, const char* sign) {
-    return ModelNameOf(ModelNaming::kRwkvCpp, name, sign);
+    return RenamedFrom(ModelNaming::kRwkvCpp, name, sign);
   };
   const char* const v4 = "blocks.0.att.time_first";
   const char* const v5 = "blocks.0.att.ln_x.weight";
@@ -93,10 +93,10 @@ TEST(ModelNames, SayWhichFormRwkvCppHas) {
 
 TEST(ModelNames, CutJoinedShifts) {
   std::array<std::byte, 48> data;
-  TensorInfo joined = TensorNamed("blocks.0.att.x_rwkvag", {6, 1, 2});
+  TensorInfo joined = FlatTensor("blocks.0.att.x_rwkvag", {6, 1, 2});
   joined.data = data.data();
   joined.bytes = data.size();
-  std::vector<TensorInfo> tensors = {joined, TensorNamed("blocks.0.att.r_k")};
+  std::vector<TensorInfo> tensors = {joined, FlatTensor("blocks.0.att.r_k")};
   TakeModelNames(ModelNaming::kRwkvCpp, &tensors);
   ASSERT_EQ(tensors.size(), 7u);
   EXPECT_EQ(tensors[3].key(), "blocks.0.att.x_v");
@@ -107,22 +107,22 @@ TEST(ModelNames, CutJoinedShifts) {
   EXPECT_EQ(tensors[3].bytes, 8u);
 
   for (const std::vector<int64_t>& shape : std::vector<std::vector<int64_t>>{{12}, {5, 2}}) {
-    tensors = {TensorNamed("blocks.0.att.x_rwkvag", shape), TensorNamed("blocks.0.att.r_k")};
+    tensors = {FlatTensor("blocks.0.att.x_rwkvag", shape), FlatTensor("blocks.0.att.r_k")};
     TakeModelNames(ModelNaming::kRwkvCpp, &tensors);
     EXPECT_EQ(tensors.size(), 2u);
   }
 }
 
 TEST(ModelNames, AreRecognisedByTheirEmbedding) {
-  EXPECT_EQ(FolderNaming({TensorNamed("rwkv.embeddings.weight")}), ModelNaming::kHuggingFaceRwkv);
-  EXPECT_EQ(FolderNaming(
-                {TensorNamed("model.embeddings.weight"), TensorNamed("model.layers.0.attn.r_k")}),
-            ModelNaming::kFlaRwkv);
-  EXPECT_EQ(FolderNaming({TensorNamed("model.embeddings.weight")}), ModelNaming::kNone);
-  EXPECT_EQ(FolderNaming({TensorNamed("layers.0.retention.q_proj.weight")}),
+  EXPECT_EQ(FolderNaming({FlatTensor("rwkv.embeddings.weight")}), ModelNaming::kHuggingFaceRwkv);
+  EXPECT_EQ(
+      FolderNaming({FlatTensor("model.embeddings.weight"), FlatTensor("model.layers.0.attn.r_k")}),
+      ModelNaming::kFlaRwkv);
+  EXPECT_EQ(FolderNaming({FlatTensor("model.embeddings.weight")}), ModelNaming::kNone);
+  EXPECT_EQ(FolderNaming({FlatTensor("layers.0.retention.q_proj.weight")}),
             ModelNaming::kTorchscaleRetNet);
-  EXPECT_EQ(FolderNaming({TensorNamed("emb.weight")}), ModelNaming::kNone);
-  EXPECT_EQ(RwkvVersionOf({TensorNamed("backbone.embedding.weight")}), 0);
+  EXPECT_EQ(FolderNaming({FlatTensor("emb.weight")}), ModelNaming::kNone);
+  EXPECT_EQ(RwkvVersionOf({FlatTensor("backbone.embedding.weight")}), 0);
 }
 
 }  // namespace
