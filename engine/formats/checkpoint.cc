@@ -212,11 +212,11 @@ absl::StatusOr<Checkpoint> Checkpoint::OpenGguf(MappedFile file) {
   return checkpoint;
 }
 
-Checkpoint Checkpoint::WithRwkvNames(RwkvNaming naming, std::vector<MappedFile> files,
-                                     std::vector<TensorInfo> tensors) {
-  TakeRwkvNames(naming, &tensors);
+Checkpoint Checkpoint::WithModelNames(ModelNaming naming, std::vector<MappedFile> files,
+                                      std::vector<TensorInfo> tensors) {
+  TakeModelNames(naming, &tensors);
   Checkpoint checkpoint(std::move(files), std::move(tensors));
-  checkpoint.rwkv_naming_ = naming;
+  checkpoint.naming_ = naming;
   return checkpoint;
 }
 
@@ -228,8 +228,8 @@ absl::StatusOr<Checkpoint> Checkpoint::OpenFile(const std::string& path) {
   SSMD_ASSIGN_OR_RETURN(std::vector<TensorInfo> tensors,
                         rwkv_cpp ? ParseRwkvCpp(file.data(), file.size(), file.name())
                                  : ParseTorchZip(file.data(), file.size(), file.name()));
-  const RwkvNaming naming = rwkv_cpp ? RwkvNaming::kRwkvCpp : FolderRwkvNaming(tensors);
-  return WithRwkvNames(naming, OneFile(std::move(file)), std::move(tensors));
+  const ModelNaming naming = rwkv_cpp ? ModelNaming::kRwkvCpp : FolderNaming(tensors);
+  return WithModelNames(naming, OneFile(std::move(file)), std::move(tensors));
 }
 
 absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& path) {
@@ -237,8 +237,8 @@ absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& path) {
   for (const Format& format : kFormats) {
     SSMD_ASSIGN_OR_RETURN(std::optional<Tensors> all, ReadFormat(format, path));
     if (!all) continue;
-    const RwkvNaming naming = FolderRwkvNaming(all->tensors);
-    return WithRwkvNames(naming, std::move(all->files), std::move(all->tensors));
+    const ModelNaming naming = FolderNaming(all->tensors);
+    return WithModelNames(naming, std::move(all->files), std::move(all->tensors));
   }
   SSMD_ASSIGN_OR_RETURN(const std::optional<std::string> only, OnlyPth(path));
   if (only) return OpenFile(absl::StrCat(path, "/", *only));
@@ -267,7 +267,7 @@ const TensorInfo* Checkpoint::Find(std::string_view key) const {
 std::string Checkpoint::NameInFile(std::string_view key) const {
   if (!gguf_architecture_.empty()) return GgufNameOf(gguf_architecture_, key);
   const TensorInfo* tensor = Find(key);
-  return tensor != nullptr ? tensor->name : RwkvNameOf(rwkv_naming_, key);
+  return tensor != nullptr ? tensor->name : FileNameOf(naming_, key);
 }
 
 }  // namespace ssmd

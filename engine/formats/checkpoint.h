@@ -16,7 +16,7 @@
 
 #include "absl/status/statusor.h"
 #include "engine/formats/mapped_file.h"
-#include "engine/formats/rwkv_names.h"
+#include "engine/formats/model_names.h"
 #include "engine/formats/tensor_info.h"
 
 namespace ssmd {
@@ -47,13 +47,13 @@ class Checkpoint {
   static absl::StatusOr<Checkpoint> OpenFile(const std::string& path);
   static absl::StatusOr<Checkpoint> OpenGguf(MappedFile file);
   // Of a folder, or of a file that is not GGUF.
-  static Checkpoint WithRwkvNames(RwkvNaming naming, std::vector<MappedFile> files,
-                                  std::vector<TensorInfo> tensors);
+  static Checkpoint WithModelNames(ModelNaming naming, std::vector<MappedFile> files,
+                                   std::vector<TensorInfo> tensors);
 
   std::vector<MappedFile> files_;  // what the tensors point into; at least one
   std::vector<TensorInfo> tensors_;
   std::string gguf_architecture_;  // empty where the files are not GGUF
-  RwkvNaming rwkv_naming_ = RwkvNaming::kNone;
+  ModelNaming naming_ = ModelNaming::kNone;
 };
 
 }  // namespace ssmd

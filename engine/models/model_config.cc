@@ -11,7 +11,9 @@ namespace ssmd {
 namespace {
 
 constexpr std::string_view kSsmLm = "ssm_lm";
+constexpr std::string_view kRetNet = "retnet";
 constexpr double kDefaultNormEps = 1e-5;
+constexpr double kRetNetNormEps = 1e-6;
 constexpr double kMaxNormEps = 1;
 constexpr size_t kMaxEosTokens = 64;
 
@@ -76,6 +78,20 @@ absl::StatusOr<ModelConfig> ParseHuggingFace(const ConfigObject& root) {
     return root.Error("hidden_act",
                       absl::StrCat("must be \"", expected, "\", got ", Quoted(activation)));
   }
+  SSMD_RETURN_IF_ERROR(ReadTokenIds(root, &config));
+  return config;
+}
+
+// In torchscale's words, which the port to Hugging Face's library shares.
+absl::StatusOr<ModelConfig> ParseRetNetConfig(const ConfigObject& root) {
+  ModelConfig config;
+  config.architecture = std::string(kRetNet);
+  SSMD_ASSIGN_OR_RETURN(config.d_model, root.Int("decoder_embed_dim", 1, kMaxModelWidth));
+  SSMD_ASSIGN_OR_RETURN(config.layers, root.Int("decoder_layers", 1, kMaxLayers));
+  SSMD_ASSIGN_OR_RETURN(config.vocabulary, root.Int("vocab_size", 1, kMaxVocabulary));
+  SSMD_ASSIGN_OR_RETURN(config.norm_eps,
+                        root.NumberOr("layernorm_eps", kRetNetNormEps, 0, kMaxNormEps));
+  SSMD_ASSIGN_OR_RETURN(config.tied_head, root.Bool("tie_word_embeddings"));
   SSMD_RETURN_IF_ERROR(ReadTokenIds(root, &config));
   return config;
 }
@@ -192,6 +208,7 @@ absl::StatusOr<ModelConfig> ParseModelConfig(const ConfigObject& root) {
   if (root.Has("dim") && !root.Has("hidden_size")) return ParseMistral(root);
   SSMD_ASSIGN_OR_RETURN(const std::string type, root.StringOr("model_type", ""));
   if (type == kSsmLm) return ParseSsmLm(root);
+  if (type == kRetNet) return ParseRetNetConfig(root);
   if (!type.empty()) return ParseHuggingFace(root);
   if (root.Has("d_model")) return ParseOriginal(root);
   return root.Error("model_type", "is missing, and so is d_model of the original Mamba files");

@@ -10,6 +10,7 @@
 #include "engine/formats/quoted.h"
 #include "engine/models/mixers/mamba.h"
 #include "engine/models/mixers/mamba2.h"
+#include "engine/models/retnet_model.h"
 #include "engine/models/rwkv_model.h"
 #include "engine/models/ssm_lm.h"
 
@@ -43,6 +44,7 @@ constexpr Architecture kArchitectures[] = {
     {"mamba", PlanMamba<ParseMamba>},
     {"falcon_mamba", PlanMamba<ParseFalconMamba>},
     {"mamba2", PlanMamba<ParseMamba2>},
+    {"retnet", PlanRetNetModel},
     {"rwkv", PlanRwkv<4>},
     {"rwkv5", PlanRwkv<5>},
     {"rwkv6", PlanRwkv<6>},

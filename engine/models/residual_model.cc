@@ -58,6 +58,7 @@ ResidualModel::ResidualModel(const ModelConfig& config, Stack stack, kernels::St
   BindBlocks(root, binder);
   final_norm_ = BindNorm(root + stack_.final_norm, binder);
   BindHead(root + stack_.head, binder);
+  for (const std::string& name : stack_.ignored) binder->Ignore(root + name);
 }
 
 ResidualModel::Norm ResidualModel::BindNorm(const std::string& name, TensorBinder* binder) const {
@@ -101,7 +102,7 @@ absl::Status ResidualModel::Prepare(const ModelLoadOptions& options, kernels::De
                                     WeightLoader* loader) {
   device_ = device;
   SSMD_RETURN_IF_ERROR(AllocateActivations(options));
-  SSMD_ASSIGN_OR_RETURN(embedding_, loader->Matrix(*embedding_tensor_, MatrixRole::kVocabulary));
+  SSMD_RETURN_IF_ERROR(LoadVocabulary(loader));
   const auto load = [&](Norm& norm) -> absl::Status {
     SSMD_RETURN_IF_ERROR(LoadNorm(norm.weight_tensor, loader, &norm.weight));
     SSMD_RETURN_IF_ERROR(LoadNorm(norm.bias_tensor, loader, &norm.bias));
@@ -114,12 +115,29 @@ absl::Status ResidualModel::Prepare(const ModelLoadOptions& options, kernels::De
     SSMD_RETURN_IF_ERROR(block.mixer->Prepare(loader));
   }
   SSMD_RETURN_IF_ERROR(load(final_norm_));
-  if (head_tensor_ != nullptr) {
-    SSMD_ASSIGN_OR_RETURN(own_head_, loader->Matrix(*head_tensor_, MatrixRole::kVocabulary));
-  }
-  head_ = head_tensor_ != nullptr ? &own_head_ : &embedding_;
-  embedding_tensor_ = head_tensor_ = nullptr;
   return MakeProgram();
+}
+
+// The embedding and the head, which are one where the head is tied and nothing is scaled.
+absl::Status ResidualModel::LoadVocabulary(WeightLoader* loader) {
+  const bool scaled = stack_.embedding_scale != 1;
+  const TensorInfo* head = head_tensor_ == nullptr && scaled ? embedding_tensor_ : head_tensor_;
+  if (head != nullptr) {
+    SSMD_ASSIGN_OR_RETURN(own_head_, loader->Matrix(*head, MatrixRole::kVocabulary));
+  }
+  if (scaled) {
+    SSMD_ASSIGN_OR_RETURN(std::vector<float> values, loader->Values(*embedding_tensor_));
+    const auto scale = static_cast<float>(stack_.embedding_scale);
+    for (float& value : values) value *= scale;
+    SSMD_ASSIGN_OR_RETURN(
+        embedding_, loader->Derived(embedding_tensor_->name, std::move(values), config_.vocabulary,
+                                    config_.d_model, MatrixRole::kVocabulary));
+  } else {
+    SSMD_ASSIGN_OR_RETURN(embedding_, loader->Matrix(*embedding_tensor_, MatrixRole::kVocabulary));
+  }
+  head_ = head != nullptr ? &own_head_ : &embedding_;
+  embedding_tensor_ = head_tensor_ = nullptr;
+  return absl::OkStatus();
 }
 
 absl::Status ResidualModel::MakeProgram() {

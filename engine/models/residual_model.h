@@ -57,6 +57,7 @@ class ResidualModel final : public LanguageModel {
   };
 
   Norm BindNorm(const std::string& name, TensorBinder* binder) const;
+  absl::Status LoadVocabulary(WeightLoader* loader);
   void BindBlocks(const std::string& root, TensorBinder* binder);
 
   void BindHead(const std::string& name, TensorBinder* binder);

@@ -8,8 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
 #include "engine/base/text_view.h"
+#include "engine/formats/model_names.h"
 #include "engine/formats/quoted.h"
-#include "engine/formats/rwkv_names.h"
 #include "engine/models/mixers/rwkv.h"
 
 namespace ssmd {
@@ -46,11 +46,12 @@ absl::StatusOr<RwkvTimeMixing> ReadTimeMixing(int version, const ModelConfig& co
   mixing.d_model = mixing.d_inner = config.d_model;
   if (version < 7) {
     SSMD_ASSIGN_OR_RETURN(mixing.d_inner,
-                          root.IntOr("attention_hidden_size", config.d_model, 1, kMaxInnerWidth));
+                          root.IntOr("attention_hidden_size", config.d_model, 1, kMaxModelWidth));
   }
   if (version == 4) return mixing;
   const char* key = version == 7 ? "head_dim" : "head_size";
-  SSMD_ASSIGN_OR_RETURN(mixing.head_dim, root.IntOr(key, kRwkvHeadSize, 1, kernels::kMaxWkvHead));
+  SSMD_ASSIGN_OR_RETURN(mixing.head_dim,
+                        root.IntOr(key, kRwkvHeadSize, kMinRwkvHead, kernels::kMaxWkvHead));
   SSMD_RETURN_IF_ERROR(CheckRwkvHeads(mixing, root, key));
   SSMD_ASSIGN_OR_RETURN(mixing.group_eps,
                         GroupEps(version, mixing.head_dim, config.norm_eps, root));

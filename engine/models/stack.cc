@@ -5,6 +5,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 
 namespace ssmd {
@@ -20,6 +21,13 @@ int64_t Largest(const Stack& stack, const Figure& figure) {
 }  // namespace
 
 std::string Stack::Describe() const {
+  if (embedding_scale != 1) {
+    return absl::StrFormat("embedding_scale=%.17g %s", embedding_scale, DescribeBlocks());
+  }
+  return DescribeBlocks();
+}
+
+std::string Stack::DescribeBlocks() const {
   if (families.size() == 1) return families.front()->Describe();
   absl::flat_hash_map<const MixerFamily*, size_t> numbers;
   std::string text;

@@ -26,11 +26,13 @@ struct BlockPlan {
 struct Stack {
   // Any of these, whichever the file has.
   std::vector<std::string> embedding;
+  double embedding_scale = 1;  // of what the first block gets of it, and not of a tied head
   std::string embedding_norm;  // as BlockPlan::norm; empty: there is none
   std::vector<BlockPlan> blocks;
   std::string final_norm;
   std::string head;
-  bool centred_norms = false;  // LayerNorm with a bias; else RMS norms
+  std::vector<std::string> ignored;  // tensors that files may have, of no use
+  bool centred_norms = false;        // LayerNorm with a bias; else RMS norms
 
   std::vector<std::unique_ptr<MixerFamily>> families;  // of the blocks
 
@@ -43,6 +45,9 @@ struct Stack {
   // Of the chunked form of prompts: what every family that has a form has in common, 0 where none
   // has.
   int64_t chunk_tokens() const;
+
+ private:
+  std::string DescribeBlocks() const;
 };
 
 // Of `layers` layers that are all `family`, named as the files of Mamba are: backbone.layers.0.…

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
 #include "engine/base/text_view.h"
+#include "engine/formats/checkpoint.h"
 #include "engine/formats/gguf.h"
 #include "engine/formats/json.h"
 #include "engine/formats/mapped_file.h"
@@ -144,6 +145,12 @@ absl::StatusOr<Found> ReadGguf(const std::string& path, const Tokenizer& tokeniz
   return found;
 }
 
+// Other files than GGUF say nothing of chats.
+absl::StatusOr<Found> ReadFile(const std::string& path, const Tokenizer& tokenizer) {
+  SSMD_ASSIGN_OR_RETURN(const ModelFileKind kind, KindOfModelFile(path));
+  return kind == ModelFileKind::kGguf ? ReadGguf(path, tokenizer) : Found();
+}
+
 absl::StatusOr<jinja::Template> ParseTemplate(const Found::Source& source) {
   auto parsed = jinja::Template::Parse(source.text);
   if (parsed.ok()) return parsed;
@@ -164,7 +171,7 @@ absl::StatusOr<std::unique_ptr<ChatFormat>> LoadChatFormat(const std::string& pa
                                                            const std::string& choice,
                                                            const Tokenizer* tokenizer) {
   SSMD_ASSIGN_OR_RETURN(const Found found,
-                        IsRegularFile(path) ? ReadGguf(path, *tokenizer) : ReadFolder(path));
+                        IsRegularFile(path) ? ReadFile(path, *tokenizer) : ReadFolder(path));
   const bool own = choice == kChatAuto && (found.main.has_value() || found.with_tools.has_value());
   if (!own) {
     auto parts = BuiltinChatFormat(choice == kChatAuto ? "plain" : choice, found.special_tokens);

@@ -5,12 +5,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
+#include "engine/formats/checkpoint.h"
 #include "engine/formats/gguf.h"
 #include "engine/formats/json.h"
 #include "engine/formats/mapped_file.h"
 #include "engine/text/byte_level_bpe.h"
 #include "engine/text/gguf_tokenizer.h"
 #include "engine/text/json_fields.h"
+#include "engine/text/longest_match.h"
 #include "engine/text/tokenizer.h"
 #include "engine/text/tokenizer_json.h"
 
@@ -19,6 +21,10 @@ namespace {
 
 constexpr char kTokenizerFile[] = "tokenizer.json";
 constexpr char kConfigFile[] = "tokenizer_config.json";
+constexpr char kRwkvVocabularyFile[] = "rwkv_vocab_v20230424.txt";
+constexpr uint64_t kMaxVocabularyBytes = uint64_t{64} << 20;
+constexpr char kRwkvEmbedding[] = "emb.weight";
+constexpr int64_t kByteVocabulary = 256;
 constexpr JsonLimits kConfigLimits = {
     .bytes = size_t{16} << 20, .values = size_t{1} << 20, .depth = 64, .allow_non_finite = true};
 
@@ -75,7 +81,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> LoadFromGguf(const std::string& path)
   return Make(std::move(parts), absl::StrCat(gguf.source(), ": tokenizer.ggml.tokens"));
 }
 
-absl::StatusOr<std::unique_ptr<Tokenizer>> LoadFromFolder(const std::string& directory) {
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizerJson(const std::string& directory) {
   SSMD_ASSIGN_OR_RETURN(
       const JsonDocument tokenizer,
       JsonDocument::ParseFile(absl::StrCat(directory, "/", kTokenizerFile), kTokenizerJsonLimits));
@@ -91,10 +97,47 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> LoadFromFolder(const std::string& dir
   return Make(std::move(parts), absl::StrCat(kTokenizerFile, ": added_tokens"));
 }
 
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadRwkvVocabulary(const std::string& directory) {
+  SSMD_ASSIGN_OR_RETURN(
+      const MappedFile file,
+      MappedFile::Open(absl::StrCat(directory, "/", kRwkvVocabularyFile), kMaxVocabularyBytes));
+  const std::string_view lines(reinterpret_cast<const char*>(file.data()), file.size());
+  SSMD_ASSIGN_OR_RETURN(LongestMatchParts parts, ReadRwkvVocabulary(lines, file.name()));
+  auto made = MakeLongestMatch(std::move(parts));
+  if (made.ok()) return made;
+  return absl::InvalidArgumentError(absl::StrCat(file.name(), ": ", made.status().message()));
+}
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadFromFolder(const std::string& directory) {
+  auto tokenizer = LoadTokenizerJson(directory);
+  if (!absl::IsNotFound(tokenizer.status())) return tokenizer;
+  auto vocabulary = LoadRwkvVocabulary(directory);
+  return absl::IsNotFound(vocabulary.status()) ? std::move(tokenizer) : std::move(vocabulary);
+}
+
+// Whether it is an RWKV model over bytes, for which nobody writes a tokenizer's file.
+bool ReadsBytes(const std::string& path) {
+  const auto checkpoint = Checkpoint::Open(path);
+  const TensorInfo* embedding = checkpoint.ok() ? checkpoint->Find(kRwkvEmbedding) : nullptr;
+  return embedding != nullptr && embedding->shape.front() == kByteVocabulary;
+}
+
+std::string FolderOf(const std::string& path) {
+  const size_t slash = path.find_last_of('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& path) {
-  return IsRegularFile(path) ? LoadFromGguf(path) : LoadFromFolder(path);
+  if (!IsRegularFile(path)) {
+    auto tokenizer = LoadFromFolder(path);
+    if (absl::IsNotFound(tokenizer.status()) && ReadsBytes(path)) return MakeByteTokenizer();
+    return tokenizer;
+  }
+  SSMD_ASSIGN_OR_RETURN(const ModelFileKind kind, KindOfModelFile(path));
+  if (kind == ModelFileKind::kGguf) return LoadFromGguf(path);
+  return ReadsBytes(path) ? MakeByteTokenizer() : LoadFromFolder(FolderOf(path));
 }
 
 }  // namespace ssmd

@@ -62,8 +62,10 @@ class Tokenizer {
 };
 
 // Of a folder, reads tokenizer.json (byte-level BPE as Hugging Face writes it) and, where present,
-// tokenizer_config.json; of a GGUF file, the tokenizer inside. NOT_FOUND when there is none;
-// INVALID_ARGUMENT names the field that is malformed or not supported.
+// tokenizer_config.json, or RWKV's World vocabulary (rwkv_vocab_v20230424.txt); of a GGUF file, the
+// tokenizer inside. RWKV models with 256 tokens read bytes, those of other files have their
+// tokenizer beside them. NOT_FOUND when there is none; INVALID_ARGUMENT names the field that is
+// malformed or not supported.
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& path);
 
 }  // namespace ssmd

@@ -137,6 +137,13 @@ class CudaDevice final : public Device {
     Sample({params.product.w->outputs, params.draws, params.draw_count});
   }
   void Logprobs(const LogprobParams& params) override;
+  void GroupNorm(const GroupNormParams& params) override { RunPlain(plain::GroupNorm, params); }
+  void Pointwise(const PointwiseParams& params) override { RunPlain(plain::Pointwise, params); }
+  void TokenShift(const TokenShiftParams& params) override { RunPlain(plain::TokenShift, params); }
+  void Rotate(const RotateParams& params) override { RunPlain(plain::Rotate, params); }
+  void Wkv4(const Wkv4Params& params) override { RunPlain(plain::Wkv4, params); }
+  void Wkv6(const Wkv6Params& params) override { RunPlain(plain::Wkv6, params); }
+  void Wkv7(const Wkv7Params& params) override { RunPlain(plain::Wkv7, params); }
   void ModalScan(const ModalScanParams& params) override { RunPlain(plain::ModalScan, params); }
   void ComplexScan(const ComplexScanParams& params) override {
     RunPlain(plain::ComplexScan, params);
@@ -183,6 +190,12 @@ class CudaDevice final : public Device {
     if (rehearsal_ == nullptr) return false;
     rehearsal_->Note(params);
     return true;
+  }
+
+  // Of ops that have no fast twin: rehearsals pass them by.
+  template <typename Params>
+  void RunPlain(void (*op)(Stream&, const Params&), const Params& params) {
+    if (rehearsal_ == nullptr) op(*stream_, params);
   }
 
   const std::unique_ptr<Gpu> gpu_;

@@ -3,7 +3,7 @@
 // prove what the emulation proves, and a fast kernel that disagrees with its plain twin is not
 // used.
 //
-// Each puts its work on a stream and returns. Params are those of kernels/ops.h; pointers are
+// Each puts its work on a stream and returns. Params are those of the contract; pointers are
 // device memory throughout.
 #ifndef SSMD_KERNELS_CUDA_PLAIN_OPS_H_
 #define SSMD_KERNELS_CUDA_PLAIN_OPS_H_
@@ -11,6 +11,8 @@
 #include "kernels/cuda/runtime.h"
 #include "kernels/linear_ops.h"
 #include "kernels/ops.h"
+#include "kernels/row_ops.h"
+#include "kernels/wkv_ops.h"
 
 namespace ssmd::kernels::cuda::plain {
 
@@ -36,6 +38,17 @@ void ComplexScan(Stream& stream, const ComplexScanParams& params);
 void DifferenceScan(Stream& stream, const DifferenceScanParams& params);
 void DenseScan(Stream& stream, const DenseScanParams& params);
 void LegsScan(Stream& stream, const LegsScanParams& params);
+
+// kernels/row_ops.h (group_norm.cu, pointwise.cu, token_shift.cu, rotate.cu)
+void GroupNorm(Stream& stream, const GroupNormParams& params);
+void Pointwise(Stream& stream, const PointwiseParams& params);
+void TokenShift(Stream& stream, const TokenShiftParams& params);
+void Rotate(Stream& stream, const RotateParams& params);
+
+// kernels/wkv_ops.h (wkv4.cu, wkv6.cu, wkv7.cu)
+void Wkv4(Stream& stream, const Wkv4Params& params);
+void Wkv6(Stream& stream, const Wkv6Params& params);
+void Wkv7(Stream& stream, const Wkv7Params& params);
 
 // draws (sample.cu, logprobs.cu): rows in device memory, with their adjustments; results are
 // written there.

@@ -115,7 +115,7 @@ void WithStateOf(StateFormat format, const Launch& launch) {
     case StateFormat::kF16:
       return launch(HalfState());
     case StateFormat::kF64:
-      return;  // of ops that take no other format
+      return;  // of ops whose state is that alone
   }
 }
 

@@ -14,6 +14,7 @@
 namespace ssmd::bench {
 
 void AddRooflineCommand(CLI::App& app, int* exit_code);
+void AddOpsCommand(CLI::App& app, int* exit_code);
 void AddEngineCommand(CLI::App& app, int* exit_code);
 void AddScansCommand(CLI::App& app, int* exit_code);
 void AddQualityCommand(CLI::App& app, int* exit_code);

@@ -26,6 +26,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto stack = ssmd::PlanStack(*config, root);
   if (!stack.ok()) return 0;
   const int64_t scratch = stack->scratch_floats_per_row();
-  if (scratch < 1 || scratch > 8 * ssmd::kMaxInnerWidth) std::abort();
+  if (scratch < 1 || scratch > 16 * ssmd::kMaxInnerWidth) std::abort();
   return 0;
 }

@@ -4,8 +4,9 @@ rwkv_fp64.py.
     venv/bin/python make_rwkv_golden.py ../golden/rwkv      (numpy and torch)
 
 Of a CASE: CASE.bin, of rwkv.cpp; CASE/CASE.pth, as BlinkDL's; CASE_hf/, the same tensors under the
-names of a Hugging Face class, with its config.json; CASE.expected.safetensors. A case that rwkv.cpp
-norms otherwise has logits of its own, CASE_bin.expected.safetensors.
+names of a Hugging Face class, with its config.json; CASE.expected.safetensors. A form that norms
+otherwise has logits of its own: rwkv.cpp's of version 5, and that of version 7 with an epsilon in
+its config.json.
 """
 
 import argparse
@@ -208,6 +209,13 @@ def hugging_face(case, tensors):
     return config, {hugging_face_name(n): t for n, t in tensors.items()}
 
 
+def write_folder(folder, config, tensors):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    checkpoint_io.write_safetensors(folder / "model.safetensors", {n: ("F32", t) for n, t in tensors.items()})
+
+
 def write_expected(path, tensors, tokens, **options):
     wide = {name: t.astype(np.float64) for name, t in tensors.items()}
     rows = rwkv_fp64.logits(wide, tokens, **options)
@@ -219,14 +227,10 @@ def make(name, case, seed, root):
     tensors = make_tensors(case, seed)
     tokens = np.random.default_rng(seed).integers(0, VOCABULARY, TOKENS).tolist()
     write_rwkv_cpp(root / f"{name}.bin", tensors, case)
-    for folder in (root / name, root / f"{name}_hf"):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+    shutil.rmtree(root / name, ignore_errors=True)
+    (root / name).mkdir()
     torch.save({n: torch.from_numpy(t) for n, t in tensors.items()}, root / name / f"{name}.pth")
-    config, own = hugging_face(case, tensors)
-    (root / f"{name}_hf" / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    checkpoint_io.write_safetensors(root / f"{name}_hf" / "model.safetensors",
-                                    {n: ("F32", t) for n, t in own.items()})
+    write_folder(root / f"{name}_hf", *hugging_face(case, tensors))
     write_expected(root / f"{name}.expected.safetensors", tensors, tokens)
     if case["version"] == 5:
         write_expected(root / f"{name}_bin.expected.safetensors", tensors, tokens, group_eps=1e-5)

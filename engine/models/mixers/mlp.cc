@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
@@ -17,6 +18,7 @@ struct MlpConfig {
   int64_t d_model = 0;
   int64_t d_inner = 0;
   bool gated = false;  // swiglu; else gelu
+  bool split = false;  // fc1's halves are fc1 and gate, which come the other way round
 
   int64_t hidden() const { return gated ? 2 * d_inner : d_inner; }
 };
@@ -24,7 +26,11 @@ struct MlpConfig {
 class Mlp final : public Mixer {
  public:
   Mlp(const MlpConfig& config, const std::string& prefix, TensorBinder* binder) : config_(config) {
-    up_tensor_ = binder->RequireMatrix(prefix + "fc1.weight", config.hidden(), config.d_model);
+    const int64_t up = config.split ? config.d_inner : config.hidden();
+    up_tensor_ = binder->RequireMatrix(prefix + "fc1.weight", up, config.d_model);
+    if (config.split) {
+      gate_tensor_ = binder->RequireMatrix(prefix + "gate.weight", up, config.d_model);
+    }
     down_tensor_ = binder->RequireMatrix(prefix + "fc2.weight", config.d_model, config.d_inner);
     if (config.gated) return;
     up_bias_tensor_ = binder->Require(prefix + "fc1.bias", {config.d_inner});
@@ -34,11 +40,10 @@ class Mlp final : public Mixer {
   void DeclareState(int /*layer*/, StateLayout* /*layout*/) override {}
 
   absl::Status Prepare(WeightLoader* loader) override {
-    SSMD_ASSIGN_OR_RETURN(
-        up_, Projection::Load(*up_tensor_, up_bias_tensor_, MatrixRole::kProjection, loader));
+    SSMD_ASSIGN_OR_RETURN(up_, LoadUp(loader));
     SSMD_ASSIGN_OR_RETURN(
         down_, Projection::Load(*down_tensor_, down_bias_tensor_, MatrixRole::kProjection, loader));
-    up_tensor_ = up_bias_tensor_ = down_tensor_ = down_bias_tensor_ = nullptr;
+    up_tensor_ = gate_tensor_ = up_bias_tensor_ = down_tensor_ = down_bias_tensor_ = nullptr;
     return absl::OkStatus();
   }
 
@@ -55,6 +60,19 @@ class Mlp final : public Mixer {
   }
 
  private:
+  absl::StatusOr<Projection> LoadUp(WeightLoader* loader) const {
+    if (gate_tensor_ == nullptr) {
+      return Projection::Load(*up_tensor_, up_bias_tensor_, MatrixRole::kProjection, loader);
+    }
+    SSMD_ASSIGN_OR_RETURN(std::vector<float> both, loader->Values(*gate_tensor_));
+    SSMD_ASSIGN_OR_RETURN(const std::vector<float> fc1, loader->Values(*up_tensor_));
+    both.insert(both.end(), fc1.begin(), fc1.end());
+    SSMD_ASSIGN_OR_RETURN(kernels::PackedMatrix packed,
+                          loader->Derived(up_tensor_->name, std::move(both), config_.hidden(),
+                                          config_.d_model, MatrixRole::kProjection));
+    return Projection::Of(std::move(packed), nullptr, loader);
+  }
+
   // x·silu(gate), x and the gate side by side, in the place of x.
   kernels::GatedRmsNormParams Gate(const MixerStep& step, float* hidden) const {
     kernels::GatedRmsNormParams gate;
@@ -84,6 +102,7 @@ class Mlp final : public Mixer {
 
   const MlpConfig& config_;
   const TensorInfo* up_tensor_ = nullptr;  // the tensors: until Prepare has read them
+  const TensorInfo* gate_tensor_ = nullptr;
   const TensorInfo* up_bias_tensor_ = nullptr;
   const TensorInfo* down_tensor_ = nullptr;
   const TensorInfo* down_bias_tensor_ = nullptr;
@@ -124,6 +143,14 @@ absl::StatusOr<std::unique_ptr<MixerFamily>> ParseSwiGlu(const ModelConfig& conf
 absl::StatusOr<std::unique_ptr<MixerFamily>> ParseGeluMlp(const ModelConfig& config,
                                                           const ConfigObject& members) {
   return Parse(config, members, false);
+}
+
+std::unique_ptr<MixerFamily> MakeSplitSwiGlu(int64_t d_model, int64_t d_inner) {
+  MlpConfig mlp;
+  mlp.d_model = d_model;
+  mlp.d_inner = d_inner;
+  mlp.gated = mlp.split = true;
+  return std::make_unique<MlpFamily>(mlp);
 }
 
 }  // namespace ssmd

@@ -6,6 +6,7 @@
 #ifndef SSMD_ENGINE_MODELS_MIXERS_MLP_H_
 #define SSMD_ENGINE_MODELS_MIXERS_MLP_H_
 
+#include <cstdint>
 #include <memory>
 
 #include "absl/status/statusor.h"
@@ -20,6 +21,9 @@ absl::StatusOr<std::unique_ptr<MixerFamily>> ParseSwiGlu(const ModelConfig& conf
                                                          const ConfigObject& members);
 absl::StatusOr<std::unique_ptr<MixerFamily>> ParseGeluMlp(const ModelConfig& config,
                                                           const ConfigObject& members);
+
+// swiglu as torchscale's GLU has it: fc1, the one behind silu, and gate are matrices of their own.
+std::unique_ptr<MixerFamily> MakeSplitSwiGlu(int64_t d_model, int64_t d_inner);
 
 }  // namespace ssmd
 

@@ -97,8 +97,8 @@ absl::StatusOr<std::unique_ptr<MixerFamily>> ParseRwkvTimeMixing(const ModelConf
     return MakeRwkvTimeMixing(mixing);
   }
   SSMD_RETURN_IF_ERROR(members.AllowOnly(kMixerMembers));
-  SSMD_ASSIGN_OR_RETURN(mixing.head_dim,
-                        members.IntOr("head_dim", kDefaultHeadDim, 1, kernels::kMaxWkvHead));
+  SSMD_ASSIGN_OR_RETURN(mixing.head_dim, members.IntOr("head_dim", kDefaultHeadDim, kMinRwkvHead,
+                                                       kernels::kMaxWkvHead));
   SSMD_RETURN_IF_ERROR(CheckRwkvHeads(mixing, members, "head_dim"));
   return MakeRwkvTimeMixing(mixing);
 }

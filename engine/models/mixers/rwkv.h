@@ -27,6 +27,9 @@ namespace ssmd {
 // The norm over each head's output divides it by 8 first and adds 1e-5, which is this without.
 inline constexpr double kRwkvGroupEps = 64e-5;
 
+// Narrower heads would be mostly padding.
+inline constexpr int64_t kMinRwkvHead = 4;
+
 struct RwkvTimeMixing {
   int version = 4;  // 4 to 7
   int64_t d_model = 0;

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/support/gguf_writer.h"
+#include "tests/support/rwkv_cpp_writer.h"
 #include "tests/support/safetensors_writer.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/torch_zip_writer.h"
@@ -196,6 +197,30 @@ TEST_F(CheckpointTest, RefusesAFileThatIsNotGguf) {
 TEST_F(CheckpointTest, RefusesAFolderInPlaceOfAFile) {
   std::filesystem::create_directory(folder_.File("model.safetensors"));
   EXPECT_THAT(OpenError(), HasSubstr("model.safetensors: is not a regular file"));
+}
+
+TEST_F(CheckpointTest, OpensTheOnlyPthOfAFolderAndAPthByItself) {
+  const std::string file = testing::TorchFile({{"b", {1, 2}}});
+  const std::string path = folder_.Write("RWKV-x.pth", file);
+  for (const std::string& opened : {folder_.path(), path}) {
+    const auto checkpoint = Checkpoint::Open(opened);
+    ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+    EXPECT_NE(checkpoint->Find("b"), nullptr);
+    EXPECT_EQ(checkpoint->source(), "RWKV-x.pth");
+  }
+  folder_.Write("other.pth", file);
+  EXPECT_THAT(OpenError(), HasSubstr("give the path of one of them"));
+}
+
+TEST_F(CheckpointTest, OpensAFileOfRwkvCppUnderTheNamesThatModelsAskFor) {
+  test::RwkvCppFile file;
+  file.tensors.push_back(test::RwkvCppOnes("blocks.0.att.time_first", {2}));
+  file.tensors.push_back(test::RwkvCppOnes("blocks.0.att.time_decay", {2}));
+  const auto checkpoint = Checkpoint::Open(folder_.Write("m.bin", file.Bytes()));
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  EXPECT_EQ(checkpoint->Find("blocks.0.att.time_decay"), nullptr);
+  ASSERT_NE(checkpoint->Find("blocks.0.att.time_decay.rate"), nullptr);
+  EXPECT_EQ(checkpoint->NameInFile("blocks.0.att.time_decay.rate"), "blocks.0.att.time_decay");
 }
 
 }  // namespace

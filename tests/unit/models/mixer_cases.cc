@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <random>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -24,6 +25,82 @@ std::vector<CaseTensor> S4Tensors(int64_t heads, float p) {
 }
 
 std::vector<CaseTensor> HippoTensors() { return {{"C", {kD, 5}, -1, 1}, {"D", {kD}}}; }
+
+// What RWKV's time mixing has of square matrices and of weights of its shift.
+std::vector<CaseTensor> RwkvTensors(int64_t width, const std::vector<const char*>& matrices,
+                                    const std::vector<const char*>& mixes,
+                                    const std::vector<CaseTensor>& others) {
+  std::vector<CaseTensor> tensors = others;
+  for (const char* name : matrices) tensors.push_back({name, {width, width}});
+  for (const char* name : mixes) tensors.push_back({name, {1, 1, width}, 0, 1});
+  return tensors;
+}
+
+std::vector<MixerCase> RwkvCases() {
+  constexpr int64_t kWide = 32;  // two heads of RWKV-7
+  return {
+      {"rwkv4",
+       {{"type", "\"rwkv4\""}},
+       RwkvTensors(kD, {"receptance.weight", "key.weight", "value.weight", "output.weight"},
+                   {"time_mix_k", "time_mix_v", "time_mix_r"},
+                   {{"time_decay", {kD}, -3, 1}, {"time_first", {kD}}}),
+       false,
+       false,
+       "layer"},
+      {"rwkv5",
+       {{"type", "\"rwkv5\""}, {"head_dim", "12"}},
+       RwkvTensors(
+           kD, {"receptance.weight", "key.weight", "value.weight", "output.weight", "gate.weight"},
+           {"time_mix_k", "time_mix_v", "time_mix_r", "time_mix_g"},
+           {{"time_decay", {2, 12}, -3, 1},
+            {"time_faaaa", {2, 12}},
+            {"ln_x.weight", {kD}, 0.5f, 1},
+            {"ln_x.bias", {kD}}}),
+       false,
+       true,
+       "layer"},
+      {"rwkv6",
+       {{"type", "\"rwkv6\""}, {"head_dim", "12"}},
+       RwkvTensors(
+           kD, {"receptance.weight", "key.weight", "value.weight", "output.weight", "gate.weight"},
+           {"time_maa_x", "time_maa_w", "time_maa_k", "time_maa_v", "time_maa_r", "time_maa_g"},
+           {{"time_decay", {1, 1, kD}, -3, 1},
+            {"time_faaaa", {2, 12}},
+            {"time_maa_w1", {kD, 15}},
+            {"time_maa_w2", {5, 3, kD}},
+            {"time_decay_w1", {kD, 4}},
+            {"time_decay_w2", {4, kD}},
+            {"ln_x.weight", {kD}, 0.5f, 1},
+            {"ln_x.bias", {kD}}}),
+       false,
+       true,
+       "layer"},
+      {"rwkv7",
+       {{"type", "\"rwkv7\""}, {"head_dim", "16"}},
+       RwkvTensors(kWide, {"receptance.weight", "key.weight", "value.weight", "output.weight"},
+                   {"x_r", "x_w", "x_k", "x_v", "x_a", "x_g"},
+                   {{"w0", {kWide}, -3, 1},
+                    {"w1", {kWide, 4}},
+                    {"w2", {4, kWide}},
+                    {"a0", {kWide}},
+                    {"a1", {kWide, 3}},
+                    {"a2", {3, kWide}},
+                    {"v0", {kWide}},
+                    {"v1", {kWide, 2}},
+                    {"v2", {2, kWide}},
+                    {"g1", {kWide, 5}},
+                    {"g2", {5, kWide}},
+                    {"k_k", {kWide}, 0.5f, 1},
+                    {"k_a", {kWide}, 0, 1},
+                    {"r_k", {2, 16}},
+                    {"ln_x.weight", {kWide}, 0.5f, 1},
+                    {"ln_x.bias", {kWide}}}),
+       false,
+       true,
+       "layer",
+       kWide},
+  };
+}
 
 std::vector<MixerCase> MakeCases() {
   return {
@@ -122,7 +199,11 @@ std::string JsonOf(const Members& members) {
 }  // namespace
 
 const std::vector<MixerCase>& MixerCases() {
-  static const std::vector<MixerCase> cases = MakeCases();
+  static const std::vector<MixerCase> cases = [] {
+    std::vector<MixerCase> all = MakeCases();
+    for (MixerCase& rwkv : RwkvCases()) all.push_back(std::move(rwkv));
+    return all;
+  }();
   return cases;
 }
 
@@ -136,22 +217,22 @@ const MixerCase& FindMixerCase(const std::string& name) {
 
 StackModel::StackModel(const MixerCase& c, int layers) : mixer(c.mixer) {
   config = {{"model_type", "\"ssm_lm\""},
-            {"d_model", absl::StrCat(kD)},
+            {"d_model", absl::StrCat(c.d_model)},
             {"n_layer", absl::StrCat(layers)},
             {"vocab_size", absl::StrCat(kCaseVocabulary)},
             {"norm", absl::StrCat("\"", c.norm, "\"")}};
   const auto add_norm = [&](const std::string& name) {
-    Add(name + ".weight", {nullptr, {kD}, 0.5f, 1});
-    if (std::string(c.norm) == "layer") Add(name + ".bias", {nullptr, {kD}});
+    Add(name + ".weight", {nullptr, {c.d_model}, 0.5f, 1});
+    if (std::string(c.norm) == "layer") Add(name + ".bias", {nullptr, {c.d_model}});
   };
-  Add("backbone.embedding.weight", {nullptr, {kCaseVocabulary, kD}, -1, 1});
+  Add("backbone.embedding.weight", {nullptr, {kCaseVocabulary, c.d_model}, -1, 1});
   for (int layer = 0; layer < layers; ++layer) {
     const std::string prefix = absl::StrCat("backbone.layers.", layer, ".");
     add_norm(prefix + "norm");
     for (const CaseTensor& tensor : c.tensors) Add(prefix + "mixer." + tensor.name, tensor);
     if (!c.framed) continue;
-    const int64_t outputs = c.mixer.contains("output") ? kD : 2 * kD;
-    Add(prefix + "mixer.out.weight", {nullptr, {outputs, kD}});
+    const int64_t outputs = c.mixer.contains("output") ? c.d_model : 2 * c.d_model;
+    Add(prefix + "mixer.out.weight", {nullptr, {outputs, c.d_model}});
     Add(prefix + "mixer.out.bias", {nullptr, {outputs}});
   }
   add_norm("backbone.norm_f");

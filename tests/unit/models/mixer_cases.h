@@ -31,6 +31,7 @@ struct MixerCase {
   bool framed = true;  // has the output of the time-invariant layers
   bool linear = true;  // the next state is linear in the state, where the input is the same
   const char* norm = "rms";
+  int64_t d_model = kCaseWidth;
 };
 inline void PrintTo(const MixerCase& c, std::ostream* out) { *out << c.name; }
 

@@ -1,4 +1,4 @@
-#include "engine/formats/rwkv_names.h"
+#include "engine/formats/model_names.h"
 
 #include <algorithm>
 #include <iterator>
@@ -51,17 +51,28 @@ constexpr PrefixRow kFlaLayer[] = {
     {"ffn_norm.", "ln2."},
 };
 
+constexpr std::string_view kRetNetLayers = "model.layers.";
+constexpr std::string_view kTorchscaleLayers = "layers.";
+constexpr PrefixRow kTorchscaleModel[] = {{"embed_tokens.", "model.embed_tokens."},
+                                          {"layernorm_embedding.", "model.layernorm_embedding."},
+                                          {"layer_norm.", "model.layer_norm."},
+                                          {"retnet_rel_pos.", "model.retnet_rel_pos."},
+                                          {"output_projection.", "lm_head."}};
+
 struct Names {
-  std::string_view layers;
+  PrefixRow layers;  // what names of layers begin with
   std::span<const PrefixRow> model;
   std::span<const PrefixRow> layer;
 };
-Names NamesOf(RwkvNaming naming) {
-  if (naming == RwkvNaming::kHuggingFace) {
-    return {kHuggingFaceLayers, kHuggingFaceModel, kHuggingFaceLayer};
+Names NamesOf(ModelNaming naming) {
+  if (naming == ModelNaming::kHuggingFaceRwkv) {
+    return {{kHuggingFaceLayers, kRwkvLayers}, kHuggingFaceModel, kHuggingFaceLayer};
   }
-  if (naming == RwkvNaming::kFla) return {kFlaLayers, kFlaModel, kFlaLayer};
-  return {kRwkvLayers, {}, {}};
+  if (naming == ModelNaming::kFlaRwkv) return {{kFlaLayers, kRwkvLayers}, kFlaModel, kFlaLayer};
+  if (naming == ModelNaming::kTorchscaleRetNet) {
+    return {{kTorchscaleLayers, kRetNetLayers}, kTorchscaleModel, {}};
+  }
+  return {{kRwkvLayers, kRwkvLayers}, {}, {}};
 }
 
 using Column = std::string_view PrefixRow::*;
@@ -77,16 +88,16 @@ std::optional<std::string> Exchange(std::span<const PrefixRow> rows, Column from
   return std::nullopt;
 }
 
-std::string Rename(std::string_view from_layers, std::string_view to_layers, const Names& names,
-                   Column from, Column to, std::string_view name) {
+std::string Rename(const Names& names, Column from, Column to, std::string_view name) {
   if (const auto renamed = Exchange(names.model, from, to, name)) return *renamed;
-  if (!name.starts_with(from_layers)) return std::string(name);
-  const std::string_view rest = name.substr(from_layers.size());
+  const std::string_view layers = names.layers.*from;
+  if (!name.starts_with(layers)) return std::string(name);
+  const std::string_view rest = name.substr(layers.size());
   const size_t dot = rest.find('.');
   if (dot == rest.npos) return std::string(name);
   const std::string_view within = rest.substr(dot + 1);
   const auto renamed = Exchange(names.layer, from, to, within);
-  return absl::StrCat(View(to_layers), View(rest.substr(0, dot + 1)),
+  return absl::StrCat(View(names.layers.*to), View(rest.substr(0, dot + 1)),
                       renamed ? *renamed : std::string(within));
 }
 
@@ -148,22 +159,23 @@ bool HasKey(const std::vector<TensorInfo>& tensors, std::string_view key) {
 
 }  // namespace
 
-RwkvNaming FolderRwkvNaming(const std::vector<TensorInfo>& tensors) {
-  if (HasKey(tensors, "rwkv.embeddings.weight")) return RwkvNaming::kHuggingFace;
+ModelNaming FolderNaming(const std::vector<TensorInfo>& tensors) {
+  if (HasKey(tensors, "rwkv.embeddings.weight")) return ModelNaming::kHuggingFaceRwkv;
   const bool fla =
       HasKey(tensors, "model.embeddings.weight") && HasKey(tensors, "model.layers.0.attn.r_k");
-  return fla ? RwkvNaming::kFla : RwkvNaming::kNone;
+  if (fla) return ModelNaming::kFlaRwkv;
+  const bool torchscale = HasKey(tensors, "layers.0.retention.q_proj.weight");
+  return torchscale ? ModelNaming::kTorchscaleRetNet : ModelNaming::kNone;
 }
 
-void TakeRwkvNames(RwkvNaming naming, std::vector<TensorInfo>* tensors) {
-  if (naming == RwkvNaming::kNone) return;
-  const int version = naming == RwkvNaming::kRwkvCpp ? RwkvVersionOf(*tensors) : 0;
+void TakeModelNames(ModelNaming naming, std::vector<TensorInfo>* tensors) {
+  if (naming == ModelNaming::kNone) return;
+  const int version = naming == ModelNaming::kRwkvCpp ? RwkvVersionOf(*tensors) : 0;
   const Names names = NamesOf(naming);
   std::vector<TensorInfo> named;
   named.reserve(tensors->size());
   for (TensorInfo& tensor : *tensors) {
-    std::string model_name =
-        Rename(names.layers, kRwkvLayers, names, &PrefixRow::file, &PrefixRow::model, tensor.name);
+    std::string model_name = Rename(names, &PrefixRow::file, &PrefixRow::model, tensor.name);
     for (const FormRow& form : kRwkvCppForms) {
       if (form.version == version && model_name.ends_with(form.end)) {
         absl::StrAppend(&model_name, View(form.suffix));
@@ -175,9 +187,9 @@ void TakeRwkvNames(RwkvNaming naming, std::vector<TensorInfo>* tensors) {
   *tensors = std::move(named);
 }
 
-std::string RwkvNameOf(RwkvNaming naming, std::string_view model_name) {
+std::string FileNameOf(ModelNaming naming, std::string_view model_name) {
   const Names names = NamesOf(naming);
-  return Rename(kRwkvLayers, names.layers, names, &PrefixRow::model, &PrefixRow::file, model_name);
+  return Rename(names, &PrefixRow::model, &PrefixRow::file, model_name);
 }
 
 int RwkvVersionOf(const std::vector<TensorInfo>& tensors) {
