@@ -17,8 +17,8 @@ struct ScansOptions {
   int threads = 1;
   int64_t prompt = 512;     // tokens
   int64_t megabytes = 256;  // of layers that single tokens go through in turn
-  double seconds = 0.02;     // of a run
-  int repeats = 15;          // the best counts
+  double seconds = 0.02;    // of a run
+  int repeats = 15;         // the best counts
 };
 
 struct ScanTime {
