@@ -37,7 +37,8 @@ inline constexpr int64_t kMaxWkvHead = 256;
 // is read before the token enters it, the token itself with a bonus.
 //   y[j] = Σ_i r[i] · (u[i] · k[i] · v[j] + S[i][j]);   S[i][j] ← w[i] · S[i][j] + k[i] · v[j]
 // with w[i] = decay[i] (RWKV-5), or exp(−exp(decay[i] + decay_row[t][i])) where decay_row is not
-// null (RWKV-6). Sums over i ascend, by fma.
+// null (RWKV-6). Σ r[i] · S[i][j] ascends, by fma; Σ r[i] · u[i] · k[i], the same for all j, runs
+// over 16 virtual lanes as RmsNorm's, and comes last.
 struct Wkv6Params {
   const Segment* segments = nullptr;
   int64_t segment_count = 0;

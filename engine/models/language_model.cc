@@ -86,7 +86,7 @@ absl::Status CheckPrefill(const ModelLoadOptions& options, const std::string& ar
   if (options.prefill == Prefill::kExact || stack.chunk_tokens() > 0) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("prefill=chunked: the layers of ", architecture,
-                   " have no chunked form, as those of mamba2 have; leave it exact"));
+                   " have no chunked form, as those of mamba2 and retnet have; leave it exact"));
 }
 
 absl::Status CheckState(const ModelLoadOptions& options, const std::string& architecture,

@@ -18,12 +18,14 @@ namespace {
 constexpr int64_t kDelayBlock = 64;  // kChannelBlock of ops.h
 constexpr int64_t kMaxDelays = 256;  // kMaxModes of linear_ops.h
 constexpr int kDelayTokens = 6;
-constexpr int64_t kDelayChunk = 96;  // tokens behind the last values; whole groups
+constexpr int64_t kDelayChunk = 48;  // tokens behind the last values; whole groups
 constexpr int64_t kDelaysFrom = 2;   // tokens of a segment that go in order
 constexpr int kDelayGroups = 4;      // of eight channels, that a single token takes together
 
-// Values of eight channels in order: u and v.
+// Of eight channels: coefficients, and values in order, u and v.
 struct alignas(64) DelayLine {
+  double numerator[kMaxDelays][kDoubleLanes];
+  double denominator[kMaxDelays][kDoubleLanes];
   double u[kMaxDelays + kDelayChunk][kDoubleLanes];
   double v[kMaxDelays + kDelayChunk][kDoubleLanes];
 };
@@ -54,21 +56,19 @@ inline void StoreOutputs(float* p, D8 v, int64_t n) {
 // v of kTokens tokens, whose rows begin at `row` of the line; delay i has row i − 1 of the
 // coefficients.
 template <int kTokens>
-inline void AdvanceLine(const DifferenceShare& s, int64_t channel, DelayLine& line, int64_t row) {
+inline void AdvanceLine(int64_t delays, DelayLine& line, int64_t row) {
   D8 acc[kTokens];
 #pragma GCC unroll 8
   for (int t = 0; t < kTokens; ++t) acc[t] = BroadcastDouble(0);
-  const double* b = s.numerator + channel;
-  const double* a = s.denominator + channel;
-  for (int64_t i = s.delays; i > 0; --i) {
-    const D8 coefficient = Load(b + (i - 1) * kDelayBlock);
+  for (int64_t i = delays; i > 0; --i) {
+    const D8 coefficient = Load(line.numerator[i - 1]);
     const auto* u = line.u + row - i;
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) acc[t] = Fma(coefficient, Load(u[t]), acc[t]);
   }
-  int64_t i = s.delays;
+  int64_t i = delays;
   for (; i >= kTokens; --i) {
-    const D8 coefficient = Load(a + (i - 1) * kDelayBlock);
+    const D8 coefficient = Load(line.denominator[i - 1]);
     const auto* v = line.v + row - i;
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) acc[t] = NegatedFma(coefficient, Load(v[t]), acc[t]);
@@ -77,8 +77,7 @@ inline void AdvanceLine(const DifferenceShare& s, int64_t channel, DelayLine& li
 #pragma GCC unroll 8
   for (int t = 0; t < kTokens; ++t) {
     for (int64_t delay = i; delay > 0; --delay) {
-      acc[t] =
-          NegatedFma(Load(a + (delay - 1) * kDelayBlock), Load(line.v[row + t - delay]), acc[t]);
+      acc[t] = NegatedFma(Load(line.denominator[delay - 1]), Load(line.v[row + t - delay]), acc[t]);
     }
     Store(line.v[row + t], acc[t]);
   }
@@ -93,7 +92,7 @@ inline void TakeDelayed(const DifferenceShare& s, int64_t channel, DelayLine& li
   for (int t = 0; t < kTokens; ++t) {
     Store(line.u[row + t], LoadInputs(s.u + (token + t) * s.u_stride + channel, n));
   }
-  AdvanceLine<kTokens>(s, channel, line, row);
+  AdvanceLine<kTokens>(s.delays, line, row);
   for (int t = 0; t < kTokens; ++t) {
     const D8 y = Fma(d, Load(line.u[row + t]), Load(line.v[row + t]));
     StoreOutputs(s.y + (token + t) * s.y_stride + channel, y, n);
@@ -120,6 +119,10 @@ inline void WriteRing(const DifferenceShare& s, const double (*rows)[kDoubleLane
 // All tokens, of eight channels.
 inline void ScanDelayed(const DifferenceShare& s, int64_t channel, DelayLine& line) {
   const int64_t ring = s.delays * kDelayBlock;
+  for (int64_t i = 0; i < s.delays; ++i) {
+    Store(line.numerator[i], Load(s.numerator + channel + i * kDelayBlock));
+    Store(line.denominator[i], Load(s.denominator + channel + i * kDelayBlock));
+  }
   ReadRing(s, s.from + channel, s.position, line.u);
   ReadRing(s, s.from + ring + channel, s.position, line.v);
   int64_t row = s.delays;

@@ -83,10 +83,13 @@ inline void AdvanceLegs(const LegsShare& s, const LegsSteps& steps, int64_t firs
     sum[t] = Broadcast(-2) * u;
     y[t] = LegsFeedThrough(s, channel, u);
   }
-  for (int64_t n = 0; n < s.state_size; ++n) {
+  const int64_t size = s.state_size;
+  const int64_t state_row = s.state_row;
+  const float* from = kReads ? s.output + channel : nullptr;
+  for (int64_t n = 0; n < size; ++n) {
     F16 h = Load(columns.rows[n]);
     F16 output = h;
-    if constexpr (kReads) output = Load(s.output + n * s.state_row + channel);
+    if constexpr (kReads) output = Load(from + n * state_row);
 #pragma GCC unroll 4
     for (int t = 0; t < kTokens; ++t) {
       const F16 old = h;

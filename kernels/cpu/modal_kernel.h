@@ -23,6 +23,8 @@ constexpr int kModalTokens = 4;
 constexpr int64_t kModalPackFrom = 8;
 constexpr int64_t kModalPackFloats = 6144;
 
+// By value: a store to the state could change what is reached by reference, as compilers see it.
+//
 // 16 channels: each mode has a row of real parts and one of imaginary parts.
 struct ModalRows {
   float* h;
@@ -63,24 +65,24 @@ inline ModalRun RunOfModes(int64_t i, int64_t modes) {
 }
 
 // s_r of the state as it is.
-inline F16 CoupledSum(const ModalRows& rows, int64_t modes, int r) {
+inline F16 CoupledSum(ModalRows rows, int64_t modes, int r) {
   F16 runs[4];
   for (int64_t i = 0; i < 4; ++i) {
     const ModalRun run = RunOfModes(i, modes);
-    runs[i] = Broadcast(0);
+    F16 sum = Broadcast(0);
     for (int64_t n = run.begin; n < run.end; ++n) {
       const int64_t at = n * rows.mode;
-      runs[i] = AddReal(LoadMode(rows.in + r * rows.coupling + at, rows.part),
-                        LoadMode(rows.h + at, rows.part), runs[i]);
+      sum = AddReal(LoadMode(rows.in + r * rows.coupling + at, rows.part),
+                    LoadMode(rows.h + at, rows.part), sum);
     }
+    runs[i] = sum;
   }
   return SumOfRuns(runs);
 }
 
 // kTokens tokens without coupling. y is Σ Re(output · h) of each.
 template <int kTokens>
-inline void AdvanceFree(const ModalRows& rows, int64_t modes, const F16 (&u)[kTokens],
-                        F16 (&y)[kTokens]) {
+inline void AdvanceFree(ModalRows rows, int64_t modes, const F16 (&u)[kTokens], F16 (&y)[kTokens]) {
   F16 runs[kTokens][4];
   for (int64_t i = 0; i < 4; ++i) {
     const ModalRun run = RunOfModes(i, modes);
@@ -108,12 +110,14 @@ inline void AdvanceFree(const ModalRows& rows, int64_t modes, const F16 (&u)[kTo
 
 // A token with coupling: takes s and leaves that of the next token, if kNext.
 template <int kRank, bool kNext>
-inline F16 AdvanceCoupled(const ModalRows& rows, int64_t modes, F16 u, F16 (&s)[kRank]) {
+inline F16 AdvanceCoupled(ModalRows rows, int64_t modes, F16 u, F16 (&s)[kRank]) {
   F16 runs[4], next[kRank][4];
   for (int64_t i = 0; i < 4; ++i) {
     const ModalRun run = RunOfModes(i, modes);
-    runs[i] = Broadcast(0);
-    for (int r = 0; r < kRank; ++r) next[r][i] = Broadcast(0);
+    F16 sum = Broadcast(0);
+    F16 coupled[kRank];
+#pragma GCC unroll 4
+    for (int r = 0; r < kRank; ++r) coupled[r] = Broadcast(0);
     for (int64_t n = run.begin; n < run.end; ++n) {
       const int64_t at = n * rows.mode;
       ComplexRow input = {u, Broadcast(0)};
@@ -126,15 +130,17 @@ inline F16 AdvanceCoupled(const ModalRows& rows, int64_t modes, F16 u, F16 (&s)[
           Advance(LoadMode(rows.decay + at, rows.part), LoadMode(rows.h + at, rows.part), input);
       Store(rows.h + at, h.re);
       Store(rows.h + at + rows.part, h.im);
-      runs[i] = AddReal(LoadMode(rows.output + at, rows.part), h, runs[i]);
+      sum = AddReal(LoadMode(rows.output + at, rows.part), h, sum);
       if constexpr (kNext) {
 #pragma GCC unroll 4
         for (int r = 0; r < kRank; ++r) {
-          next[r][i] =
-              AddReal(LoadMode(rows.in + r * rows.coupling + at, rows.part), h, next[r][i]);
+          coupled[r] =
+              AddReal(LoadMode(rows.in + r * rows.coupling + at, rows.part), h, coupled[r]);
         }
       }
     }
+    runs[i] = sum;
+    for (int r = 0; r < kRank; ++r) next[r][i] = coupled[r];
   }
   if constexpr (kNext) {
     for (int r = 0; r < kRank; ++r) s[r] = SumOfRuns(next[r]);
@@ -153,7 +159,7 @@ inline void WriteModal(const ModalShare& s, int64_t t, int64_t channel, F16 u, F
 }
 
 template <int kTokens>
-inline void TakeFree(const ModalShare& s, const ModalRows& rows, int64_t t, int64_t channel) {
+inline void TakeFree(const ModalShare& s, ModalRows rows, int64_t t, int64_t channel) {
   F16 u[kTokens], y[kTokens];
   for (int i = 0; i < kTokens; ++i) u[i] = ModalInput(s, t + i, channel);
   AdvanceFree<kTokens>(rows, s.modes, u, y);
@@ -161,7 +167,7 @@ inline void TakeFree(const ModalShare& s, const ModalRows& rows, int64_t t, int6
 }
 
 template <int kRank>
-void ScanModes(const ModalShare& s, const ModalRows& rows, int64_t channel) {
+void ScanModes(const ModalShare& s, ModalRows rows, int64_t channel) {
   F16 sums[kRank];
   for (int r = 0; r < kRank; ++r) sums[r] = CoupledSum(rows, s.modes, r);
   int64_t t = 0;
@@ -173,7 +179,7 @@ void ScanModes(const ModalShare& s, const ModalRows& rows, int64_t channel) {
   WriteModal(s, t, channel, u, AdvanceCoupled<kRank, false>(rows, s.modes, u, sums));
 }
 template <>
-void ScanModes<0>(const ModalShare& s, const ModalRows& rows, int64_t channel) {
+void ScanModes<0>(const ModalShare& s, ModalRows rows, int64_t channel) {
   int64_t t = 0;
   for (; t + kModalTokens <= s.length; t += kModalTokens) {
     TakeFree<kModalTokens>(s, rows, t, channel);
@@ -181,7 +187,7 @@ void ScanModes<0>(const ModalShare& s, const ModalRows& rows, int64_t channel) {
   for (; t < s.length; ++t) TakeFree<1>(s, rows, t, channel);
 }
 
-inline void ScanModesOf(const ModalShare& s, const ModalRows& rows, int64_t channel) {
+inline void ScanModesOf(const ModalShare& s, ModalRows rows, int64_t channel) {
   switch (s.rank) {
     case 0:
       return ScanModes<0>(s, rows, channel);
@@ -202,7 +208,7 @@ inline float* PackRows(const float* from, int64_t count, float* to) {
   return to + count * kLanes;
 }
 
-inline void ScanPacked(const ModalShare& s, const ModalRows& rows, int64_t channel, float* room) {
+inline void ScanPacked(const ModalShare& s, ModalRows rows, int64_t channel, float* room) {
   const int64_t count = 2 * s.modes;
   ModalRows packed = {room, nullptr, nullptr, nullptr, nullptr, 2 * kLanes, kLanes, count * kLanes};
   float* next = PackRows(rows.h, count, room);

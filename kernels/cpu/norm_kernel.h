@@ -12,7 +12,9 @@ namespace {
 // The tree of every 16-lane sum: lane i takes lane i + 8, then i + 4, i + 2, i + 1.
 template <typename T>
 inline T SumLanes(T* lanes) {
+#pragma GCC unroll 4
   for (int step = kLanes / 2; step > 0; step /= 2) {
+#pragma GCC unroll 8
     for (int i = 0; i < step; ++i) lanes[i] += lanes[i + step];
   }
   return lanes[0];

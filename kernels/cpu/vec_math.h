@@ -112,7 +112,7 @@ inline F16 Tanh(F16 x) {
   return SelectGreater(zero, x, zero - magnitude, magnitude);
 }
 
-// The normal distribution's Φ(x), within 1e-7. The tail beyond a = |x| is e^(−a²/2) · g(u) / (a +
+// The normal distribution's Φ(x), within 2e-7. The tail beyond a = |x| is e^(−a²/2) · g(u) / (a +
 // 4) with u = (a − 4) / (a + 4): g is a minimax polynomial for a <= 13.4, good to 2^−26, and beyond
 // that the tail is 0.
 inline F16 NormalCdf(F16 x) {

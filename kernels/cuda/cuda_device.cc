@@ -144,6 +144,15 @@ class CudaDevice final : public Device {
   void Wkv4(const Wkv4Params& params) override { RunPlain(plain::Wkv4, params); }
   void Wkv6(const Wkv6Params& params) override { RunPlain(plain::Wkv6, params); }
   void Wkv7(const Wkv7Params& params) override { RunPlain(plain::Wkv7, params); }
+  void ModalScan(const ModalScanParams& params) override { RunPlain(plain::ModalScan, params); }
+  void ComplexScan(const ComplexScanParams& params) override {
+    RunPlain(plain::ComplexScan, params);
+  }
+  void DifferenceScan(const DifferenceScanParams& params) override {
+    RunPlain(plain::DifferenceScan, params);
+  }
+  void DenseScan(const DenseScanParams& params) override { RunPlain(plain::DenseScan, params); }
+  void LegsScan(const LegsScanParams& params) override { RunPlain(plain::LegsScan, params); }
   void MambaLayer(const MambaLayerParams& params) override;
   void Mamba2Layer(const Mamba2LayerParams& params) override;
 
@@ -170,6 +179,11 @@ class CudaDevice final : public Device {
   std::string ChecksHoldFor() const;
   // `trials`: the file that says what did not come to an end.
   void SwitchedOff(const Disagreement& disagreement, const std::string& trials);
+  // An op without a fast twin: there is nothing to compare.
+  template <typename Params>
+  void RunPlain(void (*op)(Stream&, const Params&), const Params& params) {
+    if (rehearsal_ == nullptr) op(*stream_, params);
+  }
   // Whether ops are only looked at; then it has noted this one.
   template <typename Params>
   bool OnlyNoted(const Params& params) {

@@ -9,6 +9,7 @@
 #define SSMD_KERNELS_CUDA_PLAIN_OPS_H_
 
 #include "kernels/cuda/runtime.h"
+#include "kernels/linear_ops.h"
 #include "kernels/ops.h"
 #include "kernels/row_ops.h"
 #include "kernels/wkv_ops.h"
@@ -30,6 +31,13 @@ void GatedRmsNorm(Stream& stream, const GatedRmsNormParams& params);
 void ConvSilu(Stream& stream, const ConvSiluParams& params);
 void SelectiveScan(Stream& stream, const SelectiveScanParams& params);
 void SsdScan(Stream& stream, const SsdScanParams& params);
+
+// linear recurrences (modal_scan.cu and its like)
+void ModalScan(Stream& stream, const ModalScanParams& params);
+void ComplexScan(Stream& stream, const ComplexScanParams& params);
+void DifferenceScan(Stream& stream, const DifferenceScanParams& params);
+void DenseScan(Stream& stream, const DenseScanParams& params);
+void LegsScan(Stream& stream, const LegsScanParams& params);
 
 // kernels/row_ops.h (group_norm.cu, pointwise.cu, token_shift.cu, rotate.cu)
 void GroupNorm(Stream& stream, const GroupNormParams& params);

@@ -80,7 +80,7 @@ struct alignas(8) Words2 {
 //   };
 //
 //   float Fma(float, float, float); double Fma(double, double, double);
-//   float Sqrt(float), Divide(float, float), Abs(float);
+//   float Sqrt(float), Divide(float, float), Abs(float); double Sqrt(double);
 //   uint32_t BitsOf(float); float FloatOf(uint32_t);
 //   uint64_t BitsOf(double); double DoubleOf(uint64_t);
 //   int32_t ToIntNearest(float);                // ties to even

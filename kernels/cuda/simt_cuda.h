@@ -63,6 +63,7 @@ class Block {
 SIMT_DEVICE float Fma(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 SIMT_DEVICE double Fma(double a, double b, double c) { return __fma_rn(a, b, c); }
 SIMT_DEVICE float Sqrt(float x) { return sqrtf(x); }
+SIMT_DEVICE double Sqrt(double x) { return sqrt(x); }
 SIMT_DEVICE float Divide(float a, float b) { return a / b; }
 SIMT_DEVICE float Abs(float x) { return fabsf(x); }
 SIMT_DEVICE uint32_t BitsOf(float x) { return __float_as_uint(x); }

@@ -17,6 +17,12 @@ SIMT_DEVICE float* FloatsAt(const StateField& field, int32_t slot) {
                                   field.offset);
 }
 
+// And one in f64.
+SIMT_DEVICE double* DoublesAt(const StateField& field, int32_t slot) {
+  return reinterpret_cast<double*>(field.slab + static_cast<size_t>(slot) * field.slot_bytes +
+                                   field.offset);
+}
+
 // Of a ring of columns: the one of the input at `position`, which may be negative.
 SIMT_DEVICE int64_t RingColumn(int64_t position, int64_t columns) {
   const int64_t column = position % columns;

@@ -18,6 +18,7 @@ struct Wkv6Shared {
 struct Wkv6Kernel {
   static constexpr char kName[] = "wkv6";
   static constexpr int kThreads = kWkvThreads;
+  static constexpr int kBlocks = 4;
   using Args = Wkv6Params;
   using Shared = Wkv6Shared;
 

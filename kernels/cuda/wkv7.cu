@@ -124,6 +124,7 @@ class Wkv7Thread {
 struct Wkv7Kernel {
   static constexpr char kName[] = "wkv7";
   static constexpr int kThreads = kWkvThreads;
+  static constexpr int kBlocks = 2;
   using Args = Wkv7Params;
   using Shared = Wkv7Shared;
 

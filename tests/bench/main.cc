@@ -1,6 +1,6 @@
-// ssmd-bench: what the machine can do (roofline), what recurrences (ops) and the engine (engine) do
-// on it, what number formats cost (quality), and what a daemon does under clients (turns, fork,
-// overhead, overload, serve).
+// ssmd-bench: what the machine can do (roofline), what recurrences (ops, scans) and the engine
+// (engine) do on it, what number formats cost (quality), and what a daemon does under clients
+// (turns, fork, overhead, overload, serve).
 #include <CLI/CLI.hpp>
 
 #include "clients/bench/serve_bench.h"
@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   ssmd::bench::AddRooflineCommand(app, &exit_code);
   ssmd::bench::AddOpsCommand(app, &exit_code);
   ssmd::bench::AddEngineCommand(app, &exit_code);
+  ssmd::bench::AddScansCommand(app, &exit_code);
   ssmd::bench::AddQualityCommand(app, &exit_code);
   ssmd::bench::AddTurnsCommand(app, &exit_code);
   ssmd::bench::AddForkCommand(app, &exit_code);

@@ -92,6 +92,7 @@ class Block {
 SIMT_DEVICE float Fma(float a, float b, float c) { return std::fma(a, b, c); }
 SIMT_DEVICE double Fma(double a, double b, double c) { return std::fma(a, b, c); }
 SIMT_DEVICE float Sqrt(float x) { return std::sqrt(x); }
+SIMT_DEVICE double Sqrt(double x) { return std::sqrt(x); }
 SIMT_DEVICE float Divide(float a, float b) { return a / b; }
 SIMT_DEVICE float Abs(float x) { return std::fabs(x); }
 SIMT_DEVICE uint32_t BitsOf(float x) { return std::bit_cast<uint32_t>(x); }

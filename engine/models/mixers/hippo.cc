@@ -2,7 +2,6 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -71,7 +70,6 @@ class HippoMixer : public TimeInvariantMixer {
 struct LegsConfig : TimeInvariantConfig {
   int64_t state_size = 0;
   Discretisation rule = Discretisation::kBilinear;
-  LegendreRule legendre;  // with kZoh
 
   std::string Describe() const {
     return absl::StrFormat("hippo_legs state_size=%d discretization=%s output=%s", state_size,
@@ -87,9 +85,10 @@ class LegsMixer final : public HippoMixer {
  private:
   absl::Status UploadRule(WeightLoader* loader, const std::string& name) override {
     if (config_.rule == Discretisation::kBilinear) return absl::OkStatus();
-    SSMD_ASSIGN_OR_RETURN(nodes_, loader->Upload(config_.legendre.nodes, name));
-    SSMD_ASSIGN_OR_RETURN(weights_, loader->Upload(config_.legendre.weights, name));
-    SSMD_ASSIGN_OR_RETURN(values_, loader->Upload(config_.legendre.values, name));
+    const LegendreRule rule = MakeLegendreRule(config_.state_size);
+    SSMD_ASSIGN_OR_RETURN(nodes_, loader->Upload(rule.nodes, name));
+    SSMD_ASSIGN_OR_RETURN(weights_, loader->Upload(rule.weights, name));
+    SSMD_ASSIGN_OR_RETURN(values_, loader->Upload(rule.values, name));
     return absl::OkStatus();
   }
 
@@ -110,7 +109,6 @@ class LegsMixer final : public HippoMixer {
 struct LegtConfig : TimeInvariantConfig {
   int64_t state_size = 0;
   int64_t window = 0;
-  LegtStep step;
 
   std::string Describe() const {
     return absl::StrFormat("hippo_legt state_size=%d window=%d output=%s", state_size, window,
@@ -125,7 +123,13 @@ class LegtMixer final : public HippoMixer {
 
  private:
   absl::Status UploadRule(WeightLoader* loader, const std::string& name) override {
-    const LegtStep& step = config_.step;
+    const LegtStep step = DiscretiseLegt(config_.state_size, config_.window);
+    if (!(step.spectral_radius < 1)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("hippo_legt: d_state ", config_.state_size, " and window ", config_.window,
+                       " give a step of spectral radius ", step.spectral_radius,
+                       ": a state would grow without bound"));
+    }
     SSMD_ASSIGN_OR_RETURN(a_,
                           loader->Upload(std::vector<float>(step.a.begin(), step.a.end()), name));
     SSMD_ASSIGN_OR_RETURN(b_,
@@ -152,8 +156,7 @@ absl::StatusOr<std::unique_ptr<MixerFamily>> ParseHippoLegs(const ModelConfig& c
   SSMD_RETURN_IF_ERROR(ParseTimeInvariant(config, members, kLegsMembers, &legs));
   SSMD_ASSIGN_OR_RETURN(legs.state_size, members.Int("d_state", 1, kernels::kMaxModes));
   SSMD_ASSIGN_OR_RETURN(legs.rule, ParseDiscretisation(members, Discretisation::kBilinear));
-  if (legs.rule == Discretisation::kZoh) legs.legendre = MakeLegendreRule(legs.state_size);
-  return std::make_unique<TimeInvariantFamily<LegsConfig, LegsMixer>>(std::move(legs));
+  return std::make_unique<TimeInvariantFamily<LegsConfig, LegsMixer>>(legs);
 }
 
 absl::StatusOr<std::unique_ptr<MixerFamily>> ParseHippoLegt(const ModelConfig& config,
@@ -162,13 +165,7 @@ absl::StatusOr<std::unique_ptr<MixerFamily>> ParseHippoLegt(const ModelConfig& c
   SSMD_RETURN_IF_ERROR(ParseTimeInvariant(config, members, kLegtMembers, &legt));
   SSMD_ASSIGN_OR_RETURN(legt.state_size, members.Int("d_state", 1, kernels::kMaxModes));
   SSMD_ASSIGN_OR_RETURN(legt.window, members.Int("window", 1, kMaxTaps));
-  legt.step = DiscretiseLegt(legt.state_size, legt.window);
-  if (!(legt.step.spectral_radius < 1)) {
-    return members.Error("window",
-                         absl::StrCat("with this d_state gives a step of spectral radius ",
-                                      legt.step.spectral_radius, ", which must be below 1"));
-  }
-  return std::make_unique<TimeInvariantFamily<LegtConfig, LegtMixer>>(std::move(legt));
+  return std::make_unique<TimeInvariantFamily<LegtConfig, LegtMixer>>(legt);
 }
 
 }  // namespace ssmd

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::string_view kRetNetMembers[] = {"type", "num_heads", "d_key", "d_value"};
 constexpr float kNormEps = 1e-6f;
-constexpr double kRotationBase = 10000;
+constexpr long double kRotationBase = 10000;
 
 struct RetNetConfig {
   int64_t d_model = 0;
@@ -41,13 +41,15 @@ std::vector<float> DecayRates(int64_t heads) {
   return rates;
 }
 
-// Of each pair of a key's columns: 1 … 1/10000, evenly in the exponent.
+// Of each pair of a key's columns: 1 … 1/10000, evenly in the exponent. By way of more digits than
+// double has, whose last bits an angle after a million tokens shows.
 std::vector<double> Frequencies(int64_t key_dim) {
   const int64_t pairs = key_dim / 2;
   std::vector<double> frequencies;
   for (int64_t i = 0; i < pairs; ++i) {
-    const double part = pairs > 1 ? static_cast<double>(i) / static_cast<double>(pairs - 1) : 0;
-    frequencies.push_back(std::pow(kRotationBase, -part));
+    const long double part =
+        pairs > 1 ? static_cast<long double>(i) / static_cast<long double>(pairs - 1) : 0;
+    frequencies.push_back(static_cast<double>(std::pow(kRotationBase, -part)));
   }
   return frequencies;
 }

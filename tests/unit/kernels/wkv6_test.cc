@@ -3,58 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/kernels/segment_op.h"
+#include "tests/unit/kernels/wkv_test_util.h"
 
 namespace ssmd::kernels {
 namespace {
 
 using Wkv6Test = KernelTest;
-
-struct Wkv6Op {
-  Wkv6Op(int64_t head_count, int64_t dim, int64_t row_count, bool by_token)
-      : heads(head_count),
-        head_dim(dim),
-        rows(row_count),
-        r(RandomTensor(rows * x_stride(), 1)),
-        k(RandomTensor(rows * x_stride(), 2)),
-        v(RandomTensor(rows * x_stride(), 3)),
-        decay(by_token ? RandomTensor(heads * dim, 4, -6, 1) : RandomTensor(heads * dim, 4, 0, 1)),
-        bonus(RandomTensor(heads * dim, 5)),
-        slots(4, heads * dim * dim, 6) {
-    if (by_token) decay_row = RandomTensor(rows * (x_stride() + 2), 7);
-  }
-
-  int64_t x_stride() const { return heads * head_dim + 1; }
-  int64_t y_stride() const { return heads * head_dim + 2; }
-
-  Tensor Run(Device& device, const std::vector<Segment>& segments) {
-    Tensor y(static_cast<size_t>(rows * y_stride()), 7.0f);
-    RunInto(device, segments, y);
-    return y;
-  }
-  void RunInto(Device& device, const std::vector<Segment>& segments, Tensor& y) {
-    Wkv6Params params;
-    params.segments = segments.data();
-    params.segment_count = static_cast<int64_t>(segments.size());
-    params.heads = heads;
-    params.head_dim = head_dim;
-    params.r = r.data();
-    params.k = k.data();
-    params.v = v.data();
-    params.x_stride = x_stride();
-    params.decay = decay.data();
-    params.decay_row = decay_row.empty() ? nullptr : decay_row.data();
-    params.decay_stride = x_stride() + 2;
-    params.bonus = bonus.data();
-    params.state = slots.field();
-    params.y = y.data();
-    params.y_stride = y_stride();
-    device.Wkv6(params);
-  }
-
-  int64_t heads, head_dim, rows;
-  Tensor r, k, v, decay, decay_row, bonus;  // decay_row: empty in RWKV-5
-  Slots slots;
-};
 
 struct Wkv6Shape {
   int64_t heads, head_dim;

@@ -3,65 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/kernels/segment_op.h"
+#include "tests/unit/kernels/wkv_test_util.h"
 
 namespace ssmd::kernels {
 namespace {
 
 using Wkv7Test = KernelTest;
-
-struct Wkv7Op {
-  Wkv7Op(int64_t head_count, int64_t dim, int64_t row_count)
-      : heads(head_count), head_dim(dim), rows(row_count), slots(4, heads * dim * dim, 1) {
-    uint32_t seed = 2;
-    for (Tensor* tensor : {&r, &w_raw, &k, &v, &a_raw, &g, &v_gate, &v_first}) {
-      *tensor = RandomTensor(rows * x_stride(), seed++, -2, 2);
-    }
-    for (Tensor* tensor : {&k_k, &k_a, &r_k, &norm_weight, &norm_bias}) {
-      *tensor = RandomTensor(heads * dim, seed++);
-    }
-  }
-
-  int64_t x_stride() const { return heads * head_dim + 1; }
-  int64_t y_stride() const { return heads * head_dim + 2; }
-
-  Tensor Run(Device& device, const std::vector<Segment>& segments) {
-    Tensor y(static_cast<size_t>(rows * y_stride()), 7.0f);
-    RunInto(device, segments, y);
-    return y;
-  }
-  void RunInto(Device& device, const std::vector<Segment>& segments, Tensor& y) {
-    Wkv7Params params;
-    params.segments = segments.data();
-    params.segment_count = static_cast<int64_t>(segments.size());
-    params.heads = heads;
-    params.head_dim = head_dim;
-    params.r = r.data();
-    params.w_raw = w_raw.data();
-    params.k = k.data();
-    params.v = v.data();
-    params.a_raw = a_raw.data();
-    params.g = g.data();
-    params.v_gate = v_gate.empty() ? nullptr : v_gate.data();
-    params.v_first = v_gate.empty() ? nullptr : v_first.data();
-    params.x_stride = x_stride();
-    params.k_k = k_k.data();
-    params.k_a = k_a.data();
-    params.r_k = r_k.data();
-    params.norm_weight = norm_weight.data();
-    params.norm_bias = norm_bias.data();
-    params.norm_eps = 64e-5f;
-    params.state = slots.field();
-    params.y = y.data();
-    params.y_stride = y_stride();
-    device.Wkv7(params);
-  }
-
-  int64_t heads, head_dim, rows;
-  Tensor r, w_raw, k, v, a_raw, g;
-  Tensor v_gate;  // empty: in the first layer
-  Tensor v_first, k_k, k_a, r_k, norm_weight, norm_bias;
-  Slots slots;
-};
 
 struct Wkv7Shape {
   int64_t heads, head_dim;
