@@ -46,7 +46,7 @@ struct PointwiseParams {
   const float* bias = nullptr;  // (cols), or null
   const float* y = nullptr;     // (rows, cols), stride y_stride: of functions with two inputs
   int64_t y_stride = 0;         // 0: one row of y for all
-  const float* add = nullptr;  // (rows, cols), stride add_stride, or null
+  const float* add = nullptr;   // (rows, cols), stride add_stride, or null
   int64_t add_stride = 0;
   int64_t rows = 0;
   int64_t cols = 0;

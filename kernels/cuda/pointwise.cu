@@ -25,6 +25,8 @@ struct PointwiseKernel {
         return Sigmoid(x);
       case PointwiseFunction::kGlu:
         return x * Sigmoid(args.y[row * args.y_stride + column]);
+      case PointwiseFunction::kMultiply:
+        return x * args.y[row * args.y_stride + column];
     }
     return 0;
   }

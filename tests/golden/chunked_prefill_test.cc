@@ -85,8 +85,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Combine(::testing::Values("mamba2_odd", "mamba2_minimal", "mamba2_biases",
                                          "mamba2_groups_bf16_sharded", "mamba2_original",
                                          "mamba2_norm_first", "mamba2_gate_only",
-                                         "mamba2_mistral_bf16", "family_retnet",
-                                         "family_hybrid_f16"),
+                                         "mamba2_mistral_bf16", "family_retnet"),
                        ::testing::ValuesIn(testing::CpuNames())),
     [](const auto& test) { return std::get<0>(test.param) + "_on_" + std::get<1>(test.param); });
 

@@ -55,9 +55,11 @@ class MixerProperties : public ::testing::TestWithParam<std::tuple<MixerCase, st
   }
 
   void Load(int layers, const ModelLoadOptions& options = ModelLoadOptions()) {
-    StackModel(mixer(), layers).Write(folder_);
+    if (layers != written_layers_) StackModel(mixer(), layers).Write(folder_);
+    written_layers_ = layers;
     auto model = LoadLanguageModel(folder_.path(), options, device_.get());
     ASSERT_TRUE(model.ok()) << model.status();
+    pool_.reset();
     model_ = *std::move(model);
     pool_ = *StatePool::Create(device_.get(), model_->state_layout(), 5);
   }
@@ -135,6 +137,8 @@ class MixerProperties : public ::testing::TestWithParam<std::tuple<MixerCase, st
   std::unique_ptr<StatePool> pool_;
 
  private:
+  int written_layers_ = 0;  // of the model in folder_, which a cache knows by its files' times
+
   static bool IsRecurrent(const StateFieldSpec& field) {
     return field.kind == StateKind::kSsm || field.kind == StateKind::kLinear ||
            field.kind == StateKind::kDelayLine;
