@@ -252,6 +252,8 @@ ModelInfo MakeInfo(const ModelConfig& config, const Stack& stack, const TensorBi
   info.weights = std::string(kernels::WeightFormatName(loader.format()));
   for (const TensorInfo* tensor : binder.bound()) info.parameters += tensor->elements;
   info.weight_bytes = loader.bytes_kept();
+  info.matrix_elements = loader.layer_matrix_elements();
+  info.scan_operations = stack.scan_operations();
   info.layers = static_cast<int>(config.layers);
   info.d_model = static_cast<int>(config.d_model);
   info.vocabulary = static_cast<int>(config.vocabulary);

@@ -37,6 +37,9 @@ struct ModelInfo {
   int64_t chunk_tokens = 0;  // of the chunked prefill; 0: prompts are exact
   int64_t parameters = 0;
   int64_t weight_bytes = 0;  // as kept
+  // Multiply-adds of a token in the layers: their matrices, and MixerFamily::scan_operations().
+  int64_t matrix_elements = 0;
+  int64_t scan_operations = 0;
   int layers = 0;
   int d_model = 0;
   int vocabulary = 0;                   // rows of the head: token ids are in [0, vocabulary)

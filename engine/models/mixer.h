@@ -99,6 +99,11 @@ class MixerFamily {
   virtual int64_t scratch_floats_per_row() const = 0;
   virtual int64_t shared_floats_per_row() const { return 0; }
 
+  // Multiply-adds of a token in the recurrence, beside the products of matrices, for floors of
+  // speed: one in double precision counts as two. 0: not counted, as Mamba's, whose floors are of
+  // products alone.
+  virtual int64_t scan_operations() const { return 0; }
+
   // The chunked form of prompts (Prefill of language_model.h): tokens of a chunk, 0 where there is
   // none, and its scratch.
   virtual int64_t chunk_tokens() const { return 0; }

@@ -56,6 +56,12 @@ int64_t Stack::chunk_tokens() const {
   return Largest(*this, [](const MixerFamily& f) { return f.chunk_tokens(); });
 }
 
+int64_t Stack::scan_operations() const {
+  int64_t sum = 0;
+  for (const BlockPlan& block : blocks) sum += block.family->scan_operations();
+  return sum;
+}
+
 Stack UniformStack(std::unique_ptr<MixerFamily> family, int64_t layers) {
   Stack stack;
   stack.final_norm = "backbone.norm_f";

@@ -45,6 +45,8 @@ struct Stack {
   // Of the chunked form of prompts: what every family that has a form has in common, 0 where none
   // has.
   int64_t chunk_tokens() const;
+  // Of all blocks together.
+  int64_t scan_operations() const;
 
  private:
   std::string DescribeBlocks() const;

@@ -214,7 +214,7 @@ absl::StatusOr<kernels::PackedMatrix> WeightLoader::Matrix(const TensorInfo& ten
     SSMD_ASSIGN_OR_RETURN(matrix, Pack(tensor, kept));
   }
   matrix->may_round_inputs = role != MatrixRole::kSelection;
-  bytes_kept_ += static_cast<int64_t>(matrix->bytes());
+  Count(*matrix, role);
   return *std::move(matrix);
 }
 
@@ -265,7 +265,7 @@ absl::StatusOr<kernels::PackedMatrix> WeightLoader::Derived(const std::string& n
   if (bad >= 0) return NotFinite(name, bad);
   SSMD_ASSIGN_OR_RETURN(kernels::PackedMatrix matrix, PackFinite(tensor, kept));
   matrix.may_round_inputs = role != MatrixRole::kSelection;
-  bytes_kept_ += static_cast<int64_t>(matrix.bytes());
+  Count(matrix, role);
   return matrix;
 }
 
@@ -282,6 +282,11 @@ absl::Status WeightLoader::Keep(const std::string& name, const kernels::PackedMa
   }
   return writer_->Add(name, digests_.at(name),
                       {matrix.outputs, matrix.inputs, matrix.format, bytes.data(), matrix.bytes()});
+}
+
+void WeightLoader::Count(const kernels::PackedMatrix& matrix, MatrixRole role) {
+  bytes_kept_ += static_cast<int64_t>(matrix.bytes());
+  if (role != MatrixRole::kVocabulary) layer_matrix_elements_ += matrix.outputs * matrix.inputs;
 }
 
 void WeightLoader::ReportProgress(size_t bytes) {

@@ -73,6 +73,8 @@ class WeightLoader {
 
   kernels::WeightFormat format() const { return format_; }
   int64_t bytes_kept() const { return bytes_kept_; }
+  // Of all matrices but embedding and head.
+  int64_t layer_matrix_elements() const { return layer_matrix_elements_; }
   // Digest of every tensor that was loaded, by name.
   const std::map<std::string, Sha256>& digests() const { return digests_; }
 
@@ -89,6 +91,7 @@ class WeightLoader {
   absl::Status Keep(const std::string& name, const kernels::PackedMatrix& matrix);
   absl::StatusOr<kernels::Buffer> UploadBytes(const void* values, size_t bytes,
                                               const std::string& name);
+  void Count(const kernels::PackedMatrix& matrix, MatrixRole role);
   void ReportProgress(size_t bytes);
 
   // Checks and digests a tensor's bytes.
@@ -100,6 +103,7 @@ class WeightLoader {
   Progress progress_;
   int64_t bytes_done_ = 0;
   int64_t bytes_kept_ = 0;
+  int64_t layer_matrix_elements_ = 0;
   std::map<std::string, Sha256> digests_;
   const PackedCache* cache_ = nullptr;
   PackedCacheWriter* writer_ = nullptr;

@@ -2,89 +2,16 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 #include <vector>
 
 #include "engine/base/status_macros.h"
-#include "engine/models/batch.h"
 #include "engine/state/state_pool.h"
 #include "tests/bench/seconds.h"
+#include "tests/bench/streams.h"
 
 namespace ssmd::bench {
 namespace {
-
-// Streams that run in step, each in a slot of its own.
-class Streams {
- public:
-  Streams(int count, LanguageModel& model, StatePool& pool)
-      : model_(model), pool_(pool), next_(static_cast<size_t>(count), 0) {
-    for (int i = 0; i < count; ++i) slots_.push_back(pool.Acquire());
-  }
-
-  // Feeds a stream its prompt in chunks of the token budget, as the scheduler does.
-  void Prefill(size_t stream, int tokens) {
-    for (int done = 0; done < tokens;) {
-      const int length = std::min(tokens - done, model_.max_rows());
-      Batch batch;
-      for (int i = 0; i < length; ++i) batch.token_ids.push_back(PromptToken(stream, done + i));
-      AddSegment(stream, 0, length, done, batch);
-      done += length;
-      if (done == tokens) batch.logit_rows = {length - 1};
-      model_.Forward(batch, pool_);
-      if (done == tokens) Sample({stream});
-    }
-    position_ = tokens;
-  }
-
-  // One token of every stream.
-  void Decode() {
-    const auto budget = static_cast<size_t>(std::min(model_.max_rows(), model_.max_logit_rows()));
-    for (size_t first = 0; first < slots_.size(); first += budget) {
-      Batch batch;
-      std::vector<size_t> streams;
-      for (size_t i = first; i < std::min(first + budget, slots_.size()); ++i) {
-        const auto row = static_cast<int32_t>(streams.size());
-        batch.token_ids.push_back(next_[i]);
-        batch.logit_rows.push_back(row);
-        AddSegment(i, row, 1, position_, batch);
-        streams.push_back(i);
-      }
-      model_.Forward(batch, pool_);
-      Sample(streams);
-    }
-    ++position_;
-  }
-
- private:
-  int32_t PromptToken(size_t stream, int i) const {
-    return static_cast<int32_t>((stream * 7919 + static_cast<size_t>(i) * 104729 + 1) %
-                                static_cast<size_t>(model_.info().vocabulary));
-  }
-
-  void AddSegment(size_t stream, int32_t row, int length, int64_t position, Batch& batch) const {
-    const int32_t slot = slots_[stream].index();
-    batch.segments.push_back({row, length, slot, slot, position});
-  }
-
-  void Sample(const std::vector<size_t>& streams) {
-    RowDraws draws;
-    draws.draws.resize(streams.size());
-    draws.keep.resize(streams.size());
-    for (size_t i = 0; i < streams.size(); ++i) {
-      draws.draws[i].temperature = 0;
-      draws.rows.push_back(static_cast<int>(i));
-    }
-    model_.Sample(0, static_cast<int>(streams.size()), &draws);
-    for (size_t i = 0; i < streams.size(); ++i) {
-      next_[streams[i]] = std::max(0, draws.draws[i].token_id);
-    }
-  }
-
-  LanguageModel& model_;
-  StatePool& pool_;
-  std::vector<Slot> slots_;
-  std::vector<int32_t> next_;
-  int64_t position_ = 0;
-};
 
 // How long the work goes on between two looks at the machine.
 constexpr double kSliceSeconds = 0.2;
@@ -100,12 +27,24 @@ struct EngineWork {
   Work prompt;
 };
 
+// Of a session's states, all of which a step reads. Of a delay line it writes a row, of the others
+// all.
+double StateBytes(const StateLayout& layout) {
+  double bytes = 0;
+  for (const StateFieldSpec& field : layout.fields()) {
+    const bool delays = field.kind == StateKind::kDelayLine;
+    const auto read = static_cast<double>(field.bytes);
+    bytes += read + read / (delays ? static_cast<double>(field.shape[2]) : 1);
+  }
+  return bytes;
+}
+
 EngineWork WorkOf(const EngineRun& run, const LanguageModel& model) {
   const ModelInfo& info = model.info();
   const double head_flops = 2.0 * info.vocabulary * info.d_model;
-  const double body_flops = 2.0 * static_cast<double>(info.parameters) - head_flops;
+  const double body_flops = 2.0 * static_cast<double>(info.matrix_elements + info.scan_operations);
   const auto weights = static_cast<double>(info.weight_bytes);
-  const double state = 2.0 * static_cast<double>(model.state_layout().bytes_per_slot());
+  const double state = StateBytes(model.state_layout());
   return {{weights, run.batch * state, run.batch * body_flops, run.batch * head_flops},
           {weights, state, run.prompt * body_flops, head_flops}};
 }
@@ -163,7 +102,9 @@ EngineRound MeasureRound(const EngineRun& run, const EngineWork& work, const Flo
   Moment now = look();
   round.prefill =
       MeasurePhase({1.0 * run.batch * run.prompt, run.batch, work.prompt,
-                    [&](int stream) { streams.Prefill(static_cast<size_t>(stream), run.prompt); }},
+                    [&](int stream) {
+                      streams.Prefill(static_cast<size_t>(stream), run.prompt, model.max_rows());
+                    }},
                    look, &now);
   // A prompt is bound by products, mostly, whose peak may not be known.
   if (now.body_gop_s <= 0) round.prefill.fraction_of_floor = round.prefill.fraction_in_turn = 0;
@@ -171,6 +112,31 @@ EngineRound MeasureRound(const EngineRun& run, const EngineWork& work, const Flo
                                [&](int /*step*/) { streams.Decode(); }},
                               look, &now);
   return round;
+}
+
+// A prompt in chunks of `most_rows`, and what follows it. Returns tokens a second of the prompt.
+double MeasurePrompt(const EngineRun& run, int most_rows, LanguageModel& model, StatePool& pool,
+                     std::vector<int32_t>* answer) {
+  Streams streams(1, model, pool);
+  const double start = Seconds();
+  streams.Prefill(0, run.prompt, most_rows);
+  const double seconds = Seconds() - start;
+  for (int i = 0; i < run.generate; ++i) {
+    answer->push_back(streams.next(0));
+    streams.Decode();
+  }
+  return run.prompt / seconds;
+}
+
+Stepping MeasureStepping(const EngineRun& run, LanguageModel& model, StatePool& pool) {
+  std::vector<int32_t> whole, stepped;
+  Stepping stepping;
+  stepping.prefill_tok_s = MeasurePrompt(run, model.max_rows(), model, pool, &whole);
+  stepping.tok_s = MeasurePrompt(run, 1, model, pool, &stepped);
+  const auto [differing, end] = std::mismatch(whole.begin(), whole.end(), stepped.begin());
+  stepping.equal_tokens = static_cast<int>(differing - whole.begin());
+  stepping.distinct_tokens = static_cast<int>(std::set(whole.begin(), whole.end()).size());
+  return stepping;
 }
 
 }  // namespace
@@ -181,7 +147,7 @@ absl::StatusOr<EngineRow> MeasureEngine(const EngineRun& run, const FloorProbe& 
                         StatePool::Create(&device, model.state_layout(), run.batch));
   {
     Streams warm_up(1, model, *pool);
-    warm_up.Prefill(0, std::min(run.prompt, 64));
+    warm_up.Prefill(0, std::min(run.prompt, 64), model.max_rows());
     for (int i = 0; i < 3; ++i) warm_up.Decode();
   }
   const EngineWork work = WorkOf(run, model);
@@ -192,6 +158,7 @@ absl::StatusOr<EngineRow> MeasureEngine(const EngineRun& run, const FloorProbe& 
   for (int round = 0; round < run.rounds; ++round) {
     row.rounds.push_back(MeasureRound(run, work, probe, model, *pool));
   }
+  if (run.stepping) row.stepping = MeasureStepping(run, model, *pool);
   return row;
 }
 

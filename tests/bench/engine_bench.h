@@ -4,6 +4,7 @@
 #ifndef SSMD_TESTS_BENCH_ENGINE_BENCH_H_
 #define SSMD_TESTS_BENCH_ENGINE_BENCH_H_
 
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -18,6 +19,7 @@ struct EngineRun {
   int prompt = 512;   // tokens of each stream
   int generate = 64;  // steps after it
   int rounds = 3;
+  bool stepping = false;  // whether to take a prompt token by token as well
 };
 
 // A part of a round, in slices; of the machine, the means over them.
@@ -36,15 +38,25 @@ struct EngineRound {
   EnginePhase decode;
 };
 
+// A prompt of one stream by whole chunks and by single tokens, and the greedy tokens after it.
+struct Stepping {
+  double prefill_tok_s = 0;
+  double tok_s = 0;
+  int equal_tokens = 0;  // before the first that differs, of EngineRun::generate
+  int distinct_tokens = 0;
+};
+
 // The floor of a prompt or a step is the time that reading weights once and reading and writing
-// states takes, or that of the matrix products: whichever is longer. A layer's states are read
+// states takes, or that of the arithmetic, matrix products and recurrences (but not Mamba's):
+// whichever is longer. A layer's states are read
 // after its first product and before its last, so what a layer can do at best is the floor in turn:
 // the longer of reading weights and multiplying, and then reading and writing states.
 struct EngineRow {
   EngineRun run;
   std::vector<EngineRound> rounds;
   double bytes_of_step = 0;          // weights, and states read and written
-  double flops_of_prompt_token = 0;  // matrix products, without the head
+  double flops_of_prompt_token = 0;  // without the head
+  std::optional<Stepping> stepping;
 };
 
 // Greedy, the sampling included. RESOURCE_EXHAUSTED when the states do not fit.

@@ -28,6 +28,7 @@ struct EngineFlags {
   std::vector<std::string> models;         // NAME=PATH
   std::vector<std::string> model_options;  // NAME.weights=… and the like
   std::vector<std::string> random;         // shapes
+  std::string weights;                     // of models that have no option of their own
   std::string device = "cpu";
   std::string isa;
   int threads = 0;
@@ -37,6 +38,7 @@ struct EngineFlags {
   std::vector<int> prompts = {512};
   int generate = 64;
   int rounds = 3;
+  bool stepping = false;
   bool json = false;
 };
 
@@ -154,9 +156,29 @@ std::string PrefillText(const ModelInfo& info) {
   return info.chunk_tokens > 0 ? absl::StrCat("chunked/", info.chunk_tokens) : "exact";
 }
 
+// A member of an object; empty where it was not measured.
+std::string SteppingJson(const EngineRow& row) {
+  if (!row.stepping) return "";
+  return absl::StrFormat(
+      R"("stepping":{"prefill_tok_s":%.1f,"tok_s":%.1f,"equal_tokens":%d,"distinct_tokens":%d},)",
+      row.stepping->prefill_tok_s, row.stepping->tok_s, row.stepping->equal_tokens,
+      row.stepping->distinct_tokens);
+}
+
+std::string SteppingText(const EngineRow& row) {
+  if (!row.stepping) return "";
+  const Stepping& s = *row.stepping;
+  return absl::StrFormat(
+      "  a prompt of %d: %.1f tok/s, %.1f by single tokens: %.1f times as fast; %d of %d tokens "
+      "after it equal, %d distinct\n",
+      row.run.prompt, s.prefill_tok_s, s.tok_s, s.prefill_tok_s / s.tok_s, s.equal_tokens,
+      row.run.generate, s.distinct_tokens);
+}
+
 // The figures at the top are medians over the rounds, each by itself.
-std::string RowJson(const std::string& name, const ModelInfo& info, const Bench& bench,
+std::string RowJson(const std::string& name, const LanguageModel& model, const Bench& bench,
                     const EngineRow& row) {
+  const ModelInfo& info = model.info();
   const double prefill_tok_s = SpreadOf(row, kPrefill, &EnginePhase::tok_s).median;
   const double decode_tok_s = SpreadOf(row, kDecode, &EnginePhase::tok_s).median;
   std::vector<std::string> rounds;
@@ -166,16 +188,18 @@ std::string RowJson(const std::string& name, const ModelInfo& info, const Bench&
                                      PhaseJson(round.decode)));
   }
   return absl::StrFormat(
-      R"({"model":%s,"weights":"%s","prefill":"%s","state":"%s",%s,"batch":%d,)"
+      R"({"model":%s,"parameters":%d,"weights":"%s","weight_bytes":%d,"prefill":"%s","state":"%s",)"
+      R"("state_bytes":%d,%s,"batch":%d,)"
       R"("prompt":%d,"generate":%d,"prefill_tok_s":%.1f,"decode_tok_s":%.1f,"gb_s":%.2f,)"
-      R"("gflop_s":%.1f,"fraction_of_floor":%s,"prefill_fraction_of_floor":%s,"rounds":[%s]})",
-      JsonText(name), info.weights, PrefillText(info), info.state, bench.device_json, row.run.batch,
+      R"("gflop_s":%.1f,"fraction_of_floor":%s,"prefill_fraction_of_floor":%s,%s"rounds":[%s]})",
+      JsonText(name), info.parameters, info.weights, info.weight_bytes, PrefillText(info),
+      info.state, model.state_layout().bytes_per_slot(), bench.device_json, row.run.batch,
       row.run.prompt, row.run.generate, prefill_tok_s, decode_tok_s,
       row.bytes_of_step * decode_tok_s / row.run.batch / 1e9,
       row.flops_of_prompt_token * prefill_tok_s / 1e9,
       FractionJson(SpreadOf(row, kDecode, &EnginePhase::fraction_of_floor).median),
       FractionJson(SpreadOf(row, kPrefill, &EnginePhase::fraction_of_floor).median),
-      absl::StrJoin(rounds, ","));
+      SteppingJson(row), absl::StrJoin(rounds, ","));
 }
 
 // tok/s and of the floor, each with its ends, and of the floor in turn.
@@ -197,19 +221,21 @@ std::string PhaseText(const EngineRow& row, EnginePhase EngineRound::*phase) {
 std::string RowText(const std::string& name, const ModelInfo& info, const EngineRow& row) {
   const double others = std::max(SpreadOf(row, kPrefill, &EnginePhase::others_cpus).highest,
                                  SpreadOf(row, kDecode, &EnginePhase::others_cpus).highest);
-  return absl::StrFormat("%-12s %-9s %-10s %5d %6d%s%s %7.1f\n", name,
+  return absl::StrFormat("%-22s %-9s %-10s %5d %6d%s%s %7.1f\n%s", name,
                          info.weights + "/" + info.state, PrefillText(info), row.run.batch,
-                         row.run.prompt, PhaseText(row, kPrefill), PhaseText(row, kDecode), others);
+                         row.run.prompt, PhaseText(row, kPrefill), PhaseText(row, kDecode), others,
+                         SteppingText(row));
 }
 
 std::string TableHead(int rounds) {
   const std::string phase = "    tok/s (lowest-highest)   of floor  in turn";
   return absl::StrFormat(
       "Medians of %d rounds; floors are what the machine could do in the same seconds: all bytes "
-      "and all products at\nonce, or in turn (weights and products at once, then states); others: "
+      "and all arithmetic at\nonce, or in turn (weights and arithmetic at once, then states); "
+      "others: "
       "the most CPUs that other programs,\nor the machine's host, took of a part of a round; "
       "formats: of weights and states\n\n"
-      "%-46s | %-45s | decode\n%-12s %-9s %-10s %5s %6s |%s |%s  others\n",
+      "%-56s | %-45s | decode\n%-22s %-9s %-10s %5s %6s |%s |%s  others\n",
       rounds, "", "prefill", "model", "formats", "prefill", "batch", "prompt", phase, phase);
 }
 
@@ -217,16 +243,17 @@ absl::Status MeasureModel(const EngineFlags& flags, const ModelToMeasure& to_mea
                           const Bench& bench, std::vector<std::string>* rows) {
   ModelLoadOptions options;
   options.weights = to_measure.weights;
+  if (!options.weights) options.weights = kernels::ParseWeightFormat(flags.weights);
   options.prefill = to_measure.prefill;
   options.state = to_measure.state;
   SSMD_ASSIGN_OR_RETURN(std::unique_ptr<LanguageModel> model,
                         LoadLanguageModel(to_measure.path, options, bench.device.get()));
   for (const int prompt : flags.prompts) {
     for (const int batch : flags.batches) {
-      const EngineRun run = {batch, prompt, flags.generate, flags.rounds};
+      const EngineRun run = {batch, prompt, flags.generate, flags.rounds, flags.stepping};
       SSMD_ASSIGN_OR_RETURN(const EngineRow row,
                             MeasureEngine(run, *bench.probe, *bench.device, *model));
-      rows->push_back(flags.json ? RowJson(to_measure.name, model->info(), bench, row)
+      rows->push_back(flags.json ? RowJson(to_measure.name, *model, bench, row)
                                  : RowText(to_measure.name, model->info(), row));
     }
   }
@@ -274,8 +301,14 @@ void AddEngineCommand(CLI::App& app, int* exit_code) {
                       "file has them), "
                       "NAME.prefill=exact|chunked, of mamba2 (default: exact), or "
                       "NAME.state=f32|bf16|f16 (default: f32); repeatable");
-  command->add_option("--random", flags->random, "A shape, with random bf16 weights (repeatable)")
+  command
+      ->add_option("--random", flags->random,
+                   "Shapes, with random bf16 weights (repeatable). MIXER-768x24 have a vocabulary "
+                   "of 1,024, as a larger head would hide what layers cost")
+      ->delimiter(',')
       ->check(CLI::IsMember(RandomShapes()));
+  command->add_option("--weights", flags->weights, "Of models that no --model-option says it of")
+      ->check(CLI::IsMember({"f32", "bf16", "f16", "fp8", "q8", "q4"}));
   AddDeviceFlag(command, &flags->device);
   command->add_option("--isa", flags->isa, "Instruction set of the CPU")
       ->check(CLI::IsMember(SupportedIsaNames()));
@@ -299,6 +332,8 @@ void AddEngineCommand(CLI::App& app, int* exit_code) {
   command->add_option("--rounds", flags->rounds, "Times that each row is measured")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  command->add_flag("--stepping", flags->stepping,
+                    "Take a prompt by single tokens as well, and compare the tokens after it");
   command->add_flag("--json", flags->json, "One JSON object on standard output");
   RunAsCallback(command, exit_code, [flags] { return RunEngine(*flags); });
 }

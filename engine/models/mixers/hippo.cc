@@ -71,6 +71,10 @@ struct LegsConfig : TimeInvariantConfig {
   int64_t state_size = 0;
   Discretisation rule = Discretisation::kBilinear;
 
+  int64_t scan_operations() const {
+    const bool bilinear = rule == Discretisation::kBilinear;
+    return d_model * state_size * (bilinear ? 6 : (state_size + 1) / 2 + 1);
+  }
   std::string Describe() const {
     return absl::StrFormat("hippo_legs state_size=%d discretization=%s output=%s", state_size,
                            DiscretisationName(rule), output());
@@ -110,6 +114,7 @@ struct LegtConfig : TimeInvariantConfig {
   int64_t state_size = 0;
   int64_t window = 0;
 
+  int64_t scan_operations() const { return d_model * state_size * (state_size + 1); }
   std::string Describe() const {
     return absl::StrFormat("hippo_legt state_size=%d window=%d output=%s", state_size, window,
                            output());

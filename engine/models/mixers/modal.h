@@ -16,6 +16,8 @@ namespace ssmd {
 struct ModalConfig : TimeInvariantConfig {
   int64_t modes = 0;  // of a channel, stored ones
   int64_t rank = 0;   // of their coupling
+
+  int64_t scan_operations() const { return d_model * modes * (6 + 4 * rank); }
 };
 
 // Half of `d_state`: the modes that are stored, of which each stands for its conjugate as well.

@@ -189,6 +189,7 @@ class RetNetFamily final : public MixerFamily {
 
   std::string Describe() const override { return config_.Describe(); }
   int64_t scratch_floats_per_row() const override { return 2 * (config_.d_key + config_.d_value); }
+  int64_t scan_operations() const override { return 3 * config_.key_dim() * config_.d_value; }
   int64_t chunk_tokens() const override { return kernels::kSsdChunkTokens; }
   int64_t chunk_scratch_floats_per_row() const override {
     return kernels::SsdChunkScratch(config_.heads, config_.key_dim());

@@ -28,6 +28,7 @@ struct RtfConfig : TimeInvariantConfig {
   int64_t trunc_len = 0;  // of the kernel that it was trained by
 
   int64_t group() const { return d_model / num_a; }
+  int64_t scan_operations() const { return 4 * d_model * delays; }  // in double
   std::string Describe() const {
     return absl::StrFormat("rtf delays=%d num_a=%d trunc_len=%d output=%s", delays, num_a,
                            trunc_len, output());

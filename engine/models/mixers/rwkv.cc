@@ -44,6 +44,11 @@ class TimeMixingFamily final : public MixerFamily {
         return Rwkv7ScratchFloatsPerRow(config_);
     }
   }
+  int64_t scan_operations() const override {
+    // RWKV-4: three exponentials of 13, and 18.
+    if (config_.version == 4) return 57 * config_.d_inner;
+    return (config_.version == 7 ? 5 : 3) * config_.d_inner * config_.head_dim;
+  }
   int64_t shared_floats_per_row() const override {
     return config_.version == 7 ? Rwkv7SharedFloatsPerRow(config_) : 0;
   }

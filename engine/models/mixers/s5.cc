@@ -25,6 +25,7 @@ struct SharedModesConfig : TimeInvariantConfig {
   Discretisation rule = Discretisation::kZoh;  // of S5
   bool conjugates = false;                     // each mode stands for its conjugate as well
 
+  int64_t scan_operations() const { return 4 * modes; }
   std::string Describe() const {
     const std::string_view how = lru ? "discrete" : DiscretisationName(rule);
     return absl::StrFormat("%s modes=%d discretization=%s conj_sym=%d output=%s",

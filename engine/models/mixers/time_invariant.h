@@ -73,8 +73,8 @@ Params ScanOf(const MixerStep& step, int64_t channels, float* y) {
   return scan;
 }
 
-// `Config` is a TimeInvariantConfig with a Describe(); `Layer` is made of it, a place's prefix and
-// a binder.
+// `Config` is a TimeInvariantConfig with a Describe() and scan_operations(); `Layer` is made of it,
+// a place's prefix and a binder.
 template <typename Config, typename Layer>
 class TimeInvariantFamily final : public MixerFamily {
  public:
@@ -84,6 +84,7 @@ class TimeInvariantFamily final : public MixerFamily {
   int64_t scratch_floats_per_row() const override {
     return config_.d_model + (config_.gated ? config_.outputs() : 0) + config_.scratch_floats;
   }
+  int64_t scan_operations() const override { return config_.scan_operations(); }
   std::unique_ptr<Mixer> Bind(const BlockPlace& place, TensorBinder* binder) const override {
     return std::make_unique<Layer>(config_, place.prefix, binder);
   }
