@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "kernels/linear_ops.h"
+#include "kernels/memory_ops.h"
 #include "kernels/ops.h"
 #include "kernels/row_ops.h"
 #include "kernels/tensor.h"
@@ -184,6 +185,9 @@ class Device {
   virtual void Wkv4(const Wkv4Params& /*params*/) { NotHere(); }
   virtual void Wkv6(const Wkv6Params& /*params*/) { NotHere(); }
   virtual void Wkv7(const Wkv7Params& /*params*/) { NotHere(); }
+  // memory_ops.h, where keeps_memories().
+  virtual bool keeps_memories() const { return false; }
+  virtual void MemoryScan(const MemoryScanParams& /*params*/) { NotHere(); }
   static void NotHere() { std::abort(); }
 
   // Op after op, unless a device fuses them.

@@ -24,6 +24,7 @@
 #include "engine/formats/quoted.h"
 #include "engine/models/config_object.h"
 #include "engine/models/gguf_metadata.h"
+#include "engine/models/memory_model.h"
 #include "engine/models/model_config.h"
 #include "engine/models/registry.h"
 #include "engine/models/residual_model.h"
@@ -149,10 +150,7 @@ struct Description {
   Stack stack;
 };
 
-absl::StatusOr<Description> DescribeFolder(const std::string& directory) {
-  SSMD_RETURN_IF_ERROR(CheckIsFolder(directory));
-  SSMD_ASSIGN_OR_RETURN(const NamedDocument named, ReadModelConfig(directory));
-  const ConfigObject root(named.document.root(), absl::StrCat(named.file, ": "));
+absl::StatusOr<Description> DescribeFolder(const std::string& directory, const ConfigObject& root) {
   Description description;
   SSMD_ASSIGN_OR_RETURN(description.config, ParseModelConfig(root));
   SSMD_ASSIGN_OR_RETURN(description.stack, PlanStack(description.config, root));
@@ -237,12 +235,10 @@ ModelInfo MakeInfo(const ModelConfig& config, const Stack& stack, const TensorBi
   return info;
 }
 
-absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path,
-                                                    const ModelLoadOptions& options,
-                                                    kernels::Device* device) {
-  SSMD_RETURN_IF_ERROR(CheckOptions(options));
-  SSMD_ASSIGN_OR_RETURN(Description description,
-                        IsRegularFile(path) ? DescribeGguf(path) : DescribeFolder(path));
+absl::StatusOr<std::unique_ptr<LanguageModel>> LoadDescribed(const std::string& path,
+                                                             Description description,
+                                                             const ModelLoadOptions& options,
+                                                             kernels::Device* device) {
   ModelConfig& config = description.config;
   SSMD_RETURN_IF_ERROR(CheckPrefill(options, config.architecture, description.stack));
   if (options.weights) SSMD_RETURN_IF_ERROR(CheckKept(*device, *options.weights));
@@ -272,6 +268,25 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path,
   info.weights_from_cache = cache.was_read();
   model->set_info(std::move(info));
   return model;
+}
+
+absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path,
+                                                    const ModelLoadOptions& options,
+                                                    kernels::Device* device) {
+  SSMD_RETURN_IF_ERROR(CheckOptions(options));
+  if (IsRegularFile(path)) {
+    SSMD_ASSIGN_OR_RETURN(Description description, DescribeGguf(path));
+    return LoadDescribed(path, std::move(description), options, device);
+  }
+  SSMD_RETURN_IF_ERROR(CheckIsFolder(path));
+  SSMD_ASSIGN_OR_RETURN(const NamedDocument named, ReadModelConfig(path));
+  const ConfigObject root(named.document.root(), absl::StrCat(named.file, ": "));
+  if (IsMemoryConfig(root)) {
+    SSMD_ASSIGN_OR_RETURN(const MemoryConfig memory, ParseMemoryConfig(root));
+    return MakeMemoryModel(memory, options, device);
+  }
+  SSMD_ASSIGN_OR_RETURN(Description description, DescribeFolder(path, root));
+  return LoadDescribed(path, std::move(description), options, device);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #ifndef SSMD_KERNELS_REFERENCE_OPS_H_
 #define SSMD_KERNELS_REFERENCE_OPS_H_
 
+#include "kernels/memory_ops.h"
 #include "kernels/ops.h"
 
 namespace ssmd::kernels::reference {
@@ -26,6 +27,7 @@ void GatedRmsNorm(const GatedRmsNormParams& params);
 void Sample(const SampleParams& params);
 void SampleHead(const SampleHeadParams& params);
 void Logprobs(const LogprobParams& params);
+void MemoryScan(const MemoryScanParams& params);
 
 double Silu(double x);
 double Softplus(double x);

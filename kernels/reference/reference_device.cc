@@ -44,6 +44,8 @@ class ReferenceDevice final : public Device {
   void Sample(const SampleParams& params) override { reference::Sample(params); }
   void SampleHead(const SampleHeadParams& params) override { reference::SampleHead(params); }
   void Logprobs(const LogprobParams& params) override { reference::Logprobs(params); }
+  bool keeps_memories() const override { return true; }
+  void MemoryScan(const MemoryScanParams& params) override { reference::MemoryScan(params); }
 };
 
 }  // namespace

@@ -104,8 +104,8 @@ class MlpFamily final : public MixerFamily {
   const MlpConfig config_;
 };
 
-absl::StatusOr<std::unique_ptr<MixerFamily>> Parse(const ModelConfig& config,
-                                                   const ConfigObject& members, bool gated) {
+absl::StatusOr<std::unique_ptr<MixerFamily>> ParseMlp(const ModelConfig& config,
+                                                      const ConfigObject& members, bool gated) {
   SSMD_RETURN_IF_ERROR(members.AllowOnly(kMlpMembers));
   MlpConfig mlp;
   mlp.d_model = config.d_model;
@@ -118,12 +118,12 @@ absl::StatusOr<std::unique_ptr<MixerFamily>> Parse(const ModelConfig& config,
 
 absl::StatusOr<std::unique_ptr<MixerFamily>> ParseSwiGlu(const ModelConfig& config,
                                                          const ConfigObject& members) {
-  return Parse(config, members, true);
+  return ParseMlp(config, members, true);
 }
 
 absl::StatusOr<std::unique_ptr<MixerFamily>> ParseGeluMlp(const ModelConfig& config,
                                                           const ConfigObject& members) {
-  return Parse(config, members, false);
+  return ParseMlp(config, members, false);
 }
 
 }  // namespace ssmd
