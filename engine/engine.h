@@ -121,6 +121,8 @@ class Engine {
   // model, here as there.
   virtual absl::StatusOr<std::shared_ptr<OutputStream>> Append(AppendRequest request,
                                                                std::string request_id) = 0;
+  // NOT_FOUND for a model that is not there; empty: the only one.
+  virtual absl::StatusOr<MemoryConfig> MemoryOf(const std::string& model) const = 0;
   // What a memory says as of its session's last commit. `done` is called once, on a thread of the
   // engine or this one; it must not block.
   virtual void ReadMemory(const std::string& tenant, const std::string& session_id,

@@ -39,6 +39,7 @@ class ServingEngine final : public Engine {
                                                          std::string request_id) override;
   absl::StatusOr<std::shared_ptr<OutputStream>> Append(AppendRequest request,
                                                        std::string request_id) override;
+  absl::StatusOr<MemoryConfig> MemoryOf(const std::string& model) const override;
   void ReadMemory(const std::string& tenant, const std::string& session_id, MemoryQuery query,
                   std::function<void(absl::StatusOr<MemoryReading>)> done) override;
   std::function<void()> Score(ScoreRequest request, std::string request_id,

@@ -46,6 +46,12 @@ absl::StatusOr<std::shared_ptr<OutputStream>> ServingEngine::Append(AppendReques
   return StartTurn(index, std::move(turn), std::move(request_id));
 }
 
+absl::StatusOr<MemoryConfig> ServingEngine::MemoryOf(const std::string& model) const {
+  SSMD_ASSIGN_OR_RETURN(const size_t index, FindModel(model));
+  SSMD_RETURN_IF_ERROR(CheckIsMemory(*models_[index]));
+  return models_[index]->memory->config();
+}
+
 void ServingEngine::ReadMemory(const std::string& tenant, const std::string& session_id,
                                MemoryQuery query,
                                std::function<void(absl::StatusOr<MemoryReading>)> done) {
