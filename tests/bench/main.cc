@@ -12,6 +12,7 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   ssmd::bench::AddRooflineCommand(app, &exit_code);
   ssmd::bench::AddEngineCommand(app, &exit_code);
+  ssmd::bench::AddMemoryCommand(app, &exit_code);
   ssmd::bench::AddQualityCommand(app, &exit_code);
   ssmd::bench::AddTurnsCommand(app, &exit_code);
   ssmd::bench::AddForkCommand(app, &exit_code);

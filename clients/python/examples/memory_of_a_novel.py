@@ -33,7 +33,9 @@ STYLE = """
 def speech(text: str) -> npt.NDArray[np.float64]:
     """Of each character but the quotation marks, whether it is spoken."""
     spoken = []
-    for paragraph in text.split("\n"):  # a speech that goes on in the next one is opened there again
+    for paragraph in text.split(
+        "\n"
+    ):  # a speech that goes on in the next one is opened there again
         inside = False
         for character in paragraph:
             if character == '"':
@@ -45,7 +47,7 @@ def speech(text: str) -> npt.NDArray[np.float64]:
 
 def signal_of(text: str) -> npt.NDArray[np.float64]:
     around = np.full(AROUND, 1 / AROUND)
-    return np.convolve(speech(text), around, "same")[::STEP]
+    return np.convolve(speech(text), around, "valid")[::STEP]
 
 
 def path_of(values: npt.NDArray[np.float64], kind: str) -> str:

@@ -8,10 +8,10 @@ from types import TracebackType
 import numpy.typing as npt
 
 from ssmd._async_calls import AsyncCalls
+from ssmd._async_session import AsyncSession
 from ssmd._memory_state import Doubles, MemoryState
 from ssmd._proto import memory_pb2
 from ssmd._retries import Safety
-from ssmd._async_session import AsyncSession
 
 
 class AsyncMemory(MemoryState):

@@ -26,9 +26,7 @@ class Memory(MemoryState):
     there count the samples of all channels. Thread-safe.
     """
 
-    def __init__(
-        self, calls: Calls, opened: memory_pb2.MemoryOpened, session: Session
-    ) -> None:
+    def __init__(self, calls: Calls, opened: memory_pb2.MemoryOpened, session: Session) -> None:
         super().__init__(opened, session)
         self._calls = calls
         self._opened = opened
@@ -75,9 +73,7 @@ class Memory(MemoryState):
     def coefficients(self, *, timeout: float | None = None) -> Doubles:
         """The state: (N,) where there is one channel, else (channels, N)."""
         messages = self._question(coefficients=True)
-        return self._coefficients(
-            self._calls.memory(messages, session_id=self.id, timeout=timeout)
-        )
+        return self._coefficients(self._calls.memory(messages, session_id=self.id, timeout=timeout))
 
     def error(self, *, timeout: float | None = None) -> float | Doubles | None:
         """The root mean square of signal minus reconstruction, over all of the past; a channel each.

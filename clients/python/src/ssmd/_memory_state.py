@@ -160,9 +160,7 @@ class MemoryState:
         values = np.array([channel.coefficients for channel in channels], np.float64)
         return values[0] if self.channels == 1 else values
 
-    def _error(
-        self, responses: Sequence[memory_pb2.MemoryResponse]
-    ) -> Union[None, float, Doubles]:
+    def _error(self, responses: Sequence[memory_pb2.MemoryResponse]) -> Union[float, Doubles, None]:
         channels = responses[-1].reading.channels
         if not all(channel.HasField("rms_error") for channel in channels):
             return None
