@@ -86,11 +86,12 @@ absl::StatusOr<std::vector<MemoryRow>> MeasureMemory(const MemoryFlags& flags) {
   std::vector<MemoryRow> rows;
   for (const int64_t after : flags.after) {
     memory.FeedTo(after);
+    const int64_t begin = memory.position;
     const auto start = std::chrono::steady_clock::now();
-    memory.FeedTo(after + flags.samples);
+    memory.FeedTo(begin + flags.samples);
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    rows.push_back({after, static_cast<double>(flags.samples) / seconds});
+    rows.push_back({begin, static_cast<double>(flags.samples) / seconds});
   }
   return rows;
 }
@@ -130,7 +131,9 @@ void AddMemoryCommand(CLI::App& app, int* exit_code) {
   command->add_option("--threads", flags->threads, "Threads")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  command->add_option("--after", flags->after, "Measure after so many samples, ascending")
+  command
+      ->add_option("--after", flags->after,
+                   "Measure after so many samples (or more, where the row before went further)")
       ->delimiter(',')
       ->capture_default_str();
   command->add_option("--samples", flags->samples, "Samples measured each time")

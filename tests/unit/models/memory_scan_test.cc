@@ -14,6 +14,7 @@
 #include "engine/models/memory_model.h"
 #include "engine/models/memory_reader.h"
 #include "kernels/device.h"
+#include "tests/support/memory_device.h"
 
 namespace ssmd {
 namespace {
@@ -409,6 +410,14 @@ TEST_F(MemoryScanTest, FourierReconstructsItsWindow) {
                 signal[static_cast<size_t>(time)], 2e-2)
         << time;
   }
+}
+
+// --- Devices ---
+
+TEST(MemoryModel, ADeviceThatKeepsNoMemoriesSaysSo) {
+  testing::MemoryDevice device(1 << 20);
+  const auto model = MakeMemoryModel(Legs(4), ModelLoadOptions(), &device);
+  EXPECT_TRUE(absl::IsInvalidArgument(model.status()));
 }
 
 // --- Any cut, any company ---

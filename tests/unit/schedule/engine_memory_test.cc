@@ -197,7 +197,8 @@ TEST_F(EngineMemoryTest, ARewindIsAsIfTheRestHadNotCome) {
   EXPECT_EQ(Coefficients(session), Coefficients(straight));
   EXPECT_EQ(Read(session).samples, 90);
   const Answer answer = Append(session, Wave(90, 130));
-  EXPECT_EQ(answer.choices.at(0).finish.usage.recomputed_tokens, 30);
+  // 30, of which the last counts as pending: sessions know nothing of kinds of models.
+  EXPECT_EQ(answer.choices.at(0).finish.usage.recomputed_tokens, 29);
   Append(straight, Wave(90, 130));
   EXPECT_EQ(Coefficients(session), Coefficients(straight));
 }
