@@ -117,6 +117,18 @@ class Engine {
   virtual absl::StatusOr<std::shared_ptr<OutputStream>> Generate(GenerateRequest request,
                                                                  std::string request_id) = 0;
 
+  // The same for a memory's samples. FAILED_PRECONDITION (reason MODEL_KIND) for the other kind of
+  // model, here as there.
+  virtual absl::StatusOr<std::shared_ptr<OutputStream>> Append(AppendRequest request,
+                                                               std::string request_id) = 0;
+  // NOT_FOUND for a model that is not there; empty: the only one.
+  virtual absl::StatusOr<MemoryConfig> MemoryOf(const std::string& model) const = 0;
+  // What a memory says as of its session's last commit. `done` is called once, on a thread of the
+  // engine or this one; it must not block.
+  virtual void ReadMemory(const std::string& tenant, const std::string& session_id,
+                          MemoryQuery query,
+                          std::function<void(absl::StatusOr<MemoryReading>)> done) = 0;
+
   // Scores tokens through the same steps as everyone else's. `done` is called once, on the step
   // thread (or at once on error); it must not block. The returned function cancels.
   virtual std::function<void()> Score(ScoreRequest request, std::string request_id,

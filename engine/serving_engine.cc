@@ -104,6 +104,13 @@ absl::StatusOr<std::shared_ptr<OutputStream>> ServingEngine::Generate(GenerateRe
                         request.session_id.empty()
                             ? FindModel(request.model)
                             : ModelOfSession(request.tenant, request.session_id, request.model));
+  SSMD_RETURN_IF_ERROR(CheckIsLanguageModel(*models_[index]));
+  return StartTurn(index, std::move(request), std::move(request_id));
+}
+
+absl::StatusOr<std::shared_ptr<OutputStream>> ServingEngine::StartTurn(size_t index,
+                                                                       GenerateRequest request,
+                                                                       std::string request_id) {
   SSMD_ASSIGN_OR_RETURN(std::shared_ptr<OutputStream> stream,
                         FindAnswer(index, request, request_id));
   if (stream != nullptr) return stream;
@@ -128,6 +135,7 @@ absl::StatusOr<std::unique_ptr<Turn>> ServingEngine::MakeScoreTurn(
     std::shared_ptr<const std::atomic<bool>> cancelled,
     const std::function<void(absl::StatusOr<ScoreResult>)>& done) {
   const ModelInService& model = *models_[model_index];
+  SSMD_RETURN_IF_ERROR(CheckIsLanguageModel(model));
   if (request.top_logprobs < 0 || request.top_logprobs > kernels::kMaxTopLogprobs) {
     return InvalidField(absl::StrFormat("top_logprobs must be in [0, %d], got %d",
                                         kernels::kMaxTopLogprobs, request.top_logprobs));
@@ -176,6 +184,7 @@ absl::StatusOr<std::vector<int32_t>> ServingEngine::Tokenize(const std::string& 
                                                              const std::string& text,
                                                              bool parse_special) const {
   SSMD_ASSIGN_OR_RETURN(const size_t index, FindModel(model));
+  SSMD_RETURN_IF_ERROR(CheckIsLanguageModel(*models_[index]));
   const Tokenizer* tokenizer = models_[index]->tokenizer.get();
   if (tokenizer == nullptr) {
     return InvalidField(absl::StrFormat("model %s has no tokenizer", models_[index]->name));
@@ -186,6 +195,7 @@ absl::StatusOr<std::vector<int32_t>> ServingEngine::Tokenize(const std::string& 
 absl::StatusOr<std::string> ServingEngine::Detokenize(const std::string& model,
                                                       const std::vector<int32_t>& token_ids) const {
   SSMD_ASSIGN_OR_RETURN(const size_t index, FindModel(model));
+  SSMD_RETURN_IF_ERROR(CheckIsLanguageModel(*models_[index]));
   const Tokenizer* tokenizer = models_[index]->tokenizer.get();
   if (tokenizer == nullptr) {
     return InvalidField(absl::StrFormat("model %s has no tokenizer", models_[index]->name));

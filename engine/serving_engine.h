@@ -37,6 +37,11 @@ class ServingEngine final : public Engine {
   std::string device_failure() const override { return device_->failure(); }
   absl::StatusOr<std::shared_ptr<OutputStream>> Generate(GenerateRequest request,
                                                          std::string request_id) override;
+  absl::StatusOr<std::shared_ptr<OutputStream>> Append(AppendRequest request,
+                                                       std::string request_id) override;
+  absl::StatusOr<MemoryConfig> MemoryOf(const std::string& model) const override;
+  void ReadMemory(const std::string& tenant, const std::string& session_id, MemoryQuery query,
+                  std::function<void(absl::StatusOr<MemoryReading>)> done) override;
   std::function<void()> Score(ScoreRequest request, std::string request_id,
                               std::function<void(absl::StatusOr<ScoreResult>)> done) override;
   absl::StatusOr<std::vector<int32_t>> Tokenize(const std::string& model, const std::string& text,
@@ -95,6 +100,8 @@ class ServingEngine final : public Engine {
   absl::StatusOr<size_t> FindModel(const std::string& name) const;
   absl::StatusOr<size_t> ModelOfSession(const std::string& tenant, const std::string& session_id,
                                         const std::string& asked) const;
+  absl::StatusOr<std::shared_ptr<OutputStream>> StartTurn(size_t model, GenerateRequest request,
+                                                          std::string request_id);
   absl::StatusOr<std::unique_ptr<Turn>> MakeScoreTurn(
       size_t model, ScoreRequest request, std::string request_id,
       std::shared_ptr<const std::atomic<bool>> cancelled,

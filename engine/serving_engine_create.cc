@@ -74,6 +74,9 @@ absl::Status ServingEngine::PutInService(LoadedModel loaded, size_t models_left)
   service->name = std::move(loaded.name);
   service->model = std::move(loaded.model);
   service->tokenizer = std::move(loaded.tokenizer);
+  if (const auto& memory = service->model->info().memory; memory.has_value()) {
+    service->memory = std::make_unique<MemoryReader>(*memory, service->model->state_layout());
+  }
   service->chat = std::move(loaded.chat);
   service->no_chat = std::move(loaded.no_chat);
   service->warnings = std::move(loaded.warnings);

@@ -58,6 +58,12 @@ std::function<void()> ServingEngine::CreateSession(
     done(model.status());
     return nothing_to_cancel;
   }
+  if (request.prompt.has_value()) {
+    if (const absl::Status status = CheckIsLanguageModel(*models_[*model]); !status.ok()) {
+      done(status);
+      return nothing_to_cancel;
+    }
+  }
   auto created =
       WriteOne(sessions_->ProposeCreate(request.tenant, models_[*model]->name, request.lifetime));
   if (!created.ok() || !request.prompt.has_value()) {

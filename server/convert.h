@@ -17,6 +17,7 @@
 #include "server/telemetry/model_observations.h"
 #include "ssmd/v1/admin.pb.h"
 #include "ssmd/v1/generation.pb.h"
+#include "ssmd/v1/memory.pb.h"
 #include "ssmd/v1/model.pb.h"
 #include "ssmd/v1/session.pb.h"
 
@@ -57,6 +58,16 @@ absl::Status Validate(const v1::ExportSessionRequest& request, const RequestLimi
 
 absl::Status Validate(const v1::GetModelRequest& request, const RequestLimits& limits);
 
+// Of a memory's stream. `session_id` of an append is the caller's to set, too.
+absl::Status Validate(const v1::MemoryOpen& open, const RequestLimits& limits);
+// The session that an `open` without one asks for.
+absl::StatusOr<CreateSessionRequest> AsCreation(const v1::MemoryOpen& open,
+                                                const RequestLimits& limits);
+absl::StatusOr<AppendRequest> FromProto(const v1::MemoryAppend& append,
+                                        const RequestLimits& limits);
+absl::StatusOr<MemoryQuery> FromProto(const v1::MemoryQuery& query, const MemoryConfig& memory,
+                                      const RequestLimits& limits);
+
 // --- Responses ---
 // The bytes of a token of the model at hand; empty without a tokenizer.
 using TokenText = std::function<std::string(int32_t token_id)>;
@@ -64,6 +75,8 @@ void ToProto(const GenerateEvent& event, const TokenText& token_text, v1::Genera
 void ToProto(const ScoreResult& result, const TokenText& token_text, v1::ScoreResponse* out);
 void ToProto(const SessionInfo& session, v1::Session* out);
 void ToProto(const ServedModel& model, v1::Model* out);
+void ToProto(const MemoryConfig& memory, v1::Memory* out);
+void ToProto(const MemoryReading& reading, v1::MemoryReading* out);
 void ToProto(const ModelStats& stats, v1::ModelStats* out);
 void ToProto(const ModelObservations& observed, v1::ModelStats* out);
 void ToProto(const EngineFigures& figures, v1::StateDirStats* out);

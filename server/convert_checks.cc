@@ -1,6 +1,12 @@
 // See convert_checks.h.
 #include "server/convert_checks.h"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/message.h>
+#include <xxhash.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -17,6 +23,7 @@ constexpr std::pair<v1::ChatRole, const char*> kRoles[] = {{v1::CHAT_ROLE_SYSTEM
                                                            {v1::CHAT_ROLE_TOOL, "tool"},
                                                            {v1::CHAT_ROLE_DEVELOPER, "developer"}};
 constexpr size_t kRoleNameBytesMax = 64;
+constexpr size_t kRequestIdBytesMax = 128;
 
 absl::StatusOr<std::string> ConvertRole(const v1::ChatMessage& message, const std::string& field) {
   const std::string& name = message.role_name();
@@ -49,7 +56,31 @@ absl::StatusOr<ChatMessage> ConvertMessage(const v1::ChatMessage& in, const std:
   return out;
 }
 
+// A retry is the same request: the same bytes but for the name, however its maps were ordered.
+uint64_t HashOf(const google::protobuf::Message& body) {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    body.SerializeToCodedStream(&coded);
+  }
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
 }  // namespace
+
+absl::StatusOr<RequestKey> ConvertRequestKey(const std::string& request_id,
+                                             const google::protobuf::Message& body) {
+  if (request_id.size() > kRequestIdBytesMax) {
+    return InvalidField(absl::StrCat("request_id must have 1 to ", kRequestIdBytesMax,
+                                     " characters, got ", request_id.size()));
+  }
+  const bool printable = std::all_of(request_id.begin(), request_id.end(),
+                                     [](char c) { return c >= 0x20 && c <= 0x7e; });
+  if (!printable) return InvalidField("request_id must be printable ASCII");
+  return RequestKey{request_id, HashOf(body)};
+}
 
 absl::Status CheckFloat(const char* field, float value, float low, float high) {
   // Written so that NaN fails.

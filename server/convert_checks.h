@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/base/errors.h"
 #include "engine/base/status_macros.h"
+#include "engine/session/turn_result.h"
 #include "engine/text/chat_message.h"
 #include "server/limits.h"
 #include "ssmd/v1/common.pb.h"
@@ -28,6 +29,10 @@ absl::Status CheckName(const char* field, const std::string& value, const Reques
 absl::Status CheckSessionId(const std::string& value, const RequestLimits& limits);
 absl::Status CheckTokenIds(const char* field,
                            const google::protobuf::RepeatedField<int32_t>& token_ids);
+
+// The key of a turn that has a name: `body` is its message without that.
+absl::StatusOr<RequestKey> ConvertRequestKey(const std::string& request_id,
+                                             const google::protobuf::Message& body);
 
 absl::StatusOr<std::string> ConvertText(const std::string& text, const RequestLimits& limits);
 absl::StatusOr<std::vector<int32_t>> ConvertTokenIds(const v1::TokenIds& ids, int64_t most,

@@ -1,7 +1,32 @@
 // See convert_enums.h.
 #include "server/convert_enums.h"
 
+#include <utility>
+
+#include "server/convert_checks.h"
+
 namespace ssmd::server {
+namespace {
+
+constexpr std::pair<v1::WhenBusy, WhenBusy> kWhenBusy[] = {
+    {v1::WHEN_BUSY_UNSPECIFIED, WhenBusy::kAbort},
+    {v1::WHEN_BUSY_ABORT, WhenBusy::kAbort},
+    {v1::WHEN_BUSY_WAIT, WhenBusy::kWait}};
+constexpr std::pair<v1::Durability, Durability> kDurabilities[] = {
+    {v1::DURABILITY_UNSPECIFIED, Durability::kProcess},
+    {v1::DURABILITY_PROCESS, Durability::kProcess},
+    {v1::DURABILITY_POWER, Durability::kPower}};
+
+}  // namespace
+
+absl::StatusOr<WhenBusy> FromWire(v1::WhenBusy when_busy) {
+  return ConvertEnum(kWhenBusy, when_busy, "when_busy must be WHEN_BUSY_ABORT or WHEN_BUSY_WAIT");
+}
+
+absl::StatusOr<Durability> FromWire(v1::Durability durability) {
+  return ConvertEnum(kDurabilities, durability,
+                     "durability must be DURABILITY_PROCESS or DURABILITY_POWER");
+}
 
 v1::StateSource ToWire(StateSource source) {
   switch (source) {

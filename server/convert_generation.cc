@@ -1,36 +1,24 @@
 // GenerationService's requests: protobuf to engine, checked field by field. See convert.h.
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-#include <xxhash.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "server/convert.h"
 #include "server/convert_checks.h"
+#include "server/convert_enums.h"
 
 namespace ssmd::server {
 namespace {
 
-constexpr size_t kRequestIdBytesMax = 128;
 constexpr int32_t kPriorityMax = 100;
 
 constexpr std::pair<v1::StopParams::History, StopHistory> kHistories[] = {
     {v1::StopParams::HISTORY_UNSPECIFIED, StopHistory::kTrim},
     {v1::StopParams::HISTORY_TRIM, StopHistory::kTrim},
     {v1::StopParams::HISTORY_KEEP, StopHistory::kKeep}};
-constexpr std::pair<v1::WhenBusy, WhenBusy> kWhenBusy[] = {
-    {v1::WHEN_BUSY_UNSPECIFIED, WhenBusy::kAbort},
-    {v1::WHEN_BUSY_ABORT, WhenBusy::kAbort},
-    {v1::WHEN_BUSY_WAIT, WhenBusy::kWait}};
 constexpr std::pair<v1::Commit, CommitMode> kCommits[] = {
     {v1::COMMIT_UNSPECIFIED, CommitMode::kOnComplete},
     {v1::COMMIT_ON_COMPLETE, CommitMode::kOnComplete},
     {v1::COMMIT_PARTIAL, CommitMode::kPartial}};
-constexpr std::pair<v1::Durability, Durability> kDurabilities[] = {
-    {v1::DURABILITY_UNSPECIFIED, Durability::kProcess},
-    {v1::DURABILITY_PROCESS, Durability::kProcess},
-    {v1::DURABILITY_POWER, Durability::kPower}};
 
 absl::StatusOr<SamplingParams> ConvertSampling(const v1::SamplingParams& in,
                                                const RequestLimits& limits) {
@@ -103,49 +91,22 @@ absl::StatusOr<Prompt> ConvertPrompt(const v1::GenerateRequest& in, const Reques
   return std::vector<int32_t>();
 }
 
-// A retry is the same request: the same bytes but for the name, however its maps were ordered.
-uint64_t BodyHash(const v1::GenerateRequest& request) {
+absl::StatusOr<RequestKey> ConvertKey(const v1::GenerateRequest& request) {
+  if (request.request_id().empty()) return RequestKey();
+  if (request.session_id().empty()) return InvalidField("request_id needs a session_id");
   v1::GenerateRequest body = request;
   body.clear_request_id();
-  std::string bytes;
-  {
-    google::protobuf::io::StringOutputStream stream(&bytes);
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    body.SerializeToCodedStream(&coded);
-  }
-  return XXH3_64bits(bytes.data(), bytes.size());
-}
-
-absl::StatusOr<RequestKey> ConvertKey(const v1::GenerateRequest& request) {
-  RequestKey key;
-  const std::string& id = request.request_id();
-  if (id.empty()) return key;
-  if (request.session_id().empty()) return InvalidField("request_id needs a session_id");
-  if (id.size() > kRequestIdBytesMax) {
-    return InvalidField(absl::StrCat("request_id must have 1 to ", kRequestIdBytesMax,
-                                     " characters, got ", id.size()));
-  }
-  const bool printable =
-      std::all_of(id.begin(), id.end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
-  if (!printable) return InvalidField("request_id must be printable ASCII");
-  key.request_id = id;
-  key.body_hash = BodyHash(request);
-  return key;
+  return ConvertRequestKey(request.request_id(), body);
 }
 
 // How the turn is put behind others, and what it leaves of its session.
 absl::Status ConvertTurn(const v1::GenerateRequest& request, GenerateRequest* out) {
   SSMD_ASSIGN_OR_RETURN(out->key, ConvertKey(request));
-  SSMD_ASSIGN_OR_RETURN(out->when_busy,
-                        ConvertEnum(kWhenBusy, request.when_busy(),
-                                    "when_busy must be WHEN_BUSY_ABORT or WHEN_BUSY_WAIT"));
+  SSMD_ASSIGN_OR_RETURN(out->when_busy, FromWire(request.when_busy()));
   SSMD_ASSIGN_OR_RETURN(out->commit,
                         ConvertEnum(kCommits, request.commit(),
                                     "commit must be COMMIT_ON_COMPLETE or COMMIT_PARTIAL"));
-  SSMD_ASSIGN_OR_RETURN(out->durability,
-                        ConvertEnum(kDurabilities, request.durability(),
-                                    "durability must be DURABILITY_PROCESS or DURABILITY_POWER"));
+  SSMD_ASSIGN_OR_RETURN(out->durability, FromWire(request.durability()));
   if (out->commit == CommitMode::kPartial && out->session_id.empty()) {
     return InvalidField("COMMIT_PARTIAL needs a session_id");
   }

@@ -30,6 +30,15 @@ void ToProto(const ServedModel& model, v1::Model* out) {
   out->set_numerics_profile(model.numerics_profile);
   out->set_device(model.device);
   out->set_chat_format(model.chat_format);
+  if (model.info.memory.has_value()) ToProto(*model.info.memory, out->mutable_memory());
+}
+
+void ToProto(const MemoryConfig& memory, v1::Memory* out) {
+  out->set_basis(std::string(MemoryBasisName(memory.basis)));
+  out->set_state_size(static_cast<int32_t>(memory.state_size));
+  out->set_channels(static_cast<int32_t>(memory.channels));
+  out->set_window(memory.window);
+  out->set_discretization(std::string(memory.discretization()));
 }
 
 }  // namespace ssmd::server

@@ -83,6 +83,7 @@ absl::Status Daemon::Open() {
   services_.work = work_.get();
   services_.blocking = blocking_.get();
   services_.watch = &watch_;
+  services_.idle = &idle_;
   services_.metrics = metrics_;
   services_.log = log_;
   services_.limits = options_.request;
@@ -171,6 +172,8 @@ void Daemon::Drain() {
   }
   log_->Write(LogLevel::kInfo, "draining", {});
   engine_->Drain();
+  // Nothing of theirs is under way, and nobody would end them.
+  idle_.CancelStuck(TimePoint::max());
 }
 
 bool Daemon::Stop() {

@@ -74,6 +74,7 @@ class Daemon {
   Admission admission_;
   Transfers transfers_;
   StreamWatch watch_;
+  StreamWatch idle_;
   std::set<std::string> kernels_said_off_;  // of Tick's thread
   std::unique_ptr<Tenants> tenants_;
   std::unique_ptr<Router> router_;

@@ -142,6 +142,10 @@ std::vector<LimitRow> RequestRows(RequestLimits* r) {
        "An HTTP answer that is no stream; it is held until it is whole"},
       {"--stored-answer-idle", kRequest, &r->stored_answer_idle, Unit::kSeconds, 0, 10 * 365 * kDay,
        "How long an answer that was stored over HTTP (store) is kept unused; 0: as other sessions"},
+      {"--max-append-samples", kRequest, &r->append_samples, Unit::kNone, 1, kGi,
+       "Samples of one append to a memory"},
+      {"--max-reconstructed-values", kRequest, &r->reconstructed_values, Unit::kNone, 1, kGi,
+       "Values that one query of a memory may ask for: times, of each channel"},
       {"--max-logit-bias", kRequest, &r->logit_bias, Unit::kNone, 0, 1024, "Entries of logit_bias"},
   };
 }

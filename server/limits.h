@@ -23,6 +23,8 @@ struct RequestLimits {
   int32_t stop_string_bytes = 256;  // each
   int32_t stop_tokens = 64;
   int32_t logit_bias = 1024;                       // entries
+  int32_t append_samples = 65536;                  // of one append to a memory
+  int32_t reconstructed_values = 65536;            // of a memory's query: times · channels
   int32_t name_bytes = 256;                        // a model's name, a session id, a page token
   SessionLifetime lifetime;                        // of sessions whose requests do not say
   int64_t whole_answer_bytes = int64_t{64} << 20;  // of an HTTP answer that is no stream, about

@@ -31,6 +31,7 @@ struct ServiceContext {
   WorkQueue* work = nullptr;
   BlockingPool* blocking = nullptr;
   StreamWatch* watch = nullptr;
+  StreamWatch* idle = nullptr;  // of calls whose clients may take their time
   Metrics* metrics = nullptr;
   Log* log = nullptr;
   RequestLimits limits;

@@ -48,6 +48,7 @@ Client::Client(Connection connection)
     : connection_(std::move(connection)),
       generation_(v1::GenerationService::NewStub(connection_.channel)),
       sessions_(v1::SessionService::NewStub(connection_.channel)),
+      memories_(v1::MemoryService::NewStub(connection_.channel)),
       models_(v1::ModelService::NewStub(connection_.channel)),
       admin_(v1::AdminService::NewStub(connection_.channel)) {}
 

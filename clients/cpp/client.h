@@ -33,6 +33,7 @@
 #include "clients/cpp/error.h"
 #include "ssmd/v1/admin.grpc.pb.h"
 #include "ssmd/v1/generation.grpc.pb.h"
+#include "ssmd/v1/memory.grpc.pb.h"
 #include "ssmd/v1/model.grpc.pb.h"
 #include "ssmd/v1/session.grpc.pb.h"
 
@@ -62,6 +63,28 @@ class Generation {
   friend class Client;
   struct Call;
   explicit Generation(std::unique_ptr<Call> call);
+
+  std::unique_ptr<Call> call_;
+};
+
+// A session of a memory, open to be appended to and asked. Destroying it before its end cancels it.
+//
+// One thread at a time calls it.
+class MemoryStream {
+ public:
+  MemoryStream(MemoryStream&& other) noexcept;
+  MemoryStream& operator=(MemoryStream&&) = delete;
+  ~MemoryStream();
+
+  // The answer to a message. After an error the stream is over.
+  Result<v1::MemoryResponse> Ask(const v1::MemoryRequest& request);
+  // Says that no more comes. Nothing is returned when all went well. Call it once.
+  std::optional<Error> Finish();
+
+ private:
+  friend class Client;
+  struct Call;
+  explicit MemoryStream(std::unique_ptr<Call> call);
 
   std::unique_ptr<Call> call_;
 };
@@ -112,6 +135,9 @@ class Client {
                                      std::optional<uint64_t> expected_revision = std::nullopt,
                                      const CallOptions& options = {});
 
+  // Ask it to open a session first. `session_id`, which may be empty, is repeated for routers.
+  MemoryStream Memory(const std::string& session_id, const CallOptions& options = {});
+
   Result<std::vector<v1::Model>> ListModels(const CallOptions& options = {});
   Result<v1::Model> GetModel(const std::string& name, const CallOptions& options = {});
 
@@ -132,6 +158,7 @@ class Client {
   const Connection connection_;
   const std::unique_ptr<v1::GenerationService::Stub> generation_;
   const std::unique_ptr<v1::SessionService::Stub> sessions_;
+  const std::unique_ptr<v1::MemoryService::Stub> memories_;
   const std::unique_ptr<v1::ModelService::Stub> models_;
   const std::unique_ptr<v1::AdminService::Stub> admin_;
 };

@@ -15,6 +15,7 @@ void AddScoreCommand(CLI::App& app, Context& context);
 void AddTokenizeCommand(CLI::App& app, Context& context);
 void AddDetokenizeCommand(CLI::App& app, Context& context);
 void AddSessionsCommand(CLI::App& app, Context& context);
+void AddMemoryCommand(CLI::App& app, Context& context);
 void AddModelsCommand(CLI::App& app, Context& context);
 void AddStatsCommand(CLI::App& app, Context& context);
 void AddTopCommand(CLI::App& app, Context& context);

@@ -57,6 +57,7 @@ void AddCommands(CLI::App& app, Context& context) {
   AddTokenizeCommand(app, context);
   AddDetokenizeCommand(app, context);
   AddSessionsCommand(app, context);
+  AddMemoryCommand(app, context);
   AddModelsCommand(app, context);
   AddStatsCommand(app, context);
   AddTopCommand(app, context);

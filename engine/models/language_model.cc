@@ -24,6 +24,7 @@
 #include "engine/formats/quoted.h"
 #include "engine/models/config_object.h"
 #include "engine/models/gguf_metadata.h"
+#include "engine/models/memory_model.h"
 #include "engine/models/model_config.h"
 #include "engine/models/registry.h"
 #include "engine/models/residual_model.h"
@@ -160,17 +161,7 @@ absl::StatusOr<Description> DescribeRwkv(const Checkpoint& checkpoint, bool rwkv
   return description;
 }
 
-absl::StatusOr<Description> DescribeFolder(const std::string& directory) {
-  SSMD_RETURN_IF_ERROR(CheckIsFolder(directory));
-  const absl::StatusOr<NamedDocument> found = ReadModelConfig(directory);
-  if (absl::IsNotFound(found.status())) {
-    const absl::StatusOr<Checkpoint> checkpoint = Checkpoint::Open(directory);
-    if (absl::IsInvalidArgument(checkpoint.status())) return checkpoint.status();
-    if (checkpoint.ok() && IsRwkv(*checkpoint)) return DescribeRwkv(*checkpoint, false);
-  }
-  SSMD_RETURN_IF_ERROR(found.status());
-  const NamedDocument& named = *found;
-  const ConfigObject root(named.document.root(), absl::StrCat(named.file, ": "));
+absl::StatusOr<Description> DescribeFolder(const std::string& directory, const ConfigObject& root) {
   Description description;
   SSMD_ASSIGN_OR_RETURN(description.config, ParseModelConfig(root));
   SSMD_ASSIGN_OR_RETURN(description.stack, PlanStack(description.config, root));
@@ -264,12 +255,10 @@ ModelInfo MakeInfo(const ModelConfig& config, const Stack& stack, const TensorBi
   return info;
 }
 
-absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path,
-                                                    const ModelLoadOptions& options,
-                                                    kernels::Device* device) {
-  SSMD_RETURN_IF_ERROR(CheckOptions(options));
-  SSMD_ASSIGN_OR_RETURN(Description description,
-                        IsRegularFile(path) ? DescribeFile(path) : DescribeFolder(path));
+absl::StatusOr<std::unique_ptr<LanguageModel>> LoadDescribed(const std::string& path,
+                                                             Description description,
+                                                             const ModelLoadOptions& options,
+                                                             kernels::Device* device) {
   ModelConfig& config = description.config;
   SSMD_RETURN_IF_ERROR(CheckPrefill(options, config.architecture, description.stack));
   if (options.weights) SSMD_RETURN_IF_ERROR(CheckKept(*device, *options.weights));
@@ -299,6 +288,39 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path,
   info.weights_from_cache = cache.was_read();
   model->set_info(std::move(info));
   return model;
+}
+
+// A folder by its configuration; one of RWKV's may go without.
+absl::StatusOr<std::unique_ptr<LanguageModel>> LoadFolder(const std::string& path,
+                                                          const ModelLoadOptions& options,
+                                                          kernels::Device* device) {
+  SSMD_RETURN_IF_ERROR(CheckIsFolder(path));
+  const absl::StatusOr<NamedDocument> found = ReadModelConfig(path);
+  if (absl::IsNotFound(found.status())) {
+    const absl::StatusOr<Checkpoint> checkpoint = Checkpoint::Open(path);
+    if (absl::IsInvalidArgument(checkpoint.status())) return checkpoint.status();
+    if (checkpoint.ok() && IsRwkv(*checkpoint)) {
+      SSMD_ASSIGN_OR_RETURN(Description description, DescribeRwkv(*checkpoint, false));
+      return LoadDescribed(path, std::move(description), options, device);
+    }
+  }
+  SSMD_RETURN_IF_ERROR(found.status());
+  const ConfigObject root(found->document.root(), absl::StrCat(found->file, ": "));
+  if (IsMemoryConfig(root)) {
+    SSMD_ASSIGN_OR_RETURN(const MemoryConfig memory, ParseMemoryConfig(root));
+    return MakeMemoryModel(memory, options, device);
+  }
+  SSMD_ASSIGN_OR_RETURN(Description description, DescribeFolder(path, root));
+  return LoadDescribed(path, std::move(description), options, device);
+}
+
+absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path,
+                                                    const ModelLoadOptions& options,
+                                                    kernels::Device* device) {
+  SSMD_RETURN_IF_ERROR(CheckOptions(options));
+  if (!IsRegularFile(path)) return LoadFolder(path, options, device);
+  SSMD_ASSIGN_OR_RETURN(Description description, DescribeFile(path));
+  return LoadDescribed(path, std::move(description), options, device);
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "engine/base/file_system.h"
 #include "engine/models/batch.h"
+#include "engine/models/memory_config.h"
 #include "engine/state/layout.h"
 #include "engine/state/state_pool.h"
 #include "kernels/device.h"
@@ -48,6 +49,9 @@ struct ModelInfo {
   std::vector<std::string> warnings;    // what the files say that is ignored, a line each
   std::string weight_cache;  // the file that keeps the quantised weights; empty: there is none
   bool weights_from_cache = false;  // read from there, not quantised anew
+  // Of a memory, whose tokens are samples of a signal (memory_model.h): it has no logits. Absent: a
+  // language model.
+  std::optional<MemoryConfig> memory;
   std::string
       fingerprint;  // hex digest of configuration, tensors (names, shapes, bytes) and weight format
 };

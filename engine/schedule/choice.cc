@@ -50,7 +50,7 @@ void Choice::EndAtStopString() {
       static_cast<int64_t>(retokenised_.size()));
 }
 
-void Choice::EndEmpty() { End(FinishReason::kLength, "", 0, 1); }
+void Choice::EndEmpty(int64_t pending) { End(FinishReason::kLength, "", 0, pending); }
 
 void Choice::CutTo(size_t tokens, Detokenizer before) {
   End(FinishReason::kPartial, "", tokens, 1);

@@ -38,8 +38,9 @@ class Choice {
 
   // Takes the token that was sampled. True when it is part of the answer (a stop token is not).
   bool Accept(int32_t token_id);
-  // Ends an answer of which nothing is to be sampled.
-  void EndEmpty();
+  // Ends an answer of which nothing is to be sampled; the last `pending` tokens of the prompt were
+  // not fed.
+  void EndEmpty(int64_t pending);
   bool ended() const { return ended_; }
   // After the end: lets out the text that was held back. See AnswerText.
   void FinishText(bool more_may_follow);

@@ -69,6 +69,7 @@ size_t GenerateTurn::FirstScored() const {
 }
 
 void GenerateTurn::WantPromptRows(const Lane& lane, int count, std::vector<RowJob>* jobs) {
+  if (model_->memory != nullptr) return;  // it has no logits
   const bool scores_prompt = echo_ && top_logprobs_.has_value();
   if (scores_prompt) echo_details_.assign(static_cast<size_t>(count), TokenDetail());
   for (int i = scores_prompt ? 0 : count - 1; i < count; ++i) {
@@ -134,7 +135,7 @@ int GenerateTurn::AdvancePrompt(TimePoint now, Observer* observer) {
       AcceptDrawn(choice.get(), now, observer);
       ++sampled;
     } else {
-      choice->EndEmpty();
+      choice->EndEmpty(static_cast<int64_t>(left_pending()));
       DeltaEvent nothing;
       nothing.choice = choice->index();
       EndChoice(choice.get(), std::move(nothing));

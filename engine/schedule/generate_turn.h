@@ -80,6 +80,11 @@ class GenerateTurn final : public Turn, private PrefixSource {
  private:
   bool makes_children() const { return on_session_ && choices_.size() > 1; }
   bool keeps_prefixes() const;
+  // Tokens of the prompt that are left pending: without an answer the last one, for a later turn to
+  // sample after it. After a memory's nothing is ever sampled.
+  size_t left_pending() const {
+    return stops_.max_tokens == 0 && model_->memory == nullptr ? 1 : 0;
+  }
   Choice& ChoiceOf(const Lane* lane);
 
   // what it goes on from (generate_turn_start.cc)

@@ -47,6 +47,7 @@ absl::Status GenerateTurn::TakeBase() {
     SSMD_ASSIGN_OR_RETURN(
         base_, lease_.Begin(expected_revision_, RecentTokensWanted(sampling_.penalties)));
   }
+  if (model_->memory != nullptr) SSMD_RETURN_IF_ERROR(CheckWholeFrames(*model_, base_.position));
   SSMD_RETURN_IF_ERROR(prompt_.CheckAfter(base_.position));
   const std::vector<int32_t>& prompt = prompt_.after(base_.position);
   if (prompt.empty() && base_.pending_tokens == 0) return NothingToReadFrom(base_.position);
@@ -245,9 +246,7 @@ void GenerateTurn::Start(std::vector<Slot> slots, TimePoint now) {
   PushStarted();
 
   Lane& lane = choices_[0]->lane;
-  // Without an answer the last token stays pending, for a later turn to sample after it.
-  const size_t feed = stops_.max_tokens == 0 ? tokens_.size() - 1 : tokens_.size();
-  lane.Feed(absl::MakeConstSpan(tokens_).first(feed), false);
+  lane.Feed(absl::MakeConstSpan(tokens_).first(tokens_.size() - left_pending()), false);
   if (start_ != nullptr) {
     lane.StartFrom(start_, model_->tiers.get());
     lane.fed = static_cast<size_t>(start_->position - base_.state_position());

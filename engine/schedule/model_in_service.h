@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/models/language_model.h"
+#include "engine/models/memory_reader.h"
 #include "engine/schedule/admission.h"
 #include "engine/state/prefix_tree.h"
 #include "engine/state/snapshot.h"
@@ -24,6 +25,7 @@ namespace ssmd {
 struct ModelInService {
   std::string name;
   std::unique_ptr<LanguageModel> model;
+  std::unique_ptr<MemoryReader> memory;  // null: a language model
   std::unique_ptr<Tokenizer> tokenizer;  // null: the model serves token ids
   std::unique_ptr<ChatFormat> chat;      // null: chats are refused
   std::string no_chat;                   // the reason then, where there is a tokenizer

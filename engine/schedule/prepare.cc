@@ -76,6 +76,57 @@ absl::StatusOr<PromptTokens> ReadChat(const ModelInService& model, const ChatPro
 
 }  // namespace
 
+absl::Status CheckIsLanguageModel(const ModelInService& model) {
+  if (model.memory == nullptr) return absl::OkStatus();
+  return WithReason(absl::FailedPreconditionError(absl::StrFormat(
+                        "model %s is a memory of signals, which has no text and no tokens: use "
+                        "MemoryService.Memory",
+                        model.name)),
+                    reason::kModelKind);
+}
+
+absl::Status CheckIsMemory(const ModelInService& model) {
+  if (model.memory != nullptr) return absl::OkStatus();
+  return WithReason(
+      absl::FailedPreconditionError(absl::StrFormat(
+          "model %s is a language model and no memory of signals: use GenerationService",
+          model.name)),
+      reason::kModelKind);
+}
+
+absl::StatusOr<std::vector<int32_t>> ReadSamples(const ModelInService& model,
+                                                 absl::Span<const float> samples) {
+  const auto channels = static_cast<size_t>(model.memory->config().channels);
+  if (samples.empty()) return InvalidField("samples must not be empty");
+  if (samples.size() % channels != 0) {
+    return InvalidField(
+        absl::StrFormat("samples must be whole frames, a sample of each of the %d channels, got %d",
+                        channels, samples.size()));
+  }
+  std::vector<int32_t> tokens;
+  tokens.reserve(samples.size());
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const std::optional<int32_t> token = kernels::TokenOfSample(samples[i]);
+    if (!token.has_value()) {
+      return InvalidField(
+          absl::StrFormat("samples must be finite numbers, got %g (number %d)", samples[i], i));
+    }
+    tokens.push_back(*token);
+  }
+  return tokens;
+}
+
+absl::Status CheckWholeFrames(const ModelInService& model, int64_t position) {
+  const int64_t channels = model.memory->config().channels;
+  if (position % channels == 0) return absl::OkStatus();
+  return WithReason(
+      absl::FailedPreconditionError(absl::StrFormat(
+          "the session ends in the middle of a frame: position %d is no multiple of the %d "
+          "channels; rewind it to one that is",
+          position, channels)),
+      reason::kPartOfFrame);
+}
+
 absl::Status CheckTokenIds(const ModelInService& model, std::string_view field,
                            absl::Span<const int32_t> token_ids) {
   const int vocabulary = model.model->info().vocabulary;

@@ -40,6 +40,17 @@ struct PromptTokens {
 absl::StatusOr<PromptTokens> ReadPrompt(const ModelInService& model, const Prompt& prompt,
                                         bool parse_special, bool on_session);
 
+// FAILED_PRECONDITION (reason MODEL_KIND), saying which call to use, for a model of the other kind.
+absl::Status CheckIsLanguageModel(const ModelInService& model);
+absl::Status CheckIsMemory(const ModelInService& model);
+
+// The tokens of samples. INVALID_ARGUMENT where they are none, no whole frames, or names the first
+// that is not finite.
+absl::StatusOr<std::vector<int32_t>> ReadSamples(const ModelInService& model,
+                                                 absl::Span<const float> samples);
+// FAILED_PRECONDITION where a history does not end with a whole frame, which it may after a rewind.
+absl::Status CheckWholeFrames(const ModelInService& model, int64_t position);
+
 // INVALID_ARGUMENT, naming `field` and the first id that is not in the vocabulary.
 absl::Status CheckTokenIds(const ModelInService& model, std::string_view field,
                            absl::Span<const int32_t> token_ids);

@@ -13,6 +13,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/log/commit_log.h"
+#include "engine/models/memory_reader.h"
 #include "engine/sample/penalties.h"
 #include "engine/session/session_table.h"
 #include "engine/session/turn_result.h"
@@ -77,6 +78,20 @@ struct GenerateRequest {
   std::optional<int32_t>
       top_logprobs;  // absent: no logprobs; k: of each token and the k most likely
   Priority priority = Priority::kNormal;
+  std::optional<TimePoint> deadline;
+};
+
+// Samples for a memory: a turn that reads them and commits. Its stream is that of a generation
+// which samples nothing.
+struct AppendRequest {
+  std::string tenant;
+  std::string trace_id;
+  std::string session_id;
+  std::optional<uint64_t> expected_revision;
+  WhenBusy when_busy = WhenBusy::kAbort;
+  RequestKey key;
+  Durability durability = Durability::kProcess;
+  std::vector<float> samples;  // interleaved by channel
   std::optional<TimePoint> deadline;
 };
 
@@ -157,6 +172,14 @@ struct ScoreResult {
   std::vector<int32_t> token_ids;
   std::vector<TokenDetail> logprobs;  // of token_ids[1..]
   std::string numerics_profile;
+};
+
+// What a memory says of its session's last commit.
+struct MemoryReading {
+  uint64_t revision = 0;
+  int64_t samples = 0;        // of each channel
+  int64_t first_covered = 0;  // the first sample that can be reconstructed
+  std::vector<ChannelReading> channels;
 };
 
 }  // namespace ssmd

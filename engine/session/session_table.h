@@ -196,6 +196,9 @@ class SessionTable {
   absl::StatusOr<SessionImage> Image(const std::string& tenant, const std::string& session_id,
                                      const std::string& checkpoint) const;
 
+  // What a turn of the session would build on now.
+  absl::StatusOr<SessionBase> Base(const std::string& tenant, const std::string& session_id) const;
+
   // --- Turns ---
   // ABORTED (reason SESSION_BUSY) when a turn runs or waits and `busy` is kAbort;
   // RESOURCE_EXHAUSTED when too many wait, or the tenant's states are too many bytes for a first

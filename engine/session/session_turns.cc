@@ -21,6 +21,23 @@ absl::Status CheckBody(const RequestKey& known, const RequestKey& key) {
       reason::kRequestIdReused);
 }
 
+SessionBase BaseOf(const SessionEntry& entry, int recent_tokens) {
+  const SessionPoint& present = entry.present;
+  SessionBase base;
+  base.revision = present.revision;
+  base.position = present.position;
+  base.pending_tokens = present.pending_tokens;
+  base.text_remainder = present.text_remainder;
+  base.state = present.state;
+  if (base.state != nullptr && base.state->lost()) {
+    base.state = BestState(entry, entry.history, present.consumed());
+  }
+  base.unread = entry.history.Range(base.state_position(), present.position);
+  const int64_t recent = std::clamp(int64_t{recent_tokens}, int64_t{0}, present.position);
+  base.recent = entry.history.Range(present.position - recent, present.position);
+  return base;
+}
+
 }  // namespace
 
 // --- The inside ---
@@ -90,21 +107,16 @@ absl::StatusOr<SessionBase> SessionLease::Begin(std::optional<uint64_t> expected
   const auto* row = impl.Find(key_);
   if (row == nullptr) return SessionNotFound(key_.id);
   const SessionEntry& entry = *row->entry;
-  const SessionPoint& present = entry.present;
-  SSMD_RETURN_IF_ERROR(CheckRevision(key_.id, present.revision, expected_revision));
-  SessionBase base;
-  base.revision = present.revision;
-  base.position = present.position;
-  base.pending_tokens = present.pending_tokens;
-  base.text_remainder = present.text_remainder;
-  base.state = present.state;
-  if (base.state != nullptr && base.state->lost()) {
-    base.state = BestState(entry, entry.history, present.consumed());
-  }
-  base.unread = entry.history.Range(base.state_position(), present.position);
-  const int64_t recent = std::clamp(int64_t{recent_tokens}, int64_t{0}, present.position);
-  base.recent = entry.history.Range(present.position - recent, present.position);
-  return base;
+  SSMD_RETURN_IF_ERROR(CheckRevision(key_.id, entry.present.revision, expected_revision));
+  return BaseOf(entry, recent_tokens);
+}
+
+absl::StatusOr<SessionBase> SessionTable::Base(const std::string& tenant,
+                                               const std::string& session_id) const {
+  MutexLock lock(&impl_->mutex);
+  const auto* row = impl_->Find(tenant, session_id);
+  if (row == nullptr) return SessionNotFound(session_id);
+  return BaseOf(*row->entry, 0);
 }
 
 void SessionLease::Release() {

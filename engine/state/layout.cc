@@ -24,6 +24,8 @@ absl::string_view KindName(StateKind kind) {
       return "linear";
     case StateKind::kDelayLine:
       return "delay_line";
+    case StateKind::kMemory:
+      return "memory";
   }
   return "unknown";
 }
@@ -40,7 +42,9 @@ StatePlace StateLayout::Add(int layer, std::string name, StateKind kind,
   field.shape = std::move(shape);
   field.kind = kind;
   if (kind == StateKind::kSsm) field.format = ssm_;
-  if (kind == StateKind::kDelayLine) field.format = kernels::StateFormat::kF64;
+  if (kind == StateKind::kDelayLine || kind == StateKind::kMemory) {
+    field.format = kernels::StateFormat::kF64;
+  }
   field.offset = bytes_;
   field.bytes = elements * kernels::StateFormatBytes(field.format);
   bytes_ = AlignUp(bytes_ + field.bytes);

@@ -20,6 +20,7 @@ enum class StateKind : uint8_t {
   kTokenShift,  // the last input of a layer, f32
   kLinear,      // a recurrence's state that is f32 whatever was chosen
   kDelayLine,   // last inputs and outputs of a difference equation, f64
+  kMemory,      // what is kept of a signal, f64
 };
 
 struct StateFieldSpec {

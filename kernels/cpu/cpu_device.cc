@@ -108,6 +108,8 @@ class CpuDevice final : public Device {
   void Wkv4(const Wkv4Params& params) override;
   void Wkv6(const Wkv6Params& params) override;
   void Wkv7(const Wkv7Params& params) override;
+  bool keeps_memories() const override { return true; }
+  void MemoryScan(const MemoryScanParams& params) override;
 
  private:
   // Calls work(range, thread) for shares of [0, count), in parallel where `ops` (of all) are worth
@@ -532,6 +534,13 @@ void CpuDevice::Logprobs(const LogprobParams& params) {
       LogprobsOne(kernels_, params.vocabulary, params.rows[r]);
     }
   });
+}
+
+void CpuDevice::MemoryScan(const MemoryScanParams& params) {
+  const int64_t tokens = TokensOf(params.segments, params.segment_count);
+  const int64_t ops = tokens * params.state_size * params.state_size * 2;
+  ForShares(params.segment_count * params.channels, ops,
+            [&](Range share) { ScanMemories(params, share.begin, share.end); });
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/linear_ops.h"
+#include "kernels/memory_ops.h"
 #include "kernels/ops.h"
 #include "kernels/row_ops.h"
 #include "kernels/wkv_ops.h"
@@ -36,6 +37,7 @@ void ComplexScan(const ComplexScanParams& params);
 void DifferenceScan(const DifferenceScanParams& params);
 void DenseScan(const DenseScanParams& params);
 void LegsScan(const LegsScanParams& params);
+void MemoryScan(const MemoryScanParams& params);
 
 // The nodes, weights and values of LegsScanParams.
 struct LegsRule {

@@ -17,6 +17,7 @@
 #include "server/access/pem_file.h"
 #include "server/grpc/admin_service.h"
 #include "server/grpc/generation_service.h"
+#include "server/grpc/memory_service.h"
 #include "server/grpc/model_service.h"
 #include "server/grpc/session_service.h"
 
@@ -65,7 +66,11 @@ void SetLimits(const ServerLimits& limits, grpc::ServerBuilder* builder) {
 class GrpcServerImpl final : public GrpcServer {
  public:
   explicit GrpcServerImpl(const ServiceContext& services)
-      : generation_(services), session_(services), model_(services), admin_(services) {}
+      : generation_(services),
+        session_(services),
+        memory_(services),
+        model_(services),
+        admin_(services) {}
   ~GrpcServerImpl() override { Shutdown(std::chrono::steady_clock::now()); }
 
   absl::Status Listen(const Config& config) {
@@ -76,6 +81,7 @@ class GrpcServerImpl final : public GrpcServer {
     builder.AddListeningPort(config.listen.ToString(), credentials, &port);
     builder.RegisterService(&generation_);
     builder.RegisterService(&session_);
+    builder.RegisterService(&memory_);
     builder.RegisterService(&model_);
     builder.RegisterService(&admin_);
     server_ = builder.BuildAndStart();
@@ -94,9 +100,12 @@ class GrpcServerImpl final : public GrpcServer {
 
   void SetServing(bool serving) override {
     grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
-    const std::array<std::string, 5> names = {
-        "", v1::GenerationService::service_full_name(), v1::SessionService::service_full_name(),
-        v1::ModelService::service_full_name(), v1::AdminService::service_full_name()};
+    const std::array<std::string, 6> names = {"",
+                                              v1::GenerationService::service_full_name(),
+                                              v1::SessionService::service_full_name(),
+                                              v1::MemoryService::service_full_name(),
+                                              v1::ModelService::service_full_name(),
+                                              v1::AdminService::service_full_name()};
     for (const std::string& name : names) health->SetServingStatus(name, serving);
   }
 
@@ -111,6 +120,7 @@ class GrpcServerImpl final : public GrpcServer {
  private:
   GenerationService generation_;
   SessionService session_;
+  MemoryService memory_;
   ModelService model_;
   AdminService admin_;
   std::unique_ptr<grpc::Server> server_;  // after the services, which it calls

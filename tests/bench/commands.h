@@ -16,6 +16,7 @@ namespace ssmd::bench {
 void AddRooflineCommand(CLI::App& app, int* exit_code);
 void AddEngineCommand(CLI::App& app, int* exit_code);
 void AddScansCommand(CLI::App& app, int* exit_code);
+void AddMemoryCommand(CLI::App& app, int* exit_code);
 void AddQualityCommand(CLI::App& app, int* exit_code);
 void AddTurnsCommand(CLI::App& app, int* exit_code);
 void AddForkCommand(CLI::App& app, int* exit_code);

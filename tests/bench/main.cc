@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   ssmd::bench::AddRooflineCommand(app, &exit_code);
   ssmd::bench::AddEngineCommand(app, &exit_code);
   ssmd::bench::AddScansCommand(app, &exit_code);
+  ssmd::bench::AddMemoryCommand(app, &exit_code);
   ssmd::bench::AddQualityCommand(app, &exit_code);
   ssmd::bench::AddTurnsCommand(app, &exit_code);
   ssmd::bench::AddForkCommand(app, &exit_code);

@@ -101,8 +101,8 @@ class ReflectionTest : public ::testing::Test {
 TEST_F(ReflectionTest, ListsTheServices) {
   const std::set<std::string> services = Services();
   for (const char* name :
-       {"ssmd.v1.GenerationService", "ssmd.v1.SessionService", "ssmd.v1.ModelService",
-        "ssmd.v1.AdminService", "grpc.health.v1.Health"}) {
+       {"ssmd.v1.GenerationService", "ssmd.v1.SessionService", "ssmd.v1.MemoryService",
+        "ssmd.v1.ModelService", "ssmd.v1.AdminService", "grpc.health.v1.Health"}) {
     EXPECT_THAT(services, Contains(name));
   }
 }

@@ -36,6 +36,7 @@ async def eventually_here(condition: Callable[[], bool]) -> bool:
         (ssmd.Client, ssmd.AsyncClient),
         (ssmd.Session, ssmd.AsyncSession),
         (ssmd.Stream, ssmd.AsyncStream),
+        (ssmd.Memory, ssmd.AsyncMemory),
     ],
 )
 def test_both_clients_have_the_same_names_and_arguments(blocking: type, other: type) -> None:

@@ -123,8 +123,8 @@ class MlpFamily final : public MixerFamily {
   const MlpConfig config_;
 };
 
-absl::StatusOr<std::unique_ptr<MixerFamily>> Parse(const ModelConfig& config,
-                                                   const ConfigObject& members, bool gated) {
+absl::StatusOr<std::unique_ptr<MixerFamily>> ParseMlp(const ModelConfig& config,
+                                                      const ConfigObject& members, bool gated) {
   SSMD_RETURN_IF_ERROR(members.AllowOnly(kMlpMembers));
   MlpConfig mlp;
   mlp.d_model = config.d_model;
@@ -137,12 +137,12 @@ absl::StatusOr<std::unique_ptr<MixerFamily>> Parse(const ModelConfig& config,
 
 absl::StatusOr<std::unique_ptr<MixerFamily>> ParseSwiGlu(const ModelConfig& config,
                                                          const ConfigObject& members) {
-  return Parse(config, members, true);
+  return ParseMlp(config, members, true);
 }
 
 absl::StatusOr<std::unique_ptr<MixerFamily>> ParseGeluMlp(const ModelConfig& config,
                                                           const ConfigObject& members) {
-  return Parse(config, members, false);
+  return ParseMlp(config, members, false);
 }
 
 std::unique_ptr<MixerFamily> MakeSplitSwiGlu(int64_t d_model, int64_t d_inner) {

@@ -69,6 +69,21 @@ absl::StatusOr<std::shared_ptr<OutputStream>> FakeEngine::Generate(GenerateReque
   return stream;
 }
 
+absl::StatusOr<std::shared_ptr<OutputStream>> FakeEngine::Append(AppendRequest /*request*/,
+                                                                 std::string /*request_id*/) {
+  return absl::FailedPreconditionError("no memory");
+}
+
+absl::StatusOr<MemoryConfig> FakeEngine::MemoryOf(const std::string& /*model*/) const {
+  return absl::FailedPreconditionError("no memory");
+}
+
+void FakeEngine::ReadMemory(const std::string& /*tenant*/, const std::string& /*session_id*/,
+                            MemoryQuery /*query*/,
+                            std::function<void(absl::StatusOr<MemoryReading>)> done) {
+  done(absl::FailedPreconditionError("no memory"));
+}
+
 std::function<void()> FakeEngine::Score(ScoreRequest /*request*/, std::string /*request_id*/,
                                         ScoreDone done) {
   MutexLock lock(&mutex_);

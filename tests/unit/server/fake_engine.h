@@ -61,6 +61,12 @@ class FakeEngine final : public Engine {
   // --- Engine ---
   absl::StatusOr<std::shared_ptr<OutputStream>> Generate(GenerateRequest request,
                                                          std::string request_id) override;
+  // It serves no memories.
+  absl::StatusOr<std::shared_ptr<OutputStream>> Append(AppendRequest request,
+                                                       std::string request_id) override;
+  absl::StatusOr<MemoryConfig> MemoryOf(const std::string& model) const override;
+  void ReadMemory(const std::string& tenant, const std::string& session_id, MemoryQuery query,
+                  std::function<void(absl::StatusOr<MemoryReading>)> done) override;
   std::function<void()> Score(ScoreRequest request, std::string request_id,
                               ScoreDone done) override;
   absl::StatusOr<std::vector<int32_t>> Tokenize(const std::string& model, const std::string& text,

@@ -154,6 +154,7 @@ TEST(Services, MalformedMessagesAndInvalidUtf8AreInvalidArguments) {
       {"/ssmd.v1.SessionService/ForkSession", std::string("\x0a\x01\xff", 3)},
       {"/ssmd.v1.SessionService/ExportSession", std::string("\x0a\x01\xff", 3)},
       {"/ssmd.v1.SessionService/ImportSession", std::string("\x0a\x01\xff", 3)},  // model
+      {"/ssmd.v1.MemoryService/Memory", std::string("\x0a\x03\x12\x01\xff", 5)},  // open.session_id
   };
   for (const auto& test : kCases) {
     const grpc::Status status = CallRaw(daemon, test.method, test.bytes);
@@ -354,9 +355,9 @@ TEST_F(ServicesWithTokens, EveryServiceWantsATokenAndKnowsItsTenant) {
         "/ssmd.v1.SessionService/ListSessions", "/ssmd.v1.SessionService/ForkSession",
         "/ssmd.v1.SessionService/RewindSession", "/ssmd.v1.SessionService/CheckpointSession",
         "/ssmd.v1.SessionService/DeleteSession", "/ssmd.v1.SessionService/ExportSession",
-        "/ssmd.v1.SessionService/ImportSession", "/ssmd.v1.ModelService/ListModels",
-        "/ssmd.v1.ModelService/GetModel", "/ssmd.v1.AdminService/Drain",
-        "/ssmd.v1.AdminService/GetStats"}) {
+        "/ssmd.v1.SessionService/ImportSession", "/ssmd.v1.MemoryService/Memory",
+        "/ssmd.v1.ModelService/ListModels", "/ssmd.v1.ModelService/GetModel",
+        "/ssmd.v1.AdminService/Drain", "/ssmd.v1.AdminService/GetStats"}) {
     EXPECT_EQ(CallRaw(daemon, method, "").error_code(), grpc::StatusCode::UNAUTHENTICATED)
         << method;
   }

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "ssmd/v1/admin.pb.h"
 #include "ssmd/v1/generation.pb.h"
+#include "ssmd/v1/memory.pb.h"
 #include "ssmd/v1/model.pb.h"
 #include "ssmd/v1/rpc_status.pb.h"
 #include "ssmd/v1/session.pb.h"
@@ -73,7 +74,8 @@ Lines PresentContract() {
   for (const FileDescriptor* file :
        {v1::SamplingParams::descriptor()->file(), v1::GenerateRequest::descriptor()->file(),
         v1::Session::descriptor()->file(), v1::Model::descriptor()->file(),
-        v1::ModelStats::descriptor()->file(), v1::RpcStatus::descriptor()->file()}) {
+        v1::MemoryRequest::descriptor()->file(), v1::ModelStats::descriptor()->file(),
+        v1::RpcStatus::descriptor()->file()}) {
     for (int i = 0; i < file->message_type_count(); ++i) AddMessage(*file->message_type(i), &lines);
     for (int i = 0; i < file->enum_type_count(); ++i) AddEnum(*file->enum_type(i), &lines);
     for (int i = 0; i < file->service_count(); ++i) AddService(*file->service(i), &lines);

@@ -12,6 +12,7 @@ conversation that the server keeps as the model's state. What goes wrong is an `
 
 from ssmd._async_calls import AsyncStream
 from ssmd._async_client import AsyncClient
+from ssmd._async_memory import AsyncMemory
 from ssmd._async_session import AsyncSession
 from ssmd._calls import Stream
 from ssmd._channel import Tls, __version__
@@ -36,6 +37,7 @@ from ssmd._errors import (
     Unavailable,
     Unimplemented,
 )
+from ssmd._memory import Memory
 from ssmd._requests import ChatMessage, GenerateOptions, TurnOptions
 from ssmd._results import (
     Choice,
@@ -61,6 +63,7 @@ __all__ = [
     "Aborted",
     "AlreadyExists",
     "AsyncClient",
+    "AsyncMemory",
     "AsyncSession",
     "AsyncStream",
     "Cancelled",
@@ -81,6 +84,7 @@ __all__ = [
     "Internal",
     "InvalidArgument",
     "Logprobs",
+    "Memory",
     "Model",
     "NotFound",
     "Overloaded",

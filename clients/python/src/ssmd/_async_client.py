@@ -7,8 +7,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ssmd._async_calls import AsyncCalls, AsyncStream
+from ssmd._async_memory import AsyncMemory
 from ssmd._async_session import AsyncSession, OpeningSession
 from ssmd._channel import FilePath, Tls, make_settings
+from ssmd._memory_state import open_memory_request
 from ssmd._methods import CREATE, DETOKENIZE, GET, GET_MODEL, LIST, LIST_MODELS, SCORE, TOKENIZE
 from ssmd._proto import generation_pb2, model_pb2, session_pb2
 from ssmd._requests import (
@@ -212,6 +214,29 @@ class AsyncClient:
             return AsyncSession(self._calls, response.session, delete_on_exit)
 
         return OpeningSession(get())
+
+    async def memory(
+        self,
+        model: str = "",
+        *,
+        session_id: str | None = None,
+        ttl_seconds: int | None = None,
+        idle_seconds: int | None = None,
+        delete_on_exit: bool = False,
+        timeout: float | None = None,
+    ) -> AsyncMemory:
+        """A new session of a memory of signals, or one that exists, by its id.
+
+        It ends as `session` says.
+        """
+        request = open_memory_request(model, session_id, ttl_seconds, idle_seconds)
+        safety = Safety.CHANGE if session_id is None else Safety.READ
+        responses = await self._calls.memory(
+            [request], session_id=session_id or "", timeout=timeout, safety=safety
+        )
+        opened = responses[0].opened
+        session = AsyncSession(self._calls, opened.session, delete_on_exit)
+        return AsyncMemory(self._calls, opened, session)
 
     async def sessions(
         self, *, model: str = "", parent_id: str = "", timeout: float | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -13,8 +13,8 @@ import grpc
 from ssmd._assembly import Assembly
 from ssmd._channel import FilePath, Settings
 from ssmd._errors import Cancelled, Error, error_of
-from ssmd._methods import EXPORT, GENERATE, IMPORT, Method, Request, Response
-from ssmd._proto import generation_pb2, session_pb2
+from ssmd._methods import EXPORT, GENERATE, IMPORT, MEMORY, Method, Request, Response
+from ssmd._proto import generation_pb2, memory_pb2, session_pb2
 from ssmd._results import Completion, Delta, Event
 from ssmd._retries import Attempts, Safety
 from ssmd._snapshots import SnapshotWriter, read_snapshot
@@ -81,6 +81,29 @@ class Calls:
         )
         metadata = self._settings.metadata(request.session_id)
         return multicallable(request, timeout=attempt.time_left(), metadata=metadata)
+
+    def memory(
+        self,
+        messages: Sequence[memory_pb2.MemoryRequest],
+        *,
+        session_id: str = "",
+        timeout: float | None = None,
+        safety: Safety = Safety.READ,
+    ) -> list[memory_pb2.MemoryResponse]:
+        """The answer to each message."""
+        multicallable = self._channel.stream_stream(
+            MEMORY.path, MEMORY.request.SerializeToString, MEMORY.response.FromString
+        )
+        metadata = self._settings.metadata(session_id)
+
+        def one_try(time_left: float | None) -> list[memory_pb2.MemoryResponse]:
+            stream = multicallable(iter(messages), timeout=time_left, metadata=metadata)
+            try:
+                return list(stream)
+            finally:
+                stream.cancel()  # what has ended already does not mind
+
+        return self._try(one_try, timeout, safety)
 
     def save(
         self, request: session_pb2.ExportSessionRequest, path: FilePath, timeout: float | None

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from ssmd._calls import Calls, Stream
 from ssmd._channel import FilePath, Tls, make_settings
+from ssmd._memory import Memory
+from ssmd._memory_state import open_memory_request
 from ssmd._methods import CREATE, DETOKENIZE, GET, GET_MODEL, LIST, LIST_MODELS, SCORE, TOKENIZE
 from ssmd._proto import generation_pb2, model_pb2, session_pb2
 from ssmd._requests import (
@@ -197,6 +199,29 @@ class Client:
         request = session_pb2.GetSessionRequest(session_id=session_id)
         response = self._calls.unary(GET, request, session_id=session_id, timeout=timeout)
         return Session(self._calls, response.session, delete_on_exit)
+
+    def memory(
+        self,
+        model: str = "",
+        *,
+        session_id: str | None = None,
+        ttl_seconds: int | None = None,
+        idle_seconds: int | None = None,
+        delete_on_exit: bool = False,
+        timeout: float | None = None,
+    ) -> Memory:
+        """A new session of a memory of signals, or one that exists, by its id.
+
+        It ends as `session` says.
+        """
+        request = open_memory_request(model, session_id, ttl_seconds, idle_seconds)
+        safety = Safety.CHANGE if session_id is None else Safety.READ
+        responses = self._calls.memory(
+            [request], session_id=session_id or "", timeout=timeout, safety=safety
+        )
+        opened = responses[0].opened
+        session = Session(self._calls, opened.session, delete_on_exit)
+        return Memory(self._calls, opened, session)
 
     def sessions(
         self, *, model: str = "", parent_id: str = "", timeout: float | None = None

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from ssmd._proto import generation_pb2, model_pb2, session_pb2
+from ssmd._proto import generation_pb2, memory_pb2, model_pb2, session_pb2
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -37,6 +37,10 @@ LIST_MODELS = Method(
     f"{_MODEL}/ListModels", model_pb2.ListModelsRequest, model_pb2.ListModelsResponse
 )
 GET_MODEL = Method(f"{_MODEL}/GetModel", model_pb2.GetModelRequest, model_pb2.GetModelResponse)
+
+MEMORY = Method(
+    "/ssmd.v1.MemoryService/Memory", memory_pb2.MemoryRequest, memory_pb2.MemoryResponse
+)
 
 _SESSION = "/ssmd.v1.SessionService"
 CREATE = Method(

@@ -283,6 +283,10 @@ def import_request(
     )
 
 
+def durability_of(word: str) -> generation_pb2.Durability:
+    return _one_of("durability", _DURABILITIES, word)
+
+
 def asked(message: str, system: str | None) -> list[ChatMessage]:
     """What a user says, after what the model is told first."""
     said: list[ChatMessage] = [{"role": "user", "content": message}]

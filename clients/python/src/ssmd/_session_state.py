@@ -6,11 +6,12 @@ Somebody else's change then shows as Conflict, and `info()` brings the object up
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ssmd._errors import Cancelled, Error
+from ssmd._errors import Cancelled, Conflict, Error
 from ssmd._proto import generation_pb2, session_pb2
 from ssmd._requests import ChatMessage, TurnOptions, lifetime_of, set_options, set_prompt, set_turn
 from ssmd._results import Completion, SessionInfo, session_info_of
@@ -54,6 +55,25 @@ class SessionState:
                 self._revision, self._position = session.revision, session.position
                 self._is_known = True
         return session_info_of(session)
+
+    def _advanced(self, revision: int, position: int) -> None:
+        """Something of this side has changed the session."""
+        with self._lock:
+            if revision > self._revision:
+                self._revision, self._position = revision, position
+            self._is_known = True
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[None]:
+        """Where it fails, nobody knows what became of the session, unless it was somebody else's."""
+        try:
+            yield
+        except Conflict:
+            raise
+        except BaseException:
+            with self._lock:
+                self._is_known = False
+            raise
 
     def _expected(self) -> int | None:
         with self._lock:
