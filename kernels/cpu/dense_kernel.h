@@ -4,6 +4,7 @@
 #ifndef SSMD_KERNELS_CPU_DENSE_KERNEL_H_
 #define SSMD_KERNELS_CPU_DENSE_KERNEL_H_
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/cpu/kernel_table.h"
@@ -62,6 +63,15 @@ inline F16 ReadColumns(const float* output, int64_t stride, const StateColumns& 
   return sum;
 }
 
+// Rows of the channels that follow, while there is arithmetic to do: a single token's would wait.
+inline void PrefetchRows(const DenseShare& s, int64_t channel, int64_t first) {
+  const int64_t end = std::min<int64_t>(first + kTileRows, s.state_size);
+  for (int64_t n = first; n < end; ++n) {
+    Prefetch(s.from + n * s.state_row + channel);
+    Prefetch(s.output + n * s.state_row + channel);
+  }
+}
+
 void DenseScanShare(const DenseShare& s) {
   StateColumns columns[2];
   for (int64_t channel = 0; channel < s.channels; channel += kLanes) {
@@ -73,6 +83,7 @@ void DenseScanShare(const DenseShare& s) {
       StateColumns& next = columns[1 - t % 2];
       const F16 u = LoadPartial(s.u + t * s.u_stride + channel, lanes, 0);
       for (int64_t n = 0; n < s.state_size; n += kTileRows) {
+        if (t + 1 == s.length) PrefetchRows(s, channel + kLanes, n);
         DenseRows<kTileRows>(s, u, h, n, s.state_size - n, next);
       }
       const F16 y = ReadColumns(s.output + channel, s.state_row, next, s.state_size, d * u);
