@@ -1,9 +1,13 @@
 // `ssmd-bench quality`.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -35,16 +39,33 @@ absl::StatusOr<std::string> ReadText(const std::string& path) {
   return std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
 }
 
-absl::StatusOr<std::vector<int32_t>> ReadTokens(const QualityFlags& flags) {
+// The start of a text.
+struct TextTokens {
+  std::vector<int32_t> tokens;
+  int64_t characters = 0;  // of all tokens but the first, which nothing predicts
+};
+
+int64_t CharactersOf(std::string_view bytes) {
+  return std::count_if(bytes.begin(), bytes.end(),
+                       [](char byte) { return (static_cast<uint8_t>(byte) & 0xC0) != 0x80; });
+}
+
+absl::StatusOr<TextTokens> ReadTokens(const QualityFlags& flags) {
   SSMD_ASSIGN_OR_RETURN(const std::string text, ReadText(flags.text));
   SSMD_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer, LoadTokenizer(flags.model));
-  SSMD_ASSIGN_OR_RETURN(std::vector<int32_t> tokens, tokenizer->Encode(text, {}));
-  if (tokens.size() > static_cast<size_t>(flags.tokens)) {
-    tokens.resize(static_cast<size_t>(flags.tokens));
+  TextTokens read;
+  SSMD_ASSIGN_OR_RETURN(read.tokens, tokenizer->Encode(text, {}));
+  if (read.tokens.size() > static_cast<size_t>(flags.tokens)) {
+    read.tokens.resize(static_cast<size_t>(flags.tokens));
   }
-  if (tokens.size() >= 2) return tokens;
-  return absl::InvalidArgumentError(
-      absl::StrCat("text file ", flags.text, " has fewer than two tokens"));
+  if (read.tokens.size() < 2) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("text file ", flags.text, " has fewer than two tokens"));
+  }
+  for (size_t i = 1; i < read.tokens.size(); ++i) {
+    read.characters += CharactersOf(tokenizer->TokenBytes(read.tokens[i]));
+  }
+  return read;
 }
 
 // What is compared with a model in f32.
@@ -99,15 +120,15 @@ std::string QualityText(const ModelInfo& info, const std::string& state, const Q
 }
 
 absl::Status RunQuality(const QualityFlags& flags) {
-  SSMD_ASSIGN_OR_RETURN(const std::vector<int32_t> tokens, ReadTokens(flags));
+  SSMD_ASSIGN_OR_RETURN(const TextTokens text, ReadTokens(flags));
   const auto device = kernels::MakeCpuDevice({});
   SSMD_ASSIGN_OR_RETURN(const auto original, LoadAs(flags.model, Formats(), *device));
   std::vector<std::string> rows;
   Quality last;
   const auto measure = [&](const Formats& formats, const std::string& state) -> absl::Status {
     SSMD_ASSIGN_OR_RETURN(const auto other, LoadAs(flags.model, formats, *device));
-    SSMD_ASSIGN_OR_RETURN(last,
-                          MeasureQuality(tokens, *original, *other, formats.rounding, *device));
+    SSMD_ASSIGN_OR_RETURN(
+        last, MeasureQuality(text.tokens, *original, *other, formats.rounding, *device));
     rows.push_back(flags.json ? QualityJson(other->info(), state, last)
                               : QualityText(other->info(), state, last));
     return absl::OkStatus();
@@ -118,15 +139,18 @@ absl::Status RunQuality(const QualityFlags& flags) {
   for (const std::string& state : flags.states) {
     SSMD_RETURN_IF_ERROR(measure(OfState(state), state));
   }
+  const double bits = std::log2(last.original_perplexity) * static_cast<double>(last.tokens) /
+                      static_cast<double>(text.characters);
   if (flags.json) {
-    std::printf(R"({"bench":"quality","model":%s,"tokens":%d,"perplexity_f32":%.5f,"rows":[%s]})"
+    std::printf(R"({"bench":"quality","model":%s,"tokens":%d,"perplexity_f32":%.5f,)"
+                R"("bits_per_character_f32":%.5f,"rows":[%s]})"
                 "\n",
                 JsonText(flags.model).c_str(), static_cast<int>(last.tokens),
-                last.original_perplexity, absl::StrJoin(rows, ",").c_str());
+                last.original_perplexity, bits, absl::StrJoin(rows, ",").c_str());
     return absl::OkStatus();
   }
-  std::printf("%d tokens; perplexity in f32 %.4f\n", static_cast<int>(last.tokens),
-              last.original_perplexity);
+  std::printf("%d tokens; in f32 perplexity %.4f, %.4f bits a character\n",
+              static_cast<int>(last.tokens), last.original_perplexity, bits);
   std::printf(
       "weights state               MB   perplexity     change    mean KL largest KL   greedy "
       "same\n%s",

@@ -203,6 +203,7 @@ struct Recipe {
 const std::vector<Recipe>& Recipes() {
   static const std::vector<Recipe> recipes = {
       {"s4", R"("type": "s4", "d_state": 64)", AddS4},
+      {"s4_diagonal", R"("type": "s4", "d_state": 64, "diagonal": true)", AddS4},
       {"s4d", R"("type": "s4d", "d_state": 64)", AddS4d},
       {"s5", R"("type": "s5", "d_state": HALF)", AddS5},
       {"lru", R"("type": "lru", "d_state": HALF)", AddLru},
