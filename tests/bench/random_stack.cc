@@ -56,8 +56,9 @@ void AddFrame(const Layer& layer, const char* feed_through = "D") {
 void AddS4(const Layer& layer) {
   constexpr int64_t kModes = kStateSize / 2;
   layer.Uniform("A_real", {1, kModes}, -1, 0.5);
-  layer.Uniform("A_imag", {1, kModes}, 0, 100);
-  layer.Uniform("P", {1, 1, kModes, 2}, -0.7, 0.7);
+  // Far enough from their conjugates for P not to make real ones of both.
+  layer.Uniform("A_imag", {1, kModes}, 3, 100);
+  layer.Uniform("P", {1, 1, kModes, 2}, -0.5, 0.5);
   layer.Uniform("B", {1, kModes, 2}, -1, 1);
   layer.Uniform("C", {layer.width(), kModes, 2}, -1, 1);
   layer.Vectors({"inv_dt"}, -7, -2);
