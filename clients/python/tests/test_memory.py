@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,16 @@ def client(memories: Daemon) -> Iterator[ssmd.Client]:
 
 def wave(first: int, last: int) -> np.ndarray:
     return np.sin(0.01 * np.arange(first, last))
+
+
+def test_the_readme_example_runs(client: ssmd.Client) -> None:
+    examples = re.findall(r"^```py\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    (example,) = [each for each in examples if "client.memory(" in each]
+    samples = wave(0, 6637)
+    names: dict[str, object] = {"client": client, "samples": samples}
+    exec(compile(example, "README.md", "exec"), names)
+    np.testing.assert_allclose(names["past"], samples[[0, 17, -1]], atol=0.1)  # type: ignore[arg-type]
+    assert np.shape(names["numbers"]) == (64,)
 
 
 def test_a_signal_is_remembered(client: ssmd.Client) -> None:
