@@ -69,7 +69,7 @@ struct MixerStep {
 struct BlockPlace {
   std::string prefix;  // of the names of its tensors
   int layer = 0;
-  bool first = false;  // of its family
+  bool first = false;  // of those that hand on MixerStep::shared
 };
 
 // One block.

@@ -4,7 +4,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
 
@@ -69,9 +68,10 @@ ResidualModel::Norm ResidualModel::BindNorm(const std::string& name, TensorBinde
 }
 
 void ResidualModel::BindBlocks(const std::string& root, TensorBinder* binder) {
-  absl::flat_hash_set<const MixerFamily*> met;
+  bool shared = false;
   for (const BlockPlan& plan : stack_.blocks) {
-    const bool first = met.insert(plan.family).second;
+    const bool first = !shared && plan.family->shared_floats_per_row() > 0;
+    shared = shared || first;
     Block block;
     block.norm = BindNorm(root + plan.norm, binder);
     block.mixer = plan.family->Bind({root + plan.prefix, plan.layer, first}, binder);

@@ -55,7 +55,7 @@ constexpr const char* kCases[] = {"mamba_odd",           "mamba_biases",
                                   "family_retnet",       "family_rwkv4",
                                   "family_rwkv5",        "family_rwkv6_f16",
                                   "family_rwkv7",        "family_rwkv7_bf16",
-                                  "family_hybrid_f16"};
+                                  "family_rwkv7_heads",  "family_hybrid_f16"};
 
 fs::path Folder(const std::string& name) { return fs::path(SSMD_GOLDEN_DATA) / name; }
 

@@ -55,6 +55,8 @@ CASES = {
                       mlp=dict(type="rwkv6", d_inner=24), initial=dict(mix_rank=3, decay_rank=5)),
     "rwkv7": dict(norm="layer", mixer=dict(type="rwkv7", head_dim=16),
                   mlp=dict(type="rwkv7", d_inner=4), initial=dict(ranks=(2, 3, 1, 5))),
+    "rwkv7_heads": dict(norm="layer", mixer=dict(type="rwkv7", head_dim=16), mlp=None, initial=dict(ranks=(2, 3, 1, 5)),
+                        layers=[{}, dict(mixer=dict(type="rwkv7", head_dim=32))]),
     "rwkv7_bf16": dict(d_model=48, norm="layer", mixer=dict(type="rwkv7", head_dim=16), dtype="bf16",
                        mlp=dict(type="rwkv7", d_inner=12), initial=dict(ranks=(2, 2, 2, 4))),
     "legs": dict(d_model=24, mixer=dict(type="hippo_legs", d_state=9)),
