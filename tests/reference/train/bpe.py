@@ -8,6 +8,16 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 END = "<|endoftext|>"  # between documents, and before the first; id 0
 END_ID = 0
+TURNS = {"User: ": "<|user|>", "Assistant: ": "<|assistant|>"}  # how a speaker's line begins, and is trained
+TURN_END = "<|end|>"
+MARKS = re.compile("|".join(map(re.escape, [*TURNS.values(), TURN_END])))
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] not in ['user', 'assistant'] %}"
+    "{{ raise_exception('this model knows user and assistant, not ' + message['role']) }}{% endif %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] | trim + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
 QUOTES = str.maketrans("‘’“”", "''\"\"")
 
 
@@ -15,6 +25,27 @@ def read_documents(paths):
     """What lies between END in the files; all of a file where there is none."""
     texts = [pathlib.Path(path).read_text(encoding="utf-8", errors="replace") for path in paths]
     return [document.strip() for text in texts for document in text.split(END) if document.strip()]
+
+
+def read_dialogues(paths):
+    """What blank lines part in the files; turns begin with `User: ` or `Assistant: `, for which tokens are put."""
+    texts = [pathlib.Path(path).read_text(encoding="utf-8", errors="replace") for path in paths]
+    return [_dialogue(part.strip()) for text in texts for part in re.split(r"\n\s*\n", text) if part.strip()]
+
+
+def _dialogue(text):
+    before, *turns = re.split(rf"^({'|'.join(TURNS)})", text, flags=re.M)
+    if before:
+        raise ValueError(f"a dialogue begins with neither of {', '.join(TURNS)}: {before[:60]!r}")
+    return "".join(
+        TURNS[speaker] + words.strip() + TURN_END
+        for speaker, words in zip(turns[::2], turns[1::2], strict=True)
+    )
+
+
+def characters(document):
+    """A mark counts as one, and so does the END after a document."""
+    return len(MARKS.sub(".", document)) + 1
 
 
 def without(documents, held_out):
@@ -41,7 +72,7 @@ def split_off(documents, share, generator):
     )
 
 
-def train_tokenizer(documents, vocabulary):
+def train_tokenizer(documents, vocabulary, dialogues=False):
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -49,7 +80,7 @@ def train_tokenizer(documents, vocabulary):
         documents,
         trainers.BpeTrainer(
             vocab_size=vocabulary,
-            special_tokens=[END],
+            special_tokens=[END, *([*TURNS.values(), TURN_END] if dialogues else [])],
             show_progress=False,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         ),
@@ -66,20 +97,19 @@ def encode(tokenizer, documents):
 
 
 def save_tokenizer(tokenizer, folder):
+    """All that ssmd reads of it; with a chat template if it was made of dialogues."""
     tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"add_bos_token": False, "bos_token": END, "eos_token": END}, indent=2) + "\n"
-    )
-    (folder / "generation_config.json").write_text(
-        json.dumps(
-            {
-                "bos_token_id": END_ID,
-                "eos_token_id": END_ID,
-                "do_sample": True,
-                "temperature": 0.8,
-                "top_p": 0.95,
-            },
-            indent=2,
-        )
-        + "\n"
-    )
+    config = {"add_bos_token": False, "bos_token": END, "eos_token": END}
+    ends = END_ID
+    if (turn_end := tokenizer.token_to_id(TURN_END)) is not None:
+        config["chat_template"] = CHAT_TEMPLATE
+        ends = [turn_end, END_ID]
+    generation = {
+        "bos_token_id": END_ID,
+        "eos_token_id": ends,
+        "do_sample": True,
+        "temperature": 0.8,
+        "top_p": 0.95,
+    }
+    for name, members in [("tokenizer_config", config), ("generation_config", generation)]:
+        (folder / f"{name}.json").write_text(json.dumps(members, indent=2) + "\n")

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 
+import jinja2
 import pytest
 import torch
 
@@ -55,6 +56,27 @@ def test_writes_the_folder_that_is_served(text, tmp_path):
     assert torch.isfinite(model(torch.arange(20)[None])).all()
     for name in ("tokenizer_config.json", "generation_config.json", "loss.svg"):
         assert (tmp_path / name).stat().st_size > 0
+
+
+def test_dialogues_make_a_model_to_chat_with(tmp_path):
+    path = tmp_path / "chats.txt"
+    path.write_text(
+        "User: Hi.\nAssistant: Hello!\nHow can I help?\n\nUser: Bye.\nAssistant: Bye, <|user|>.\n" * 40
+    )
+    dialogues = bpe.read_dialogues([path])
+    assert dialogues[0] == "<|user|>Hi.<|end|><|assistant|>Hello!\nHow can I help?<|end|>"
+    assert bpe.characters(dialogues[0]) == len("_Hi.__Hello!\nHow can I help?_") + 1
+    train.main([str(tmp_path), str(path), *SMALL, "--steps=2", "--dialogues", "--mixer=lru:d_state=8"])
+    tokenizer = bpe.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    ends = json.loads((tmp_path / "generation_config.json").read_text())["eos_token_id"]
+    assert ends == [tokenizer.token_to_id("<|end|>"), 0]
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    template = jinja2.Environment().from_string(config["chat_template"])
+    talk = [{"role": "user", "content": "Hi. "}, {"role": "assistant", "content": "Hello!\nHow can I help?"}]
+    assert template.render(messages=talk, bos_token="") == dialogues[0]
+    path.write_text("User: Hi.\n\nHello!\n")
+    with pytest.raises(ValueError, match="Hello!"):
+        bpe.read_dialogues([path])
 
 
 def test_goes_on_from_its_checkpoint_to_the_same_model(text, tmp_path):

@@ -4,6 +4,8 @@
     train.py OUT stories.txt --mixer s4d:d_state=64,rwkv7 --layers 8 --d-model 192 --minutes 60
     train.py OUT stories.txt --minutes 90 --resume        go on where the last one was when it ended
 
+    train.py OUT chats.txt --dialogues --mixer mamba2     a model to chat with
+
 Texts are UTF-8; <|endoftext|> separates documents. A vocabulary of byte pairs is made of them first.
 OUT gets config.json, model.safetensors, tokenizer.json and what else ssmd reads, training_log.json
 and loss.svg, and training.pt to go on from. `ssmd --model m=OUT` serves it.
@@ -39,17 +41,17 @@ class Corpus:
 
     def __init__(self, args, tokenizer=None):
         generator = np.random.default_rng(args.seed)
-        documents = bpe.read_documents(args.texts)
+        read = bpe.read_dialogues if args.dialogues else bpe.read_documents
+        documents = read(args.texts)
         if args.held_out:
-            held_out = bpe.read_documents([args.held_out])
+            held_out = read([args.held_out])
             documents = bpe.without(documents, held_out)
         else:
             documents, held_out = bpe.split_off(documents, 0.02, generator)
-        self.tokenizer = tokenizer or bpe.train_tokenizer(documents, args.vocabulary)
+        self.tokenizer = tokenizer or bpe.train_tokenizer(documents, args.vocabulary, args.dialogues)
         self.train = torch.tensor(bpe.encode(self.tokenizer, documents))
         self.held_out = torch.tensor(bpe.encode(self.tokenizer, held_out))
-        # An END is the price of each document's end, and counts as a character.
-        self.held_out_characters = sum(len(document) + 1 for document in held_out)
+        self.held_out_characters = sum(map(bpe.characters, held_out))
         if len(self.train) <= args.context + 1:
             raise SystemExit(
                 f"train.py: {len(self.train)} tokens are too few for a --context of {args.context}"
@@ -231,6 +233,11 @@ def parse_arguments(argv):
         "--held-out",
         type=pathlib.Path,
         help="a text to judge by; its documents are left out of the others; default: 2%% of them",
+    )
+    parser.add_argument(
+        "--dialogues",
+        action="store_true",
+        help="for a chat model: texts are dialogues, lines of `User: ` and `Assistant: `, a blank line between two",
     )
     model = parser.add_argument_group("model")
     model.add_argument(
