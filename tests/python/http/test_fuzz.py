@@ -5,7 +5,7 @@ is broken, in any order on sessions that exist, by several callers at once. What
 above but 503 and 504, every answer is as described, none takes long, what is wrong is refused, and at the end the
 daemon is at rest, as large as before, and stops.
 
-SSMD_FUZZ_SECONDS (default 30) or SSMD_HTTP_CASES end it; SSMD_FUZZ_SEED draws the same cases again.
+SSMD_FUZZ_SECONDS (default 15) or SSMD_HTTP_CASES end it; SSMD_FUZZ_SEED draws the same cases again.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from fuzz_description import Description, Wrong, strict_json, without_nulls
 from fuzz_values import Values
 from fuzz_wire import Closed, Malformed, Peer, as_bytes_command, as_curl, request_bytes
 
-SECONDS = float(os.environ.get("SSMD_FUZZ_SECONDS", "30"))
+SECONDS = float(os.environ.get("SSMD_FUZZ_SECONDS", "15"))
 CASES = int(os.environ.get("SSMD_HTTP_CASES", "0"))
 SEED = int(os.environ.get("SSMD_FUZZ_SEED", "0") or 0) or Random().randrange(1, 10**6)
 WORKERS = 3

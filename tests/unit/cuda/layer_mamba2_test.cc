@@ -159,8 +159,7 @@ const Mamba2Shape kMamba2Shapes[] = {{520, 8, 64, 1, 16},
 
 TEST_F(Mamba2Layers, FusedHasTheBitsOfItsOps) {
   for (Mamba2Shape shape : kMamba2Shapes) {
-    for (const int32_t rows : FusedRows()) {
-      if (rows == 40 && shape.d_model > 500) continue;  // IsFewLaunches has it
+    for (const int32_t rows : FusedRows(shape.d_model)) {
       shape.with_biases = rows != 8;
       shape.with_weights = rows != 9;
       SCOPED_TRACE(testing::Message() << rows << " rows, " << shape);

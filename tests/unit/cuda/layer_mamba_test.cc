@@ -157,7 +157,7 @@ const MambaShape kMambaShapes[] = {{.d_model = 520, .d_inner = 576, .rank = 36, 
 
 TEST_F(MambaLayer, FusedHasTheBitsOfItsOps) {
   for (MambaShape shape : kMambaShapes) {
-    for (const int32_t rows : FusedRows()) {
+    for (const int32_t rows : FusedRows(shape.d_model)) {
       shape.with_norms = rows == 3 || rows == 40;
       shape.with_biases = rows != 8;
       shape.with_weight = rows != 9;

@@ -255,7 +255,9 @@ TEST_F(FastProductTest, WarpgroupsMultiplyTheSame) {
                                     {14, 64, 64},
                                     {30, 10, 130},
                                     {60, 130, 70},
+#if !defined(__SANITIZE_THREAD__)  // whose races these have no more of
                                     {131, 200, 70},
+#endif
                                     {70, 66, 520}}) {
     SCOPED_TRACE(testing::Message() << shape);
     const ProductOperands operands(shape, true, true);

@@ -166,7 +166,7 @@ TEST_P(SampleTest, TopKKeepsExactlyKAmongTies) {
   SampleRow row;
   row.top_k = 5;
   std::map<int32_t, int> drawn;
-  for (row.position = 0; row.position < Few(500u, 80u); ++row.position) {
+  for (row.position = 0; row.position < Few(500u, 40u); ++row.position) {
     ++drawn[SampleOne(*device_, logits, row)];
   }
   EXPECT_EQ(drawn.size(), 5u);
@@ -184,7 +184,7 @@ TEST_P(SampleTest, TopPKeepsTheSmallestSetThatReachesIt) {
     SampleRow row;
     row.top_p = c.top_p;
     std::map<int32_t, int> drawn;
-    for (row.position = 0; row.position < Few(500u, 80u); ++row.position) {
+    for (row.position = 0; row.position < Few(500u, 40u); ++row.position) {
       ++drawn[SampleOne(*device_, logits, row)];
     }
     EXPECT_EQ(drawn.size(), c.kept) << c.top_p;
@@ -221,7 +221,7 @@ std::vector<double> Softmax(const Tensor& logits, double temperature, size_t kee
 }
 
 TEST_P(SampleTest, DrawsFollowTheExactDistribution) {
-  const uint64_t draws = Few(20000u, 400u);
+  const uint64_t draws = Few(20000u, 200u);
   const Tensor logits = {3, 2.5f, 2, 1.5f, 1, 0.5f, 0, -0.5f, -1, -2};  // descending
   SampleRow row;
   ExpectDistribution(*device_, draws, logits, row, Softmax(logits, 1, 10),
