@@ -234,7 +234,7 @@ void AddGenerateCommand(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("generate", "Continue a prompt or a session");
   command->footer(kGenerateExamples);
   auto* prompt = command->add_option_function<std::string>(
-      "-p,--prompt", [options](const std::string& value) { options->prompt = value; },
+      "-p,--prompt,prompt", [options](const std::string& value) { options->prompt = value; },
       "The text to continue; - or a pipe: standard input");
   command->add_option("--tokens", options->tokens, "The prompt as token ids: 1,2,3")
       ->excludes(prompt);

@@ -99,7 +99,7 @@ void AddScoreCommand(CLI::App& app, Context& context) {
   command->footer(kScoreExamples);
   command->add_option("-m,--model", options->model, "Name of the model");
   auto* text = command->add_option_function<std::string>(
-      "--text,--prompt", [options](const std::string& value) { options->text = value; },
+      "--text,--prompt,text", [options](const std::string& value) { options->text = value; },
       "The text; - or a pipe: standard input");
   command->add_option("--tokens", options->tokens, "Token ids: 1,2,3 (at least two)")
       ->excludes(text);

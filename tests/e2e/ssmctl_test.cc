@@ -66,6 +66,10 @@ TEST_F(SsmctlTest, GenerateStreamsTextToStandardOutput) {
   EXPECT_EQ(run.output,
             RunTurn(*client_, GreedyRequest("Once upon a time", 20)).only().text + "\n");
   EXPECT_THAT(run.errors, IsEmpty());
+  EXPECT_EQ(Run({"generate", "--max-tokens", "20", "--temperature", "0", "--ignore-eos",
+                 "Once upon a time"})
+                .output,
+            run.output);
 }
 
 TEST_F(SsmctlTest, FailsWhenItsOutputIsNotTaken) {
