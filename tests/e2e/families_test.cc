@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -20,15 +21,29 @@ using ::testing::SizeIs;
 
 struct Family {
   const char* name;
-  MambaShape shape;
+  std::optional<MambaShape> shape = std::nullopt;  // random weights; without: of the golden tests
 };
 
 const Family kFamilies[] = {
-    {"mamba", {.d_model = 24, .vocabulary = 50, .state = 16}},
-    {"falcon_mamba", {.d_model = 24, .vocabulary = 50, .state = 16, .falcon = true}},
-    {"mamba2", {.d_model = 24, .vocabulary = 50, .state = 32, .head_dim = 16}},
+    {"mamba", MambaShape{.d_model = 24, .vocabulary = 50, .state = 16}},
+    {"falcon_mamba", MambaShape{.d_model = 24, .vocabulary = 50, .state = 16, .falcon = true}},
+    {"mamba2", MambaShape{.d_model = 24, .vocabulary = 50, .state = 32, .head_dim = 16}},
     {"mamba2_groups",
-     {.d_model = 40, .vocabulary = 50, .state = 9, .conv = 3, .head_dim = 10, .groups = 4}},
+     MambaShape{
+         .d_model = 40, .vocabulary = 50, .state = 9, .conv = 3, .head_dim = 10, .groups = 4}},
+    {"s4"},
+    {"s4d"},
+    {"s5"},
+    {"lru"},
+    {"rtf"},
+    {"legs"},
+    {"legt"},
+    {"retnet"},
+    {"rwkv4"},
+    {"rwkv5"},
+    {"rwkv6_f16"},
+    {"rwkv7"},
+    {"hybrid_f16"},
 };
 
 // Token ids and, to the bit, their log-probabilities.
@@ -72,12 +87,19 @@ std::vector<Answer> AskTogether(client::Client& client) {
 
 class Families : public ::testing::TestWithParam<Family> {
  protected:
-  void SetUp() override { WriteRandomMamba(dir_.File("m"), GetParam().shape, 1); }
+  void SetUp() override {
+    if (GetParam().shape) WriteRandomMamba(dir_.File("m"), *GetParam().shape, 1);
+  }
+
+  std::string Model() const {
+    if (GetParam().shape) return dir_.File("m");
+    return std::string(SSMD_GOLDEN "/data/family_") + GetParam().name;
+  }
 
   std::unique_ptr<Daemon> Start(int threads, int budget) {
     return Daemon::Start(DaemonOptions{
         {"--threads", std::to_string(threads), "--token-budget", std::to_string(budget)},
-        "m=" + dir_.File("m")});
+        "m=" + Model()});
   }
 
   const TempDir dir_;

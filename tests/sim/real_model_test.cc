@@ -1,8 +1,10 @@
-// Histories of the bundled model on the real kernels, with an engine's own threads: a seed decides
-// what callers do, between restarts with other numbers of threads, slots and tokens a step. Every
-// answer and the bytes of every state are those of the session's tokens read alone by one thread.
+// Histories of the bundled model and of tiny ones of every mixer on the real kernels, with an
+// engine's own threads: a seed decides what callers do, between restarts with other numbers of
+// threads, slots and tokens a step. Every answer and the bytes of every state are those of the
+// session's tokens read alone by one thread.
 //
-// Much dearer than the world of world.h, hence few seeds: SSMD_SIM_REAL_SEEDS=500 runs more.
+// Much dearer than the world of world.h, hence few seeds: SSMD_SIM_REAL_SEEDS=500 runs more of
+// each.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -17,6 +19,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "engine/engine.h"
 #include "kernels/device.h"
 #include "tests/sim/dice.h"
@@ -29,13 +32,12 @@ namespace {
 using testing::Answer;
 
 constexpr char kTenant[] = "tenant";
-constexpr int kRealModelSeeds = 8;
 constexpr int kRealModelEvents = 40;
 
-std::unique_ptr<Engine> MakeEngine(int threads, const EngineLimits& limits,
-                                   const std::string& state_dir) {
+std::unique_ptr<Engine> MakeEngine(const std::string& model, int threads,
+                                   const EngineLimits& limits, const std::string& state_dir) {
   EngineOptions options;
-  options.models.push_back({"tales", SSMD_TALES_MODEL, {}});
+  options.models.push_back({"model", model, {}});
   options.limits = limits;
   options.state_dir.path = state_dir;
   auto engine = Engine::Create(kernels::MakeCpuDevice({std::nullopt, threads}), options);
@@ -51,11 +53,11 @@ struct TokenIds {
 // One thread, no sessions but the one at hand, nothing kept from before.
 class Alone {
  public:
-  Alone() {
+  explicit Alone(const std::string& model) {
     EngineLimits limits;
     limits.state_slots = 2;
     limits.prefix_cache_bytes = 0;
-    engine_ = MakeEngine(1, limits, "");
+    engine_ = MakeEngine(model, 1, limits, "");
   }
   Engine* engine() { return engine_.get(); }
   int32_t vocabulary() { return engine_->Models()[0].info.vocabulary; }
@@ -98,11 +100,6 @@ std::vector<char> Alone::StateBytesAfter(const TokenIds& history) {
   return bytes;
 }
 
-Alone& TheAlone() {
-  static Alone alone;
-  return alone;
-}
-
 // A session as its tokens. All but the last are consumed: no stop is asked for here.
 struct Expected {
   TokenIds present;
@@ -111,7 +108,7 @@ struct Expected {
 
 class RealWorld {
  public:
-  explicit RealWorld(uint64_t seed) : dice_(seed) {}
+  RealWorld(const std::string& model, uint64_t seed) : model_(model), alone_(model), dice_(seed) {}
   void Run();
 
  private:
@@ -136,6 +133,8 @@ class RealWorld {
   void Restart();
   void Look();
 
+  const std::string model_;
+  Alone alone_;
   Dice dice_;
   testing::TempFolder folder_;
   std::unique_ptr<Engine> engine_;
@@ -150,7 +149,7 @@ void RealWorld::Start() {
   limits.prompt_budget = dice_.Pick(1, 40);
   limits.prefix_cache_bytes = dice_.Chance(50) ? 0 : 64 << 20;
   limits.prefix_grid_tokens = dice_.Pick(1, 16);
-  engine_ = MakeEngine(dice_.Pick(1, 4), limits, folder_.path());
+  engine_ = MakeEngine(model_, dice_.Pick(1, 4), limits, folder_.path());
 }
 
 void RealWorld::Run() {
@@ -182,7 +181,7 @@ std::string RealWorld::AnySession() {
 
 GenerateRequest RealWorld::RandomRequest() {
   std::vector<int32_t> prompt(static_cast<size_t>(dice_.Pick(1, dice_.Chance(20) ? 60 : 10)));
-  for (int32_t& id : prompt) id = dice_.Pick(1, TheAlone().vocabulary() - 1);
+  for (int32_t& id : prompt) id = dice_.Pick(1, alone_.vocabulary() - 1);
   GenerateRequest request = testing::Request(std::move(prompt), dice_.Pick(1, 12));
   request.sampling.temperature = dice_.Chance(50) ? 0 : 1;
   request.sampling.seed = dice_.Next();
@@ -217,7 +216,7 @@ void RealWorld::Finish(Turn* turn) {
   ASSERT_TRUE(answer.status.ok()) << answer.status;
   static const TokenIds nothing;
   const TokenIds& before = turn->session.empty() ? nothing : sessions_.at(turn->session).present;
-  const Answer expected = TheAlone().Run(turn->request, before);
+  const Answer expected = alone_.Run(turn->request, before);
   ASSERT_TRUE(expected.status.ok()) << expected.status;
   const Answer::Choice& got = answer.choices.at(0);
   const Answer::Choice& want = expected.choices.at(0);
@@ -316,7 +315,7 @@ void RealWorld::Look() {
     std::string whole = exported->front;
     SnapshotLimits limits;
     limits.history_tokens = 100000;
-    limits.vocabulary = TheAlone().vocabulary();
+    limits.vocabulary = alone_.vocabulary();
     if (exported->state != nullptr) {
       limits.state_bytes = exported->state->bytes();
       whole.append(exported->state->as<const char>(), exported->state->bytes());
@@ -333,27 +332,41 @@ void RealWorld::Look() {
     TokenIds consumed;
     consumed.ids.assign(history.ids.begin(), history.ids.begin() + snapshot->state_position);
     consumed.ids.push_back(0);
-    EXPECT_EQ(BytesOf(snapshot->state), TheAlone().StateBytesAfter(consumed));
+    EXPECT_EQ(BytesOf(snapshot->state), alone_.StateBytesAfter(consumed));
   }
 }
 
-class RealModelSimulationTest : public ::testing::TestWithParam<int> {};
+struct Model {
+  const char* name;
+  int seeds;
+
+  std::string path() const {
+    const bool bundled = std::string(name) == "tales-2m";
+    return (bundled ? SSMD_DEPLOY "/models/" : SSMD_GOLDEN "/data/family_") + std::string(name);
+  }
+};
+
+const Model kModels[] = {{"tales-2m", 8},  {"mamba2", 8}, {"s4", 8},        {"s4d", 8},
+                         {"s5", 8},        {"lru", 8},    {"rtf", 8},       {"legs", 8},
+                         {"legt", 8},      {"retnet", 8}, {"rwkv4", 8},     {"rwkv5", 8},
+                         {"rwkv6_f16", 8}, {"rwkv7", 8},  {"hybrid_f16", 8}};
+
+class RealModelSimulationTest : public ::testing::TestWithParam<Model> {};
 
 TEST_P(RealModelSimulationTest, EveryBitIsThatOfTheSessionAlone) {
-  SCOPED_TRACE(absl::StrFormat("seed %d", GetParam()));
-  ASSERT_NE(TheAlone().engine(), nullptr);
-  RealWorld(static_cast<uint64_t>(GetParam())).Run();
-}
-
-int RealSeeds() {
   const char* given = std::getenv("SSMD_SIM_REAL_SEEDS");
-  int seeds = kRealModelSeeds;
-  if (given != nullptr && !absl::SimpleAtoi(given, &seeds)) seeds = kRealModelSeeds;
-  return seeds;
+  int seeds = GetParam().seeds;
+  if (given != nullptr && !absl::SimpleAtoi(given, &seeds)) seeds = GetParam().seeds;
+  for (int seed = 1; seed <= seeds && !HasFailure(); ++seed) {
+    SCOPED_TRACE(absl::StrFormat("seed %d", seed));
+    RealWorld(GetParam().path(), static_cast<uint64_t>(seed)).Run();
+  }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seed, RealModelSimulationTest, ::testing::Range(1, RealSeeds() + 1),
-                         [](const auto& test) { return std::to_string(test.param); });
+INSTANTIATE_TEST_SUITE_P(Models, RealModelSimulationTest, ::testing::ValuesIn(kModels),
+                         [](const auto& test) {
+                           return absl::StrReplaceAll(test.param.name, {{"-", "_"}});
+                         });
 
 }  // namespace
 }  // namespace ssmd::sim
