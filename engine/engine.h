@@ -134,6 +134,10 @@ class Engine {
   virtual std::function<void()> Score(ScoreRequest request, std::string request_id,
                                       std::function<void(absl::StatusOr<ScoreResult>)> done) = 0;
 
+  // Their pooled hidden vectors, likewise.
+  virtual std::function<void()> Encode(EncodeRequest request, std::string request_id,
+                                       std::function<void(absl::StatusOr<EncodeResult>)> done) = 0;
+
   virtual absl::StatusOr<std::vector<int32_t>> Tokenize(const std::string& model,
                                                         const std::string& text,
                                                         bool parse_special) const = 0;

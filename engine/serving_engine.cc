@@ -9,7 +9,6 @@
 #include "engine/base/secure_random.h"
 #include "engine/base/status_macros.h"
 #include "engine/schedule/prepare.h"
-#include "engine/schedule/score_turn.h"
 
 namespace ssmd {
 // --- Turns ---
@@ -130,35 +129,53 @@ absl::StatusOr<std::shared_ptr<OutputStream>> ServingEngine::StartTurn(size_t in
   return stream;
 }
 
-absl::StatusOr<std::unique_ptr<Turn>> ServingEngine::MakeScoreTurn(
-    size_t model_index, ScoreRequest request, std::string request_id,
-    std::shared_ptr<const std::atomic<bool>> cancelled,
-    const std::function<void(absl::StatusOr<ScoreResult>)>& done) {
-  const ModelInService& model = *models_[model_index];
+template <typename Request>
+absl::StatusOr<ReadStart> ServingEngine::StartRead(const ModelInService& model, Request& request,
+                                                   std::string request_id) {
   SSMD_RETURN_IF_ERROR(CheckIsLanguageModel(model));
+  ReadStart start;
+  start.head = MakeHead(std::move(request_id), std::move(request.tenant), request.deadline);
+  SSMD_ASSIGN_OR_RETURN(start.head.ticket, model.admission->Admit(1, 0, std::nullopt));
+  Prompt prompt = std::visit([](auto& value) { return Prompt(std::move(value)); }, request.prompt);
+  SSMD_ASSIGN_OR_RETURN(PromptTokens read,
+                        ReadPrompt(model, prompt, request.parse_special, /*on_session=*/false));
+  start.token_ids = std::move(read.at_start);
+  const auto tokens = static_cast<int64_t>(start.token_ids.size());
+  SSMD_RETURN_IF_ERROR(CheckHistoryLength(0, tokens, 0, limits_.max_history_tokens));
+  start.head.prompt_tokens = tokens;
+  start.numerics_profile = model.identity.numerics_profile;
+  return start;
+}
+
+absl::StatusOr<std::unique_ptr<Turn>> ServingEngine::MakeTurn(
+    const ModelInService& model, ScoreRequest request, std::string request_id,
+    std::shared_ptr<const std::atomic<bool>> cancelled, const ScoreTurn::Done& done) {
   if (request.top_logprobs < 0 || request.top_logprobs > kernels::kMaxTopLogprobs) {
     return InvalidField(absl::StrFormat("top_logprobs must be in [0, %d], got %d",
                                         kernels::kMaxTopLogprobs, request.top_logprobs));
   }
-  TurnHead head = MakeHead(std::move(request_id), std::move(request.tenant), request.deadline);
-  SSMD_ASSIGN_OR_RETURN(head.ticket, model.admission->Admit(1, 0, std::nullopt));
-  Prompt prompt = std::visit([](auto& value) { return Prompt(std::move(value)); }, request.prompt);
-  SSMD_ASSIGN_OR_RETURN(PromptTokens read,
-                        ReadPrompt(model, prompt, request.parse_special, /*on_session=*/false));
-  std::vector<int32_t> ids = std::move(read.at_start);
-  if (ids.size() < 2) {
-    return InvalidField(
-        absl::StrFormat("the prompt must have at least 2 tokens to be scored, got %d", ids.size()));
+  SSMD_ASSIGN_OR_RETURN(ReadStart start, StartRead(model, request, std::move(request_id)));
+  if (start.token_ids.size() < 2) {
+    return InvalidField(absl::StrFormat(
+        "the prompt must have at least 2 tokens to be scored, got %d", start.token_ids.size()));
   }
-  SSMD_RETURN_IF_ERROR(
-      CheckHistoryLength(0, static_cast<int64_t>(ids.size()), 0, limits_.max_history_tokens));
-  head.prompt_tokens = static_cast<int64_t>(ids.size());
-  return std::make_unique<ScoreTurn>(std::move(head), std::move(ids), request.top_logprobs,
-                                     model.identity.numerics_profile, std::move(cancelled), done);
+  start.cancelled = std::move(cancelled);
+  return std::make_unique<ScoreTurn>(std::move(start), request.top_logprobs, done);
 }
 
-std::function<void()> ServingEngine::Score(ScoreRequest request, std::string request_id,
-                                           std::function<void(absl::StatusOr<ScoreResult>)> done) {
+absl::StatusOr<std::unique_ptr<Turn>> ServingEngine::MakeTurn(
+    const ModelInService& model, EncodeRequest request, std::string request_id,
+    std::shared_ptr<const std::atomic<bool>> cancelled, const EncodeTurn::Done& done) {
+  SSMD_ASSIGN_OR_RETURN(ReadStart start, StartRead(model, request, std::move(request_id)));
+  if (start.token_ids.empty()) return InvalidField("the prompt has no token to be encoded");
+  start.cancelled = std::move(cancelled);
+  return std::make_unique<EncodeTurn>(std::move(start), request.pooling, request.normalize,
+                                      model.model->info().d_model, done);
+}
+
+template <typename Request, typename Done>
+std::function<void()> ServingEngine::Read(Request request, std::string request_id,
+                                          const Done& done) {
   const auto index = FindModel(request.model);
   if (!index.ok()) {
     done(index.status());
@@ -166,7 +183,8 @@ std::function<void()> ServingEngine::Score(ScoreRequest request, std::string req
   }
   // Shared by the turn and by the caller who may cancel it, whichever is there longer.
   const auto cancelled = std::make_shared<std::atomic<bool>>(false);
-  auto turn = MakeScoreTurn(*index, std::move(request), std::move(request_id), cancelled, done);
+  auto turn =
+      MakeTurn(*models_[*index], std::move(request), std::move(request_id), cancelled, done);
   if (!turn.ok()) {
     done(turn.status());
     return [] {};
@@ -176,6 +194,17 @@ std::function<void()> ServingEngine::Score(ScoreRequest request, std::string req
     *cancelled = true;
     waker->Wake();
   };
+}
+
+std::function<void()> ServingEngine::Score(ScoreRequest request, std::string request_id,
+                                           std::function<void(absl::StatusOr<ScoreResult>)> done) {
+  return Read(std::move(request), std::move(request_id), done);
+}
+
+std::function<void()> ServingEngine::Encode(
+    EncodeRequest request, std::string request_id,
+    std::function<void(absl::StatusOr<EncodeResult>)> done) {
+  return Read(std::move(request), std::move(request_id), done);
 }
 
 // --- Text ---

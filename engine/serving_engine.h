@@ -16,9 +16,11 @@
 #include "engine/base/worker.h"
 #include "engine/engine.h"
 #include "engine/engine_internal.h"
+#include "engine/schedule/encode_turn.h"
 #include "engine/schedule/generate_turn.h"
 #include "engine/schedule/model_in_service.h"
 #include "engine/schedule/model_runner.h"
+#include "engine/schedule/score_turn.h"
 #include "engine/schedule/step_loop.h"
 #include "engine/schedule/waker.h"
 #include "engine/session/session_log.h"
@@ -44,6 +46,8 @@ class ServingEngine final : public Engine {
                   std::function<void(absl::StatusOr<MemoryReading>)> done) override;
   std::function<void()> Score(ScoreRequest request, std::string request_id,
                               std::function<void(absl::StatusOr<ScoreResult>)> done) override;
+  std::function<void()> Encode(EncodeRequest request, std::string request_id,
+                               std::function<void(absl::StatusOr<EncodeResult>)> done) override;
   absl::StatusOr<std::vector<int32_t>> Tokenize(const std::string& model, const std::string& text,
                                                 bool parse_special) const override;
   absl::StatusOr<std::string> Detokenize(const std::string& model,
@@ -102,10 +106,20 @@ class ServingEngine final : public Engine {
                                         const std::string& asked) const;
   absl::StatusOr<std::shared_ptr<OutputStream>> StartTurn(size_t model, GenerateRequest request,
                                                           std::string request_id);
-  absl::StatusOr<std::unique_ptr<Turn>> MakeScoreTurn(
-      size_t model, ScoreRequest request, std::string request_id,
-      std::shared_ptr<const std::atomic<bool>> cancelled,
-      const std::function<void(absl::StatusOr<ScoreResult>)>& done);
+  // Turns that read a prompt once. `request` gives what it has.
+  template <typename Request>
+  absl::StatusOr<ReadStart> StartRead(const ModelInService& model, Request& request,
+                                      std::string request_id);
+  absl::StatusOr<std::unique_ptr<Turn>> MakeTurn(const ModelInService& model, ScoreRequest request,
+                                                 std::string request_id,
+                                                 std::shared_ptr<const std::atomic<bool>> cancelled,
+                                                 const ScoreTurn::Done& done);
+  absl::StatusOr<std::unique_ptr<Turn>> MakeTurn(const ModelInService& model, EncodeRequest request,
+                                                 std::string request_id,
+                                                 std::shared_ptr<const std::atomic<bool>> cancelled,
+                                                 const EncodeTurn::Done& done);
+  template <typename Request, typename Done>
+  std::function<void()> Read(Request request, std::string request_id, const Done& done);
   absl::StatusOr<PreparedGeneration> PrepareGeneration(const ModelInService& model,
                                                        GenerateRequest* request, TurnHead* head);
   TurnHead MakeHead(std::string request_id, std::string tenant, std::optional<TimePoint> deadline);

@@ -32,6 +32,8 @@ inline constexpr int32_t kMaxTokensDefault = 256;
 // `tenant` and `deadline` are not of the message: the caller sets them on what is returned.
 absl::StatusOr<GenerateRequest> FromProto(const v1::GenerateRequest& request,
                                           const RequestLimits& limits);
+absl::StatusOr<EncodeRequest> FromProto(const v1::EncodeRequest& request,
+                                        const RequestLimits& limits);
 absl::StatusOr<ScoreRequest> FromProto(const v1::ScoreRequest& request,
                                        const RequestLimits& limits);
 absl::Status Validate(const v1::TokenizeRequest& request, const RequestLimits& limits);
@@ -73,6 +75,7 @@ absl::StatusOr<MemoryQuery> FromProto(const v1::MemoryQuery& query, const Memory
 using TokenText = std::function<std::string(int32_t token_id)>;
 void ToProto(const GenerateEvent& event, const TokenText& token_text, v1::GenerateResponse* out);
 void ToProto(const ScoreResult& result, const TokenText& token_text, v1::ScoreResponse* out);
+void ToProto(const EncodeResult& result, v1::EncodeResponse* out);
 void ToProto(const SessionInfo& session, v1::Session* out);
 void ToProto(const ServedModel& model, v1::Model* out);
 void ToProto(const MemoryConfig& memory, v1::Memory* out);

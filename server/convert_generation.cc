@@ -182,6 +182,43 @@ absl::StatusOr<ScoreRequest> FromProto(const v1::ScoreRequest& request,
   return out;
 }
 
+absl::StatusOr<EncodeRequest> FromProto(const v1::EncodeRequest& request,
+                                        const RequestLimits& limits) {
+  EncodeRequest out;
+  SSMD_RETURN_IF_ERROR(CheckName("model", request.model(), limits));
+  out.model = request.model();
+  switch (request.prompt_case()) {
+    case v1::EncodeRequest::kText:
+      SSMD_RETURN_IF_ERROR(CheckBytes("text", static_cast<int64_t>(request.text().size()),
+                                      limits.prompt_bytes, "--max-prompt-bytes"));
+      out.prompt = request.text();
+      break;
+    case v1::EncodeRequest::kTokenIds: {
+      SSMD_ASSIGN_OR_RETURN(out.prompt, ConvertTokenIds(request.token_ids(), limits.prompt_tokens,
+                                                        "--max-prompt-tokens"));
+      break;
+    }
+    case v1::EncodeRequest::PROMPT_NOT_SET:
+      return InvalidField("a prompt is needed: set text or token_ids");
+  }
+  out.parse_special = request.parse_special();
+  out.normalize = request.normalize();
+  switch (request.pooling()) {
+    case v1::POOLING_UNSPECIFIED:
+    case v1::POOLING_MEAN:
+      out.pooling = Pooling::kMean;
+      return out;
+    case v1::POOLING_LAST:
+      out.pooling = Pooling::kLast;
+      return out;
+    case v1::POOLING_MAX:
+      out.pooling = Pooling::kMax;
+      return out;
+    default:
+      return InvalidField(absl::StrCat("pooling has the unknown value ", request.pooling()));
+  }
+}
+
 absl::Status Validate(const v1::TokenizeRequest& request, const RequestLimits& limits) {
   SSMD_RETURN_IF_ERROR(CheckName("model", request.model(), limits));
   return CheckBytes("text", static_cast<int64_t>(request.text().size()), limits.prompt_bytes,

@@ -125,4 +125,10 @@ void ToProto(const ScoreResult& result, const TokenText& token_text, v1::ScoreRe
   out->set_numerics_profile(result.numerics_profile);
 }
 
+void ToProto(const EncodeResult& result, v1::EncodeResponse* out) {
+  out->mutable_values()->Add(result.values.begin(), result.values.end());
+  out->set_tokens(result.tokens);
+  out->set_numerics_profile(result.numerics_profile);
+}
+
 }  // namespace ssmd::server

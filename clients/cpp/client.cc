@@ -86,6 +86,11 @@ Result<v1::ScoreResponse> Client::Score(const v1::ScoreRequest& request,
   return Call(&v1::GenerationService::Stub::Score, generation_, request, options);
 }
 
+Result<v1::EncodeResponse> Client::Encode(const v1::EncodeRequest& request,
+                                          const CallOptions& options) {
+  return Call(&v1::GenerationService::Stub::Encode, generation_, request, options);
+}
+
 Result<v1::TokenizeResponse> Client::Tokenize(const v1::TokenizeRequest& request,
                                               const CallOptions& options) {
   return Call(&v1::GenerationService::Stub::Tokenize, generation_, request, options);

@@ -102,6 +102,8 @@ class Client {
                                 const std::function<void(const v1::GenerateResponse&)>& on_event);
 
   Result<v1::ScoreResponse> Score(const v1::ScoreRequest& request, const CallOptions& options = {});
+  Result<v1::EncodeResponse> Encode(const v1::EncodeRequest& request,
+                                    const CallOptions& options = {});
   Result<v1::TokenizeResponse> Tokenize(const v1::TokenizeRequest& request,
                                         const CallOptions& options = {});
   Result<v1::DetokenizeResponse> Detokenize(const v1::DetokenizeRequest& request,

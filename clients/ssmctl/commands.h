@@ -11,6 +11,7 @@ namespace ssmd::ctl {
 
 void AddGenerateCommand(CLI::App& app, Context& context);
 void AddChatCommand(CLI::App& app, Context& context);
+void AddEncodeCommand(CLI::App& app, Context& context);
 void AddScoreCommand(CLI::App& app, Context& context);
 void AddTokenizeCommand(CLI::App& app, Context& context);
 void AddDetokenizeCommand(CLI::App& app, Context& context);

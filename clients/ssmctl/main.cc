@@ -17,6 +17,7 @@ constexpr const char* kExamples = R"(Examples:
   ssmctl generate --prompt "Once upon a time"
   ssmctl chat
   ssmctl score --text "The cat sat on the mat."
+  ssmctl encode --text "The cat sat on the mat." --json
   ssmctl stats --json
   ssmctl --server 10.0.0.5:50051 --tls --token-file ~/.ssmd-token models
 `ssmctl COMMAND --help` says more. Exit status: 0 done, 1 the call failed, 2 bad command line,
@@ -54,6 +55,7 @@ void AddCommands(CLI::App& app, Context& context) {
   AddGenerateCommand(app, context);
   AddChatCommand(app, context);
   AddScoreCommand(app, context);
+  AddEncodeCommand(app, context);
   AddTokenizeCommand(app, context);
   AddDetokenizeCommand(app, context);
   AddSessionsCommand(app, context);

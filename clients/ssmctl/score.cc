@@ -5,7 +5,7 @@
 #include "absl/strings/str_format.h"
 #include "clients/ssmctl/commands.h"
 #include "clients/ssmctl/generation_result.h"
-#include "clients/ssmctl/input.h"
+#include "clients/ssmctl/prompt_flags.h"
 #include "clients/ssmctl/text.h"
 
 namespace ssmd::ctl {
@@ -17,28 +17,9 @@ constexpr const char* kScoreExamples = R"(Examples:
   ssmctl score --json --top 5 < held-out.txt)";
 
 struct ScoreOptions {
-  std::string model;
-  std::optional<std::string> text;
-  std::string tokens;
-  bool parse_special = false;
+  PromptFlags prompt;
   std::optional<int32_t> top;
 };
-
-std::optional<std::string> MakeRequest(ScoreOptions* options, v1::ScoreRequest* request) {
-  request->set_model(options->model);
-  if (options->parse_special) request->set_parse_special(true);
-  if (options->top) request->set_top_logprobs(*options->top);
-  if (!options->tokens.empty()) {
-    const auto ids = ParseTokenIds(options->tokens);
-    if (!ids) return "--tokens takes token ids like 1,2,3, got '" + options->tokens + "'";
-    for (const int32_t id : *ids) request->mutable_token_ids()->add_ids(id);
-    return std::nullopt;
-  }
-  if (auto problem = ResolveText("--text", &options->text)) return problem;
-  if (!options->text) return "nothing to score: give --text TEXT, --tokens 1,2,3 or a pipe";
-  request->set_text(*options->text);
-  return std::nullopt;
-}
 
 double SumOf(const v1::ScoreResponse& response) {
   double sum = 0;
@@ -78,7 +59,8 @@ void PrintTable(const Context& context, const v1::ScoreResponse& response) {
 
 int Run(Context& context, ScoreOptions& options) {
   v1::ScoreRequest request;
-  if (auto problem = MakeRequest(&options, &request)) return context.FailUsage(*problem);
+  if (options.top) request.set_top_logprobs(*options.top);
+  if (auto problem = options.prompt.Fill("scored", &request)) return context.FailUsage(*problem);
   const auto client = context.Connect();
   if (client == nullptr) return context.exit_code;
   const auto response = client->Score(request, context.CallOptions());
@@ -97,14 +79,7 @@ void AddScoreCommand(CLI::App& app, Context& context) {
   const auto options = std::make_shared<ScoreOptions>();
   CLI::App* command = app.add_subcommand("score", "How likely the model finds a text");
   command->footer(kScoreExamples);
-  command->add_option("-m,--model", options->model, "Name of the model");
-  auto* text = command->add_option_function<std::string>(
-      "--text,--prompt,text", [options](const std::string& value) { options->text = value; },
-      "The text; - or a pipe: standard input");
-  command->add_option("--tokens", options->tokens, "Token ids: 1,2,3 (at least two)")
-      ->excludes(text);
-  command->add_flag("--parse-special", options->parse_special,
-                    "Recognise special tokens written out in the text");
+  PromptFlags::Add(command, &options->prompt);
   command->add_option("--top", options->top, "With --json: this many alternatives to each token");
   command->callback([&context, options] { context.exit_code = Run(context, *options); });
 }

@@ -13,7 +13,7 @@ namespace ssmd {
 struct Batch {
   std::vector<int32_t> token_ids;          // (rows); each in [0, vocabulary)
   std::vector<kernels::Segment> segments;  // cover all rows, ascending, without gaps
-  std::vector<int32_t> logit_rows;         // rows whose logits are wanted, ascending
+  std::vector<int32_t> logit_rows;         // rows whose final hidden vectors are wanted
 
   int rows() const { return static_cast<int>(token_ids.size()); }
 };

@@ -90,9 +90,12 @@ class LanguageModel {
   virtual int max_logit_rows() const = 0;
 
   // Runs one step: advances the states of the batch's segments in `pool` and keeps the normalised
-  // final hidden vectors of batch.logit_rows for Logits(). REQUIRES: 1 <= batch.rows() <=
+  // final hidden vectors of batch.logit_rows for the calls below. REQUIRES: 1 <= batch.rows() <=
   // max_rows(); `pool` was made with state_layout().
   virtual void Forward(const Batch& batch, StatePool& pool) = 0;
+
+  // Those vectors of entries [first, first + count), as (count, d_model), into host memory.
+  virtual void Hidden(int first, int count, float* hidden) = 0;
 
   // Logits of entries [first, first + count) of the last batch's logit_rows, as (count,
   // vocabulary), valid until the next call. REQUIRES: 1 <= count <= max_logit_rows().

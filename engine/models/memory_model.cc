@@ -88,6 +88,7 @@ class MemoryModel final : public LanguageModel {
   }
 
   // Nobody asks what comes after a sample: the schedule wants no rows of a memory.
+  void Hidden(int /*first*/, int /*count*/, float* /*hidden*/) override { std::abort(); }
   const float* Logits(int /*first*/, int /*count*/) override { std::abort(); }
   const float* Sample(int /*first*/, int /*count*/, RowDraws* /*draws*/) override { std::abort(); }
 

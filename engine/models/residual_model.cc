@@ -247,6 +247,13 @@ kernels::MatMulParams ResidualModel::HeadProduct(int first, int count) const {
   return head;
 }
 
+void ResidualModel::Hidden(int first, int count, float* hidden) {
+  const auto width = static_cast<size_t>(config_.d_model) * sizeof(float);
+  device_->Download(reinterpret_cast<std::byte*>(hidden),
+                    normalised_.as<const std::byte>() + static_cast<size_t>(first) * width,
+                    static_cast<size_t>(count) * width);
+}
+
 const float* ResidualModel::Logits(int first, int count) {
   device_->MatMul(HeadProduct(first, count));
   return logits_.as<float>();

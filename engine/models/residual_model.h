@@ -40,6 +40,7 @@ class ResidualModel final : public LanguageModel {
   int max_rows() const override { return max_rows_; }
   int max_logit_rows() const override { return max_logit_rows_; }
   void Forward(const Batch& batch, StatePool& pool) override;
+  void Hidden(int first, int count, float* hidden) override;
   const float* Logits(int first, int count) override;
   const float* Sample(int first, int count, RowDraws* draws) override;
 

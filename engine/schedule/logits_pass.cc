@@ -92,12 +92,33 @@ void RunTile(LanguageModel* model, int first, absl::Span<RowJob> jobs, kernels::
   RunLogprobs(scores, vocabulary, device);
 }
 
+bool WantsLogits(const RowJob& job) { return job.hidden == nullptr; }
+
+// Jobs from entry `first` of the batch's logit_rows on.
+void ReadHidden(LanguageModel* model, size_t first, absl::Span<const RowJob> jobs) {
+  if (jobs.empty()) return;
+  const auto width = static_cast<size_t>(model->info().d_model);
+  std::vector<float> rows(jobs.size() * width);
+  model->Hidden(static_cast<int>(first), static_cast<int>(jobs.size()), rows.data());
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    std::copy_n(rows.data() + i * width, width, jobs[i].hidden);
+  }
+}
+
 }  // namespace
 
+void OrderJobs(absl::Span<RowJob> jobs) {
+  std::stable_partition(jobs.begin(), jobs.end(), WantsLogits);
+}
+
 void RunLogitsPass(LanguageModel* model, kernels::Device* device, absl::Span<RowJob> jobs) {
+  const auto logits = static_cast<size_t>(
+      std::partition_point(jobs.begin(), jobs.end(), WantsLogits) - jobs.begin());
+  ReadHidden(model, logits, jobs.subspan(logits));
   const auto tile = static_cast<size_t>(model->max_logit_rows());
-  for (size_t first = 0; first < jobs.size(); first += tile) {
-    RunTile(model, static_cast<int>(first), jobs.subspan(first, tile), device);
+  for (size_t first = 0; first < logits; first += tile) {
+    RunTile(model, static_cast<int>(first), jobs.subspan(first, std::min(tile, logits - first)),
+            device);
   }
 }
 

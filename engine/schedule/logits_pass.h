@@ -1,6 +1,6 @@
-// What a step does with logits, in tiles of as many rows as the model makes at a time, so that the
-// memory for logits is bounded however many rows are wanted: scores given tokens and draws new
-// ones.
+// What a step does with hidden vectors and logits. These come in tiles of as many rows as the model
+// makes at a time, so that the memory for logits is bounded however many rows are wanted: given
+// tokens are scored, and new ones drawn.
 //
 // Step thread.
 #ifndef SSMD_ENGINE_SCHEDULE_LOGITS_PASS_H_
@@ -38,9 +38,15 @@ struct RowJob {
   TokenDetail* scored = nullptr;  // result; null: not wanted
   absl::Span<Draw> draws;
   bool* not_finite = nullptr;
+  // Where the row's d_model hidden values go. Then nothing else is wanted of it: no logits are
+  // made, and nothing is checked.
+  float* hidden = nullptr;
 };
 
-// `jobs` are the model's last batch's logit_rows, one each, in order.
+// Brings jobs that want hidden vectors behind those that want logits.
+void OrderJobs(absl::Span<RowJob> jobs);
+
+// `jobs` are the model's last batch's logit_rows, one each, in order: of OrderJobs.
 void RunLogitsPass(LanguageModel* model, kernels::Device* device, absl::Span<RowJob> jobs);
 
 }  // namespace ssmd

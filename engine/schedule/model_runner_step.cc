@@ -74,11 +74,10 @@ void ModelRunner::RunModel(absl::Span<const Served> served, Batch* batch) {
   for (const Served& part : served) {
     const size_t first = jobs.size();
     part.turn->WantRows(part.lane, part.count, &jobs);
-    for (size_t i = first; i < jobs.size(); ++i) {
-      jobs[i].row += part.first_row;
-      batch->logit_rows.push_back(jobs[i].row);
-    }
+    for (size_t i = first; i < jobs.size(); ++i) jobs[i].row += part.first_row;
   }
+  OrderJobs(absl::MakeSpan(jobs));
+  for (const RowJob& job : jobs) batch->logit_rows.push_back(job.row);
   model_->model->Forward(*batch, *model_->pool);
   // While a device that runs ahead computes, what the last step gave is delivered.
   if (context_.deliveries != nullptr) context_.deliveries->Flush();

@@ -174,6 +174,24 @@ struct ScoreResult {
   std::string numerics_profile;
 };
 
+// How hidden vectors become one, element by element: their mean, the last, or the largest.
+enum class Pooling : uint8_t { kMean, kLast, kMax };
+
+struct EncodeRequest {
+  std::string tenant;
+  std::string model;
+  std::variant<std::string, std::vector<int32_t>> prompt;  // at least 1 token
+  bool parse_special = false;
+  Pooling pooling = Pooling::kMean;
+  bool normalize = false;  // to a Euclidean length of 1; a vector of zeros stays one
+  std::optional<TimePoint> deadline;
+};
+struct EncodeResult {
+  std::vector<float> values;  // (d_model)
+  int64_t tokens = 0;         // that were read, and pooled
+  std::string numerics_profile;
+};
+
 // What a memory says of its session's last commit.
 struct MemoryReading {
   uint64_t revision = 0;

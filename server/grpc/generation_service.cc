@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "engine/base/status_macros.h"
-#include "server/grpc/score_call.h"
+#include "server/grpc/engine_call.h"
 #include "server/grpc/stream_writer.h"
 #include "server/telemetry/metrics.h"
 
@@ -19,6 +19,41 @@ class RefusedStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
 
  private:
   ~RefusedStream() override = default;
+};
+
+struct ScoreRpc {
+  using Message = v1::ScoreRequest;
+  using Answer = v1::ScoreResponse;
+  using Request = ScoreRequest;
+  using Result = ScoreResult;
+  static constexpr const char* kName = "Score";
+
+  template <typename Done>
+  static std::function<void()> Start(Engine* engine, Request request, std::string id, Done done) {
+    return engine->Score(std::move(request), std::move(id), std::move(done));
+  }
+  static void Fill(const Result& result, const ServiceContext& services, const std::string& model,
+                   Answer* out) {
+    ToProto(
+        result, [&](int32_t token) { return services.engine->TokenBytes(model, token); }, out);
+  }
+};
+
+struct EncodeRpc {
+  using Message = v1::EncodeRequest;
+  using Answer = v1::EncodeResponse;
+  using Request = EncodeRequest;
+  using Result = EncodeResult;
+  static constexpr const char* kName = "Encode";
+
+  template <typename Done>
+  static std::function<void()> Start(Engine* engine, Request request, std::string id, Done done) {
+    return engine->Encode(std::move(request), std::move(id), std::move(done));
+  }
+  static void Fill(const Result& result, const ServiceContext& /*services*/,
+                   const std::string& /*model*/, Answer* out) {
+    ToProto(result, out);
+  }
 };
 
 }  // namespace
@@ -56,7 +91,13 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerationService::Generate(
 grpc::ServerUnaryReactor* GenerationService::Score(grpc::CallbackServerContext* context,
                                                    const grpc::ByteBuffer* request,
                                                    grpc::ByteBuffer* response) {
-  return ScoreCall::Start(services_, context, *request, response);
+  return EngineCall<ScoreRpc>::Start(services_, context, *request, response);
+}
+
+grpc::ServerUnaryReactor* GenerationService::Encode(grpc::CallbackServerContext* context,
+                                                    const grpc::ByteBuffer* request,
+                                                    grpc::ByteBuffer* response) {
+  return EngineCall<EncodeRpc>::Start(services_, context, *request, response);
 }
 
 grpc::ServerUnaryReactor* GenerationService::Tokenize(grpc::CallbackServerContext* context,

@@ -10,9 +10,10 @@ namespace ssmd::server {
 
 using RawGenerationService = v1::GenerationService::WithRawCallbackMethod_Generate<
     v1::GenerationService::WithRawCallbackMethod_Score<
-        v1::GenerationService::WithRawCallbackMethod_Tokenize<
-            v1::GenerationService::WithRawCallbackMethod_Detokenize<
-                v1::GenerationService::Service>>>>;
+        v1::GenerationService::WithRawCallbackMethod_Encode<
+            v1::GenerationService::WithRawCallbackMethod_Tokenize<
+                v1::GenerationService::WithRawCallbackMethod_Detokenize<
+                    v1::GenerationService::Service>>>>>;
 
 class GenerationService final : public RawGenerationService {
  public:
@@ -23,6 +24,9 @@ class GenerationService final : public RawGenerationService {
   grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer* request,
                                   grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* Encode(grpc::CallbackServerContext* context,
+                                   const grpc::ByteBuffer* request,
+                                   grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* Tokenize(grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* request,
                                      grpc::ByteBuffer* response) override;

@@ -302,6 +302,41 @@ TEST_F(BadRequestTest, Scores) {
   }
 }
 
+TEST_F(BadRequestTest, Vectors) {
+  ASSERT_NO_FATAL_FAILURE(Start({"--max-prompt-tokens", "100", "--max-prompt-bytes", "1K"}));
+  struct Row {
+    std::function<void(v1::EncodeRequest&)> change;
+    StatusCode code;
+    const char* message;
+  };
+  const auto ids = [](const std::vector<int32_t>& values) {
+    return [values](v1::EncodeRequest& r) {
+      r.mutable_token_ids()->mutable_ids()->Assign(values.begin(), values.end());
+    };
+  };
+  const Row table[] = {
+      {[](auto&) {}, StatusCode::INVALID_ARGUMENT, "prompt"},
+      {ids({}), StatusCode::INVALID_ARGUMENT, "no token"},
+      {ids({-5}), StatusCode::INVALID_ARGUMENT, "token_ids"},
+      {ids({kVocabulary}), StatusCode::INVALID_ARGUMENT, "token"},
+      {ids(std::vector<int32_t>(101, 1)), StatusCode::INVALID_ARGUMENT, "--max-prompt-tokens"},
+      {[](auto& r) { r.set_text(""); }, StatusCode::INVALID_ARGUMENT, "no token"},
+      {[](auto& r) { r.set_text(std::string(1025, 'a')); }, StatusCode::INVALID_ARGUMENT,
+       "--max-prompt-bytes"},
+      {[](auto& r) { r.set_text("a"), r.set_pooling(static_cast<v1::Pooling>(9)); },
+       StatusCode::INVALID_ARGUMENT, "pooling has the unknown value 9"},
+      {[](auto& r) { r.set_text("a"), r.set_model("nobody"); }, StatusCode::NOT_FOUND, "no model"},
+  };
+  for (const Row& row : table) {
+    v1::EncodeRequest request;
+    row.change(request);
+    const auto response = client_->Encode(request);
+    ASSERT_FALSE(response.ok()) << request.ShortDebugString().substr(0, 100);
+    EXPECT_EQ(response.error().code, row.code) << client::ToString(response.error());
+    EXPECT_THAT(response.error().message, HasSubstr(row.message));
+  }
+}
+
 TEST_F(BadRequestTest, OtherCalls) {
   v1::TokenizeRequest tokenize;
   tokenize.set_text(std::string((1 << 20) + 1, 'x'));
@@ -342,7 +377,8 @@ TEST_F(BadRequestTest, BytesThatAreNoMessage) {
                                    std::string("\x0a\xff\xff\xff\xff\x0f"), std::string(3, '\0')}) {
     for (const char* method :
          {"/ssmd.v1.GenerationService/Tokenize", "/ssmd.v1.GenerationService/Generate",
-          "/ssmd.v1.GenerationService/Score", "/ssmd.v1.SessionService/GetSession"}) {
+          "/ssmd.v1.GenerationService/Score", "/ssmd.v1.GenerationService/Encode",
+          "/ssmd.v1.SessionService/GetSession"}) {
       EXPECT_EQ(SendRaw(method, bytes).error_code(), StatusCode::INVALID_ARGUMENT) << method;
     }
   }

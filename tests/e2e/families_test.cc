@@ -119,6 +119,28 @@ TEST_P(Families, ABatchOfPromptsInPiecesEqualsSoloRuns) {
   }
 }
 
+// However the text is cut into steps, by however many threads, beside whatever else.
+TEST_P(Families, AVectorIsThatOfItsTextAlone) {
+  v1::EncodeRequest request;
+  for (int i = 0; i < 77; ++i) request.mutable_token_ids()->add_ids((i * i + 3 * i) % 50);
+  std::vector<std::string> seen;
+  for (const int budget : {512, 7}) {
+    const auto daemon = Start(budget == 512 ? 2 : 1, budget);
+    ASSERT_NE(daemon, nullptr);
+    const auto client = daemon->Connect();
+    std::thread others([&] { AskTogether(*client); });
+    for (const v1::Pooling pooling : {v1::POOLING_MEAN, v1::POOLING_LAST, v1::POOLING_MAX}) {
+      request.set_pooling(pooling);
+      const auto answer = client->Encode(request);
+      EXPECT_TRUE(answer.ok()) << client::ToString(answer.error());
+      if (answer.ok()) seen.push_back(answer.value().SerializeAsString());
+    }
+    others.join();
+  }
+  ASSERT_THAT(seen, SizeIs(6));
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(seen[i], seen[i + 3]) << "pooling " << i;
+}
+
 TEST_P(Families, TurnsOfASessionEqualOneRequest) {
   const auto daemon = Start(2, 512);
   ASSERT_NE(daemon, nullptr);

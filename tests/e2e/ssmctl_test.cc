@@ -7,6 +7,7 @@
 #include <csignal>
 #include <sstream>
 
+#include "absl/strings/str_format.h"
 #include "tests/support/daemon.h"
 #include "tests/support/eventually.h"
 #include "tests/support/turn.h"
@@ -167,6 +168,25 @@ TEST_F(SsmctlTest, ScoreGivesOneLogprobFewerThanTokens) {
   }
 }
 
+TEST_F(SsmctlTest, EncodeGivesTheServersVector) {
+  v1::EncodeRequest request;
+  request.set_text("Once upon a time");
+  request.set_pooling(v1::POOLING_LAST);
+  const auto direct = client_->Encode(request);
+  ASSERT_TRUE(direct.ok()) << client::ToString(direct.error());
+  const rapidjson::Document result =
+      Json({"encode", "Once upon a time", "--pooling", "last", "--json"});
+  ASSERT_EQ(result["values"].Size(), static_cast<unsigned>(direct.value().values_size()));
+  std::string lines;
+  for (int i = 0; i < direct.value().values_size(); ++i) {
+    const float value = direct.value().values(i);
+    EXPECT_EQ(static_cast<float>(result["values"][static_cast<unsigned>(i)].GetDouble()), value);
+    lines += absl::StrFormat("%.9g\n", value);
+  }
+  EXPECT_EQ(result["tokens"].GetInt64(), direct.value().tokens());
+  EXPECT_EQ(Run({"encode", "--pooling=last"}, "Once upon a time").output, lines);  // from a pipe
+}
+
 TEST_F(SsmctlTest, TokenizeAndDetokenizeAreInverse) {
   const std::string text = "Hello,  wörld 🦜\n\tdone";
   const rapidjson::Document tokens = Json({"tokenize", "--text", text, "--json"});
@@ -315,8 +335,8 @@ TEST_F(SsmctlTest, ATerminatedChatStopsItsAnswerAndDeletesItsSession) {
 }
 
 TEST_F(SsmctlTest, HelpShowsExamples) {
-  for (const char* command : {"generate", "chat", "score", "tokenize", "detokenize", "sessions",
-                              "models", "stats", "top"}) {
+  for (const char* command : {"generate", "chat", "score", "encode", "tokenize", "detokenize",
+                              "sessions", "models", "stats", "top"}) {
     const Finished run = Run({command, "--help"});
     EXPECT_EQ(run.status, 0);
     EXPECT_THAT(run.output, HasSubstr("Example")) << command;

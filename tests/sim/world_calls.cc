@@ -353,7 +353,7 @@ void World::Score() {
   head.prompt_tokens = static_cast<int64_t>(ids.size());
   head.ticket = *std::move(ticket);
   machine_->runner->Submit(std::make_unique<ScoreTurn>(
-      std::move(head), ids, 0, "profile", std::make_shared<std::atomic<bool>>(false),
+      ReadStart{std::move(head), ids, "profile", std::make_shared<std::atomic<bool>>(false)}, 0,
       [this, ids](const absl::StatusOr<ScoreResult>& result) {
         if (!result.ok()) {
           EXPECT_TRUE(off_ || ReasonOf(result.status()) == reason::kSlotsHeld) << result.status();

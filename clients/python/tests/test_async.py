@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from daemon import ENDLESS, Daemon, eventually
 
@@ -58,6 +59,7 @@ def test_both_clients_say_the_same(daemon: Daemon, client: ssmd.Client, tmp_path
         assert ids == client.tokenize(PROMPT)
         assert await other.detokenize(ids) == PROMPT
         assert (await other.score(PROMPT)).total == client.score(PROMPT).total
+        assert np.array_equal(await other.encode(PROMPT), client.encode(PROMPT))
         options: ssmd.GenerateOptions = {"max_tokens": 20, "seed": 5}
         expected = client.complete(PROMPT, **options)
         assert [text async for text in other.generate(PROMPT, **options)]

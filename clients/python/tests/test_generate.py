@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import _thread
+import json
 import math
+import re
+import struct
 import subprocess
 import threading
 from collections.abc import Callable
@@ -11,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from daemon import ENDLESS, Daemon, eventually
+from daemon import ENDLESS, ROOT, Daemon, eventually
 from proxy import Proxy
 
 import ssmd
@@ -208,6 +211,48 @@ def test_cancelling_from_another_thread_ends_it(daemon: Daemon, client: ssmd.Cli
     with pytest.raises(ssmd.Cancelled):
         list(iterator)
     expect_cancelled(daemon, before)
+
+
+def embedding() -> np.ndarray:
+    """Of the bundled model, which is its head as well."""
+    data = (ROOT / "deploy/models/tales-2m/model.safetensors").read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    entry = json.loads(data[8 : 8 + length])["backbone.embeddings.weight"]
+    assert entry["dtype"] == "BF16"
+    begin, end = (8 + length + at for at in entry["data_offsets"])
+    halves = np.frombuffer(data[begin:end], np.uint16).astype(np.uint32)
+    return (halves << 16).view(np.float32).reshape(entry["shape"])
+
+
+def test_the_last_vector_is_what_the_head_reads(client: ssmd.Client) -> None:
+    hidden = client.encode(PROMPT, pooling="last")
+    assert hidden.dtype == np.float32
+    logits = embedding() @ hidden
+    told = client.complete(PROMPT, max_tokens=1, temperature=0, logprobs=8).logprobs
+    assert told is not None
+    expected = logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+    # The server's own product rounds the vector to bf16.
+    np.testing.assert_allclose(told.top_logprobs[0], expected[told.top_token_ids[0]], atol=0.05)
+
+
+def test_the_readme_compares_texts(client: ssmd.Client, capsys: pytest.CaptureFixture[str]) -> None:
+    examples = re.findall(r"^```py\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    (example,) = [each for each in examples if "client.encode(" in each]
+    exec(compile(example, "README.md", "exec"), {"client": client})
+    near, far = map(float, capsys.readouterr().out.split())
+    assert 1 > near > far > -1
+
+
+def test_vectors_are_pooled_over_all_tokens(client: ssmd.Client) -> None:
+    ids = client.tokenize("Once upon a time there was a fox.")
+    rows = [client.encode(tokens=ids[: i + 1], pooling="last") for i in range(len(ids))]
+    np.testing.assert_allclose(
+        client.encode(tokens=ids), np.mean(rows, axis=0), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_array_equal(client.encode(tokens=ids, pooling="max"), np.max(rows, axis=0))
+    assert np.linalg.norm(client.encode(tokens=ids, normalize=True)) == pytest.approx(1, abs=1e-6)
+    with pytest.raises(ValueError, match="mean, last, max"):
+        client.encode("x", pooling="least")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

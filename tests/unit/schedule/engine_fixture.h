@@ -68,6 +68,15 @@ class EngineTest : public ::testing::Test {
     return done.get_future().get();
   }
 
+  absl::StatusOr<EncodeResult> Encode(EncodeRequest request) {
+    std::promise<absl::StatusOr<EncodeResult>> done;
+    request.tenant = "tenant";
+    engine_->Encode(std::move(request), "encode", [&](absl::StatusOr<EncodeResult> result) {
+      done.set_value(std::move(result));
+    });
+    return done.get_future().get();
+  }
+
   FakeProbe probe_;
   Oracle oracle_;
   std::function<void()> wake_;

@@ -202,6 +202,77 @@ TEST_F(EngineTest, RefusesWhatCannotBeScored) {
   EXPECT_TRUE(absl::IsNotFound(Score(request).status()));
 }
 
+// --- Vectors ---
+
+TEST_F(EngineTest, EncodesByTheMeanTheLastAndTheLargest) {
+  FakeEngineOptions options;
+  options.limits.token_budget = 4;  // several steps
+  Start(options);
+  const std::vector<int32_t> ids = {1, 5, 9, 2, 2, 14, 3, 3, 8, 21, 4};
+  std::vector<double> sum(FakeModel::kWidth);
+  std::vector<float> last;
+  std::vector<float> largest(FakeModel::kWidth, -INFINITY);
+  TokenLog history;
+  for (const int32_t id : ids) {
+    history.emplace_back(id, false);
+    last = oracle_.Hidden(history);
+    for (size_t i = 0; i < last.size(); ++i) {
+      sum[i] += last[i];
+      largest[i] = std::max(largest[i], last[i]);
+    }
+  }
+  EncodeRequest request;
+  request.prompt = ids;
+  const auto mean = Encode(request);
+  ASSERT_TRUE(mean.ok()) << mean.status();
+  EXPECT_EQ(mean->tokens, 11);
+  ASSERT_EQ(mean->values.size(), last.size());
+  for (size_t i = 0; i < last.size(); ++i) EXPECT_FLOAT_EQ(mean->values[i], sum[i] / 11);
+  request.pooling = Pooling::kLast;
+  EXPECT_EQ(Encode(request)->values, last);
+  request.pooling = Pooling::kMax;
+  EXPECT_EQ(Encode(request)->values, largest);
+  request.normalize = true;
+  double square = 0;
+  const auto unit = Encode(request);
+  for (const float value : unit->values) square += double{value} * value;
+  EXPECT_NEAR(square, 1, 1e-6);
+  EXPECT_EQ(engine_->Stats()[0].slots_used, 0);
+}
+
+// In the same steps as turns that want logits.
+TEST_F(EngineTest, EncodesAmongOthers) {
+  Start();
+  EncodeRequest alone;
+  alone.prompt = std::vector<int32_t>{1, 5, 9};
+  const std::vector<float> values = Encode(alone)->values;
+  Gate gate(&probe_);
+  std::vector<std::shared_ptr<OutputStream>> streams;
+  streams.push_back(*engine_->Generate(Request({4, 5}, 6), "before"));
+  gate.AwaitStep();
+  std::promise<absl::StatusOr<EncodeResult>> done;
+  engine_->Encode(alone, "encode", [&](auto result) { done.set_value(std::move(result)); });
+  streams.push_back(*engine_->Generate(Request({7}, 6), "behind"));
+  gate.Open();
+  const auto among = done.get_future().get();
+  ASSERT_TRUE(among.ok()) << among.status();
+  EXPECT_EQ(among->values, values);
+  for (const auto& stream : streams) EXPECT_TRUE(ReadAll(stream.get()).status.ok());
+}
+
+TEST_F(EngineTest, RefusesWhatCannotBeEncoded) {
+  Start();
+  EncodeRequest request;
+  for (const auto& ids : {std::vector<int32_t>{}, {29}, {-1}}) {
+    request.prompt = ids;
+    EXPECT_TRUE(absl::IsInvalidArgument(Encode(request).status()));
+  }
+  request.prompt = std::vector<int32_t>{1};
+  EXPECT_TRUE(Encode(request).ok());
+  request.model = "none";
+  EXPECT_TRUE(absl::IsNotFound(Encode(request).status()));
+}
+
 // --- Time and the end ---
 
 TEST_F(EngineTest, ADeadlineFiresThoughTheLoopSleeps) {

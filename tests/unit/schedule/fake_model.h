@@ -49,6 +49,7 @@ struct FakeProbe {
 class FakeModel final : public LanguageModel {
  public:
   static constexpr int32_t kVocabulary = 29;
+  static constexpr int kWidth = 3;
   static constexpr int32_t kEos = 0;
   static constexpr int32_t kPoison = 28;  // after this token every logit is NaN
 
@@ -59,6 +60,7 @@ class FakeModel final : public LanguageModel {
     info_.architecture = "fake";
     info_.weights = info_.state = "f32";
     info_.layers = 1;
+    info_.d_model = kWidth;
     info_.vocabulary = kVocabulary;
     info_.eos_token_ids = {kEos};
     logits_.resize(static_cast<size_t>(max_logit_rows) * kVocabulary);
@@ -76,6 +78,14 @@ class FakeModel final : public LanguageModel {
       if (state.second) out[token] = std::numeric_limits<float>::quiet_NaN();
       // Ends and poison come when asked for, not by chance.
       if (token == kPoison) out[token] = -1e9f;
+    }
+  }
+
+  static void FillHidden(const std::pair<FakeState, bool>& state, float* out) {
+    for (int i = 0; i < kWidth; ++i) {
+      const uint64_t bits = Mix(state.first.hash, static_cast<uint64_t>(i) + 5000);
+      out[i] = static_cast<float>(bits >> 40) / float{1 << 24} * 8 - 4;
+      if (state.second) out[i] = std::numeric_limits<float>::quiet_NaN();
     }
   }
 
@@ -97,6 +107,14 @@ class FakeModel final : public LanguageModel {
     wanted_.clear();
     for (const int32_t row : batch.logit_rows) wanted_.push_back(rows.at(row));
     probe_->tokens_fed += batch.rows();
+  }
+
+  void Hidden(int first, int count, float* hidden) override {
+    Require(count >= 1);
+    for (int i = 0; i < count; ++i) {
+      FillHidden(wanted_.at(static_cast<size_t>(first) + static_cast<size_t>(i)),
+                 hidden + i * kWidth);
+    }
   }
 
   const float* Logits(int first, int count) override {

@@ -19,11 +19,15 @@ std::string BytesOf(int32_t id) {
   return Tokens().IsSpecial(id) ? std::string() : std::string(Tokens().TokenBytes(id));
 }
 
-std::vector<float> LogitsAfter(const TokenLog& history) {
+FakeState StateAfter(const TokenLog& history) {
   FakeState state;
   for (const LoggedToken& token : history) state.Consume(token.token_id());
+  return state;
+}
+
+std::vector<float> LogitsAfter(const TokenLog& history) {
   std::vector<float> logits(FakeModel::kVocabulary);
-  FakeModel::FillLogits({state, false}, logits.data());
+  FakeModel::FillLogits({StateAfter(history), false}, logits.data());
   return logits;
 }
 
@@ -147,6 +151,12 @@ OracleChoice Oracle::Run(const GenerateRequest& request, const OracleSession& be
   result.text = reader.Push(found ? bytes.substr(0, found->begin) : bytes);
   if (request.session_id.empty()) result.text += reader.Flush();
   return result;
+}
+
+std::vector<float> Oracle::Hidden(const TokenLog& history) const {
+  std::vector<float> hidden(FakeModel::kWidth);
+  FakeModel::FillHidden({StateAfter(history), false}, hidden.data());
+  return hidden;
 }
 
 float Oracle::Logprob(const TokenLog& history, int32_t token_id) {

@@ -38,6 +38,8 @@ class Oracle {
                    const std::vector<int32_t>& prompt, int choice);
   // Log-probability of `token_id` after `history`.
   float Logprob(const TokenLog& history, int32_t token_id);
+  // The hidden vector after it.
+  std::vector<float> Hidden(const TokenLog& history) const;
 
  private:
   int32_t Draw(const GenerateRequest& request, const TokenLog& history, int choice);

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/schedule/encode_turn.h"
 #include "engine/schedule/generate_turn.h"
 #include "engine/schedule/model_runner.h"
 #include "engine/schedule/prepare.h"
@@ -142,11 +143,17 @@ class Bench {
     return stream;
   }
   void SubmitScore(std::vector<int32_t> ids, ScoreTurn::Done done) {
-    TurnHead head = Head(std::nullopt);
-    head.ticket = *service_.admission->Admit(1, 0, std::nullopt);
-    runner->Submit(std::make_unique<ScoreTurn>(std::move(head), std::move(ids), 0, "profile",
-                                               std::make_shared<std::atomic<bool>>(false),
-                                               std::move(done)));
+    runner->Submit(std::make_unique<ScoreTurn>(Reads(std::move(ids)), 0, std::move(done)));
+  }
+  void SubmitEncode(std::vector<int32_t> ids, Pooling pooling, EncodeTurn::Done done) {
+    runner->Submit(std::make_unique<EncodeTurn>(Reads(std::move(ids)), pooling, false,
+                                                FakeModel::kWidth, std::move(done)));
+  }
+  ReadStart Reads(std::vector<int32_t> ids) {
+    ReadStart start{Head(std::nullopt), std::move(ids), "profile",
+                    std::make_shared<std::atomic<bool>>(false)};
+    start.head.ticket = *service_.admission->Admit(1, 0, std::nullopt);
+    return start;
   }
 
   void Step(int steps = 1) {

@@ -319,6 +319,17 @@ TEST(RunnerNumerical, APromptWithoutAnAnswerIsCheckedToo) {
   EXPECT_EQ(bench.sessions->Get("tenant", request.session_id)->position, 0);
 }
 
+TEST(RunnerNumerical, AVectorIsCheckedToo) {
+  for (const Pooling pooling : {Pooling::kMean, Pooling::kMax, Pooling::kLast}) {
+    Bench bench;
+    absl::Status status;
+    bench.SubmitEncode({1, FakeModel::kPoison}, pooling,
+                       [&](const absl::StatusOr<EncodeResult>& r) { status = r.status(); });
+    bench.RunToEnd();
+    EXPECT_EQ(ReasonOf(status), reason::kNumerical) << status;
+  }
+}
+
 TEST(RunnerNumerical, AScoreIsCheckedToo) {
   Bench bench;
   absl::Status status;

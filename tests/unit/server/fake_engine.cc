@@ -100,6 +100,12 @@ std::function<void()> FakeEngine::Score(ScoreRequest /*request*/, std::string /*
   };
 }
 
+std::function<void()> FakeEngine::Encode(EncodeRequest /*request*/, std::string /*request_id*/,
+                                         std::function<void(absl::StatusOr<EncodeResult>)> done) {
+  done(absl::FailedPreconditionError("no hidden values"));
+  return [] {};
+}
+
 absl::StatusOr<std::vector<int32_t>> FakeEngine::Tokenize(const std::string& /*model*/,
                                                           const std::string& text,
                                                           bool parse_special) const {

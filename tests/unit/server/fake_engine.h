@@ -69,6 +69,8 @@ class FakeEngine final : public Engine {
                   std::function<void(absl::StatusOr<MemoryReading>)> done) override;
   std::function<void()> Score(ScoreRequest request, std::string request_id,
                               ScoreDone done) override;
+  std::function<void()> Encode(EncodeRequest request, std::string request_id,
+                               std::function<void(absl::StatusOr<EncodeResult>)> done) override;
   absl::StatusOr<std::vector<int32_t>> Tokenize(const std::string& model, const std::string& text,
                                                 bool parse_special) const override;
   absl::StatusOr<std::string> Detokenize(const std::string& model,

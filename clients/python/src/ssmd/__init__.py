@@ -38,7 +38,7 @@ from ssmd._errors import (
     Unimplemented,
 )
 from ssmd._memory import Memory
-from ssmd._requests import ChatMessage, GenerateOptions, TurnOptions
+from ssmd._requests import ChatMessage, GenerateOptions, Pooling, TurnOptions
 from ssmd._results import (
     Choice,
     ChoiceFinished,
@@ -89,6 +89,7 @@ __all__ = [
     "NotFound",
     "Overloaded",
     "PermissionDenied",
+    "Pooling",
     "Progress",
     "ResourceExhausted",
     "Retries",

@@ -11,12 +11,24 @@ from ssmd._async_memory import AsyncMemory
 from ssmd._async_session import AsyncSession, OpeningSession
 from ssmd._channel import FilePath, Tls, make_settings
 from ssmd._memory_state import open_memory_request
-from ssmd._methods import CREATE, DETOKENIZE, GET, GET_MODEL, LIST, LIST_MODELS, SCORE, TOKENIZE
+from ssmd._methods import (
+    CREATE,
+    DETOKENIZE,
+    ENCODE,
+    GET,
+    GET_MODEL,
+    LIST,
+    LIST_MODELS,
+    SCORE,
+    TOKENIZE,
+)
 from ssmd._proto import generation_pb2, model_pb2, session_pb2
 from ssmd._requests import (
     ChatMessage,
     GenerateOptions,
+    Pooling,
     create_request,
+    encode_request,
     generate_request,
     import_request,
     lifetime_of,
@@ -24,9 +36,11 @@ from ssmd._requests import (
 )
 from ssmd._results import (
     Completion,
+    Floats,
     Model,
     Score,
     SessionInfo,
+    encoded_of,
     model_of,
     score_of,
     session_info_of,
@@ -147,6 +161,24 @@ class AsyncClient:
         """Log-probabilities of given tokens, each given all before it; `top_logprobs` alternatives."""
         request = score_request(prompt, tokens, model, top_logprobs, parse_special)
         return score_of(await self._calls.unary(SCORE, request, timeout=timeout), top_logprobs)
+
+    async def encode(
+        self,
+        prompt: str | None = None,
+        *,
+        tokens: Iterable[int] | None = None,
+        model: str = "",
+        pooling: Pooling = "mean",
+        normalize: bool = False,
+        parse_special: bool = False,
+        timeout: float | None = None,
+    ) -> Floats:
+        """A text as one vector, for classifying and comparing: the last hidden values of all its tokens, pooled.
+
+        With `normalize` its length is 1, so that dot products are cosines.
+        """
+        request = encode_request(prompt, tokens, model, pooling, normalize, parse_special)
+        return encoded_of(await self._calls.unary(ENCODE, request, timeout=timeout))
 
     async def tokenize(
         self,

@@ -25,6 +25,9 @@ GENERATE = Method(
     f"{_GENERATION}/Generate", generation_pb2.GenerateRequest, generation_pb2.GenerateResponse
 )
 SCORE = Method(f"{_GENERATION}/Score", generation_pb2.ScoreRequest, generation_pb2.ScoreResponse)
+ENCODE = Method(
+    f"{_GENERATION}/Encode", generation_pb2.EncodeRequest, generation_pb2.EncodeResponse
+)
 TOKENIZE = Method(
     f"{_GENERATION}/Tokenize", generation_pb2.TokenizeRequest, generation_pb2.TokenizeResponse
 )

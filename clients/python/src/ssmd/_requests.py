@@ -12,6 +12,9 @@ from typing import Any, Literal, Optional, TypedDict, TypeVar, Union
 
 from ssmd._proto import common_pb2, generation_pb2, session_pb2
 
+Pooling = Literal["mean", "last", "max"]
+"""How the hidden vectors of all tokens become one, element by element."""
+
 
 class ChatMessage(TypedDict):
     """What somebody said in a chat."""
@@ -89,6 +92,11 @@ _ROLES = {
     "user": common_pb2.CHAT_ROLE_USER,
     "assistant": common_pb2.CHAT_ROLE_ASSISTANT,
 }
+_POOLINGS = {
+    "mean": generation_pb2.POOLING_MEAN,
+    "last": generation_pb2.POOLING_LAST,
+    "max": generation_pb2.POOLING_MAX,
+}
 _HISTORIES = {
     "trim": common_pb2.StopParams.HISTORY_TRIM,
     "keep": common_pb2.StopParams.HISTORY_KEEP,
@@ -122,6 +130,7 @@ def chat_messages(messages: Iterable[ChatMessage]) -> common_pb2.ChatMessages:
 def set_prompt(
     request: generation_pb2.GenerateRequest
     | generation_pb2.ScoreRequest
+    | generation_pb2.EncodeRequest
     | session_pb2.CreateSessionRequest,
     prompt: str | None,
     tokens: Iterable[int] | None,
@@ -135,8 +144,8 @@ def set_prompt(
     if tokens is not None:
         request.token_ids.CopyFrom(token_ids(tokens))
     if messages is not None:
-        if isinstance(request, generation_pb2.ScoreRequest):
-            raise TypeError("messages cannot be scored")
+        if isinstance(request, (generation_pb2.ScoreRequest, generation_pb2.EncodeRequest)):
+            raise TypeError("messages cannot be scored or encoded")
         request.messages.CopyFrom(chat_messages(messages))
 
 
@@ -254,6 +263,24 @@ def score_request(
 ) -> generation_pb2.ScoreRequest:
     request = generation_pb2.ScoreRequest(
         model=model, top_logprobs=top_logprobs, parse_special=parse_special
+    )
+    set_prompt(request, prompt, tokens)
+    return request
+
+
+def encode_request(
+    prompt: str | None,
+    tokens: Iterable[int] | None,
+    model: str,
+    pooling: Pooling,
+    normalize: bool,
+    parse_special: bool,
+) -> generation_pb2.EncodeRequest:
+    request = generation_pb2.EncodeRequest(
+        model=model,
+        pooling=_one_of("pooling", _POOLINGS, pooling),
+        normalize=normalize,
+        parse_special=parse_special,
     )
     set_prompt(request, prompt, tokens)
     return request

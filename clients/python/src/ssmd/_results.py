@@ -151,6 +151,10 @@ def score_of(message: generation_pb2.ScoreResponse, top: int) -> Score:
     return Score(ids, logprobs, message.numerics_profile)
 
 
+def encoded_of(message: generation_pb2.EncodeResponse) -> Floats:
+    return np.asarray(message.values, np.float32)
+
+
 # --- A generation: its events, and what they amount to ---
 
 
