@@ -170,7 +170,7 @@ class Client:
         parse_special: bool = False,
         timeout: float | None = None,
     ) -> Floats:
-        """A text as one vector, for classifying and comparing: the last hidden values of all its tokens, pooled.
+        """A text as one vector, to classify or compare: the last hidden values of all its tokens, pooled.
 
         With `normalize` its length is 1, so that dot products are cosines.
         """
