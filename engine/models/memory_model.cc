@@ -28,7 +28,7 @@ absl::Status CheckMemoryOptions(const ModelLoadOptions& options, const kernels::
 
 std::string MemoryFingerprint(const MemoryConfig& config) {
   Sha256Hasher hasher;
-  hasher.AddField("ssmd memory 1");
+  hasher.AddField("ssmd memory 2");
   hasher.AddField(config.Describe());
   return HexOf(hasher.Finish());
 }
