@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <memory_resource>
 #include <random>
@@ -69,10 +70,11 @@ inline double UlpOf(double value) {
 inline uint32_t Bits(float value) { return std::bit_cast<uint32_t>(value); }
 
 // Memory equal, byte for byte.
-inline testing::AssertionResult SameBits(const Tensor& a, const Tensor& b) {
+template <typename T>
+testing::AssertionResult SameBits(const std::pmr::vector<T>& a, const std::pmr::vector<T>& b) {
   if (a.size() != b.size()) return testing::AssertionFailure() << "sizes differ";
   for (size_t i = 0; i < a.size(); ++i) {
-    if (Bits(a[i]) != Bits(b[i])) {
+    if (std::memcmp(&a[i], &b[i], sizeof(T)) != 0) {
       return testing::AssertionFailure() << "element " << i << ": " << a[i] << " and " << b[i];
     }
   }
