@@ -68,7 +68,8 @@ std::vector<double> NormalisedLegendre(double x, int64_t n) {
 std::vector<double> FourierFunctions(double x, int64_t n) {
   std::vector<double> values(static_cast<size_t>(n), 1.0);
   for (int64_t k = 1; k < n; ++k) {
-    const double angle = 2 * std::numbers::pi * static_cast<double>((k + 1) / 2) * x;
+    const int64_t waves = (k + 1) / 2;
+    const double angle = 2 * std::numbers::pi * static_cast<double>(waves) * x;
     values[static_cast<size_t>(k)] =
         std::numbers::sqrt2 * (k % 2 == 1 ? std::cos(angle) : std::sin(angle));
   }

@@ -18,7 +18,7 @@ SIMT_DEVICE double NormalOrZero(double x) {
 // Each of whose results is so.
 struct FlushedDouble {
   FlushedDouble() = default;
-  SIMT_DEVICE FlushedDouble(double x) : value(x) {}
+  SIMT_DEVICE FlushedDouble(double x) : value(x) {}  // NOLINT: meant to be implicit
 
   SIMT_DEVICE FlushedDouble& operator+=(FlushedDouble other);
   SIMT_DEVICE FlushedDouble& operator-=(FlushedDouble other);

@@ -9,7 +9,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <memory_resource>
 #include <random>
@@ -68,13 +67,14 @@ inline double UlpOf(double value) {
 }
 
 inline uint32_t Bits(float value) { return std::bit_cast<uint32_t>(value); }
+inline uint64_t Bits(double value) { return std::bit_cast<uint64_t>(value); }
 
 // Memory equal, byte for byte.
 template <typename T>
 testing::AssertionResult SameBits(const std::pmr::vector<T>& a, const std::pmr::vector<T>& b) {
   if (a.size() != b.size()) return testing::AssertionFailure() << "sizes differ";
   for (size_t i = 0; i < a.size(); ++i) {
-    if (std::memcmp(&a[i], &b[i], sizeof(T)) != 0) {
+    if (Bits(a[i]) != Bits(b[i])) {
       return testing::AssertionFailure() << "element " << i << ": " << a[i] << " and " << b[i];
     }
   }
