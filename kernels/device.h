@@ -184,9 +184,8 @@ class Device {
   virtual void Wkv4(const Wkv4Params& params) = 0;
   virtual void Wkv6(const Wkv6Params& params) = 0;
   virtual void Wkv7(const Wkv7Params& params) = 0;
-  // memory_ops.h. Devices that keep no memories refuse their models when they are loaded.
-  virtual bool keeps_memories() const { return false; }
-  virtual void MemoryScan(const MemoryScanParams& /*params*/) {}
+  // memory_ops.h
+  virtual void MemoryScan(const MemoryScanParams& params) = 0;
 
   // Op after op, unless a device fuses them.
   virtual void MambaLayer(const MambaLayerParams& params);

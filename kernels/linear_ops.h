@@ -121,10 +121,9 @@ enum class LegsStep : uint8_t {
 // The first token of a session (position 0) sets h = [u, 0, …]. The token at position k >= 1:
 //   kBilinear: (I − A/2k) h' = (I + A/2k) h + (B/k) u
 //   kExact:    h' = coefficients of the function that is the old one, squeezed into the first
-//              k/(k+1) of the interval, and u in the rest. The old one is evaluated at N
-//              Gauss–Legendre nodes (`values`), and projected by the polynomials at k/(k+1) times
-//              the nodes, which a three-term recurrence gives: exact, as the products have degree
-//              below 2N.
+//              k/(k+1) of the interval, and u in the rest. Quadrature with N Gauss–Legendre nodes
+//              is exact here, as products of two such polynomials have degree below 2N; so is the
+//              expansion of the squeezed polynomials in plain ones.
 //   y[t] = Σ_n output[n] · h[n] + d · u[t]
 struct LegsScanParams {
   const Segment* segments = nullptr;
@@ -135,11 +134,6 @@ struct LegsScanParams {
   LegsStep step = LegsStep::kBilinear;
   const float* u = nullptr;  // (rows, channels)
   int64_t u_stride = 0;
-  // kExact alone: Gauss–Legendre nodes and weights on [0, 1] (N each), and the normalised
-  // polynomials there: values[j][n] = √(2n+1) P_n(2 node_j − 1), (N, N). In double.
-  const double* nodes = nullptr;
-  const double* weights = nullptr;
-  const double* values = nullptr;
   const float* output = nullptr;  // state rows (N), padding zero; null: no y is made
   const float* d = nullptr;       // (channels); null where output is
   StateField state;               // state rows (N)

@@ -65,7 +65,7 @@ enum class MemoryStep : uint8_t {
 //
 // kDense: c'_n = Σ_m a[m][n]·c_m + b_n·u, m ascending from b_n·u.
 //
-// Nothing is fused, so results are the same wherever double is IEEE's.
+// Nothing is fused, denormals are zero: results are the same wherever double is IEEE's.
 struct MemoryScanParams {
   const Segment* segments = nullptr;
   int64_t segment_count = 0;

@@ -6,9 +6,9 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "engine/base/little_endian.h"
 #include "engine/base/status_macros.h"
 #include "engine/base/text_view.h"
+#include "engine/formats/forward_reader.h"
 #include "engine/formats/gguf_tensor_type.h"
 #include "engine/formats/quoted.h"
 
@@ -38,33 +38,15 @@ struct DataExtent {
   size_t tensor = 0;  // index into the result
 };
 
-// Reads front to back; every read is checked against the end of the file.
 class GgufReader {
  public:
-  GgufReader(std::string_view source, std::string_view bytes) : source_(source), bytes_(bytes) {}
+  GgufReader(std::string_view source, std::string_view bytes) : file_(source, bytes) {}
 
   absl::Status Read();
   std::vector<Gguf::Pair> TakeMetadata() { return std::move(metadata_); }
   std::vector<TensorInfo> TakeTensors() { return std::move(tensors_); }
 
  private:
-  absl::Status Error(absl::string_view reason) const {
-    return absl::InvalidArgumentError(absl::StrCat(View(source_), ": ", reason));
-  }
-  absl::Status CutShort(absl::string_view within) const {
-    return Error(absl::StrCat("is cut short in ", within, ", at byte ", at_));
-  }
-  uint64_t left() const { return bytes_.size() - at_; }
-
-  // False, and nothing read, where the file ends before.
-  template <typename T>
-  bool Get(T* value) {
-    if (left() < sizeof(T)) return false;
-    *value = GetLittleEndian<T>(bytes_.data() + at_);
-    at_ += sizeof(T);
-    return true;
-  }
-
   absl::Status ReadHeader();
   absl::Status CheckVersion(uint32_t version) const;
   absl::StatusOr<std::string_view> ReadString(absl::string_view within, uint64_t max_bytes);
@@ -77,9 +59,7 @@ class GgufReader {
   absl::Status ReadType(absl::string_view within, TensorInfo* tensor);
   absl::Status PlaceTensors();
 
-  std::string_view source_;
-  std::string_view bytes_;
-  uint64_t at_ = 0;
+  ForwardReader file_;
   uint64_t tensor_count_ = 0;
   uint64_t pair_count_ = 0;
   uint64_t alignment_ = kDefaultAlignment;
@@ -95,7 +75,7 @@ absl::Status GgufReader::Read() {
   absl::flat_hash_set<std::string_view> names;
   for (const Gguf::Pair& pair : metadata_) {
     if (!names.insert(pair.key).second) {
-      return Error(absl::StrCat("has the key ", Quoted(pair.key), " twice"));
+      return file_.Error(absl::StrCat("has the key ", Quoted(pair.key), " twice"));
     }
   }
   SSMD_RETURN_IF_ERROR(ReadAlignment());
@@ -106,34 +86,34 @@ absl::Status GgufReader::Read() {
   names.clear();
   for (const TensorInfo& tensor : tensors_) {
     if (!names.insert(tensor.name).second) {
-      return Error(absl::StrCat("has the tensor ", Quoted(tensor.name), " twice"));
+      return file_.Error(absl::StrCat("has the tensor ", Quoted(tensor.name), " twice"));
     }
   }
   return PlaceTensors();
 }
 
 absl::Status GgufReader::ReadHeader() {
-  if (bytes_.substr(0, kMagic.size()) != kMagic) {
-    return Error(
+  std::string_view magic;
+  if (!file_.Take(kMagic.size(), &magic) || magic != kMagic) {
+    return file_.Error(
         "is not a GGUF file: it does not begin with GGUF (a model of other files is given by its "
         "folder)");
   }
-  at_ = kMagic.size();
   uint32_t version = 0;
-  if (!Get(&version)) return CutShort("the header");
+  if (!file_.Get(&version)) return file_.CutShort("the header");
   SSMD_RETURN_IF_ERROR(CheckVersion(version));
-  if (!Get(&tensor_count_) || !Get(&pair_count_)) return CutShort("the header");
+  if (!file_.Get(&tensor_count_) || !file_.Get(&pair_count_)) return file_.CutShort("the header");
   if (tensor_count_ > kMaxGgufTensors) {
-    return Error(absl::StrCat("has ", tensor_count_, " tensors, more than the ", kMaxGgufTensors,
-                              " allowed"));
+    return file_.Error(absl::StrCat("has ", tensor_count_, " tensors, more than the ",
+                                    kMaxGgufTensors, " allowed"));
   }
   if (pair_count_ > kMaxGgufKeys) {
-    return Error(
+    return file_.Error(
         absl::StrCat("has ", pair_count_, " keys, more than the ", kMaxGgufKeys, " allowed"));
   }
-  if (pair_count_ * kMinPairBytes + tensor_count_ * kMinTensorBytes > left()) {
-    return Error(absl::StrCat("is cut short: ", pair_count_, " keys and ", tensor_count_,
-                              " tensors do not fit into ", bytes_.size(), " bytes"));
+  if (pair_count_ * kMinPairBytes + tensor_count_ * kMinTensorBytes > file_.left()) {
+    return file_.Error(absl::StrCat("is cut short: ", pair_count_, " keys and ", tensor_count_,
+                                    " tensors do not fit into ", file_.bytes().size(), " bytes"));
   }
   return absl::OkStatus();
 }
@@ -141,30 +121,29 @@ absl::Status GgufReader::ReadHeader() {
 absl::Status GgufReader::CheckVersion(uint32_t version) const {
   if (version >= kOldestVersion && version <= kNewestVersion) return absl::OkStatus();
   if ((version & 0xFFFF) == 0 && version != 0) {
-    return Error("is a big-endian file, which is not supported: convert the model again");
+    return file_.Error("is a big-endian file, which is not supported: convert the model again");
   }
-  return Error(absl::StrCat("is of GGUF version ", version, "; ", kOldestVersion, " and ",
-                            kNewestVersion, " are read: convert the model again"));
+  return file_.Error(absl::StrCat("is of GGUF version ", version, "; ", kOldestVersion, " and ",
+                                  kNewestVersion, " are read: convert the model again"));
 }
 
 absl::StatusOr<std::string_view> GgufReader::ReadString(absl::string_view within,
                                                         uint64_t max_bytes) {
   uint64_t length = 0;
-  if (!Get(&length)) return CutShort(within);
+  if (!file_.Get(&length)) return file_.CutShort(within);
   if (length > max_bytes) {
-    return Error(absl::StrCat(within, " has a string of ", length, " bytes, more than the ",
-                              max_bytes, " allowed"));
+    return file_.Error(absl::StrCat(within, " has a string of ", length, " bytes, more than the ",
+                                    max_bytes, " allowed"));
   }
-  if (length > left()) return CutShort(within);
-  const std::string_view text = bytes_.substr(at_, length);
-  at_ += length;
+  std::string_view text;
+  if (!file_.Take(length, &text)) return file_.CutShort(within);
   return text;
 }
 
 absl::Status GgufReader::ReadPair(uint64_t number) {
   SSMD_ASSIGN_OR_RETURN(const std::string_view key,
                         ReadString(absl::StrCat("the name of key ", number), kMaxGgufKeyBytes));
-  if (key.empty()) return Error(absl::StrCat("key ", number, " has no name"));
+  if (key.empty()) return file_.Error(absl::StrCat("key ", number, " has no name"));
   SSMD_ASSIGN_OR_RETURN(const GgufValue value, ReadValue(absl::StrCat("key ", Quoted(key))));
   metadata_.push_back({key, value});
   return absl::OkStatus();
@@ -172,7 +151,7 @@ absl::Status GgufReader::ReadPair(uint64_t number) {
 
 absl::StatusOr<GgufValue> GgufReader::ReadValue(absl::string_view within) {
   uint32_t number = 0;
-  if (!Get(&number)) return CutShort(within);
+  if (!file_.Get(&number)) return file_.CutShort(within);
   const auto type = static_cast<GgufType>(number);
   if (type == GgufType::kArray) return ReadArray(within);
   if (type == GgufType::kString) {
@@ -180,29 +159,28 @@ absl::StatusOr<GgufValue> GgufReader::ReadValue(absl::string_view within) {
     return GgufValue(type, text);
   }
   const size_t size = GgufTypeBytes(type);
-  if (size == 0) return Error(absl::StrCat(within, " has the unknown type ", number));
-  if (size > left()) return CutShort(within);
-  const GgufValue value(type, bytes_.substr(at_, size));
-  at_ += size;
-  if (type == GgufType::kBool && static_cast<unsigned char>(bytes_[at_ - 1]) > 1) {
-    return Error(absl::StrCat(within, " is a bool that is neither 0 nor 1"));
+  if (size == 0) return file_.Error(absl::StrCat(within, " has the unknown type ", number));
+  std::string_view bytes;
+  if (!file_.Take(size, &bytes)) return file_.CutShort(within);
+  if (type == GgufType::kBool && static_cast<unsigned char>(bytes.front()) > 1) {
+    return file_.Error(absl::StrCat(within, " is a bool that is neither 0 nor 1"));
   }
-  return value;
+  return GgufValue(type, bytes);
 }
 
 absl::StatusOr<GgufValue> GgufReader::ReadArray(absl::string_view within) {
   uint32_t number = 0;
   uint64_t size = 0;
-  if (!Get(&number) || !Get(&size)) return CutShort(within);
+  if (!file_.Get(&number) || !file_.Get(&size)) return file_.CutShort(within);
   const auto type = static_cast<GgufType>(number);
   if (type == GgufType::kArray) {
-    return Error(absl::StrCat(within, " is an array of arrays, which is not supported"));
+    return file_.Error(absl::StrCat(within, " is an array of arrays, which is not supported"));
   }
   if (size > kMaxGgufArrayElements) {
-    return Error(absl::StrCat(within, " has ", size, " elements, more than the ",
-                              kMaxGgufArrayElements, " allowed"));
+    return file_.Error(absl::StrCat(within, " has ", size, " elements, more than the ",
+                                    kMaxGgufArrayElements, " allowed"));
   }
-  const uint64_t begin = at_;
+  const size_t begin = file_.at();
   if (type == GgufType::kString) {
     for (uint64_t i = 0; i < size; ++i) {
       SSMD_RETURN_IF_ERROR(ReadString(within, kMaxGgufStringBytes).status());
@@ -210,12 +188,12 @@ absl::StatusOr<GgufValue> GgufReader::ReadArray(absl::string_view within) {
   } else {
     const size_t element_bytes = GgufTypeBytes(type);
     if (element_bytes == 0) {
-      return Error(absl::StrCat(within, " is an array of the unknown type ", number));
+      return file_.Error(absl::StrCat(within, " is an array of the unknown type ", number));
     }
-    if (size > left() / element_bytes) return CutShort(within);
-    at_ += size * element_bytes;
+    std::string_view elements;  // no product overflows, for the limit above
+    if (!file_.Take(size * element_bytes, &elements)) return file_.CutShort(within);
   }
-  return GgufValue(type, size, bytes_.substr(begin, at_ - begin));
+  return GgufValue(type, size, file_.bytes().substr(begin, file_.at() - begin));
 }
 
 absl::Status GgufReader::ReadAlignment() {
@@ -225,9 +203,9 @@ absl::Status GgufReader::ReadAlignment() {
     if (!alignment || *alignment < static_cast<int64_t>(kMinAlignment) ||
         *alignment > static_cast<int64_t>(kMaxGgufAlignment) ||
         (*alignment & (*alignment - 1)) != 0) {
-      return Error(absl::StrCat("key ", Quoted(pair.key), " must be a power of two in [",
-                                kMinAlignment, ", ", kMaxGgufAlignment, "], got ",
-                                pair.value.Describe()));
+      return file_.Error(absl::StrCat("key ", Quoted(pair.key), " must be a power of two in [",
+                                      kMinAlignment, ", ", kMaxGgufAlignment, "], got ",
+                                      pair.value.Describe()));
     }
     alignment_ = static_cast<uint64_t>(*alignment);
   }
@@ -238,17 +216,17 @@ absl::Status GgufReader::ReadTensor(uint64_t number) {
   SSMD_ASSIGN_OR_RETURN(
       const std::string_view name,
       ReadString(absl::StrCat("the name of tensor ", number), kMaxGgufTensorNameBytes));
-  if (name.empty()) return Error(absl::StrCat("tensor ", number, " has no name"));
+  if (name.empty()) return file_.Error(absl::StrCat("tensor ", number, " has no name"));
   const std::string within = absl::StrCat("tensor ", Quoted(name));
   TensorInfo tensor;
   tensor.name = std::string(name);
   SSMD_RETURN_IF_ERROR(ReadShape(within, &tensor));
   SSMD_RETURN_IF_ERROR(ReadType(within, &tensor));
   DataExtent extent;
-  if (!Get(&extent.begin)) return CutShort(within);
+  if (!file_.Get(&extent.begin)) return file_.CutShort(within);
   if (extent.begin % alignment_ != 0) {
-    return Error(absl::StrCat(within, " begins at ", extent.begin,
-                              ", which is no multiple of the alignment ", alignment_));
+    return file_.Error(absl::StrCat(within, " begins at ", extent.begin,
+                                    ", which is no multiple of the alignment ", alignment_));
   }
   extent.tensor = tensors_.size();
   extents_.push_back(extent);
@@ -258,22 +236,22 @@ absl::Status GgufReader::ReadTensor(uint64_t number) {
 
 absl::Status GgufReader::ReadShape(absl::string_view within, TensorInfo* tensor) {
   uint32_t dimensions = 0;
-  if (!Get(&dimensions)) return CutShort(within);
+  if (!file_.Get(&dimensions)) return file_.CutShort(within);
   if (dimensions < 1 || dimensions > kMaxGgufDimensions) {
-    return Error(absl::StrCat(within, " has ", dimensions, " dimensions: not in [1, ",
-                              kMaxGgufDimensions, "]"));
+    return file_.Error(absl::StrCat(within, " has ", dimensions, " dimensions: not in [1, ",
+                                    kMaxGgufDimensions, "]"));
   }
   tensor->elements = 1;
   tensor->shape.resize(dimensions);
   for (uint32_t i = dimensions; i-- > 0;) {  // innermost first in the file
     uint64_t dimension = 0;
-    if (!Get(&dimension)) return CutShort(within);
+    if (!file_.Get(&dimension)) return file_.CutShort(within);
     if (dimension < 1 || dimension > std::numeric_limits<int64_t>::max()) {
-      return Error(absl::StrCat(within, " has a dimension of ", dimension));
+      return file_.Error(absl::StrCat(within, " has a dimension of ", dimension));
     }
     tensor->shape[i] = static_cast<int64_t>(dimension);
     if (__builtin_mul_overflow(tensor->elements, tensor->shape[i], &tensor->elements)) {
-      return Error(absl::StrCat(within, " has a shape whose product is too large"));
+      return file_.Error(absl::StrCat(within, " has a shape whose product is too large"));
     }
   }
   return absl::OkStatus();
@@ -281,18 +259,19 @@ absl::Status GgufReader::ReadShape(absl::string_view within, TensorInfo* tensor)
 
 absl::Status GgufReader::ReadType(absl::string_view within, TensorInfo* tensor) {
   uint32_t number = 0;
-  if (!Get(&number)) return CutShort(within);
+  if (!file_.Get(&number)) return file_.CutShort(within);
   const auto type = GgufTensorType(number);
-  if (!type) return Error(absl::StrCat(within, " has type ", DescribeGgufTensorType(number)));
+  if (!type) return file_.Error(absl::StrCat(within, " has type ", DescribeGgufTensorType(number)));
   tensor->type = *type;
   const int64_t block = TensorTypeBlock(*type);
   if (tensor->shape.back() % block != 0) {
-    return Error(absl::StrCat(within, " has rows of ", tensor->shape.back(), " elements, but ",
-                              View(TensorTypeName(*type)), " has blocks of ", block));
+    return file_.Error(absl::StrCat(within, " has rows of ", tensor->shape.back(),
+                                    " elements, but ", View(TensorTypeName(*type)),
+                                    " has blocks of ", block));
   }
   if (__builtin_mul_overflow(static_cast<uint64_t>(tensor->elements / block),
                              TensorTypeBytes(*type), &tensor->bytes)) {
-    return Error(absl::StrCat(within, " has a shape whose size is too large"));
+    return file_.Error(absl::StrCat(within, " has a shape whose size is too large"));
   }
   return absl::OkStatus();
 }
@@ -301,26 +280,28 @@ absl::Status GgufReader::ReadType(absl::string_view within, TensorInfo* tensor) 
 absl::Status GgufReader::PlaceTensors() {
   std::sort(extents_.begin(), extents_.end(),
             [](const DataExtent& a, const DataExtent& b) { return a.begin < b.begin; });
-  const uint64_t data_begin = std::min<uint64_t>(AlignUp(at_, alignment_), bytes_.size());
-  const uint64_t data_bytes = bytes_.size() - data_begin;
+  const uint64_t data_begin =
+      std::min<uint64_t>(AlignUp(file_.at(), alignment_), file_.bytes().size());
+  const uint64_t data_bytes = file_.bytes().size() - data_begin;
   uint64_t end = 0;
   for (const DataExtent& extent : extents_) {
     TensorInfo& tensor = tensors_[extent.tensor];
     const std::string within = absl::StrCat("tensor ", Quoted(tensor.name));
-    if (extent.begin < end) return Error(absl::StrCat(within, " overlaps another tensor"));
+    if (extent.begin < end) return file_.Error(absl::StrCat(within, " overlaps another tensor"));
     if (extent.begin != AlignUp(end, alignment_)) {
-      return Error(absl::StrCat(within, " leaves a hole before it, of ",
-                                extent.begin - AlignUp(end, alignment_), " bytes"));
+      return file_.Error(absl::StrCat(within, " leaves a hole before it, of ",
+                                      extent.begin - AlignUp(end, alignment_), " bytes"));
     }
     if (extent.begin > data_bytes || tensor.bytes > data_bytes - extent.begin) {
-      return Error(absl::StrCat(within, ", of ", tensor.bytes, " bytes at ", extent.begin,
-                                " of the data, passes the end of the file"));
+      return file_.Error(absl::StrCat(within, ", of ", tensor.bytes, " bytes at ", extent.begin,
+                                      " of the data, passes the end of the file"));
     }
-    tensor.data = reinterpret_cast<const std::byte*>(bytes_.data() + data_begin + extent.begin);
+    tensor.data =
+        reinterpret_cast<const std::byte*>(file_.bytes().data() + data_begin + extent.begin);
     end = extent.begin + tensor.bytes;
   }
   if (data_bytes <= AlignUp(end, alignment_)) return absl::OkStatus();
-  return Error(absl::StrCat("has ", data_bytes - end, " bytes after the last tensor"));
+  return file_.Error(absl::StrCat("has ", data_bytes - end, " bytes after the last tensor"));
 }
 
 }  // namespace

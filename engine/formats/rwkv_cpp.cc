@@ -12,6 +12,7 @@
 #include "engine/base/little_endian.h"
 #include "engine/base/status_macros.h"
 #include "engine/base/text_view.h"
+#include "engine/formats/forward_reader.h"
 #include "engine/formats/quoted.h"
 
 namespace ssmd {
@@ -40,31 +41,13 @@ struct Header {
   int32_t layers = 0;
 };
 
-// Reads front to back; every read is checked against the end of the file.
 class RwkvCppReader {
  public:
-  RwkvCppReader(std::string_view source, std::string_view bytes) : source_(source), bytes_(bytes) {}
+  RwkvCppReader(std::string_view source, std::string_view bytes) : file_(source, bytes) {}
 
   absl::StatusOr<std::vector<TensorInfo>> Read();
 
  private:
-  absl::Status Error(absl::string_view reason) const {
-    return absl::InvalidArgumentError(absl::StrCat(View(source_), ": ", reason));
-  }
-  absl::Status CutShort(absl::string_view within) const {
-    return Error(absl::StrCat("is cut short in ", within, ", at byte ", at_));
-  }
-  size_t left() const { return bytes_.size() - at_; }
-
-  // False, and nothing read, where the file ends before.
-  template <typename T>
-  bool Get(T* value) {
-    if (left() < sizeof(T)) return false;
-    *value = GetLittleEndian<T>(bytes_.data() + at_);
-    at_ += sizeof(T);
-    return true;
-  }
-
   absl::Status ReadHeader();
   absl::Status ReadTensor();
   absl::Status ReadShape(absl::string_view within, uint32_t dimensions, TensorInfo* tensor);
@@ -73,25 +56,24 @@ class RwkvCppReader {
   absl::Status CheckHeader() const;
   const TensorInfo* Find(std::string_view name) const;
 
-  std::string_view source_;
-  std::string_view bytes_;
-  size_t at_ = 0;
+  ForwardReader file_;
   Header header_;
   std::vector<TensorInfo> tensors_;
 };
 
 absl::StatusOr<std::vector<TensorInfo>> RwkvCppReader::Read() {
   SSMD_RETURN_IF_ERROR(ReadHeader());
-  while (left() > 0) {
+  while (file_.left() > 0) {
     if (tensors_.size() == kMaxRwkvCppTensors) {
-      return Error(absl::StrCat("has more than the ", kMaxRwkvCppTensors, " tensors allowed"));
+      return file_.Error(
+          absl::StrCat("has more than the ", kMaxRwkvCppTensors, " tensors allowed"));
     }
     SSMD_RETURN_IF_ERROR(ReadTensor());
   }
   absl::flat_hash_set<std::string_view> names;
   for (const TensorInfo& tensor : tensors_) {
     if (!names.insert(tensor.name).second) {
-      return Error(absl::StrCat("has the tensor ", Quoted(tensor.name), " twice"));
+      return file_.Error(absl::StrCat("has the tensor ", Quoted(tensor.name), " twice"));
     }
   }
   SSMD_RETURN_IF_ERROR(CheckHeader());
@@ -101,21 +83,21 @@ absl::StatusOr<std::vector<TensorInfo>> RwkvCppReader::Read() {
 absl::Status RwkvCppReader::ReadHeader() {
   uint32_t magic = 0;
   uint32_t type = 0;  // of most tensors; each has its own
-  if (!Get(&magic) || !Get(&header_.version) || !Get(&header_.vocabulary) ||
-      !Get(&header_.d_model) || !Get(&header_.layers) || !Get(&type)) {
-    return CutShort("the header");
+  if (!file_.Get(&magic) || !file_.Get(&header_.version) || !file_.Get(&header_.vocabulary) ||
+      !file_.Get(&header_.d_model) || !file_.Get(&header_.layers) || !file_.Get(&type)) {
+    return file_.CutShort("the header");
   }
-  if (magic != kRwkvCppMagic) return Error("is not a file of rwkv.cpp");
+  if (magic != kRwkvCppMagic) return file_.Error("is not a file of rwkv.cpp");
   if (header_.version != kFirstVersion && header_.version != kVersionOfBlocks) {
-    return Error(absl::StrCat("is of version ", header_.version, " of rwkv.cpp's format; ",
-                              kFirstVersion, " and ", kVersionOfBlocks,
-                              " are read: convert the model again"));
+    return file_.Error(absl::StrCat("is of version ", header_.version, " of rwkv.cpp's format; ",
+                                    kFirstVersion, " and ", kVersionOfBlocks,
+                                    " are read: convert the model again"));
   }
   const std::pair<const char*, int32_t> numbers[] = {
       {"n_vocab", header_.vocabulary}, {"n_embed", header_.d_model}, {"n_layer", header_.layers}};
   for (const auto& [name, number] : numbers) {
     if (number >= 1 && number <= kMaxHeaderNumber) continue;
-    return Error(absl::StrCat(name, " must be in [1, ", kMaxHeaderNumber, "], got ", number));
+    return file_.Error(absl::StrCat(name, " must be in [1, ", kMaxHeaderNumber, "], got ", number));
   }
   return absl::OkStatus();
 }
@@ -125,16 +107,17 @@ absl::Status RwkvCppReader::ReadTensor() {
   uint32_t dimensions = 0;
   uint32_t name_bytes = 0;
   uint32_t type = 0;
-  if (!Get(&dimensions) || !Get(&name_bytes) || !Get(&type)) return CutShort(number);
+  if (!file_.Get(&dimensions) || !file_.Get(&name_bytes) || !file_.Get(&type))
+    return file_.CutShort(number);
   if (name_bytes < 1 || name_bytes > kMaxRwkvCppNameBytes) {
-    return Error(absl::StrCat(number, " has a name of ", name_bytes, " bytes: not in [1, ",
-                              kMaxRwkvCppNameBytes, "]"));
+    return file_.Error(absl::StrCat(number, " has a name of ", name_bytes, " bytes: not in [1, ",
+                                    kMaxRwkvCppNameBytes, "]"));
   }
   TensorInfo tensor;
   SSMD_RETURN_IF_ERROR(ReadShape(number, dimensions, &tensor));
-  if (name_bytes > left()) return CutShort(number);
-  tensor.name = std::string(bytes_.substr(at_, name_bytes));
-  at_ += name_bytes;
+  std::string_view name;
+  if (!file_.Take(name_bytes, &name)) return file_.CutShort(number);
+  tensor.name = std::string(name);
   const std::string within = absl::StrCat("tensor ", Quoted(tensor.name));
   SSMD_RETURN_IF_ERROR(SetType(within, type, &tensor));
   SSMD_RETURN_IF_ERROR(TakeData(within, &tensor));
@@ -145,18 +128,18 @@ absl::Status RwkvCppReader::ReadTensor() {
 absl::Status RwkvCppReader::ReadShape(absl::string_view within, uint32_t dimensions,
                                       TensorInfo* tensor) {
   if (dimensions < 1 || dimensions > kMaxRwkvCppDimensions) {
-    return Error(absl::StrCat(within, " has ", dimensions, " dimensions: not in [1, ",
-                              kMaxRwkvCppDimensions, "]"));
+    return file_.Error(absl::StrCat(within, " has ", dimensions, " dimensions: not in [1, ",
+                                    kMaxRwkvCppDimensions, "]"));
   }
   tensor->elements = 1;
   tensor->shape.resize(dimensions);
   for (uint32_t i = dimensions; i-- > 0;) {  // innermost first in the file
     int32_t dimension = 0;
-    if (!Get(&dimension)) return CutShort(within);
-    if (dimension < 1) return Error(absl::StrCat(within, " has a dimension of ", dimension));
+    if (!file_.Get(&dimension)) return file_.CutShort(within);
+    if (dimension < 1) return file_.Error(absl::StrCat(within, " has a dimension of ", dimension));
     tensor->shape[i] = dimension;
     if (__builtin_mul_overflow(tensor->elements, tensor->shape[i], &tensor->elements)) {
-      return Error(absl::StrCat(within, " has a shape whose product is too large"));
+      return file_.Error(absl::StrCat(within, " has a shape whose product is too large"));
     }
   }
   return absl::OkStatus();
@@ -170,50 +153,53 @@ absl::Status RwkvCppReader::SetType(absl::string_view within, uint32_t number,
     name = std::string(row.name);
     if (!row.type) break;
     if (TensorTypeBlock(*row.type) > 1 && header_.version != kVersionOfBlocks) {
-      return Error(absl::StrCat(within, " has type ", name, ", which version ", header_.version,
-                                " has in an older form: convert the model again"));
+      return file_.Error(absl::StrCat(within, " has type ", name, ", which version ",
+                                      header_.version,
+                                      " has in an older form: convert the model again"));
     }
     tensor->type = *row.type;
     return absl::OkStatus();
   }
-  return Error(absl::StrCat(within, " has type ", name,
-                            ", which is not supported; these are: FP32, FP16, Q4_0, Q8_0"));
+  return file_.Error(absl::StrCat(within, " has type ", name,
+                                  ", which is not supported; these are: FP32, FP16, Q4_0, Q8_0"));
 }
 
 absl::Status RwkvCppReader::TakeData(absl::string_view within, TensorInfo* tensor) {
   const int64_t block = TensorTypeBlock(tensor->type);
   if (tensor->shape.back() % block != 0) {
-    return Error(absl::StrCat(within, " has rows of ", tensor->shape.back(), " elements, but ",
-                              View(TensorTypeName(tensor->type)), " has blocks of ", block));
+    return file_.Error(absl::StrCat(within, " has rows of ", tensor->shape.back(),
+                                    " elements, but ", View(TensorTypeName(tensor->type)),
+                                    " has blocks of ", block));
   }
   if (__builtin_mul_overflow(static_cast<size_t>(tensor->elements / block),
                              TensorTypeBytes(tensor->type), &tensor->bytes)) {
-    return Error(absl::StrCat(within, " has a shape whose size is too large"));
+    return file_.Error(absl::StrCat(within, " has a shape whose size is too large"));
   }
-  if (tensor->bytes > left()) {
-    return Error(absl::StrCat(within, ", of ", tensor->bytes, " bytes at ", at_,
-                              ", passes the end of the file"));
+  std::string_view data;
+  if (!file_.Take(tensor->bytes, &data)) {
+    return file_.Error(absl::StrCat(within, ", of ", tensor->bytes, " bytes at ", file_.at(),
+                                    ", passes the end of the file"));
   }
-  tensor->data = reinterpret_cast<const std::byte*>(bytes_.data() + at_);
-  at_ += tensor->bytes;
+  tensor->data = reinterpret_cast<const std::byte*>(data.data());
   return absl::OkStatus();
 }
 
 // What the tensors say, too.
 absl::Status RwkvCppReader::CheckHeader() const {
   const TensorInfo* embedding = Find("emb.weight");
-  if (embedding == nullptr) return Error("has no tensor \"emb.weight\": a file without weights?");
+  if (embedding == nullptr)
+    return file_.Error("has no tensor \"emb.weight\": a file without weights?");
   if (embedding->shape != std::vector<int64_t>{header_.vocabulary, header_.d_model}) {
-    return Error(absl::StrCat("tensor \"emb.weight\" has shape ", DescribeShape(embedding->shape),
-                              ", but n_vocab is ", header_.vocabulary, " and n_embed ",
-                              header_.d_model));
+    return file_.Error(absl::StrCat("tensor \"emb.weight\" has shape ",
+                                    DescribeShape(embedding->shape), ", but n_vocab is ",
+                                    header_.vocabulary, " and n_embed ", header_.d_model));
   }
   const auto has_layer = [&](int32_t layer) {
     return Find(absl::StrCat("blocks.", layer, ".ln1.weight")) != nullptr;
   };
   if (has_layer(header_.layers - 1) && !has_layer(header_.layers)) return absl::OkStatus();
-  return Error(absl::StrCat("n_layer is ", header_.layers, ", but the tensors have ",
-                            has_layer(header_.layers) ? "more" : "fewer", " layers"));
+  return file_.Error(absl::StrCat("n_layer is ", header_.layers, ", but the tensors have ",
+                                  has_layer(header_.layers) ? "more" : "fewer", " layers"));
 }
 
 const TensorInfo* RwkvCppReader::Find(std::string_view name) const {

@@ -1,43 +1,17 @@
 #include "engine/models/hippo.h"
 
-#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <utility>
 
+#include "engine/models/matrix_math.h"
+
 namespace ssmd {
 namespace {
 
-// The series is taken of a matrix whose norm is at most this.
-constexpr double kTaylorNorm = 0.25;
-constexpr int kTaylorTerms = 18;  // 0.25¹⁸ / 18! is 2e-27
-
-double MaxRowSum(const SquareMatrix& m) {
-  double most = 0;
-  for (int64_t row = 0; row < m.size; ++row) {
-    double sum = 0;
-    for (int64_t column = 0; column < m.size; ++column) sum += std::abs(m.at(row, column));
-    most = std::max(most, sum);
-  }
-  return most;
-}
-
-SquareMatrix Product(const SquareMatrix& x, const SquareMatrix& y) {
-  SquareMatrix product(x.size);
-  for (int64_t row = 0; row < x.size; ++row) {
-    for (int64_t k = 0; k < x.size; ++k) {
-      const double factor = x.at(row, k);
-      for (int64_t column = 0; column < x.size; ++column) {
-        product.at(row, column) += factor * y.at(k, column);
-      }
-    }
-  }
-  return product;
-}
-
-void AddIdentity(SquareMatrix* m) {
-  for (int64_t i = 0; i < m->size; ++i) m->at(i, i) += 1;
-}
+using Eigen::Index;
+using Eigen::MatrixXd;
+using Eigen::VectorXd;
 
 // Value and derivative of the n-th Legendre polynomial at z in (−1, 1).
 std::pair<double, double> LegendreWithSlope(double z, int64_t n) {
@@ -94,7 +68,8 @@ std::vector<double> NormalisedLegendre(double x, int64_t n) {
 std::vector<double> FourierFunctions(double x, int64_t n) {
   std::vector<double> values(static_cast<size_t>(n), 1.0);
   for (int64_t k = 1; k < n; ++k) {
-    const double angle = 2 * std::numbers::pi * static_cast<double>((k + 1) / 2) * x;
+    const int64_t waves = (k + 1) / 2;
+    const double angle = 2 * std::numbers::pi * static_cast<double>(waves) * x;
     values[static_cast<size_t>(k)] =
         std::numbers::sqrt2 * (k % 2 == 1 ? std::cos(angle) : std::sin(angle));
   }
@@ -102,13 +77,13 @@ std::vector<double> FourierFunctions(double x, int64_t n) {
 }
 
 LinearSystem LegtSystem(int64_t n) {
-  LinearSystem system{SquareMatrix(n), std::vector<double>(static_cast<size_t>(n))};
-  for (int64_t row = 0; row < n; ++row) {
-    for (int64_t column = 0; column < n; ++column) {
+  LinearSystem system{MatrixXd(n, n), VectorXd(n)};
+  for (Index row = 0; row < n; ++row) {
+    for (Index column = 0; column < n; ++column) {
       const double sign = column > row && (column - row) % 2 == 1 ? 1 : -1;
-      system.a.at(row, column) = sign * Root(row) * Root(column);
+      system.a(row, column) = sign * Root(row) * Root(column);
     }
-    system.b[static_cast<size_t>(row)] = Root(row);
+    system.b[row] = Root(row);
   }
   return system;
 }
@@ -117,63 +92,26 @@ LinearSystem LegtSystem(int64_t n) {
 // where u(t − 1) is taken to be 2 Σ c_k p_k(0) − u(t), since a periodic function's value at a jump
 // is the mean of both sides.
 LinearSystem FourierSystem(int64_t n) {
-  LinearSystem system{SquareMatrix(n), FourierFunctions(0, n)};
-  const std::vector<double> at_now = system.b;
-  for (int64_t row = 0; row < n; ++row) {
-    for (int64_t column = 0; column < n; ++column) {
-      system.a.at(row, column) =
-          -2 * at_now[static_cast<size_t>(row)] * at_now[static_cast<size_t>(column)];
-    }
-    system.b[static_cast<size_t>(row)] *= 2;
-  }
-  for (int64_t sine = 2; sine < n; sine += 2) {
+  const std::vector<double> functions = FourierFunctions(0, n);
+  const Eigen::Map<const VectorXd> now(functions.data(), n);
+  LinearSystem system{-2 * now * now.transpose(), 2 * now};
+  for (Index sine = 2; sine < n; sine += 2) {
     const double rate = std::numbers::pi * static_cast<double>(sine);
-    system.a.at(sine - 1, sine) -= rate;
-    system.a.at(sine, sine - 1) += rate;
+    system.a(sine - 1, sine) -= rate;
+    system.a(sine, sine - 1) += rate;
   }
   return system;
 }
 
-SquareMatrix MatrixExponential(const SquareMatrix& m) {
-  const double norm = MaxRowSum(m);
-  int squarings = 0;
-  double scale = 1;
-  while (norm * scale > kTaylorNorm) {
-    scale /= 2;
-    ++squarings;
-  }
-  SquareMatrix scaled = m;
-  for (double& value : scaled.values) value *= scale;
-  SquareMatrix power(m.size);  // Horner: e^s = 1 + s (1 + s/2 (1 + s/3 (…)))
-  for (int term = kTaylorTerms; term >= 1; --term) {
-    AddIdentity(&power);
-    power = Product(scaled, power);
-    for (double& value : power.values) value /= term;
-  }
-  AddIdentity(&power);
-  for (int i = 0; i < squarings; ++i) power = Product(power, power);
-  return power;
-}
-
-// The exponential of [[a, b], [0, 0]] holds both: u is a state that does not change.
+// [a b; 0 0] · time has the exponential [a' b'; 0 1] (Van Loan 1978): u is a state that does not
+// change.
 LinearSystem HoldInput(const LinearSystem& system, double time) {
-  const int64_t n = system.a.size;
-  SquareMatrix whole(n + 1);
-  for (int64_t row = 0; row < n; ++row) {
-    for (int64_t column = 0; column < n; ++column) {
-      whole.at(row, column) = system.a.at(row, column) * time;
-    }
-    whole.at(row, n) = system.b[static_cast<size_t>(row)] * time;
-  }
-  whole = MatrixExponential(whole);
-  LinearSystem step{SquareMatrix(n), std::vector<double>(static_cast<size_t>(n))};
-  for (int64_t row = 0; row < n; ++row) {
-    for (int64_t column = 0; column < n; ++column) {
-      step.a.at(row, column) = whole.at(row, column);
-    }
-    step.b[static_cast<size_t>(row)] = whole.at(row, n);
-  }
-  return step;
+  const Index n = system.a.rows();
+  MatrixXd whole = MatrixXd::Zero(n + 1, n + 1);
+  whole.topLeftCorner(n, n) = system.a * time;
+  whole.topRightCorner(n, 1) = system.b * time;
+  whole = Exponential(whole);
+  return {whole.topLeftCorner(n, n), whole.topRightCorner(n, 1)};
 }
 
 }  // namespace ssmd

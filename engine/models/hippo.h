@@ -1,33 +1,20 @@
 // The mathematics of HiPPO (Gu et al. 2020, arXiv:2008.07669): bases of functions on [0, 1], which
 // stands for the part of the past that a memory covers, oldest first, and the linear systems that
-// keep a signal's coefficients in them. Double precision; pure functions.
+// keep a signal's coefficients in them: for memories and for the mixers of that name. Double
+// precision; pure functions.
 #ifndef SSMD_ENGINE_MODELS_HIPPO_H_
 #define SSMD_ENGINE_MODELS_HIPPO_H_
 
-#include <cstddef>
+#include <Eigen/Dense>
 #include <cstdint>
 #include <vector>
 
 namespace ssmd {
 
-// Square, row-major.
-struct SquareMatrix {
-  explicit SquareMatrix(int64_t n) : size(n), values(static_cast<size_t>(n * n)) {}
-  double& at(int64_t row, int64_t column) {
-    return values[static_cast<size_t>(row * size + column)];
-  }
-  double at(int64_t row, int64_t column) const {
-    return values[static_cast<size_t>(row * size + column)];
-  }
-
-  int64_t size = 0;
-  std::vector<double> values;
-};
-
 // x' = a·x + b·u
 struct LinearSystem {
-  SquareMatrix a;
-  std::vector<double> b;
+  Eigen::MatrixXd a;
+  Eigen::VectorXd b;
 };
 
 // Nodes and weights on [0, 1], exact for polynomials of degree below 2n. n >= 1.
@@ -44,13 +31,10 @@ std::vector<double> NormalisedLegendre(double x, int64_t n);
 // 1, √2 cos 2πx, √2 sin 2πx, √2 cos 4πx, …: orthonormal on [0, 1].
 std::vector<double> FourierFunctions(double x, int64_t n);
 
-// Coefficients of the last 1 of time: in Legendre polynomials (LegT; for the usual matrices, which
-// are half of these, that is 2), and in Fourier functions of the age (FouT).
+// Coefficients of the last 1 of time: in Legendre polynomials (LegT; HiPPO's own code halves its
+// matrices, so that its window is 2), and in Fourier functions of the age (FouT).
 LinearSystem LegtSystem(int64_t n);
 LinearSystem FourierSystem(int64_t n);
-
-// e^m by scaling and squaring of the Taylor series.
-SquareMatrix MatrixExponential(const SquareMatrix& m);
 
 // The system's step over `time`, through which u is held: x ← a·x + b·u.
 LinearSystem HoldInput(const LinearSystem& system, double time);

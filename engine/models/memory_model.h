@@ -16,8 +16,8 @@ namespace ssmd {
 inline constexpr char kMemoryCoefficients[] = "coefficients";
 inline constexpr char kMemoryEnergy[] = "energy";
 
-// INVALID_ARGUMENT for options that a memory has no use for, and on a device that keeps none;
-// RESOURCE_EXHAUSTED where memory is. `device` must outlive the model.
+// INVALID_ARGUMENT for options that a memory has no use for; RESOURCE_EXHAUSTED where the device's
+// memory is. `device` must outlive the model.
 absl::StatusOr<std::unique_ptr<LanguageModel>> MakeMemoryModel(const MemoryConfig& config,
                                                                const ModelLoadOptions& options,
                                                                kernels::Device* device);

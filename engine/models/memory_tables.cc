@@ -66,11 +66,11 @@ void MemoryTables::MakeWindow() {
   a_ = values_.size();
   for (size_t m = 0; m < size; ++m) {
     for (size_t n = 0; n < size; ++n) {
-      row[n] = step.a.at(static_cast<int64_t>(n), static_cast<int64_t>(m));
+      row[n] = step.a(static_cast<Eigen::Index>(n), static_cast<Eigen::Index>(m));
     }
     AddRow(row);
   }
-  b_ = AddRow(step.b);
+  b_ = AddRow({step.b.data(), size});
 }
 
 kernels::MemoryScanParams MemoryTables::ParamsAt(const double* values) const {

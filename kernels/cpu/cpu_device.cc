@@ -108,7 +108,6 @@ class CpuDevice final : public Device {
   void Wkv4(const Wkv4Params& params) override;
   void Wkv6(const Wkv6Params& params) override;
   void Wkv7(const Wkv7Params& params) override;
-  bool keeps_memories() const override { return true; }
   void MemoryScan(const MemoryScanParams& params) override;
 
  private:

@@ -153,6 +153,7 @@ class CudaDevice final : public Device {
   void Wkv4(const Wkv4Params& params) override { RunPlain(plain::Wkv4, params); }
   void Wkv6(const Wkv6Params& params) override { RunPlain(plain::Wkv6, params); }
   void Wkv7(const Wkv7Params& params) override { RunPlain(plain::Wkv7, params); }
+  void MemoryScan(const MemoryScanParams& params) override { RunPlain(plain::MemoryScan, params); }
   void MambaLayer(const MambaLayerParams& params) override;
   void Mamba2Layer(const Mamba2LayerParams& params) override;
 

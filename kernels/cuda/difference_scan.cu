@@ -1,5 +1,6 @@
 // A difference equation per channel, plain: a thread a channel of a segment, whose ring stays where
 // the state will be.
+#include "kernels/cuda/double_math.h"
 #include "kernels/cuda/plain_ops.h"
 #include "kernels/cuda/simt.h"
 #include "kernels/cuda/states.h"
@@ -7,14 +8,7 @@
 namespace ssmd::kernels::cuda::plain {
 namespace {
 
-// As cpu/ has it: a result below the normal numbers is zero, which in double no GPU does by itself.
-SIMT_DEVICE double FmaOrZero(double a, double b, double c) {
-  const double sum = Fma(a, b, c);
-  const uint64_t bits = BitsOf(sum);
-  constexpr uint64_t kSign = uint64_t{1} << 63;
-  constexpr uint64_t kSmallestNormal = uint64_t{1} << 52;
-  return (bits & ~kSign) < kSmallestNormal ? DoubleOf(bits & kSign) : sum;
-}
+SIMT_DEVICE double FmaOrZero(double a, double b, double c) { return NormalOrZero(Fma(a, b, c)); }
 
 struct DifferenceScanKernel {
   static constexpr char kName[] = "difference_scan";

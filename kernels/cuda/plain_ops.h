@@ -10,6 +10,7 @@
 
 #include "kernels/cuda/runtime.h"
 #include "kernels/linear_ops.h"
+#include "kernels/memory_ops.h"
 #include "kernels/ops.h"
 #include "kernels/row_ops.h"
 #include "kernels/wkv_ops.h"
@@ -48,6 +49,9 @@ void Rotate(Stream& stream, const RotateParams& params);
 void Wkv4(Stream& stream, const Wkv4Params& params);
 void Wkv6(Stream& stream, const Wkv6Params& params);
 void Wkv7(Stream& stream, const Wkv7Params& params);
+
+// kernels/memory_ops.h (memory_scan.cu)
+void MemoryScan(Stream& stream, const MemoryScanParams& params);
 
 // draws (sample.cu, logprobs.cu): rows in device memory, with their adjustments; results are
 // written there.

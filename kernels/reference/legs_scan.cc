@@ -1,5 +1,6 @@
-// State is double within a segment (see selective_scan.cc).
+// State is double within a segment (see selective_scan.cc). The exact step by quadrature.
 #include <cmath>
+#include <numbers>
 #include <vector>
 
 #include "kernels/reference/ops.h"
@@ -53,19 +54,20 @@ void StepExact(const LegsRule& rule, int64_t position, double u, std::vector<dou
   const double squeeze = static_cast<double>(position) / static_cast<double>(position + 1);
   std::vector<double> next(h.size(), 0.0);
   for (int64_t j = 0; j < size; ++j) {
+    const std::vector<double> here = PolynomialsAt(rule.nodes[j], size);
     double old = 0;
-    for (int64_t n = 0; n < size; ++n) old += rule.values[j * size + n] * h[n];
-    const std::vector<double> p = PolynomialsAt(squeeze * rule.nodes[j], size);
-    for (int64_t n = 0; n < size; ++n) next[n] += squeeze * rule.weights[j] * old * p[n];
+    for (int64_t n = 0; n < size; ++n) old += here[n] * h[n];
+    const std::vector<double> there = PolynomialsAt(squeeze * rule.nodes[j], size);
+    for (int64_t n = 0; n < size; ++n) next[n] += squeeze * rule.weights[j] * old * there[n];
   }
   const std::vector<double> end = PolynomialsAt(squeeze, size + 1);
   for (int64_t n = 0; n < size; ++n) next[n] += HeldPart(end, n, squeeze) * u;
   h = next;
 }
 
-void ScanChannel(const LegsScanParams& params, const Segment& segment, int64_t channel) {
+void ScanChannel(const LegsScanParams& params, const LegsRule& rule, const Segment& segment,
+                 int64_t channel) {
   const int64_t lanes = PaddedLanes(params.channels);
-  const LegsRule rule = {params.nodes, params.weights, params.values};
   std::vector<double> h(static_cast<size_t>(params.state_size));
   for (int64_t n = 0; n < params.state_size; ++n) {
     h[n] = ReadState(params.state, segment.src_slot, n * lanes + channel);
@@ -88,6 +90,24 @@ void ScanChannel(const LegsScanParams& params, const Segment& segment, int64_t c
 
 }  // namespace
 
+// The roots of P_size by Newton's method, from where they nearly are.
+LegsRule::LegsRule(int64_t size) {
+  constexpr int kRounds = 10;
+  const auto degree = static_cast<double>(size);
+  for (int64_t j = 0; j < size; ++j) {
+    double z = std::cos(std::numbers::pi * (static_cast<double>(j) + 0.75) / (degree + 0.5));
+    double slope = 0;
+    for (int round = 0; round < kRounds; ++round) {
+      const std::vector<double> p = PolynomialsAt((1 + z) / 2, size + 1);
+      const double value = p[size] / std::sqrt(2 * degree + 1);
+      slope = degree * (z * value - p[size - 1] / std::sqrt(2 * degree - 1)) / (z * z - 1);
+      z -= value / slope;
+    }
+    nodes.push_back((1 + z) / 2);
+    weights.push_back(1 / ((1 - z * z) * slope * slope));
+  }
+}
+
 void StepLegs(LegsStep step, const LegsRule& rule, int64_t position, double u,
               std::vector<double>& h) {
   if (position == 0) {
@@ -101,10 +121,11 @@ void StepLegs(LegsStep step, const LegsRule& rule, int64_t position, double u,
 }
 
 void LegsScan(const LegsScanParams& params) {
+  const LegsRule rule(params.step == LegsStep::kExact ? params.state_size : 0);
   for (int64_t s = 0; s < params.segment_count; ++s) {
     const Segment& segment = params.segments[s];
     if (segment.dst_slot < 0) continue;
-    for (int64_t c = 0; c < params.channels; ++c) ScanChannel(params, segment, c);
+    for (int64_t c = 0; c < params.channels; ++c) ScanChannel(params, rule, segment, c);
     ClearRowPadding(params.state, segment.dst_slot, params.channels, params.state_size);
   }
 }

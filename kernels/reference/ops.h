@@ -39,13 +39,14 @@ void DenseScan(const DenseScanParams& params);
 void LegsScan(const LegsScanParams& params);
 void MemoryScan(const MemoryScanParams& params);
 
-// The nodes, weights and values of LegsScanParams.
+// Gauss–Legendre quadrature on [0, 1], exact for polynomials of degree below 2 · size.
 struct LegsRule {
-  const double* nodes;
-  const double* weights;
-  const double* values;
+  explicit LegsRule(int64_t size);
+  std::vector<double> nodes;
+  std::vector<double> weights;
 };
-// The token at `position` of a channel of LegsScan; h are its coefficients.
+// The token at `position` of a channel of LegsScan; h are its coefficients. `rule`: of as many
+// nodes.
 void StepLegs(LegsStep step, const LegsRule& rule, int64_t position, double u,
               std::vector<double>& h);
 

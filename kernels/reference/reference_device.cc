@@ -59,7 +59,6 @@ class ReferenceDevice final : public Device {
   void Wkv4(const Wkv4Params& params) override { reference::Wkv4(params); }
   void Wkv6(const Wkv6Params& params) override { reference::Wkv6(params); }
   void Wkv7(const Wkv7Params& params) override { reference::Wkv7(params); }
-  bool keeps_memories() const override { return true; }
   void MemoryScan(const MemoryScanParams& params) override { reference::MemoryScan(params); }
 };
 

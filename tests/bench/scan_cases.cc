@@ -146,7 +146,6 @@ class ScanCases {
     return c;
   }
 
-  // The exact step is measured without the nodes that only the reference needs.
   ScanCase Legs(int64_t size, kernels::LegsStep step) const {
     const int64_t elements = kScanChannels * size;
     const bool exact = step == kernels::LegsStep::kExact;

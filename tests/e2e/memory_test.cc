@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "tests/e2e/memory_requests.h"
 #include "tests/support/daemon.h"
 #include "tests/support/eventually.h"
 
@@ -16,38 +17,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-v1::MemoryRequest OpenNew(const std::string& model = "legs") {
-  v1::MemoryRequest request;
-  request.mutable_open()->set_model(model);
-  return request;
-}
-
-v1::MemoryRequest OpenSession(const std::string& id) {
-  v1::MemoryRequest request;
-  request.mutable_open()->set_session_id(id);
-  return request;
-}
-
-v1::MemoryRequest Samples(const std::vector<float>& samples) {
-  v1::MemoryRequest request;
-  request.mutable_append()->mutable_samples()->Add(samples.begin(), samples.end());
-  return request;
-}
-
-v1::MemoryRequest Query(const std::vector<double>& times) {
-  v1::MemoryRequest request;
-  request.mutable_query()->mutable_times()->Add(times.begin(), times.end());
-  request.mutable_query()->set_coefficients(true);
-  request.mutable_query()->set_error(true);
-  return request;
-}
-
-std::vector<float> Wave(int from, int to) {
-  std::vector<float> samples;
-  for (int i = from; i < to; ++i) samples.push_back(std::sin(0.02f * static_cast<float>(i)));
-  return samples;
-}
 
 class MemoryTest : public ::testing::Test {
  protected:
@@ -60,12 +29,6 @@ class MemoryTest : public ::testing::Test {
   }
   void SetUp() override { ASSERT_NO_FATAL_FAILURE(Start()); }
 
-  v1::MemoryResponse Ask(client::MemoryStream& stream, const v1::MemoryRequest& request) {
-    auto response = stream.Ask(request);
-    if (response.ok()) return response.value();
-    ADD_FAILURE() << client::ToString(response.error());
-    return {};
-  }
   // How a stream ends that says all this: the last one's error.
   client::Error Refusal(const std::vector<v1::MemoryRequest>& requests) {
     client::MemoryStream stream = client_->Memory("");

@@ -65,6 +65,7 @@ class MemoryDevice : public kernels::Device {
   void Wkv4(const kernels::Wkv4Params&) override { std::abort(); }
   void Wkv6(const kernels::Wkv6Params&) override { std::abort(); }
   void Wkv7(const kernels::Wkv7Params&) override { std::abort(); }
+  void MemoryScan(const kernels::MemoryScanParams&) override { std::abort(); }
 
  private:
   size_t capacity_;

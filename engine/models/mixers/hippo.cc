@@ -7,9 +7,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "engine/base/status_macros.h"
+#include "engine/models/hippo.h"
+#include "engine/models/matrix_math.h"
 #include "engine/models/mixers/discretise.h"
 #include "engine/models/mixers/linear_tensors.h"
-#include "engine/models/mixers/prepare_hippo.h"
 #include "engine/models/mixers/time_invariant.h"
 #include "kernels/linear_ops.h"
 #include "kernels/ops.h"
@@ -37,8 +38,10 @@ class HippoMixer : public TimeInvariantMixer {
   }
 
  protected:
-  // The matrices that depend on the configuration alone.
-  virtual absl::Status UploadRule(WeightLoader* loader, const std::string& name) = 0;
+  // The matrices that depend on the configuration alone, where there are any.
+  virtual absl::Status UploadRule(WeightLoader* /*loader*/, const std::string& /*name*/) {
+    return absl::OkStatus();
+  }
 
   absl::Status PrepareSsm(WeightLoader* loader) final {
     SSMD_RETURN_IF_ERROR(UploadRule(loader, output_tensor_->name));
@@ -87,28 +90,20 @@ class LegsMixer final : public HippoMixer {
       : HippoMixer(config, config.state_size, prefix, binder), config_(config) {}
 
  private:
-  absl::Status UploadRule(WeightLoader* loader, const std::string& name) override {
-    if (config_.rule == Discretisation::kBilinear) return absl::OkStatus();
-    const LegendreRule rule = MakeLegendreRule(config_.state_size);
-    SSMD_ASSIGN_OR_RETURN(nodes_, loader->Upload(rule.nodes, name));
-    SSMD_ASSIGN_OR_RETURN(weights_, loader->Upload(rule.weights, name));
-    SSMD_ASSIGN_OR_RETURN(values_, loader->Upload(rule.values, name));
-    return absl::OkStatus();
-  }
-
   void Ssm(const MixerStep& step, float* /*scratch*/, float* y) const override {
     auto scan = Scan<kernels::LegsScanParams>(step, y);
     scan.step = config_.rule == Discretisation::kBilinear ? kernels::LegsStep::kBilinear
                                                           : kernels::LegsStep::kExact;
-    scan.nodes = nodes_.as<double>();
-    scan.weights = weights_.as<double>();
-    scan.values = values_.as<double>();
     step.device->LegsScan(scan);
   }
 
   const LegsConfig& config_;
-  kernels::Buffer nodes_, weights_, values_;
 };
+
+// Column after column.
+std::vector<float> InF32(const Eigen::MatrixXd& values) {
+  return {values.data(), values.data() + values.size()};
+}
 
 struct LegtConfig : TimeInvariantConfig {
   int64_t state_size = 0;
@@ -128,17 +123,17 @@ class LegtMixer final : public HippoMixer {
 
  private:
   absl::Status UploadRule(WeightLoader* loader, const std::string& name) override {
-    const LegtStep step = DiscretiseLegt(config_.state_size, config_.window);
-    if (!(step.spectral_radius < 1)) {
+    const LinearSystem step =
+        HoldInput(LegtSystem(config_.state_size), 1 / static_cast<double>(config_.window));
+    const double spectral_radius = SpectralRadius(step.a);  // below 1, but for rounding
+    if (!(spectral_radius < 1)) {
       return absl::InvalidArgumentError(
           absl::StrCat("hippo_legt: d_state ", config_.state_size, " and window ", config_.window,
-                       " give a step of spectral radius ", step.spectral_radius,
+                       " give a step of spectral radius ", spectral_radius,
                        ": a state would grow without bound"));
     }
-    SSMD_ASSIGN_OR_RETURN(a_,
-                          loader->Upload(std::vector<float>(step.a.begin(), step.a.end()), name));
-    SSMD_ASSIGN_OR_RETURN(b_,
-                          loader->Upload(std::vector<float>(step.b.begin(), step.b.end()), name));
+    SSMD_ASSIGN_OR_RETURN(a_, loader->Upload(InF32(step.a.transpose()), name));
+    SSMD_ASSIGN_OR_RETURN(b_, loader->Upload(InF32(step.b), name));
     return absl::OkStatus();
   }
 

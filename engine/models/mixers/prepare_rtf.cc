@@ -1,6 +1,6 @@
 #include "engine/models/mixers/prepare_rtf.h"
 
-#include "engine/models/mixers/matrix_math.h"
+#include "engine/models/matrix_math.h"
 
 namespace ssmd {
 namespace {

@@ -6,7 +6,7 @@
 #include <numeric>
 #include <utility>
 
-#include "engine/models/mixers/matrix_math.h"
+#include "engine/models/matrix_math.h"
 
 namespace ssmd {
 namespace {

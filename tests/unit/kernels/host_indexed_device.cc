@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory_resource>
 #include <vector>
 
@@ -128,5 +129,17 @@ void HostIndexedDevice::Wkv4(const Wkv4Params& params) { RunOverSegments(&Device
 void HostIndexedDevice::Wkv6(const Wkv6Params& params) { RunOverSegments(&Device::Wkv6, params); }
 
 void HostIndexedDevice::Wkv7(const Wkv7Params& params) { RunOverSegments(&Device::Wkv7, params); }
+
+void HostIndexedDevice::MemoryScan(const MemoryScanParams& params) {
+  int64_t rows = 0;
+  for (int64_t s = 0; s < params.segment_count; ++s) {
+    const Segment& segment = params.segments[s];
+    rows = std::max<int64_t>(rows, segment.first_row + segment.length);
+  }
+  const Reached<int32_t> token_ids(params.token_ids, rows);
+  MemoryScanParams reached = params;
+  reached.token_ids = token_ids.data();
+  RunOverSegments(&Device::MemoryScan, reached);
+}
 
 }  // namespace ssmd::kernels

@@ -78,6 +78,7 @@ class HostIndexedDevice final : public Device {
   void Wkv4(const Wkv4Params& params) override;
   void Wkv6(const Wkv6Params& params) override;
   void Wkv7(const Wkv7Params& params) override;
+  void MemoryScan(const MemoryScanParams& params) override;
 
  private:
   template <typename Params>

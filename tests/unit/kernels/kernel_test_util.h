@@ -67,9 +67,11 @@ inline double UlpOf(double value) {
 }
 
 inline uint32_t Bits(float value) { return std::bit_cast<uint32_t>(value); }
+inline uint64_t Bits(double value) { return std::bit_cast<uint64_t>(value); }
 
 // Memory equal, byte for byte.
-inline testing::AssertionResult SameBits(const Tensor& a, const Tensor& b) {
+template <typename T>
+testing::AssertionResult SameBits(const std::pmr::vector<T>& a, const std::pmr::vector<T>& b) {
   if (a.size() != b.size()) return testing::AssertionFailure() << "sizes differ";
   for (size_t i = 0; i < a.size(); ++i) {
     if (Bits(a[i]) != Bits(b[i])) {

@@ -14,7 +14,6 @@
 #include "engine/models/memory_model.h"
 #include "engine/models/memory_reader.h"
 #include "kernels/device.h"
-#include "tests/support/memory_device.h"
 
 namespace ssmd {
 namespace {
@@ -148,25 +147,19 @@ std::vector<double> Projection(const Signal& signal, int64_t n) {
 }
 
 LinearSystem LegsSystem(int64_t n) {
-  LinearSystem system{SquareMatrix(n), {}};
+  LinearSystem system{Eigen::MatrixXd::Zero(n, n), Eigen::VectorXd(n)};
   for (int64_t row = 0; row < n; ++row) {
     for (int64_t column = 0; column < row; ++column) {
-      system.a.at(row, column) = -std::sqrt(static_cast<double>((2 * row + 1) * (2 * column + 1)));
+      system.a(row, column) = -std::sqrt(static_cast<double>((2 * row + 1) * (2 * column + 1)));
     }
-    system.a.at(row, row) = -static_cast<double>(row + 1);
-    system.b.push_back(std::sqrt(static_cast<double>(2 * row + 1)));
+    system.a(row, row) = -static_cast<double>(row + 1);
+    system.b[row] = std::sqrt(static_cast<double>(2 * row + 1));
   }
   return system;
 }
 
-std::vector<double> Apply(const LinearSystem& step, const std::vector<double>& c, double u) {
-  std::vector<double> next = step.b;
-  for (int64_t row = 0; row < step.a.size; ++row) {
-    double& to = next[static_cast<size_t>(row)];
-    to *= u;
-    for (int64_t k = 0; k < step.a.size; ++k) to += step.a.at(row, k) * c[static_cast<size_t>(k)];
-  }
-  return next;
+Eigen::VectorXd AsVector(const std::vector<double>& values) {
+  return Eigen::Map<const Eigen::VectorXd>(values.data(), static_cast<int64_t>(values.size()));
 }
 
 class MemoryScanTest : public ::testing::Test {
@@ -225,13 +218,14 @@ TEST_F(MemoryScanTest, LegsIsTheMatrixExponentialOfItsSystem) {
   const Signal signal = MakeSignal(60, 2);
   Memory memory(Legs(kSize), device_.get());
   memory.Feed(signal);
-  std::vector<double> c(kSize);
+  Eigen::VectorXd c = Eigen::VectorXd::Zero(kSize);
   c[0] = signal[0];
   for (size_t k = 1; k < signal.size(); ++k) {
     const double time = std::log1p(1 / static_cast<double>(k));  // of the logarithm of time
-    c = Apply(HoldInput(LegsSystem(kSize), time), c, signal[k]);
+    const LinearSystem step = HoldInput(LegsSystem(kSize), time);
+    c = (step.a * c + step.b * signal[k]).eval();
   }
-  EXPECT_LT(LargestDifference(memory.Coefficients(), c), 1e-11);
+  EXPECT_LT((AsVector(memory.Coefficients()) - c).cwiseAbs().maxCoeff(), 1e-11);
 }
 
 TEST_F(MemoryScanTest, RoundingDoesNotAddUpOverALongSignal) {
@@ -304,17 +298,11 @@ TEST_F(MemoryScanTest, BilinearLegsSolvesItsEquation) {
     Memory memory(Bilinear(kSize), device);
     memory.Feed(absl::MakeConstSpan(Tokens(signal)).first(1));
     for (size_t k = 1; k < signal.size(); ++k) {
-      const std::vector<double> c = memory.Coefficients();
+      const Eigen::VectorXd c = AsVector(memory.Coefficients());
       memory.Feed(Signal{signal[k]});
-      const std::vector<double> next = memory.Coefficients();
-      for (size_t row = 0; row < kSize; ++row) {
-        double change = system.b[row] * signal[k];
-        for (size_t m = 0; m < kSize; ++m) {
-          change += system.a.at(static_cast<int64_t>(row), static_cast<int64_t>(m)) *
-                    (c[m] + next[m]) / 2;
-        }
-        EXPECT_NEAR(next[row] - c[row], change / static_cast<double>(k), 1e-12);
-      }
+      const Eigen::VectorXd next = AsVector(memory.Coefficients());
+      const Eigen::VectorXd change = system.a * (c + next) / 2 + system.b * signal[k];
+      EXPECT_LT((next - c - change / static_cast<double>(k)).cwiseAbs().maxCoeff(), 1e-12);
     }
   }
 }
@@ -331,46 +319,6 @@ TEST_F(MemoryScanTest, OnlyAProjectionKnowsItsError) {
 }
 
 // --- Windows ---
-
-// By the classical method of Runge and Kutta, in many small steps.
-TEST(Hippo, HeldInputsAreThoseOfTheDifferentialEquation) {
-  for (const LinearSystem& system : {LegtSystem(5), FourierSystem(5), LegsSystem(5)}) {
-    const LinearSystem step = HoldInput(system, 0.3);
-    const std::vector<double> start = {0.3, -1, 0.2, 0.7, 0.1};
-    constexpr double kInput = 0.8;
-    constexpr int kSteps = 4000;
-    const double h = 0.3 / kSteps;
-    const auto plus = [](std::vector<double> a, double factor, const std::vector<double>& b) {
-      for (size_t i = 0; i < a.size(); ++i) a[i] += factor * b[i];
-      return a;
-    };
-    std::vector<double> x = start;
-    for (int i = 0; i < kSteps; ++i) {
-      const auto k1 = Apply(system, x, kInput);
-      const auto k2 = Apply(system, plus(x, h / 2, k1), kInput);
-      const auto k3 = Apply(system, plus(x, h / 2, k2), kInput);
-      const auto k4 = Apply(system, plus(x, h, k3), kInput);
-      x = plus(plus(plus(plus(x, h / 6, k1), h / 3, k2), h / 3, k3), h / 6, k4);
-    }
-    EXPECT_LT(LargestDifference(Apply(step, start, kInput), x), 1e-11);
-  }
-}
-
-TEST(Hippo, BasesAreOrthonormal) {
-  const GaussLegendre rule(64);
-  for (const auto& functions : {NormalisedLegendre, FourierFunctions}) {
-    for (size_t a = 0; a < 15; ++a) {
-      for (size_t b = 0; b < 15; ++b) {
-        double sum = 0;
-        for (size_t j = 0; j < rule.nodes.size(); ++j) {
-          const std::vector<double> p = functions(rule.nodes[j], 15);
-          sum += rule.weights[j] * p[a] * p[b];
-        }
-        EXPECT_NEAR(sum, a == b ? 1 : 0, 1e-12);
-      }
-    }
-  }
-}
 
 TEST_F(MemoryScanTest, WindowsAgreeWithTheReference) {
   const Signal signal = MakeSignal(400, 8);
@@ -410,14 +358,6 @@ TEST_F(MemoryScanTest, FourierReconstructsItsWindow) {
                 signal[static_cast<size_t>(time)], 2e-2)
         << time;
   }
-}
-
-// --- Devices ---
-
-TEST(MemoryModel, ADeviceThatKeepsNoMemoriesSaysSo) {
-  testing::MemoryDevice device(1 << 20);
-  const auto model = MakeMemoryModel(Legs(4), ModelLoadOptions(), &device);
-  EXPECT_TRUE(absl::IsInvalidArgument(model.status()));
 }
 
 // --- Any cut, any company ---

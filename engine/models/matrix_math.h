@@ -1,6 +1,6 @@
 // Small dense linear algebra of load time, in double precision.
-#ifndef SSMD_ENGINE_MODELS_MIXERS_MATRIX_MATH_H_
-#define SSMD_ENGINE_MODELS_MIXERS_MATRIX_MATH_H_
+#ifndef SSMD_ENGINE_MODELS_MATRIX_MATH_H_
+#define SSMD_ENGINE_MODELS_MATRIX_MATH_H_
 
 #include <Eigen/Dense>
 #include <cstdint>
@@ -19,4 +19,4 @@ double SpectralRadius(const Eigen::MatrixXd& a);
 
 }  // namespace ssmd
 
-#endif  // SSMD_ENGINE_MODELS_MIXERS_MATRIX_MATH_H_
+#endif  // SSMD_ENGINE_MODELS_MATRIX_MATH_H_

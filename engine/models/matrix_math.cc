@@ -1,4 +1,4 @@
-#include "engine/models/mixers/matrix_math.h"
+#include "engine/models/matrix_math.h"
 
 #include <cmath>
 #include <limits>
