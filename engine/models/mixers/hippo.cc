@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::string_view kLegsMembers[] = {"d_state", "discretization"};
 constexpr std::string_view kLegtMembers[] = {"d_state", "window"};
+static_assert(kernels::kDenseChunkTokens == kernels::kSsdChunkTokens, "stacks mix the two");
 
 // What both have: an output of every coefficient, and a feed-through.
 class HippoMixer : public TimeInvariantMixer {
@@ -37,12 +38,15 @@ class HippoMixer : public TimeInvariantMixer {
   }
 
  protected:
-  // The matrices that depend on the configuration alone.
-  virtual absl::Status UploadRule(WeightLoader* loader, const std::string& name) = 0;
+  // What steps are made by; `output` is (channels, state_size), and `name` its tensor's.
+  virtual absl::Status UploadRule(const std::vector<float>& output, const std::string& name,
+                                  WeightLoader* loader) = 0;
 
   absl::Status PrepareSsm(WeightLoader* loader) final {
-    SSMD_RETURN_IF_ERROR(UploadRule(loader, output_tensor_->name));
-    SSMD_ASSIGN_OR_RETURN(output_, LoadStateRows(*output_tensor_, loader));
+    const std::string& name = output_tensor_->name;
+    SSMD_ASSIGN_OR_RETURN(const std::vector<float> output, loader->Values(*output_tensor_));
+    SSMD_RETURN_IF_ERROR(UploadRule(output, name, loader));
+    SSMD_ASSIGN_OR_RETURN(output_, loader->Upload(StateRows(output, channels_), name));
     SSMD_ASSIGN_OR_RETURN(d_, loader->Vector(*d_tensor_));
     output_tensor_ = d_tensor_ = nullptr;
     return absl::OkStatus();
@@ -87,7 +91,8 @@ class LegsMixer final : public HippoMixer {
       : HippoMixer(config, config.state_size, prefix, binder), config_(config) {}
 
  private:
-  absl::Status UploadRule(WeightLoader* loader, const std::string& name) override {
+  absl::Status UploadRule(const std::vector<float>& /*output*/, const std::string& name,
+                          WeightLoader* loader) override {
     if (config_.rule == Discretisation::kBilinear) return absl::OkStatus();
     const LegendreRule rule = MakeLegendreRule(config_.state_size);
     SSMD_ASSIGN_OR_RETURN(nodes_, loader->Upload(rule.nodes, name));
@@ -115,6 +120,7 @@ struct LegtConfig : TimeInvariantConfig {
   int64_t window = 0;
 
   int64_t scan_operations() const { return d_model * state_size * (state_size + 1); }
+  int64_t chunk_tokens() const { return kernels::kDenseChunkTokens; }
   std::string Describe() const {
     return absl::StrFormat("hippo_legt state_size=%d window=%d output=%s", state_size, window,
                            output());
@@ -127,7 +133,8 @@ class LegtMixer final : public HippoMixer {
       : HippoMixer(config, config.state_size, prefix, binder), config_(config) {}
 
  private:
-  absl::Status UploadRule(WeightLoader* loader, const std::string& name) override {
+  absl::Status UploadRule(const std::vector<float>& output, const std::string& name,
+                          WeightLoader* loader) override {
     const LegtStep step = DiscretiseLegt(config_.state_size, config_.window);
     if (!(step.spectral_radius < 1)) {
       return absl::InvalidArgumentError(
@@ -135,10 +142,15 @@ class LegtMixer final : public HippoMixer {
                        " give a step of spectral radius ", step.spectral_radius,
                        ": a state would grow without bound"));
     }
-    SSMD_ASSIGN_OR_RETURN(a_,
-                          loader->Upload(std::vector<float>(step.a.begin(), step.a.end()), name));
-    SSMD_ASSIGN_OR_RETURN(b_,
-                          loader->Upload(std::vector<float>(step.b.begin(), step.b.end()), name));
+    const std::vector<float> a(step.a.begin(), step.a.end());
+    const std::vector<float> b(step.b.begin(), step.b.end());
+    SSMD_ASSIGN_OR_RETURN(a_, loader->Upload(a, name));
+    SSMD_ASSIGN_OR_RETURN(b_, loader->Upload(b, name));
+    if (!loader->prepares_chunks()) return absl::OkStatus();
+    const DenseChunk chunk = MakeDenseChunk(a, b, output, config_.chunk_tokens());
+    SSMD_ASSIGN_OR_RETURN(chunk_step_, loader->Upload(chunk.step, name));
+    SSMD_ASSIGN_OR_RETURN(chunk_readout_, loader->Upload(chunk.readout, name));
+    SSMD_ASSIGN_OR_RETURN(chunk_taps_, loader->Upload(chunk.taps, name));
     return absl::OkStatus();
   }
 
@@ -146,11 +158,15 @@ class LegtMixer final : public HippoMixer {
     auto scan = Scan<kernels::DenseScanParams>(step, y);
     scan.a = a_.as<float>();
     scan.b = b_.as<float>();
+    scan.chunk_step = chunk_step_.as<float>();
+    scan.chunk_readout = chunk_readout_.as<float>();
+    scan.chunk_taps = chunk_taps_.as<float>();
     step.device->DenseScan(scan);
   }
 
   const LegtConfig& config_;
   kernels::Buffer a_, b_;
+  kernels::Buffer chunk_step_, chunk_readout_, chunk_taps_;  // where prompts go in chunks
 };
 
 }  // namespace

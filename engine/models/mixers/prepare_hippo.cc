@@ -3,12 +3,15 @@
 #include <cmath>
 
 #include "engine/models/mixers/matrix_math.h"
+#include "kernels/ops.h"
 
 namespace ssmd {
 namespace {
 
 using Eigen::Index;
 using Eigen::MatrixXd;
+using Eigen::VectorXd;
+using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 constexpr double kPi = 3.14159265358979323846;
 constexpr int kNewtonSteps = 10;  // it converges quadratically from within 1e-3
@@ -32,6 +35,29 @@ double SlopeAt(double x, int64_t size, const std::vector<double>& p) {
   return static_cast<double>(size) * (x * p[n] - p[n - 1]) / (x * x - 1);
 }
 
+// [a^tokens | a^{tokens−1} b … b].
+std::vector<float> StepOfChunk(const MatrixXd& a, const VectorXd& b, int64_t tokens) {
+  const Index size = a.rows();
+  RowMajor step(size, size + tokens);
+  step.leftCols(size) = Power(a, tokens).cast<float>();
+  VectorXd reached = b;
+  for (Index column = size + tokens - 1; column >= size; --column) {
+    step.col(column) = reached.cast<float>();
+    reached = a * reached;
+  }
+  return {step.data(), step.data() + step.size()};
+}
+
+// Column `column` of `values` (channels, …) into row `row` of lane blocks of `rows` rows.
+void PutLanes(const MatrixXd& values, Index column, int64_t rows, int64_t row,
+              std::vector<float>* blocks) {
+  for (Index c = 0; c < values.rows(); ++c) {
+    const int64_t line = c / kernels::kVectorLanes * rows + row;
+    (*blocks)[static_cast<size_t>(line * kernels::kVectorLanes + c % kernels::kVectorLanes)] =
+        static_cast<float>(values(c, column));
+  }
+}
+
 }  // namespace
 
 // [A B; 0 0] · Δ has the exponential [Ā B̄; 0 1] (Van Loan 1978).
@@ -53,6 +79,28 @@ LegtStep DiscretiseLegt(int64_t state_size, int64_t window) {
   }
   legt.spectral_radius = SpectralRadius(step.topLeftCorner(size, size));
   return legt;
+}
+
+DenseChunk MakeDenseChunk(const std::vector<float>& a, const std::vector<float>& b,
+                          const std::vector<float>& output, int64_t tokens) {
+  const auto size = static_cast<Index>(b.size());
+  const auto channels = static_cast<Index>(output.size() / b.size());
+  const MatrixXd decay = Eigen::Map<const RowMajor>(a.data(), size, size).cast<double>();
+  const VectorXd input = Eigen::Map<const Eigen::VectorXf>(b.data(), size).cast<double>();
+  MatrixXd read = Eigen::Map<const RowMajor>(output.data(), channels, size).cast<double>();
+  const auto lanes = static_cast<size_t>(kernels::PaddedLanes(channels) * tokens);
+  DenseChunk chunk;
+  chunk.step = StepOfChunk(decay, input, tokens);
+  chunk.readout.resize(lanes * b.size());
+  chunk.taps.resize(lanes);
+  for (int64_t t = 0; t < tokens; ++t) {
+    PutLanes(read * input, 0, tokens, t, &chunk.taps);
+    read = read * decay;
+    for (Index n = 0; n < size; ++n) {
+      PutLanes(read, n, tokens * size, t * size + n, &chunk.readout);
+    }
+  }
+  return chunk;
 }
 
 LegendreRule MakeLegendreRule(int64_t size) {

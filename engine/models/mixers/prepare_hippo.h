@@ -18,6 +18,16 @@ struct LegtStep {
 };
 LegtStep DiscretiseLegt(int64_t state_size, int64_t window);
 
+// What the chunked form of kernels::DenseScan takes chunks of so many tokens by, of the system as
+// the kernel has it: (N, N) a, (N) b and (channels, N) output. By powers in double precision.
+struct DenseChunk {
+  std::vector<float> step;     // (N, N + tokens)
+  std::vector<float> readout;  // lane blocks (tokens, N)
+  std::vector<float> taps;     // lane blocks (tokens)
+};
+DenseChunk MakeDenseChunk(const std::vector<float>& a, const std::vector<float>& b,
+                          const std::vector<float>& output, int64_t tokens);
+
 // The rule of kernels::LegsScan's exact step: Gauss–Legendre nodes and weights on [0, 1], and the
 // normalised polynomials there.
 struct LegendreRule {
