@@ -305,7 +305,8 @@ void ForEachScanCase(kernels::Device& device, int64_t megabytes,
   measure(cases.Modal(32, 1));
   measure(cases.Complex(384));
   measure(cases.Difference(64));
-  measure(cases.Dense(64, false), cases.Dense(64, true));
+  measure(cases.Dense(64, false));
+  measure(cases.Dense(64, true));
   measure(cases.Legs(64, kernels::LegsStep::kBilinear));
   measure(cases.Legs(64, kernels::LegsStep::kExact));
   measure(cases.Wkv4());
