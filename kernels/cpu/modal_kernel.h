@@ -138,20 +138,23 @@ inline void AdvanceFreeMode(Rows rows, int64_t lane, const Register (&u)[kTokens
 template <int kTokens, typename Rows>
 inline void AdvanceFree(Rows rows, int64_t modes, const F16 (&u)[kTokens], F16 (&y)[kTokens]) {
   F16 runs[kTokens][4];
+  Register input[kRegisters][kTokens];
+  for (int p = 0; p < kRegisters; ++p) {
+    for (int t = 0; t < kTokens; ++t) input[p][t] = RegisterOf(u[t], p);
+  }
   for (int64_t i = 0; i < 4; ++i) {
     const ModalRun run = RunOfModes(i, modes);
     Register sum[kRegisters][kTokens];
 #pragma GCC unroll 2
     for (int p = 0; p < kRegisters; ++p) {
-      Register input[kTokens];
 #pragma GCC unroll 4
-      for (int t = 0; t < kTokens; ++t) {
-        input[t] = RegisterOf(u[t], p);
-        sum[p][t] = BroadcastRegister(0);
-      }
-      rows.Seek(run.begin);
-      for (int64_t n = run.begin; n < run.end; ++n, rows.Next()) {
-        AdvanceFreeMode<kTokens>(rows, p * kRegisterLanes, input, sum[p]);
+      for (int t = 0; t < kTokens; ++t) sum[p][t] = BroadcastRegister(0);
+    }
+    rows.Seek(run.begin);
+    for (int64_t n = run.begin; n < run.end; ++n, rows.Next()) {
+#pragma GCC unroll 2
+      for (int p = 0; p < kRegisters; ++p) {
+        AdvanceFreeMode<kTokens>(rows, p * kRegisterLanes, input[p], sum[p]);
       }
     }
 #pragma GCC unroll 4

@@ -126,24 +126,14 @@ class ScanCases {
     return c;
   }
 
-  ScanCase Dense(int64_t size, bool chunked) const {
+  ScanCase Dense(int64_t size) const {
     const int64_t elements = kScanChannels * size;
-    const int64_t tokens = chunked ? kernels::kDenseChunkTokens : 0;  // of a chunk
-    const int64_t step_elements = size * (size + tokens);
-    ScanCase c =
-        TimeInvariant(absl::StrFormat("DenseScan N = %d%s", size, chunked ? ", in chunks" : ""));
-    c.coefficient_bytes =
-        4.0 * static_cast<double>(elements * (1 + tokens) + kScanChannels * tokens + step_elements);
+    ScanCase c = TimeInvariant(absl::StrFormat("DenseScan N = %d", size));
+    c.coefficient_bytes = 4.0 * static_cast<double>(elements + size * size);
     c.state_bytes = c.written_bytes = 4.0 * static_cast<double>(elements);
-    const double of_a_token = static_cast<double>(size * size + size);
-    const double of_a_chunk =
-        static_cast<double>(step_elements + size * tokens + tokens * (tokens + 1) / 2);
-    c.flops = 2.0 * static_cast<double>(kScanChannels) *
-              (chunked ? of_a_chunk / static_cast<double>(tokens) : of_a_token);
+    c.flops = 2.0 * static_cast<double>(kScanChannels * (size * size + size));
     const auto a = Numbers(&c, size * size), b = Numbers(&c, size);
     const auto output = Numbers(&c, elements), state = Numbers(&c, elements);
-    const auto chunk_step = Numbers(&c, step_elements);
-    const auto readout = Numbers(&c, elements * tokens), taps = Numbers(&c, kScanChannels * tokens);
     c.run = [=, this](int64_t layer, const Segment& segment, float* rows) {
       auto params = ScanOf<kernels::DenseScanParams>(segment, state->state(layer), rows);
       params.state_size = size;
@@ -151,11 +141,6 @@ class ScanCases {
       params.b = b->floats(layer);
       params.output = output->floats(layer);
       params.d = output->floats(layer);
-      if (chunked) {
-        params.chunk_step = chunk_step->floats(layer);
-        params.chunk_readout = readout->floats(layer);
-        params.chunk_taps = taps->floats(layer);
-      }
       device_.DenseScan(params);
     };
     return c;
@@ -305,8 +290,7 @@ void ForEachScanCase(kernels::Device& device, int64_t megabytes,
   measure(cases.Modal(32, 1));
   measure(cases.Complex(384));
   measure(cases.Difference(64));
-  measure(cases.Dense(64, false));
-  measure(cases.Dense(64, true));
+  measure(cases.Dense(64));
   measure(cases.Legs(64, kernels::LegsStep::kBilinear));
   measure(cases.Legs(64, kernels::LegsStep::kExact));
   measure(cases.Wkv4());
