@@ -1,8 +1,8 @@
 // The kernels in NEON.
 #include "kernels/cpu/vec_neon.h"
 // After the lanes:
-#include "kernels/cpu/registers_whole.h"
 #include "kernels/cpu/dot_neon.h"
+#include "kernels/cpu/registers_whole.h"
 // then the kernels, which are written over both.
 #include "kernels/cpu/all_kernels.h"
 

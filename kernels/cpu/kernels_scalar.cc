@@ -1,8 +1,8 @@
 // The kernels in plain C++ (vec_scalar.h).
 #include "kernels/cpu/vec_scalar.h"
 // After the lanes:
-#include "kernels/cpu/registers_whole.h"
 #include "kernels/cpu/dot_scalar.h"
+#include "kernels/cpu/registers_whole.h"
 // then the kernels, which are written over both.
 #include "kernels/cpu/all_kernels.h"
 
