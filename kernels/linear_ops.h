@@ -1,10 +1,12 @@
 // Recurrences whose coefficients do not depend on the input (linear and time-invariant, but for
 // HiPPO-LegS), over carried state. Part of the contract in ops.h: each token's result and state
-// are those of stepping token by token, whatever way prompts are cut.
+// are those of stepping token by token, whatever way prompts are cut (DenseScan: unless its chunked
+// form is asked for).
 //
 // "Channel blocks": arrays laid out [ceil(channels / 64)][…][64], channels contiguous, the padding
 // of the last block zero (kChannelBlock of ops.h). "State rows": [n][PaddedLanes(channels)], n
-// outermost, padding zero. State is f32, but for DifferenceScan's.
+// outermost, padding zero. "Lane blocks": [PaddedLanes(channels) / 16][…][16], likewise. State is
+// f32, but for DifferenceScan's.
 #ifndef SSMD_KERNELS_LINEAR_OPS_H_
 #define SSMD_KERNELS_LINEAR_OPS_H_
 
@@ -88,10 +90,23 @@ struct DifferenceScanParams {
   int64_t y_stride = 0;
 };
 
+// Tokens of a chunk of DenseScan's chunked form.
+inline constexpr int64_t kDenseChunkTokens = 32;
+
 // A dense linear system that all channels share: HiPPO-LegT and its like (Gu et al. 2020,
 // arXiv:2008.07669; Voelker et al. 2019, "Legendre Memory Units").
 //   h[n] ← Σ_m a[n][m] · h[m] + b[n] · u[t],   y[t] = Σ_n output[n] · h[n] + d · u[t]
 // Sums by fma, m and n ascending, from b · u and d · u. (h on the right is that before the token.)
+//
+// With the operators of a chunk, the chunks of T = kDenseChunkTokens tokens that lie whole in a
+// segment and begin at a multiple of T of its positions are taken at once, all other tokens step by
+// step as ever: 2N + T / 2 + N² / T multiply-adds a token and channel in place of N² + N. With h
+// before the chunk, and sums by fma, n before j, both ascending:
+//   y[t] = d · u[t] + Σ_n readout[t][n] · h[n] + Σ_{j <= t} taps[t − j] · u[j]
+//   h[n] ← Σ_m step[n][m] · h[m] + Σ_j step[n][N + j] · u[j]
+// where step = [a^T | a^{T−1−j} b], readout[t] = output · a^{t+1}, taps[k] = output · aᵏ b.
+// That differs by rounding, so bits depend on which chunks are whole: a cut of a history at
+// multiples of T does not show, another does. Nothing else does.
 struct DenseScanParams {
   const Segment* segments = nullptr;
   int64_t segment_count = 0;
@@ -107,6 +122,10 @@ struct DenseScanParams {
   StateField state;               // state rows (N)
   float* y = nullptr;             // (rows, channels); may be u
   int64_t y_stride = 0;
+  // Of a chunk; null: step by step throughout.
+  const float* chunk_step = nullptr;     // (N, N + T)
+  const float* chunk_readout = nullptr;  // lane blocks (T, N)
+  const float* chunk_taps = nullptr;     // lane blocks (T)
 };
 
 // How LegsScan goes from one sample to the next.

@@ -85,9 +85,9 @@ struct NamedDocument {
 absl::Status CheckPrefill(const ModelLoadOptions& options, const std::string& architecture,
                           const Stack& stack) {
   if (options.prefill == Prefill::kExact || stack.chunk_tokens() > 0) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("prefill=chunked: the layers of ", architecture,
-                   " have no chunked form, as those of mamba2 and retnet have; leave it exact"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "prefill=chunked: the layers of ", architecture,
+      " have no chunked form, as those of mamba2, retnet and hippo_legt have; leave it exact"));
 }
 
 absl::Status CheckState(const ModelLoadOptions& options, const std::string& architecture,
@@ -274,6 +274,7 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> LoadDescribed(const std::string& 
   int64_t bytes = 0;
   for (const TensorInfo* tensor : binder.bound()) bytes += static_cast<int64_t>(tensor->bytes);
   WeightLoader loader(device, format, bytes, options.progress);
+  loader.set_prepares_chunks(options.prefill == Prefill::kChunked);
   const WeightCacheKey key = {config.Describe() + model->stack().Describe(), checkpoint.identity(),
                               format};
   PosixFileSystem files;

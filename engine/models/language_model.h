@@ -25,9 +25,9 @@ namespace ssmd {
 
 // How prompts go through the recurrence. kExact steps token by token, so that no cut of a prompt
 // shows in a bit. kChunked takes whole chunks of ModelInfo::chunk_tokens as matrix products, for
-// which the mixer must have a form (Mamba-2, RetNet): faster, with other rounding, and bits depend
-// on which chunks a step has whole. Chunks begin at multiples of chunk_tokens of a history, so cuts
-// there do not show.
+// which the mixer must have a form (Mamba-2, RetNet, HiPPO-LegT): faster, with other rounding, and
+// bits depend on which chunks a step has whole. Chunks begin at multiples of chunk_tokens of a
+// history, so cuts there do not show.
 enum class Prefill : uint8_t { kExact, kChunked };
 std::optional<Prefill> ParsePrefill(absl::string_view name);  // "exact", "chunked"
 

@@ -58,8 +58,8 @@ struct MixerStep {
   float* scratch = nullptr;  // rows × MixerFamily::scratch_floats_per_row() floats, any content
   // rows × MixerFamily::shared_floats_per_row() floats, which blocks of one step hand on.
   float* shared = nullptr;
-  // rows × MixerFamily::chunk_scratch_floats_per_row() floats, any content; null: prompts are
-  // exact.
+  // rows × MixerFamily::chunk_scratch_floats_per_row() floats, any content; null where prompts are
+  // exact, or no family wants any.
   float* chunk_scratch = nullptr;
 
   int64_t rows() const { return indices.rows; }
@@ -105,7 +105,9 @@ class MixerFamily {
   virtual int64_t scan_operations() const { return 0; }
 
   // The chunked form of prompts (Prefill of language_model.h): tokens of a chunk, 0 where there is
-  // none, and its scratch.
+  // none, and its scratch. What it computes by beside that is prepared where
+  // WeightLoader::prepares_chunks() says so. Families that have a form agree on the tokens, as
+  // stacks mix them.
   virtual int64_t chunk_tokens() const { return 0; }
   virtual int64_t chunk_scratch_floats_per_row() const { return 0; }
 

@@ -62,6 +62,10 @@ class WeightLoader {
   absl::StatusOr<kernels::Buffer> Upload(const std::vector<double>& values,
                                          const std::string& name);
 
+  // Whether prompts will be taken in chunks (Prefill), which some mixers prepare for.
+  void set_prepares_chunks(bool prepares) { prepares_chunks_ = prepares; }
+  bool prepares_chunks() const { return prepares_chunks_; }
+
   // Takes matrices from `cache` where it has them, and adds those that are packed to `writer`.
   // Either may be null; both outlive the loader's use.
   void UseCache(const PackedCache* cache, PackedCacheWriter* writer);
@@ -101,6 +105,7 @@ class WeightLoader {
   kernels::WeightFormat format_;
   int64_t bytes_total_;
   Progress progress_;
+  bool prepares_chunks_ = false;
   int64_t bytes_done_ = 0;
   int64_t bytes_kept_ = 0;
   int64_t layer_matrix_elements_ = 0;

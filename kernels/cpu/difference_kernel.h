@@ -53,6 +53,14 @@ inline void StoreOutputs(float* p, D8 v, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
 }
 
+// The same rows. What stands in them is loaded for each delay: GCC would else keep a token's for
+// the next delay, in more registers than there are.
+using DelayRow = double[kDoubleLanes];
+inline const DelayRow* LoadAnew(const DelayRow* rows) {
+  asm("" : "+r"(rows));
+  return rows;
+}
+
 // v of kTokens tokens, whose rows begin at `row` of the line; delay i has row i − 1 of the
 // coefficients.
 template <int kTokens>
@@ -62,14 +70,14 @@ inline void AdvanceLine(int64_t delays, DelayLine& line, int64_t row) {
   for (int t = 0; t < kTokens; ++t) acc[t] = BroadcastDouble(0);
   for (int64_t i = delays; i > 0; --i) {
     const D8 coefficient = Load(line.numerator[i - 1]);
-    const auto* u = line.u + row - i;
+    const DelayRow* u = LoadAnew(line.u + row - i);
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) acc[t] = Fma(coefficient, Load(u[t]), acc[t]);
   }
   int64_t i = delays;
   for (; i >= kTokens; --i) {
     const D8 coefficient = Load(line.denominator[i - 1]);
-    const auto* v = line.v + row - i;
+    const DelayRow* v = LoadAnew(line.v + row - i);
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) acc[t] = NegatedFma(coefficient, Load(v[t]), acc[t]);
   }

@@ -258,6 +258,8 @@ struct DifferenceShare {
 // Up to 64 channels, from a multiple of 16 on.
 struct DenseShare {
   int64_t length;
+  int64_t before;  // tokens that are stepped before the first chunk; all where there is none
+  int64_t chunks;
   int64_t channels;
   int64_t state_size;
   int64_t state_row;  // elements from one state index to the next, of `output` too
@@ -271,6 +273,9 @@ struct DenseShare {
   float* to;
   float* y;
   int64_t y_stride;
+  const float* chunk_step;  // of chunks alone; so those below
+  const float* chunk_readout;
+  const float* chunk_taps;
 };
 
 // Channels [channel_begin, channel_end), from a multiple of 16 on; pointers are to channel 0.

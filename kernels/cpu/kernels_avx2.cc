@@ -2,6 +2,7 @@
 #include "kernels/cpu/vec_avx2.h"
 // After the lanes:
 #include "kernels/cpu/dot_avx2.h"
+#include "kernels/cpu/registers_avx2.h"
 // then the kernels, which are written over both.
 #include "kernels/cpu/all_kernels.h"
 

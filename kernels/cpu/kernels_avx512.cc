@@ -2,6 +2,7 @@
 #include "kernels/cpu/vec_avx512.h"
 // After the lanes:
 #include "kernels/cpu/dot_avx512_madd.h"
+#include "kernels/cpu/registers_whole.h"
 // then the kernels, which are written over both.
 #include "kernels/cpu/all_kernels.h"
 

@@ -3,6 +3,7 @@
 // After the lanes:
 #include "kernels/cpu/dot_avx512_bf16.h"
 #include "kernels/cpu/dot_avx512_vnni.h"
+#include "kernels/cpu/registers_whole.h"
 // then the kernels, which are written over both,
 #include "kernels/cpu/all_kernels.h"
 // and those that only this instruction set has.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/chunk_cut.h"
 #include "kernels/ops.h"
 
 namespace ssmd::kernels::cpu {
@@ -86,6 +87,15 @@ DenseShare ShareOfDense(const DenseScanParams& params, const Segment& segment, i
   share.output = params.output + channel;
   share.from = params.state.floats(segment.src_slot) + channel;
   share.to = params.state.floats(segment.dst_slot) + channel;
+  share.before = segment.length;
+  if (params.chunk_step == nullptr) return share;
+  const ChunkCut cut = CutIntoChunks(segment, kDenseChunkTokens);
+  share.before = cut.before;
+  share.chunks = cut.chunks;
+  share.chunk_step = params.chunk_step;
+  const int64_t taps = channel * kDenseChunkTokens;  // those of the channels before
+  share.chunk_readout = params.chunk_readout + taps * params.state_size;
+  share.chunk_taps = params.chunk_taps + taps;
   return share;
 }
 

@@ -1,11 +1,11 @@
 // Complex modes of one block of 64 channels of a segment (ModalScan). Lanes are channels. Include
-// after a vec_*.h and vec_math.h. Internal linkage.
+// after a vec_*.h, a registers_*.h and vec_math.h. Internal linkage.
 //
-// A prompt takes 16 channels at a time, whose state and coefficients are first put side by side: in
-// rows of 64 channels they would share a few sets of the nearest cache. Without coupling several
-// tokens are taken while a mode is in registers; a coupling has each token wait for all modes of
-// the last one, and its sum is made while that one's modes are written. Neither changes what is
-// done to a mode, or the order of a sum.
+// A prompt takes 16 channels at a time, whose state and coefficients are first put side by side,
+// mode after mode: then they are in the nearest cache, and all of a mode is at known distances.
+// Without coupling several tokens are taken while a mode is in registers; a coupling has each token
+// wait for all modes of the last one, and its sum is made while that one's modes are written.
+// Neither changes what is done to a mode, or the order of a sum.
 #ifndef SSMD_KERNELS_CPU_MODAL_KERNEL_H_
 #define SSMD_KERNELS_CPU_MODAL_KERNEL_H_
 
@@ -23,27 +23,60 @@ constexpr int kModalTokens = 4;
 constexpr int64_t kModalPackFrom = 8;
 constexpr int64_t kModalPackFloats = 6144;
 
-// By value: a store to the state could change what is reached by reference, as compilers see it.
+// A walk over the modes of 16 channels, each of which has a row of real parts and, part() further
+// on, one of imaginary parts. By value: a store to the state could change what is reached by
+// reference, as compilers see it.
 //
-// 16 channels: each mode has a row of real parts and one of imaginary parts.
+// As the block of channels has them.
 struct ModalRows {
-  float* h;
-  const float* decay;
-  const float* output;
-  const float* in;  // of the coupling
-  const float* out;
-  int64_t mode;      // from one mode to the next
-  int64_t part;      // from real to imaginary
+  float* state;
+  const float* decays;
+  const float* outputs;
+  const float* coupling_in;
+  const float* coupling_out;
   int64_t coupling;  // from one r to the next
+  int64_t at = 0;
+
+  void Seek(int64_t mode) { at = mode * 2 * kModalBlock; }
+  void Next() { at += 2 * kModalBlock; }
+  static constexpr int64_t part() { return kModalBlock; }
+  float* h() const { return state + at; }
+  const float* decay() const { return decays + at; }
+  const float* output() const { return outputs + at; }
+  const float* in(int r) const { return coupling_in + r * coupling + at; }
+  const float* out(int r) const { return coupling_out + r * coupling + at; }
+};
+
+// Side by side.
+template <int kRank>
+struct PackedModes {
+  static constexpr int64_t kPair = 2 * kLanes;
+  static constexpr int64_t kFloats = (3 + 2 * kRank) * kPair;  // of a mode
+  float* first;
+  float* at;
+
+  void Seek(int64_t mode) { at = first + mode * kFloats; }
+  void Next() { at += kFloats; }
+  static constexpr int64_t part() { return kLanes; }
+  float* h() const { return at; }
+  float* decay() const { return at + kPair; }
+  float* output() const { return at + 2 * kPair; }
+  float* in(int r) const { return at + (3 + r) * kPair; }
+  float* out(int r) const { return at + (3 + kRank + r) * kPair; }
 };
 
 struct ComplexRow {
-  F16 re, im;
+  Register re, im;
 };
-inline ComplexRow LoadMode(const float* p, int64_t part) { return {Load(p), Load(p + part)}; }
+inline ComplexRow LoadMode(const float* p, int64_t part) {
+  return {LoadRegister(p), LoadRegister(p + part)};
+}
+inline ComplexRow KeepMode(const float* p, int64_t part) {
+  return {Keep(LoadRegister(p)), Keep(LoadRegister(p + part))};
+}
 
 // Σ Re(a · h), continued by a mode.
-inline F16 AddReal(ComplexRow a, ComplexRow h, F16 sum) {
+inline Register AddReal(ComplexRow a, ComplexRow h, Register sum) {
   return NegatedFma(a.im, h.im, Fma(a.re, h.re, sum));
 }
 
@@ -65,82 +98,134 @@ inline ModalRun RunOfModes(int64_t i, int64_t modes) {
 }
 
 // s_r of the state as it is.
-inline F16 CoupledSum(ModalRows rows, int64_t modes, int r) {
+template <typename Rows>
+inline F16 CoupledSum(Rows rows, int64_t modes, int r) {
   F16 runs[4];
   for (int64_t i = 0; i < 4; ++i) {
     const ModalRun run = RunOfModes(i, modes);
-    F16 sum = Broadcast(0);
-    for (int64_t n = run.begin; n < run.end; ++n) {
-      const int64_t at = n * rows.mode;
-      sum = AddReal(LoadMode(rows.in + r * rows.coupling + at, rows.part),
-                    LoadMode(rows.h + at, rows.part), sum);
+    Register sum[kRegisters];
+    for (Register& part : sum) part = BroadcastRegister(0);
+    rows.Seek(run.begin);
+    for (int64_t n = run.begin; n < run.end; ++n, rows.Next()) {
+      for (int p = 0; p < kRegisters; ++p) {
+        const int64_t lane = p * kRegisterLanes;
+        sum[p] = AddReal(LoadMode(rows.in(r) + lane, rows.part()),
+                         LoadMode(rows.h() + lane, rows.part()), sum[p]);
+      }
     }
-    runs[i] = sum;
+    runs[i] = Join(sum);
   }
   return SumOfRuns(runs);
 }
 
+// A mode in kTokens tokens without coupling, of the lanes from `lane` on.
+template <int kTokens, typename Rows>
+inline void AdvanceFreeMode(Rows rows, int64_t lane, const Register (&u)[kTokens],
+                            Register (&sum)[kTokens]) {
+  const ComplexRow decay = KeepMode(rows.decay() + lane, rows.part());
+  const ComplexRow output = KeepMode(rows.output() + lane, rows.part());
+  ComplexRow h = KeepMode(rows.h() + lane, rows.part());
+#pragma GCC unroll 4
+  for (int t = 0; t < kTokens; ++t) {
+    h = Advance(decay, h, {u[t], BroadcastRegister(0)});
+    sum[t] = AddReal(output, h, sum[t]);
+  }
+  Store(rows.h() + lane, h.re);
+  Store(rows.h() + lane + rows.part(), h.im);
+}
+
 // kTokens tokens without coupling. y is Σ Re(output · h) of each.
-template <int kTokens>
-inline void AdvanceFree(ModalRows rows, int64_t modes, const F16 (&u)[kTokens], F16 (&y)[kTokens]) {
+template <int kTokens, typename Rows>
+inline void AdvanceFree(Rows rows, int64_t modes, const F16 (&u)[kTokens], F16 (&y)[kTokens]) {
   F16 runs[kTokens][4];
+  Register input[kRegisters][kTokens];
+  for (int p = 0; p < kRegisters; ++p) {
+    for (int t = 0; t < kTokens; ++t) input[p][t] = RegisterOf(u[t], p);
+  }
   for (int64_t i = 0; i < 4; ++i) {
     const ModalRun run = RunOfModes(i, modes);
-    F16 sum[kTokens];
+    Register sum[kRegisters][kTokens];
+#pragma GCC unroll 2
+    for (int p = 0; p < kRegisters; ++p) {
 #pragma GCC unroll 4
-    for (int t = 0; t < kTokens; ++t) sum[t] = Broadcast(0);
-    for (int64_t n = run.begin; n < run.end; ++n) {
-      const int64_t at = n * rows.mode;
-      const ComplexRow decay = LoadMode(rows.decay + at, rows.part);
-      const ComplexRow output = LoadMode(rows.output + at, rows.part);
-      ComplexRow h = LoadMode(rows.h + at, rows.part);
-#pragma GCC unroll 4
-      for (int t = 0; t < kTokens; ++t) {
-        h = Advance(decay, h, {u[t], Broadcast(0)});
-        sum[t] = AddReal(output, h, sum[t]);
+      for (int t = 0; t < kTokens; ++t) sum[p][t] = BroadcastRegister(0);
+    }
+    rows.Seek(run.begin);
+    for (int64_t n = run.begin; n < run.end; ++n, rows.Next()) {
+#pragma GCC unroll 2
+      for (int p = 0; p < kRegisters; ++p) {
+        AdvanceFreeMode<kTokens>(rows, p * kRegisterLanes, input[p], sum[p]);
       }
-      Store(rows.h + at, h.re);
-      Store(rows.h + at + rows.part, h.im);
     }
 #pragma GCC unroll 4
-    for (int t = 0; t < kTokens; ++t) runs[t][i] = sum[t];
+    for (int t = 0; t < kTokens; ++t) {
+      Register parts[kRegisters];
+      for (int p = 0; p < kRegisters; ++p) parts[p] = sum[p][t];
+      runs[t][i] = Join(parts);
+    }
   }
   for (int t = 0; t < kTokens; ++t) y[t] = SumOfRuns(runs[t]);
 }
 
+// Sums over modes of a token with coupling: of its output, and s of the next token.
+template <int kRank>
+struct CoupledSums {
+  Register y, next[kRank];
+};
+
+// A mode of a token with coupling, of the lanes from `lane` on.
+template <int kRank, bool kNext, typename Rows>
+inline void AdvanceCoupledMode(Rows rows, int64_t lane, Register u, const Register (&s)[kRank],
+                               CoupledSums<kRank>& sums) {
+  ComplexRow input = {u, BroadcastRegister(0)};
+#pragma GCC unroll 4
+  for (int r = 0; r < kRank; ++r) {
+    const ComplexRow out = LoadMode(rows.out(r) + lane, rows.part());
+    input = {NegatedFma(out.re, s[r], input.re), NegatedFma(out.im, s[r], input.im)};
+  }
+  const ComplexRow h = Advance(KeepMode(rows.decay() + lane, rows.part()),
+                               KeepMode(rows.h() + lane, rows.part()), input);
+  Store(rows.h() + lane, h.re);
+  Store(rows.h() + lane + rows.part(), h.im);
+  sums.y = AddReal(LoadMode(rows.output() + lane, rows.part()), h, sums.y);
+  if constexpr (kNext) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kRank; ++r) {
+      sums.next[r] = AddReal(LoadMode(rows.in(r) + lane, rows.part()), h, sums.next[r]);
+    }
+  }
+}
+
 // A token with coupling: takes s and leaves that of the next token, if kNext.
-template <int kRank, bool kNext>
-inline F16 AdvanceCoupled(ModalRows rows, int64_t modes, F16 u, F16 (&s)[kRank]) {
+template <int kRank, bool kNext, typename Rows>
+inline F16 AdvanceCoupled(Rows rows, int64_t modes, F16 u, F16 (&s)[kRank]) {
   F16 runs[4], next[kRank][4];
+  Register input[kRegisters], coupled[kRegisters][kRank];
+  for (int p = 0; p < kRegisters; ++p) {
+    input[p] = RegisterOf(u, p);
+    for (int r = 0; r < kRank; ++r) coupled[p][r] = RegisterOf(s[r], p);
+  }
   for (int64_t i = 0; i < 4; ++i) {
     const ModalRun run = RunOfModes(i, modes);
-    F16 sum = Broadcast(0);
-    F16 coupled[kRank];
-#pragma GCC unroll 4
-    for (int r = 0; r < kRank; ++r) coupled[r] = Broadcast(0);
-    for (int64_t n = run.begin; n < run.end; ++n) {
-      const int64_t at = n * rows.mode;
-      ComplexRow input = {u, Broadcast(0)};
-#pragma GCC unroll 4
-      for (int r = 0; r < kRank; ++r) {
-        const ComplexRow out = LoadMode(rows.out + r * rows.coupling + at, rows.part);
-        input = {NegatedFma(out.re, s[r], input.re), NegatedFma(out.im, s[r], input.im)};
-      }
-      const ComplexRow h =
-          Advance(LoadMode(rows.decay + at, rows.part), LoadMode(rows.h + at, rows.part), input);
-      Store(rows.h + at, h.re);
-      Store(rows.h + at + rows.part, h.im);
-      sum = AddReal(LoadMode(rows.output + at, rows.part), h, sum);
-      if constexpr (kNext) {
-#pragma GCC unroll 4
-        for (int r = 0; r < kRank; ++r) {
-          coupled[r] =
-              AddReal(LoadMode(rows.in + r * rows.coupling + at, rows.part), h, coupled[r]);
-        }
+    CoupledSums<kRank> sums[kRegisters];
+    for (auto& part : sums) {
+      part.y = BroadcastRegister(0);
+      for (Register& sum : part.next) sum = BroadcastRegister(0);
+    }
+    rows.Seek(run.begin);
+    for (int64_t n = run.begin; n < run.end; ++n, rows.Next()) {
+#pragma GCC unroll 2
+      for (int p = 0; p < kRegisters; ++p) {
+        AdvanceCoupledMode<kRank, kNext>(rows, p * kRegisterLanes, input[p], coupled[p], sums[p]);
       }
     }
-    runs[i] = sum;
-    for (int r = 0; r < kRank; ++r) next[r][i] = coupled[r];
+    Register parts[kRegisters];
+    for (int p = 0; p < kRegisters; ++p) parts[p] = sums[p].y;
+    runs[i] = Join(parts);
+    for (int r = 0; r < kRank; ++r) {
+      for (int p = 0; p < kRegisters; ++p) parts[p] = sums[p].next[r];
+      next[r][i] = Join(parts);
+    }
   }
   if constexpr (kNext) {
     for (int r = 0; r < kRank; ++r) s[r] = SumOfRuns(next[r]);
@@ -158,16 +243,25 @@ inline void WriteModal(const ModalShare& s, int64_t t, int64_t channel, F16 u, F
   StorePartial(s.y + t * s.y_stride + channel, Fma(d, u, sum), n);
 }
 
-template <int kTokens>
-inline void TakeFree(const ModalShare& s, ModalRows rows, int64_t t, int64_t channel) {
+template <int kTokens, typename Rows>
+inline void TakeFree(const ModalShare& s, Rows rows, int64_t t, int64_t channel) {
   F16 u[kTokens], y[kTokens];
   for (int i = 0; i < kTokens; ++i) u[i] = ModalInput(s, t + i, channel);
   AdvanceFree<kTokens>(rows, s.modes, u, y);
   for (int i = 0; i < kTokens; ++i) WriteModal(s, t + i, channel, u[i], y[i]);
 }
 
-template <int kRank>
-void ScanModes(const ModalShare& s, ModalRows rows, int64_t channel) {
+template <typename Rows>
+void ScanFree(const ModalShare& s, Rows rows, int64_t channel) {
+  int64_t t = 0;
+  for (; t + kModalTokens <= s.length; t += kModalTokens) {
+    TakeFree<kModalTokens>(s, rows, t, channel);
+  }
+  for (; t < s.length; ++t) TakeFree<1>(s, rows, t, channel);
+}
+
+template <int kRank, typename Rows>
+void ScanCoupled(const ModalShare& s, Rows rows, int64_t channel) {
   F16 sums[kRank];
   for (int r = 0; r < kRank; ++r) sums[r] = CoupledSum(rows, s.modes, r);
   int64_t t = 0;
@@ -178,50 +272,80 @@ void ScanModes(const ModalShare& s, ModalRows rows, int64_t channel) {
   const F16 u = ModalInput(s, t, channel);
   WriteModal(s, t, channel, u, AdvanceCoupled<kRank, false>(rows, s.modes, u, sums));
 }
-template <>
-void ScanModes<0>(const ModalShare& s, ModalRows rows, int64_t channel) {
-  int64_t t = 0;
-  for (; t + kModalTokens <= s.length; t += kModalTokens) {
-    TakeFree<kModalTokens>(s, rows, t, channel);
+
+template <int kRank, typename Rows>
+inline void ScanModes(const ModalShare& s, Rows rows, int64_t channel) {
+  if constexpr (kRank == 0) {
+    ScanFree(s, rows, channel);
+  } else {
+    ScanCoupled<kRank>(s, rows, channel);
   }
-  for (; t < s.length; ++t) TakeFree<1>(s, rows, t, channel);
 }
 
-inline void ScanModesOf(const ModalShare& s, ModalRows rows, int64_t channel) {
+// Copies 16 channels of a mode.
+inline void CopyMode(const float* from, int64_t from_part, float* to, int64_t to_part) {
+  Store(to, Load(from));
+  Store(to + to_part, Load(from + from_part));
+}
+
+template <int kRank>
+inline void PackModes(int64_t modes, ModalRows from, PackedModes<kRank> to) {
+  const auto copy = [](const float* row, float* packed) {
+    CopyMode(row, ModalRows::part(), packed, PackedModes<kRank>::part());
+  };
+  from.Seek(0);
+  to.Seek(0);
+  for (int64_t n = 0; n < modes; ++n, from.Next(), to.Next()) {
+    copy(from.h(), to.h());
+    copy(from.decay(), to.decay());
+    copy(from.output(), to.output());
+    for (int r = 0; r < kRank; ++r) {
+      copy(from.in(r), to.in(r));
+      copy(from.out(r), to.out(r));
+    }
+  }
+}
+
+template <int kRank>
+inline void UnpackStates(int64_t modes, PackedModes<kRank> from, ModalRows to) {
+  from.Seek(0);
+  to.Seek(0);
+  for (int64_t n = 0; n < modes; ++n, from.Next(), to.Next()) {
+    CopyMode(from.h(), from.part(), to.h(), to.part());
+  }
+}
+
+// The 16 channels from `channel` on.
+template <int kRank>
+void ScanChannels(const ModalShare& s, int64_t channel) {
+  const int64_t coupled = kRank > 0 ? channel : 0;  // null has no channels
+  const ModalRows rows = {s.to + channel,           s.decay + channel,
+                          s.output + channel,       s.coupling_in + coupled,
+                          s.coupling_out + coupled, 2 * s.modes * kModalBlock};
+  if (s.length < kModalPackFrom || s.modes * PackedModes<kRank>::kFloats > kModalPackFloats) {
+    ScanModes<kRank>(s, rows, channel);
+    return;
+  }
+  alignas(64) float room[kModalPackFloats];
+  const PackedModes<kRank> packed = {room, room};
+  PackModes(s.modes, rows, packed);
+  ScanModes<kRank>(s, packed, channel);
+  UnpackStates(s.modes, packed, rows);
+}
+
+inline void ScanChannelsOf(const ModalShare& s, int64_t channel) {
   switch (s.rank) {
     case 0:
-      return ScanModes<0>(s, rows, channel);
+      return ScanChannels<0>(s, channel);
     case 1:
-      return ScanModes<1>(s, rows, channel);
+      return ScanChannels<1>(s, channel);
     case 2:
-      return ScanModes<2>(s, rows, channel);
+      return ScanChannels<2>(s, channel);
     case 3:
-      return ScanModes<3>(s, rows, channel);
+      return ScanChannels<3>(s, channel);
     default:
-      return ScanModes<4>(s, rows, channel);
+      return ScanChannels<4>(s, channel);
   }
-}
-
-// Puts 16 channels of `count` rows side by side, and returns where the next ones go.
-inline float* PackRows(const float* from, int64_t count, float* to) {
-  for (int64_t i = 0; i < count; ++i) Store(to + i * kLanes, Load(from + i * kModalBlock));
-  return to + count * kLanes;
-}
-
-inline void ScanPacked(const ModalShare& s, ModalRows rows, int64_t channel, float* room) {
-  const int64_t count = 2 * s.modes;
-  ModalRows packed = {room, nullptr, nullptr, nullptr, nullptr, 2 * kLanes, kLanes, count * kLanes};
-  float* next = PackRows(rows.h, count, room);
-  packed.decay = next;
-  next = PackRows(rows.decay, count, next);
-  packed.output = next;
-  next = PackRows(rows.output, count, next);
-  packed.in = next;
-  next = PackRows(rows.in, count * s.rank, next);
-  packed.out = next;
-  PackRows(rows.out, count * s.rank, next);
-  ScanModesOf(s, packed, channel);
-  for (int64_t i = 0; i < count; ++i) Store(rows.h + i * kModalBlock, Load(room + i * kLanes));
 }
 
 void ModalScanShare(const ModalShare& s) {
@@ -229,15 +353,8 @@ void ModalScanShare(const ModalShare& s) {
   if (s.to != s.from) {
     for (int64_t i = 0; i < elements; i += kLanes) Store(s.to + i, Load(s.from + i));
   }
-  const int64_t floats = 2 * s.modes * (3 + 2 * s.rank) * kLanes;
-  const bool packs = s.length >= kModalPackFrom && floats <= kModalPackFloats;
-  alignas(64) float room[kModalPackFloats];
   for (int64_t channel = 0; channel < s.channels; channel += kLanes) {
-    const int64_t coupled = s.rank > 0 ? channel : 0;  // null has no channels
-    const ModalRows rows = {
-        s.to + channel,           s.decay + channel, s.output + channel, s.coupling_in + coupled,
-        s.coupling_out + coupled, 2 * kModalBlock,   kModalBlock,        elements};
-    packs ? ScanPacked(s, rows, channel, room) : ScanModesOf(s, rows, channel);
+    ScanChannelsOf(s, channel);
     // Lanes beyond the last channel were computed with zeros, which is zero but for infinities.
     if (channel + kLanes <= s.channels) continue;
     for (int64_t i = channel; i < elements; i += kModalBlock) {

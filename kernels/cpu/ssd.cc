@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/chunk_cut.h"
 #include "kernels/cpu/state_share.h"
 
 namespace ssmd::kernels::cpu {
@@ -10,19 +11,9 @@ namespace {
 constexpr int64_t kShareChannels = kMaxSsdChannels;
 static_assert(kSsdChunk == kSsdChunkTokens && kMaxSsdState == kMaxStateSize);
 
-// The tokens of a segment: step by step to the first whole chunk, the chunks, and the rest.
-struct SsdCut {
-  int64_t before;  // tokens
-  int64_t chunks;
-
-  int64_t tail() const { return before + chunks * kSsdChunk; }
-};
-
-SsdCut CutOf(const SsdScanParams& params, const Segment& segment) {
+ChunkCut CutOf(const SsdScanParams& params, const Segment& segment) {
   if (params.chunk_scratch == nullptr || segment.dst_slot < 0) return {segment.length, 0};
-  const int64_t before = (kSsdChunk - segment.position % kSsdChunk) % kSsdChunk;
-  if (before + kSsdChunk > segment.length) return {segment.length, 0};
-  return {before, (segment.length - before) / kSsdChunk};
+  return CutIntoChunks(segment, kSsdChunk);
 }
 
 // Where a chunk keeps what the heads of `group` share; the chunk begins at `row`.
@@ -94,7 +85,7 @@ void RunGroup(const KernelTable& kernels, const SsdScanParams& params, int64_t r
 void RunShare(const KernelTable& kernels, const SsdScanParams& params, const Segment& segment,
               int64_t head, int64_t channel) {
   const SsdShare share = ShareOfHead(params, segment, head, channel);
-  const SsdCut cut = CutOf(params, segment);
+  const ChunkCut cut = CutOf(params, segment);
   if (cut.before > 0) kernels.ssd_scan(PartOf(share, 0, cut.before));
   if (cut.chunks > 0) {
     SsdChunks chunks = {};
@@ -104,9 +95,8 @@ void RunShare(const KernelTable& kernels, const SsdScanParams& params, const Seg
     chunks.group_stride = kSsdChunk * SsdChunkScratch(params.groups, params.state_size);
     kernels.ssd_chunks(chunks);
   }
-  if (cut.tail() < segment.length) {
-    kernels.ssd_scan(PartOf(share, cut.tail(), segment.length - cut.tail()));
-  }
+  const int64_t tail = cut.before + cut.chunks * kSsdChunk;
+  if (tail < segment.length) kernels.ssd_scan(PartOf(share, tail, segment.length - tail));
 }
 
 }  // namespace
@@ -123,7 +113,7 @@ void RunSsdChunkShares(const KernelTable& kernels, const SsdScanParams& params, 
   int64_t share = 0;  // the first of the segment
   for (int64_t i = 0; i < params.segment_count && share < shares.end; ++i) {
     const Segment& segment = params.segments[i];
-    const SsdCut cut = CutOf(params, segment);
+    const ChunkCut cut = CutOf(params, segment);
     const int64_t next = share + cut.chunks * params.groups;
     for (int64_t at = std::max(share, shares.begin); at < std::min(next, shares.end); ++at) {
       const int64_t chunk = (at - share) / params.groups;

@@ -296,11 +296,12 @@ void AddEngineCommand(CLI::App& app, int* exit_code) {
       app.add_subcommand("engine", "Prefill and decode of a model, without network");
   command->add_option("--model", flags->models,
                       "NAME=PATH of a checkpoint folder or a GGUF file (repeatable)");
-  command->add_option("--model-option", flags->model_options,
-                      "NAME.weights=f32|bf16|q8|q4, on a GPU f16 and fp8 too (default: as the "
-                      "file has them), "
-                      "NAME.prefill=exact|chunked, of mamba2 (default: exact), or "
-                      "NAME.state=f32|bf16|f16 (default: f32); repeatable");
+  command->add_option(
+      "--model-option", flags->model_options,
+      "NAME.weights=f32|bf16|q8|q4, on a GPU f16 and fp8 too (default: as the "
+      "file has them), "
+      "NAME.prefill=exact|chunked, of mamba2, retnet and hippo_legt (default: exact), or "
+      "NAME.state=f32|bf16|f16 (default: f32); repeatable");
   command
       ->add_option("--random", flags->random,
                    "Shapes, with random bf16 weights (repeatable). MIXER-768x24 have a vocabulary "

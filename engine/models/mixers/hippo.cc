@@ -9,6 +9,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/models/hippo.h"
 #include "engine/models/matrix_math.h"
+#include "engine/models/mixers/dense_chunk.h"
 #include "engine/models/mixers/discretise.h"
 #include "engine/models/mixers/linear_tensors.h"
 #include "engine/models/mixers/time_invariant.h"
@@ -20,6 +21,7 @@ namespace {
 
 constexpr std::string_view kLegsMembers[] = {"d_state", "discretization"};
 constexpr std::string_view kLegtMembers[] = {"d_state", "window"};
+static_assert(kernels::kDenseChunkTokens == kernels::kSsdChunkTokens, "stacks mix the two");
 
 // What both have: an output of every coefficient, and a feed-through.
 class HippoMixer : public TimeInvariantMixer {
@@ -38,14 +40,18 @@ class HippoMixer : public TimeInvariantMixer {
   }
 
  protected:
-  // The matrices that depend on the configuration alone, where there are any.
-  virtual absl::Status UploadRule(WeightLoader* /*loader*/, const std::string& /*name*/) {
+  // What steps are made by, where there is anything; `output` is (channels, state_size), and `name`
+  // its tensor's.
+  virtual absl::Status UploadRule(const std::vector<float>& /*output*/, const std::string& /*name*/,
+                                  WeightLoader* /*loader*/) {
     return absl::OkStatus();
   }
 
   absl::Status PrepareSsm(WeightLoader* loader) final {
-    SSMD_RETURN_IF_ERROR(UploadRule(loader, output_tensor_->name));
-    SSMD_ASSIGN_OR_RETURN(output_, LoadStateRows(*output_tensor_, loader));
+    const std::string& name = output_tensor_->name;
+    SSMD_ASSIGN_OR_RETURN(const std::vector<float> output, loader->Values(*output_tensor_));
+    SSMD_RETURN_IF_ERROR(UploadRule(output, name, loader));
+    SSMD_ASSIGN_OR_RETURN(output_, loader->Upload(StateRows(output, channels_), name));
     SSMD_ASSIGN_OR_RETURN(d_, loader->Vector(*d_tensor_));
     output_tensor_ = d_tensor_ = nullptr;
     return absl::OkStatus();
@@ -110,6 +116,7 @@ struct LegtConfig : TimeInvariantConfig {
   int64_t window = 0;
 
   int64_t scan_operations() const { return d_model * state_size * (state_size + 1); }
+  int64_t chunk_tokens() const { return kernels::kDenseChunkTokens; }
   std::string Describe() const {
     return absl::StrFormat("hippo_legt state_size=%d window=%d output=%s", state_size, window,
                            output());
@@ -122,7 +129,8 @@ class LegtMixer final : public HippoMixer {
       : HippoMixer(config, config.state_size, prefix, binder), config_(config) {}
 
  private:
-  absl::Status UploadRule(WeightLoader* loader, const std::string& name) override {
+  absl::Status UploadRule(const std::vector<float>& output, const std::string& name,
+                          WeightLoader* loader) override {
     const LinearSystem step =
         HoldInput(LegtSystem(config_.state_size), 1 / static_cast<double>(config_.window));
     const double spectral_radius = SpectralRadius(step.a);  // below 1, but for rounding
@@ -132,8 +140,15 @@ class LegtMixer final : public HippoMixer {
                        " give a step of spectral radius ", spectral_radius,
                        ": a state would grow without bound"));
     }
-    SSMD_ASSIGN_OR_RETURN(a_, loader->Upload(InF32(step.a.transpose()), name));
-    SSMD_ASSIGN_OR_RETURN(b_, loader->Upload(InF32(step.b), name));
+    const std::vector<float> a = InF32(step.a.transpose());
+    const std::vector<float> b = InF32(step.b);
+    SSMD_ASSIGN_OR_RETURN(a_, loader->Upload(a, name));
+    SSMD_ASSIGN_OR_RETURN(b_, loader->Upload(b, name));
+    if (!loader->prepares_chunks()) return absl::OkStatus();
+    const DenseChunk chunk = MakeDenseChunk(a, b, output, config_.chunk_tokens());
+    SSMD_ASSIGN_OR_RETURN(chunk_step_, loader->Upload(chunk.step, name));
+    SSMD_ASSIGN_OR_RETURN(chunk_readout_, loader->Upload(chunk.readout, name));
+    SSMD_ASSIGN_OR_RETURN(chunk_taps_, loader->Upload(chunk.taps, name));
     return absl::OkStatus();
   }
 
@@ -141,11 +156,15 @@ class LegtMixer final : public HippoMixer {
     auto scan = Scan<kernels::DenseScanParams>(step, y);
     scan.a = a_.as<float>();
     scan.b = b_.as<float>();
+    scan.chunk_step = chunk_step_.as<float>();
+    scan.chunk_readout = chunk_readout_.as<float>();
+    scan.chunk_taps = chunk_taps_.as<float>();
     step.device->DenseScan(scan);
   }
 
   const LegtConfig& config_;
   kernels::Buffer a_, b_;
+  kernels::Buffer chunk_step_, chunk_readout_, chunk_taps_;  // where prompts go in chunks
 };
 
 }  // namespace

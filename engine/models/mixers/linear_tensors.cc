@@ -39,10 +39,8 @@ absl::StatusOr<std::vector<double>> LoadExponentials(const TensorInfo& tensor,
   return values;
 }
 
-absl::StatusOr<kernels::Buffer> LoadStateRows(const TensorInfo& tensor, WeightLoader* loader) {
-  SSMD_ASSIGN_OR_RETURN(const std::vector<float> values, loader->Values(tensor));
-  const int64_t channels = tensor.shape[0];
-  const int64_t size = tensor.shape[1];
+std::vector<float> StateRows(const std::vector<float>& values, int64_t channels) {
+  const int64_t size = static_cast<int64_t>(values.size()) / channels;
   const int64_t lanes = kernels::PaddedLanes(channels);
   std::vector<float> rows(static_cast<size_t>(size * lanes));
   for (int64_t c = 0; c < channels; ++c) {
@@ -50,7 +48,7 @@ absl::StatusOr<kernels::Buffer> LoadStateRows(const TensorInfo& tensor, WeightLo
       rows[static_cast<size_t>(n * lanes + c)] = values[static_cast<size_t>(c * size + n)];
     }
   }
-  return loader->Upload(rows, tensor.name);
+  return rows;
 }
 
 absl::StatusOr<float> Narrow(double value, const std::string& name, int64_t index) {

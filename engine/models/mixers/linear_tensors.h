@@ -23,7 +23,7 @@ absl::StatusOr<std::vector<double>> LoadExponentials(const TensorInfo& tensor,
                                                      WeightLoader* loader);
 
 // (channels, n) as state rows: (n, PaddedLanes(channels)), padding zero.
-absl::StatusOr<kernels::Buffer> LoadStateRows(const TensorInfo& tensor, WeightLoader* loader);
+std::vector<float> StateRows(const std::vector<float>& values, int64_t channels);
 
 // In single precision: INVALID_ARGUMENT where that is not finite. `name` and `index` are for the
 // error.

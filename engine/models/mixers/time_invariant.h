@@ -29,6 +29,7 @@ struct TimeInvariantConfig {
   bool gated = true;           // `output`: "glu", else "linear"
   int64_t scratch_floats = 0;  // a row, of ssm alone
 
+  int64_t chunk_tokens() const { return 0; }
   int64_t outputs() const { return gated ? 2 * d_model : d_model; }
   std::string_view output() const { return gated ? "glu" : "linear"; }
 };
@@ -85,6 +86,7 @@ class TimeInvariantFamily final : public MixerFamily {
     return config_.d_model + (config_.gated ? config_.outputs() : 0) + config_.scratch_floats;
   }
   int64_t scan_operations() const override { return config_.scan_operations(); }
+  int64_t chunk_tokens() const override { return config_.chunk_tokens(); }
   std::unique_ptr<Mixer> Bind(const BlockPlace& place, TensorBinder* binder) const override {
     return std::make_unique<Layer>(config_, place.prefix, binder);
   }

@@ -2,54 +2,12 @@
 // bits for any cut of a history, and linear.
 #include <gtest/gtest.h>
 
-#include "tests/unit/kernels/linear_scan_test_util.h"
+#include "tests/unit/kernels/dense_test_util.h"
 
 namespace ssmd::kernels {
 namespace {
 
 using DenseScanTest = LinearScanTest;
-
-struct DenseShape {
-  int64_t channels, state_size;
-};
-
-struct Dense {
-  Dense(const DenseShape& s, int64_t rows_of_all)
-      : shape(s),
-        width(s.channels),
-        rows(rows_of_all),
-        u(RandomTensor(rows * width, 1)),
-        a(RandomTensor(s.state_size * s.state_size, 2, -scale(), scale())),
-        b(RandomTensor(s.state_size, 3)),
-        output(RandomRows(s.state_size, s.channels, 4)),
-        d(RandomTensor(s.channels, 5)),
-        slots(kScanSlots, elements(), 6) {
-    ClearPadding(*this, elements());
-  }
-
-  // So that its matrix has a spectral radius below 1.
-  float scale() const { return 1.5f / std::sqrt(static_cast<float>(shape.state_size)); }
-  int64_t elements() const { return shape.state_size * PaddedLanes(shape.channels); }
-  bool IsPadding(int64_t i) const { return i % PaddedLanes(shape.channels) >= shape.channels; }
-
-  void Call(Device& device, const std::vector<Segment>& segments, const float* in,
-            int64_t in_stride, float* y, int64_t y_stride) {
-    auto params = ParamsOf<DenseScanParams>(segments, in, in_stride, y, y_stride);
-    params.channels = shape.channels;
-    params.state_size = shape.state_size;
-    params.a = a.data();
-    params.b = b.data();
-    params.output = output.data();
-    params.d = d.data();
-    params.state = slots.field();
-    device.DenseScan(params);
-  }
-
-  DenseShape shape;
-  int64_t width, rows;
-  Tensor u, a, b, output, d;
-  Slots slots;
-};
 
 TEST_P(DenseScanTest, AgreesWithTheReferenceAndBitwiseWithScalar) {
   const std::vector<DenseShape> shapes = {{1, 1},   {65, 16}, {5, 3},   {16, 5},  {130, 6},

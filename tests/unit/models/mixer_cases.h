@@ -32,6 +32,7 @@ struct MixerCase {
   bool linear = true;  // the next state is linear in the state, where the input is the same
   const char* norm = "rms";
   int64_t d_model = kCaseWidth;
+  bool chunked = false;  // prompts may be taken in chunks
 };
 inline void PrintTo(const MixerCase& c, std::ostream* out) { *out << c.name; }
 

@@ -287,6 +287,47 @@ TEST_P(MixerProperties, AStateIsNarrowedOnlyWhereItIsOneOfMatricesOrSelection) {
   }
 }
 
+// Where a family has a chunked form; the others say so.
+TEST_P(MixerProperties, PromptsInChunksAreNearlySteppedOnes) {
+  constexpr int kTokens = 150;
+  const std::vector<int32_t> tokens = Tokens(kTokens, 1);
+  ASSERT_NO_FATAL_FAILURE(Load(2));
+  const LogitRows exact = testing::RunInSegments(*model_, *pool_, tokens, {kTokens});
+  ModelLoadOptions options;
+  options.prefill = Prefill::kChunked;
+  if (!mixer().chunked) {
+    const auto refused = LoadLanguageModel(folder_.path(), options, device_.get());
+    EXPECT_THAT(std::string(refused.status().message()), ::testing::HasSubstr("no chunked form"));
+    return;
+  }
+  ASSERT_NO_FATAL_FAILURE(Load(2, options));
+  const int chunk = static_cast<int>(model_->info().chunk_tokens);
+  ASSERT_GT(chunk, 0);
+  const LogitRows whole = testing::RunInSegments(*model_, *pool_, tokens, {kTokens});
+  double distance = 0;
+  for (size_t row = 0; row < whole.size(); ++row) {
+    distance = std::max(distance, Distance({whole[row].begin(), whole[row].end()},
+                                           {exact[row].begin(), exact[row].end()}));
+  }
+  EXPECT_LT(distance, kTolerance);
+  EXPECT_EQ(distance > 0, !on_reference());  // the reference steps
+  // Cuts at chunks do not show, and single tokens are exact.
+  const LogitRows cut = testing::RunInSegments(*model_, *pool_, tokens,
+                                               {chunk, 2 * chunk, 1, 40, kTokens - 3 * chunk - 41});
+  for (int row = 0; row < 3 * chunk; ++row) ExpectSame(cut[row], whole[row]);
+  const LogitRows single =
+      testing::RunInSegments(*model_, *pool_, tokens, std::vector<int>(kTokens, 1));
+  for (size_t row = 0; row < exact.size(); ++row) ExpectSame(single[row], exact[row]);
+  // A session goes on from its bytes.
+  const Slot slot = pool_->Acquire();
+  Feed({tokens.begin(), tokens.begin() + 2 * chunk}, slot, 0);
+  const Slot copy = pool_->Acquire();
+  pool_->Write(StateOf(slot).data(), copy);
+  const std::vector<int32_t> rest(tokens.begin() + 2 * chunk, tokens.end());
+  EXPECT_EQ(Feed(rest, copy, 2 * chunk), Feed(rest, slot, 2 * chunk));
+  EXPECT_EQ(StateOf(copy), StateOf(slot));
+}
+
 INSTANTIATE_TEST_SUITE_P(All, MixerProperties,
                          ::testing::Combine(::testing::ValuesIn(MixerCases()),
                                             ::testing::Values(std::string("cpu"),
