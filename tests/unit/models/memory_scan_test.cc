@@ -14,6 +14,7 @@
 #include "engine/models/memory_model.h"
 #include "engine/models/memory_reader.h"
 #include "kernels/device.h"
+#include "tests/unit/models/differences.h"
 
 namespace ssmd {
 namespace {
@@ -113,13 +114,6 @@ class Memory {
   int64_t position_ = 0;
   std::unique_ptr<MemoryReader> reader_;
 };
-
-double LargestDifference(const std::vector<double>& a, const std::vector<double>& b) {
-  EXPECT_EQ(a.size(), b.size());
-  double largest = 0;
-  for (size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
-  return largest;
-}
 
 // ∫ from 0 to x of the orthonormal polynomials, by ∫ P_n = (P_{n+1} − P_{n−1}) / (2n + 1).
 std::vector<double> IntegralsTo(double x, int64_t n) {

@@ -9,6 +9,8 @@
 #include <random>
 #include <vector>
 
+#include "tests/unit/models/differences.h"
+
 namespace ssmd {
 namespace {
 
@@ -85,12 +87,6 @@ std::vector<double> ImpulseResponse(const std::vector<double>& numerator,
     y.push_back(value + (t == 0 ? d : 0));
   }
   return y;
-}
-
-double LargestDifference(const std::vector<double>& a, const std::vector<double>& b) {
-  double largest = 0;
-  for (size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
-  return largest;
 }
 
 TEST(PrepareRtf, RecurrenceHasTheKernelOfTraining) {
