@@ -215,7 +215,8 @@ absl::StatusOr<EncodeRequest> FromProto(const v1::EncodeRequest& request,
       out.pooling = Pooling::kMax;
       return out;
     default:
-      return InvalidField(absl::StrCat("pooling has the unknown value ", request.pooling()));
+      return InvalidField(absl::StrCat(
+          "pooling must be POOLING_MEAN, POOLING_LAST or POOLING_MAX, got ", request.pooling()));
   }
 }
 

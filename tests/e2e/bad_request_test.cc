@@ -324,7 +324,7 @@ TEST_F(BadRequestTest, Vectors) {
       {[](auto& r) { r.set_text(std::string(1025, 'a')); }, StatusCode::INVALID_ARGUMENT,
        "--max-prompt-bytes"},
       {[](auto& r) { r.set_text("a"), r.set_pooling(static_cast<v1::Pooling>(9)); },
-       StatusCode::INVALID_ARGUMENT, "pooling has the unknown value 9"},
+       StatusCode::INVALID_ARGUMENT, "POOLING_MAX, got 9"},
       {[](auto& r) { r.set_text("a"), r.set_model("nobody"); }, StatusCode::NOT_FOUND, "no model"},
   };
   for (const Row& row : table) {

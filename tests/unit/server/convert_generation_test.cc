@@ -422,6 +422,28 @@ TEST(Convert, SizesKeepTheirLimits) {
          return FromProto(request, limits).status();
        },
        5},
+      {"--max-prompt-tokens",
+       [&](int n) {
+         v1::EncodeRequest request;
+         for (int i = 0; i < n; ++i) request.mutable_token_ids()->add_ids(1);
+         return FromProto(request, limits).status();
+       },
+       4},
+      {"--max-prompt-bytes",
+       [&](int n) {
+         v1::EncodeRequest request;
+         request.set_text(text(n));
+         return FromProto(request, limits).status();
+       },
+       10},
+      {"model has 9 bytes",
+       [&](int n) {
+         v1::EncodeRequest request;
+         request.set_text("a");
+         request.set_model(text(n));
+         return FromProto(request, limits).status();
+       },
+       8},
       {"text has 11 bytes",
        [&](int n) {
          v1::TokenizeRequest request;
@@ -524,6 +546,43 @@ TEST(Convert, RefusesWhatIsMissing) {
   v1::ListSessionsRequest list;
   list.set_page_size(-1);
   ExpectInvalid(Validate(list, RequestLimits()), "page_size must be in [0, 1000], got -1");
+}
+
+TEST(Convert, EncodeRequestsAreTakenAsTheyAre) {
+  v1::EncodeRequest request;
+  request.set_model("m");
+  request.mutable_token_ids()->add_ids(7);
+  const auto plain = FromProto(request, RequestLimits());
+  ASSERT_TRUE(plain.ok()) << plain.status();
+  EXPECT_EQ(plain->model, "m");
+  EXPECT_EQ(std::get<std::vector<int32_t>>(plain->prompt), std::vector<int32_t>{7});
+  EXPECT_EQ(plain->pooling, Pooling::kMean);
+  EXPECT_FALSE(plain->normalize);
+  EXPECT_FALSE(plain->parse_special);
+  request.set_text("abc");
+  request.set_parse_special(true);
+  request.set_normalize(true);
+  for (const auto& [wire, ours] :
+       {std::pair(v1::POOLING_MEAN, Pooling::kMean), std::pair(v1::POOLING_LAST, Pooling::kLast),
+        std::pair(v1::POOLING_MAX, Pooling::kMax)}) {
+    request.set_pooling(wire);
+    const auto full = FromProto(request, RequestLimits());
+    ASSERT_TRUE(full.ok()) << full.status();
+    EXPECT_EQ(std::get<std::string>(full->prompt), "abc");
+    EXPECT_EQ(full->pooling, ours);
+    EXPECT_TRUE(full->normalize);
+    EXPECT_TRUE(full->parse_special);
+  }
+}
+
+TEST(Convert, RefusesEncodeRequestsThatSayNothing) {
+  ExpectInvalid(FromProto(v1::EncodeRequest(), RequestLimits()).status(), "a prompt is needed");
+  v1::EncodeRequest request;
+  request.mutable_token_ids()->add_ids(-1);
+  ExpectInvalid(FromProto(request, RequestLimits()).status(), "must not be negative, got -1");
+  request.set_text("abc");
+  request.set_pooling(static_cast<v1::Pooling>(9));
+  ExpectInvalid(FromProto(request, RequestLimits()).status(), "POOLING_MAX, got 9");
 }
 
 TEST(Convert, ErrorsSayWhatCame) {

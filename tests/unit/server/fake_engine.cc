@@ -27,9 +27,17 @@ FakeEngine::ScoreDone FakeEngine::WaitForScore() {
   return done;
 }
 
-void FakeEngine::WaitForScoreCancelled() {
+FakeEngine::Encoding FakeEngine::WaitForEncoding() {
   MutexLock lock(&mutex_);
-  while (scores_cancelled_ == 0) changed_.Wait(&mutex_);
+  while (encodings_.empty()) changed_.Wait(&mutex_);
+  Encoding encoding = std::move(encodings_.front());
+  encodings_.pop_front();
+  return encoding;
+}
+
+void FakeEngine::WaitForReadingCancelled() {
+  MutexLock lock(&mutex_);
+  while (readings_cancelled_ == 0) changed_.Wait(&mutex_);
 }
 
 void FakeEngine::RefuseNext(absl::Status status) {
@@ -93,17 +101,27 @@ std::function<void()> FakeEngine::Score(ScoreRequest /*request*/, std::string /*
   }
   scores_.push_back(std::move(done));
   changed_.NotifyAll();
-  return [this] {
-    MutexLock cancel_lock(&mutex_);
-    ++scores_cancelled_;
-    changed_.NotifyAll();
-  };
+  return CountCancel();
 }
 
-std::function<void()> FakeEngine::Encode(EncodeRequest /*request*/, std::string /*request_id*/,
+std::function<void()> FakeEngine::Encode(EncodeRequest request, std::string /*request_id*/,
                                          std::function<void(absl::StatusOr<EncodeResult>)> done) {
-  done(absl::FailedPreconditionError("no hidden values"));
-  return [] {};
+  MutexLock lock(&mutex_);
+  if (refusal_.has_value()) {
+    done(*std::exchange(refusal_, std::nullopt));
+    return [] {};
+  }
+  encodings_.push_back({std::move(request), std::move(done)});
+  changed_.NotifyAll();
+  return CountCancel();
+}
+
+std::function<void()> FakeEngine::CountCancel() {
+  return [this] {
+    MutexLock lock(&mutex_);
+    ++readings_cancelled_;
+    changed_.NotifyAll();
+  };
 }
 
 absl::StatusOr<std::vector<int32_t>> FakeEngine::Tokenize(const std::string& /*model*/,

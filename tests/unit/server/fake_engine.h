@@ -27,6 +27,10 @@ class FakeEngine final : public Engine {
     std::shared_ptr<OutputStream> stream;
   };
   using ScoreDone = std::function<void(absl::StatusOr<ScoreResult>)>;
+  struct Encoding {
+    EncodeRequest request;
+    std::function<void(absl::StatusOr<EncodeResult>)> done;
+  };
   // A session to be made whose prompt is being read.
   struct Creation {
     CreateSessionRequest request;
@@ -39,8 +43,9 @@ class FakeEngine final : public Engine {
   // --- For the test ---
   Turn WaitForTurn();                    // the oldest that was not returned yet
   ScoreDone WaitForScore();              // likewise; call it once
-  void WaitForScoreCancelled();          // until some score call was cancelled
-  void RefuseNext(absl::Status status);  // the next Generate or Score
+  Encoding WaitForEncoding();            // likewise
+  void WaitForReadingCancelled();        // until some score or encoding was cancelled
+  void RefuseNext(absl::Status status);  // the next Generate, Score or Encode
   bool draining() const;
   std::vector<std::string> session_calls() const;  // "create tenant model", …
   // Sessions with a prompt wait for the test from now on; others are made at once.
@@ -111,6 +116,7 @@ class FakeEngine final : public Engine {
 
  private:
   void Record(std::string call) const;
+  std::function<void()> CountCancel();
   void WaitWhileHeld();
 
   const size_t capacity_events_;
@@ -119,7 +125,8 @@ class FakeEngine final : public Engine {
   std::deque<Turn> turns_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<OutputStream>> streams_ ABSL_GUARDED_BY(mutex_);
   std::deque<ScoreDone> scores_ ABSL_GUARDED_BY(mutex_);
-  int scores_cancelled_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::deque<Encoding> encodings_ ABSL_GUARDED_BY(mutex_);
+  int readings_cancelled_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<absl::Status> refusal_ ABSL_GUARDED_BY(mutex_);
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<Creation> creations_ ABSL_GUARDED_BY(mutex_);

@@ -103,7 +103,7 @@ TEST(Services, ScoreThatTheCallerGivesUpIsCancelled) {
   std::thread caller([&] { stub->Score(&context, request, &response); });
   const auto done = daemon.engine().WaitForScore();
   context.TryCancel();
-  daemon.engine().WaitForScoreCancelled();
+  daemon.engine().WaitForReadingCancelled();
   done(absl::CancelledError("given up"));
   caller.join();
 }
@@ -117,6 +117,46 @@ TEST(Services, ScoreThatTheEngineRefusesAtOnce) {
   request.set_text("abc");
   v1::ScoreResponse response;
   EXPECT_EQ(stub->Score(&context, request, &response).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST(Services, EncodeAnswersWhenTheEngineDoes) {
+  TestDaemon daemon;
+  auto stub = v1::GenerationService::NewStub(daemon.Channel());
+  grpc::ClientContext context;
+  v1::EncodeRequest request;
+  request.set_model("m");
+  request.set_text("abc");
+  request.set_pooling(v1::POOLING_LAST);
+  request.set_normalize(true);
+  v1::EncodeResponse response;
+  grpc::Status status;
+  std::thread caller([&] { status = stub->Encode(&context, request, &response); });
+  const FakeEngine::Encoding encoding = daemon.engine().WaitForEncoding();
+  EXPECT_EQ(encoding.request.model, "m");
+  EXPECT_EQ(std::get<std::string>(encoding.request.prompt), "abc");
+  EXPECT_EQ(encoding.request.pooling, Pooling::kLast);
+  EXPECT_TRUE(encoding.request.normalize);
+  encoding.done(EncodeResult{{0.5F, -2}, 3, "p"});
+  caller.join();
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_THAT(response.values(), ElementsAre(0.5F, -2));
+  EXPECT_EQ(response.tokens(), 3);
+  EXPECT_EQ(response.numerics_profile(), "p");
+}
+
+TEST(Services, EncodeThatTheCallerGivesUpIsCancelled) {
+  TestDaemon daemon;
+  auto stub = v1::GenerationService::NewStub(daemon.Channel());
+  grpc::ClientContext context;
+  v1::EncodeRequest request;
+  request.set_text("abc");
+  v1::EncodeResponse response;
+  std::thread caller([&] { stub->Encode(&context, request, &response); });
+  const FakeEngine::Encoding encoding = daemon.engine().WaitForEncoding();
+  context.TryCancel();
+  daemon.engine().WaitForReadingCancelled();
+  encoding.done(absl::CancelledError("given up"));
+  caller.join();
 }
 
 TEST(Services, ModelsAreListedAndFoundByName) {
@@ -147,6 +187,7 @@ TEST(Services, MalformedMessagesAndInvalidUtf8AreInvalidArguments) {
       {"/ssmd.v1.GenerationService/Tokenize", std::string("\x12\x02\xff\xfe", 4)},  // text
       {"/ssmd.v1.GenerationService/Generate", std::string("\x22\x02\xff\xfe", 4)},  // text
       {"/ssmd.v1.GenerationService/Score", std::string("\x12\x02\xc0\x80", 4)},     // text
+      {"/ssmd.v1.GenerationService/Encode", std::string("\x12\x02\xc0\x80", 4)},    // text
       {"/ssmd.v1.SessionService/GetSession", std::string("\x0a\x01\xff", 3)},       // session_id
       {"/ssmd.v1.GenerationService/Generate", "\x22\x7f"},                          // truncated
       {"/ssmd.v1.AdminService/GetStats", "\xff\xff\xff\xff"},
@@ -350,14 +391,15 @@ TEST_F(ServicesWithTokens, EveryServiceWantsATokenAndKnowsItsTenant) {
   }
   for (const char* method :
        {"/ssmd.v1.GenerationService/Generate", "/ssmd.v1.GenerationService/Score",
-        "/ssmd.v1.GenerationService/Tokenize", "/ssmd.v1.GenerationService/Detokenize",
-        "/ssmd.v1.SessionService/CreateSession", "/ssmd.v1.SessionService/GetSession",
-        "/ssmd.v1.SessionService/ListSessions", "/ssmd.v1.SessionService/ForkSession",
-        "/ssmd.v1.SessionService/RewindSession", "/ssmd.v1.SessionService/CheckpointSession",
-        "/ssmd.v1.SessionService/DeleteSession", "/ssmd.v1.SessionService/ExportSession",
-        "/ssmd.v1.SessionService/ImportSession", "/ssmd.v1.MemoryService/Memory",
-        "/ssmd.v1.ModelService/ListModels", "/ssmd.v1.ModelService/GetModel",
-        "/ssmd.v1.AdminService/Drain", "/ssmd.v1.AdminService/GetStats"}) {
+        "/ssmd.v1.GenerationService/Encode", "/ssmd.v1.GenerationService/Tokenize",
+        "/ssmd.v1.GenerationService/Detokenize", "/ssmd.v1.SessionService/CreateSession",
+        "/ssmd.v1.SessionService/GetSession", "/ssmd.v1.SessionService/ListSessions",
+        "/ssmd.v1.SessionService/ForkSession", "/ssmd.v1.SessionService/RewindSession",
+        "/ssmd.v1.SessionService/CheckpointSession", "/ssmd.v1.SessionService/DeleteSession",
+        "/ssmd.v1.SessionService/ExportSession", "/ssmd.v1.SessionService/ImportSession",
+        "/ssmd.v1.MemoryService/Memory", "/ssmd.v1.ModelService/ListModels",
+        "/ssmd.v1.ModelService/GetModel", "/ssmd.v1.AdminService/Drain",
+        "/ssmd.v1.AdminService/GetStats"}) {
     EXPECT_EQ(CallRaw(daemon, method, "").error_code(), grpc::StatusCode::UNAUTHENTICATED)
         << method;
   }
