@@ -42,7 +42,8 @@ absl::StatusOr<std::string> ReadText(const std::string& path) {
 // The start of a text.
 struct TextTokens {
   std::vector<int32_t> tokens;
-  int64_t characters = 0;  // of all tokens but the first, which nothing predicts
+  // Of all tokens but the first, which nothing predicts; a special one counts as one.
+  int64_t characters = 0;
 };
 
 int64_t CharactersOf(std::string_view bytes) {
@@ -54,7 +55,8 @@ absl::StatusOr<TextTokens> ReadTokens(const QualityFlags& flags) {
   SSMD_ASSIGN_OR_RETURN(const std::string text, ReadText(flags.text));
   SSMD_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer, LoadTokenizer(flags.model));
   TextTokens read;
-  SSMD_ASSIGN_OR_RETURN(read.tokens, tokenizer->Encode(text, {}));
+  SSMD_ASSIGN_OR_RETURN(read.tokens,
+                        tokenizer->Encode(text, EncodeOptions{/*parse_special=*/true}));
   if (read.tokens.size() > static_cast<size_t>(flags.tokens)) {
     read.tokens.resize(static_cast<size_t>(flags.tokens));
   }
@@ -63,7 +65,8 @@ absl::StatusOr<TextTokens> ReadTokens(const QualityFlags& flags) {
         absl::StrCat("text file ", flags.text, " has fewer than two tokens"));
   }
   for (size_t i = 1; i < read.tokens.size(); ++i) {
-    read.characters += CharactersOf(tokenizer->TokenBytes(read.tokens[i]));
+    const int32_t id = read.tokens[i];
+    read.characters += tokenizer->IsSpecial(id) ? 1 : CharactersOf(tokenizer->TokenBytes(id));
   }
   return read;
 }

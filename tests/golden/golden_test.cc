@@ -15,6 +15,7 @@
 #include "engine/models/language_model.h"
 #include "kernels/device.h"
 #include "tests/golden/golden_files.h"
+#include "tests/support/head_weights.h"
 #include "tests/support/test_model.h"
 
 namespace ssmd {
@@ -257,6 +258,22 @@ TEST_P(Golden, DependsOnNoNeighbour) {
   const auto last = static_cast<size_t>(length_) - 1;
   ExpectSame(rows, {whole_reversed[last], whole[last - 2], whole[last]});
   ExpectSame(rows_reversed, {whole_reversed[0]});
+}
+
+// The head's product with them, in double and by the file's own weights, are float64's logits.
+TEST_P(GoldenOnCpu, HiddenVectorsAreWhatTheHeadReads) {
+  ASSERT_NO_FATAL_FAILURE(Load(kernels::WeightFormat::kF32));
+  const testing::HeadWeights head(Folder(std::get<0>(GetParam())));
+  RunInSegments(*model_, *pool_, expected_.tokens, {length_});
+  const auto width = static_cast<size_t>(model_->info().d_model);
+  std::vector<float> hidden(static_cast<size_t>(length_) * width);
+  model_->Hidden(0, length_, hidden.data());
+  LogitRows logits;
+  for (size_t at = 0; at < hidden.size(); at += width) {
+    const std::vector<double> row = head.Logits(&hidden[at]);
+    logits.emplace_back(row.begin(), row.end());
+  }
+  EXPECT_LT(Distance(logits, expected_.logits), kTolerance);
 }
 
 TEST_P(Golden, DependsOnNoNumberOfThreads) {

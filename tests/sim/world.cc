@@ -89,11 +89,11 @@ void World::Act() {
       {5, &World::Rewind},         {5, &World::Checkpoint},
       {2, &World::Delete},         {3, &World::ExportAndImport},
       {5, &World::CancelOne},      {6, &World::Retry},
-      {2, &World::Score},          {6, &World::PassTime},
-      {14, &World::Answer},        {6, &World::KeepHouse},
-      {2, &World::Compact},        {1, &World::LoseState},
-      {1, &World::Restart},        {5, &World::Look},
-      {1, &World::Settle},
+      {2, &World::Score},          {2, &World::Encode},
+      {6, &World::PassTime},       {14, &World::Answer},
+      {6, &World::KeepHouse},      {2, &World::Compact},
+      {1, &World::LoseState},      {1, &World::Restart},
+      {5, &World::Look},           {1, &World::Settle},
   };
   static const int total = [] {
     int sum = 0;

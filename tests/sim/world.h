@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/schedule/read_turn.h"
 #include "tests/sim/dice.h"
 #include "tests/sim/machine.h"
 #include "tests/sim/truth.h"
@@ -88,7 +89,9 @@ class World {
   void CancelOne();
   void Retry();
   void CheckResult(const TurnResult& result, const TrueResult& expected);
+  std::optional<ReadStart> Reads(const std::vector<int32_t>& ids);
   void Score();
+  void Encode();
   void CheckEnd(const Call& call);
   bool MayEndWith(const Call& call, const absl::Status& status);
   void CheckCutShort(const Call& call);
@@ -168,7 +171,6 @@ class World {
   bool forking_ = false;  // what is written is a fork that was asked for as one
   OracleSession imported_;
   uint64_t next_request_ = 1;
-  int scores_ = 0;
 };
 
 }  // namespace ssmd::sim

@@ -8,6 +8,7 @@
 
 #include "engine/base/errors.h"
 #include "engine/base/status_macros.h"
+#include "engine/schedule/encode_turn.h"
 #include "engine/schedule/generate_turn.h"
 #include "engine/schedule/prepare.h"
 #include "engine/schedule/score_turn.h"
@@ -340,21 +341,30 @@ void World::CheckResult(const TurnResult& result, const TrueResult& expected) {
   }
 }
 
-// --- Scores ---
+// --- Scores and vectors ---
+
+// Nothing where it is refused.
+std::optional<ReadStart> World::Reads(const std::vector<int32_t>& ids) {
+  auto ticket = machine_->service.admission->Admit(1, 0, std::nullopt);
+  if (!ticket.ok()) return std::nullopt;
+  ReadStart start;
+  start.head.sequence = next_request_++;
+  start.head.tenant = "ann";
+  start.head.submitted = clock_.Now();
+  start.head.prompt_tokens = static_cast<int64_t>(ids.size());
+  start.head.ticket = *std::move(ticket);
+  start.token_ids = ids;
+  start.numerics_profile = "profile";
+  start.cancelled = std::make_shared<std::atomic<bool>>(false);
+  return start;
+}
 
 void World::Score() {
   const std::vector<int32_t> ids = RandomTokens(&dice_, dice_.Pick(2, 20));
-  auto ticket = machine_->service.admission->Admit(1, 0, std::nullopt);
-  if (!ticket.ok()) return;
-  TurnHead head;
-  head.sequence = next_request_++;
-  head.tenant = "ann";
-  head.submitted = clock_.Now();
-  head.prompt_tokens = static_cast<int64_t>(ids.size());
-  head.ticket = *std::move(ticket);
+  std::optional<ReadStart> start = Reads(ids);
+  if (!start) return;
   machine_->runner->Submit(std::make_unique<ScoreTurn>(
-      ReadStart{std::move(head), ids, "profile", std::make_shared<std::atomic<bool>>(false)}, 0,
-      [this, ids](const absl::StatusOr<ScoreResult>& result) {
+      *std::move(start), 0, [this, ids](const absl::StatusOr<ScoreResult>& result) {
         if (!result.ok()) {
           EXPECT_TRUE(off_ || ReasonOf(result.status()) == reason::kSlotsHeld) << result.status();
           return;
@@ -364,6 +374,22 @@ void World::Score() {
           history.emplace_back(ids[i], false);
           EXPECT_EQ(result->logprobs.at(i).logprob, oracle_.Logprob(history, ids[i + 1]));
         }
+      }));
+}
+
+void World::Encode() {
+  const std::vector<int32_t> ids = RandomTokens(&dice_, dice_.Pick(1, 20));
+  const auto pooling = static_cast<Pooling>(dice_.Pick(0, 2));
+  std::optional<ReadStart> start = Reads(ids);
+  if (!start) return;
+  machine_->runner->Submit(std::make_unique<EncodeTurn>(
+      *std::move(start), pooling, false, testing::FakeModel::kWidth,
+      [this, ids, pooling](const absl::StatusOr<EncodeResult>& result) {
+        if (!result.ok()) {
+          EXPECT_TRUE(off_ || ReasonOf(result.status()) == reason::kSlotsHeld) << result.status();
+          return;
+        }
+        EXPECT_EQ(result->values, oracle_.Encoded(ids, pooling));
       }));
 }
 

@@ -24,7 +24,8 @@ int64_t ResidentBytes(pid_t pid) {
   return 0;
 }
 
-// Small requests of every kind: turns with text and stops, sessions, scores, refusals, cancels.
+// Small requests of every kind: turns with text and stops, sessions, scores, vectors, refusals,
+// cancels.
 void RunMixed(client::Client& client, int number) {
   v1::GenerateRequest request =
       SeededRequest("Once upon a time", 1 + number % 3, static_cast<uint64_t>(number));
@@ -41,6 +42,9 @@ void RunMixed(client::Client& client, int number) {
       v1::ScoreRequest score;
       score.set_text("a little dog");
       ASSERT_TRUE(client.Score(score).ok());
+      v1::EncodeRequest encode;
+      encode.set_text("a little dog");
+      ASSERT_TRUE(client.Encode(encode).ok());
       return;
     }
     case 2:

@@ -159,6 +159,28 @@ std::vector<float> Oracle::Hidden(const TokenLog& history) const {
   return hidden;
 }
 
+std::vector<float> Oracle::Encoded(const std::vector<int32_t>& ids, Pooling pooling) const {
+  std::vector<double> sum(FakeModel::kWidth);
+  std::vector<float> last;
+  std::vector<float> largest;
+  TokenLog history;
+  for (const int32_t id : ids) {
+    history.emplace_back(id, false);
+    last = Hidden(history);
+    if (largest.empty()) largest = last;
+    for (size_t i = 0; i < last.size(); ++i) {
+      sum[i] += last[i];
+      largest[i] = std::max(largest[i], last[i]);
+    }
+  }
+  if (pooling == Pooling::kMax) return largest;
+  if (pooling == Pooling::kLast) return last;
+  std::vector<float> mean;
+  const double scale = 1.0 / static_cast<double>(ids.size());
+  for (const double value : sum) mean.push_back(static_cast<float>(value * scale));
+  return mean;
+}
+
 float Oracle::Logprob(const TokenLog& history, int32_t token_id) {
   const std::vector<float> logits = LogitsAfter(history);
   kernels::LogprobRow row;

@@ -40,6 +40,8 @@ class Oracle {
   float Logprob(const TokenLog& history, int32_t token_id);
   // The hidden vector after it.
   std::vector<float> Hidden(const TokenLog& history) const;
+  // Those after each of `ids`, pooled.
+  std::vector<float> Encoded(const std::vector<int32_t>& ids, Pooling pooling) const;
 
  private:
   int32_t Draw(const GenerateRequest& request, const TokenLog& history, int choice);

@@ -81,6 +81,8 @@ class Client {
   void Operate() {
     if (Chance(10)) {
       Score();
+    } else if (Chance(10)) {
+      Encode();
     } else if (Chance(50)) {
       Turn(nullptr);
     } else if (sessions_.size() < 2 || Chance(5)) {
@@ -226,6 +228,27 @@ class Client {
       history.emplace_back(ids[i], false);
       EXPECT_EQ(result->logprobs[i].logprob, oracle_.Logprob(history, ids[i + 1]));
     }
+  }
+
+  void Encode() {
+    EncodeRequest request;
+    request.tenant = tenant_;
+    const std::vector<int32_t> ids = Tokens(1, 40);
+    request.prompt = ids;
+    request.pooling = static_cast<Pooling>(ids.size() % 3);
+    std::promise<absl::StatusOr<EncodeResult>> done;
+    auto cancel = engine_->Encode(request, "e", [&](absl::StatusOr<EncodeResult> result) {
+      done.set_value(std::move(result));
+    });
+    if (Chance(20)) cancel();
+    const auto result = done.get_future().get();
+    if (!result.ok()) {
+      EXPECT_TRUE(absl::IsCancelled(result.status()) ||
+                  ReasonOf(result.status()) == reason::kQueueFull)
+          << result.status();
+      return;
+    }
+    EXPECT_EQ(result->values, oracle_.Encoded(ids, request.pooling));
   }
 
   Engine* const engine_;
