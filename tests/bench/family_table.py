@@ -13,11 +13,11 @@ import pathlib
 import subprocess
 
 BATCHES = (1, 16)
-WIDTH, ROW, TOP, LABELS = 1040, 30, 112, 190
+WIDTH, ROW, TOP, LABELS = 1240, 30, 112, 190
 STYLE = """
   text { fill: #0f172a } .head { font-weight: bold; font-size: 15px } .dim { fill: #475569; font-size: 12.5px }
   .axis { stroke: #334155; stroke-width: 1.2 } .quality { fill: #d97706 } .one { fill: #93c5fd } .many { fill: #2563eb }
-  .prompt { fill: #64748b }
+  .prompt { fill: #64748b } .state { fill: #0d9488 }
 """
 
 
@@ -48,6 +48,7 @@ def measure(options, folder):
         "model": folder.resolve().name,
         "mixer": mixer_of(json.loads((folder / "config.json").read_text(encoding="utf-8"))),
         "parameters": rows[0]["parameters"],
+        "tokens": quality["tokens"],
         "bits_per_character": quality["bits_per_character_f32"],
         "state_bytes": rows[0]["state_bytes"],
         "decode_tok_s": [row["decode_tok_s"] for row in rows],
@@ -58,7 +59,6 @@ def measure(options, folder):
 def measure_all(options):
     result = {
         "text": pathlib.Path(options.text).name,
-        "tokens": options.tokens,
         "weights": options.weights,
         "prompt": options.prompt,
         "rows": [],
@@ -67,6 +67,7 @@ def measure_all(options):
         machine, row = measure(options, folder)
         result["machine"] = {"cpu": machine["cpu"], "threads": machine["threads"]}
         result["rows"].append(row)
+    result["tokens"] = max(row["tokens"] for row in result["rows"])
     result["rows"].sort(key=lambda row: row["bits_per_character"])
     return result
 
@@ -86,6 +87,7 @@ def panels():
     speed = "{:,.0f}".format
     return [
         ("bits a character", [("quality", lambda row: row["bits_per_character"], "{:.3f}".format)]),
+        ("state of a session, kB", [("state", lambda row: row["state_bytes"] / 1000, "{:,.1f}".format)]),
         (f"decode, tok/s: 1 stream, {BATCHES[1]} streams",
          [("one", lambda row: row["decode_tok_s"][0], speed), ("many", lambda row: row["decode_tok_s"][1], speed)]),
         ("prefill, tok/s", [("prompt", lambda row: row["prefill_tok_s"], speed)]),
