@@ -167,7 +167,9 @@ absl::StatusOr<std::unique_ptr<Turn>> ServingEngine::MakeTurn(
     const ModelInService& model, EncodeRequest request, std::string request_id,
     std::shared_ptr<const std::atomic<bool>> cancelled, const EncodeTurn::Done& done) {
   SSMD_ASSIGN_OR_RETURN(ReadStart start, StartRead(model, request, std::move(request_id)));
-  if (start.token_ids.empty()) return InvalidField("the prompt has no token to be encoded");
+  if (start.token_ids.empty()) {
+    return InvalidField("the prompt has no token: give at least one to encode");
+  }
   start.cancelled = std::move(cancelled);
   return std::make_unique<EncodeTurn>(std::move(start), request.pooling, request.normalize,
                                       model.model->info().d_model, done);

@@ -19,8 +19,8 @@
 
 namespace ssmd::server {
 
-// `Rpc` has the types Message (of a request with a model), Answer, Request and Result, kName, and
-//   static std::function<void()> Start(Engine*, Request, std::string request_id, Done)
+// `Rpc` has the types Message (of a request with a model), Answer, Request and Result, kName,
+// kStart (the engine's method) and
 //   static void Fill(const Result&, const ServiceContext&, const std::string& model, Answer*)
 template <typename Rpc>
 class EngineCall final : public grpc::ServerUnaryReactor {
@@ -59,16 +59,16 @@ class EngineCall final : public grpc::ServerUnaryReactor {
     SSMD_ASSIGN_OR_RETURN(ticket_, services_.admission->Enter(info_.caller.tenant));
     request.tenant = info_.caller.tenant;
     request.deadline = DeadlineOf(*context_);
-    cancel_ =
-        Rpc::Start(services_.engine, std::move(request), info_.request_id,
-                   [this, caller = std::this_thread::get_id()](Result result) {
-                     // An answer on this thread came at once: a refusal. Others come from the step
-                     // thread.
-                     const bool refused = std::this_thread::get_id() == caller;
-                     // Shared, because a std::function must be copyable.
-                     auto shared = std::make_shared<Result>(std::move(result));
-                     services_.work->Post([this, shared, refused] { Answer(*shared, refused); });
-                   });
+    cancel_ = (services_.engine->*Rpc::kStart)(
+        std::move(request), info_.request_id,
+        [this, caller = std::this_thread::get_id()](Result result) {
+          // An answer on this thread came at once: a refusal. Others come from the step
+          // thread.
+          const bool refused = std::this_thread::get_id() == caller;
+          // Shared, because a std::function must be copyable.
+          auto shared = std::make_shared<Result>(std::move(result));
+          services_.work->Post([this, shared, refused] { Answer(*shared, refused); });
+        });
     return absl::OkStatus();
   }
 

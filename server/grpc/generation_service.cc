@@ -27,11 +27,8 @@ struct ScoreRpc {
   using Request = ScoreRequest;
   using Result = ScoreResult;
   static constexpr const char* kName = "Score";
+  static constexpr auto kStart = &Engine::Score;
 
-  template <typename Done>
-  static std::function<void()> Start(Engine* engine, Request request, std::string id, Done done) {
-    return engine->Score(std::move(request), std::move(id), std::move(done));
-  }
   static void Fill(const Result& result, const ServiceContext& services, const std::string& model,
                    Answer* out) {
     ToProto(
@@ -45,11 +42,8 @@ struct EncodeRpc {
   using Request = EncodeRequest;
   using Result = EncodeResult;
   static constexpr const char* kName = "Encode";
+  static constexpr auto kStart = &Engine::Encode;
 
-  template <typename Done>
-  static std::function<void()> Start(Engine* engine, Request request, std::string id, Done done) {
-    return engine->Encode(std::move(request), std::move(id), std::move(done));
-  }
   static void Fill(const Result& result, const ServiceContext& /*services*/,
                    const std::string& /*model*/, Answer* out) {
     ToProto(result, out);
