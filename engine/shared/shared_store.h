@@ -1,0 +1,126 @@
+// What replicas share of sessions, outside of any of them: who owns which, and enough of each to go
+// on with it elsewhere (README.md). Redis behind it, in production (redis_store.h).
+//
+// A session has one record: its owner and a fence, which rises by one with every new owner; an
+// image of the whole session as of some number; the changes after it, numbered without a gap; and
+// states, by name. Every write says under which fence: one of an earlier owner changes nothing. So
+// of two replicas that both think they own a session, only the later can write.
+//
+// An owner is alive as long as it renews its presence. A session whose owner gave it up is free at
+// once; one whose owner's presence has ended is free to a caller who says that it may be (who must
+// know that the store itself was well for that long: nobody can renew at a store that is down).
+//
+// Calls block, for no longer than the store's own timeout. Thread-safe. Errors:
+//   UNAVAILABLE         the store cannot be reached, was too slow or busy, or answers what it
+//   should
+//                       not. The call may have had its effect all the same; each can be made again.
+//   ABORTED             the caller does not own the session under that fence (any more).
+//   RESOURCE_EXHAUSTED  the tenant's bytes or the store's memory.
+//   DATA_LOSS           what is there cannot be: the session is of no use until it is deleted.
+#ifndef SSMD_ENGINE_SHARED_SHARED_STORE_H_
+#define SSMD_ENGINE_SHARED_SHARED_STORE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/base/clock.h"
+#include "engine/session/session.h"
+
+namespace ssmd {
+
+// A process that serves sessions. Another after a restart, unless it kept its state directory.
+struct Replica {
+  std::string id;       // 32 lower-case hexadecimal digits
+  std::string address;  // for people and routers: "host:port"
+};
+
+// The state of the present (`name` empty) or of a checkpoint.
+struct SharedState {
+  std::string name;
+  int64_t position = 0;  // tokens that it has consumed
+  std::string snapshot;  // EncodeSnapshot of it, without a session
+};
+
+struct SharedSession {
+  uint64_t fence = 0;
+  std::string writer;  // id of the replica that wrote last
+  uint64_t image_number = 0;
+  std::string image;                 // EncodeChanges of one SessionImage
+  std::vector<std::string> changes;  // EncodeChanges each, image_number + 1 and on
+  std::vector<SharedState> states;
+
+  uint64_t last_number() const { return image_number + changes.size(); }
+};
+
+// What came of trying to own a session.
+struct NoSuchSession {};
+struct OwnedElsewhere {
+  Replica owner;
+  bool present = true;  // false: its presence has ended, and the caller did not say that it may
+};
+using Claim = std::variant<SharedSession, NoSuchSession, OwnedElsewhere>;
+
+struct SharedStoreFigures {
+  bool reachable = false;  // the last call got an answer
+  int64_t calls = 0;       // totals since the start
+  int64_t failures = 0;
+  int64_t bytes_written = 0;
+  int64_t bytes_read = 0;
+};
+
+class SharedStore {
+ public:
+  virtual ~SharedStore() = default;
+
+  // --- Presence ---
+  // From now on, for `ttl`.
+  virtual absl::Status Renew(const Replica& self, Duration ttl) = 0;
+  // No longer; what it owned and did not give up is free to others.
+  virtual absl::Status Leave(const Replica& self) = 0;
+  // Sessions that others asked `self` for (see Claim), waiting up to `patience` for the first one;
+  // each is told once, at most 256 at a time.
+  virtual absl::StatusOr<std::vector<SessionKey>> Wanted(const Replica& self,
+                                                         Duration patience) = 0;
+
+  // --- Owning ---
+  // Of a session that `self` owns already: everything, under the same fence. One that is owned by a
+  // present replica is asked of it; one whose owner's presence has ended is taken only where
+  // `take_over`.
+  virtual absl::StatusOr<Claim> TryClaim(const Replica& self, const SessionKey& key,
+                                         bool take_over) = 0;
+  // Free for anybody. ABORTED as always.
+  virtual absl::Status GiveUp(const SessionKey& key, uint64_t fence) = 0;
+
+  // --- Writing, under a fence ---
+  // Every write makes the session last for another `ttl` and counts against its tenant's bytes.
+  struct Write {
+    SessionKey key;
+    Replica self;
+    uint64_t fence = 0;
+    Duration ttl{};
+  };
+  // Replaces the image and all changes up to `number`. Makes the session if there is none (a new
+  // one, or one that the store has lost), owned by `self` under that fence; then, and only then,
+  // `states` that were there before are not.
+  virtual absl::Status PutImage(const Write& write, uint64_t number, std::string_view image) = 0;
+  // NOT_FOUND when there is no such session, OUT_OF_RANGE when the last number there is not
+  // number − 1: PutImage mends both. A number that is there already: nothing, OK.
+  virtual absl::Status Append(const Write& write, uint64_t number, std::string_view change) = 0;
+  // Replaces the one of that name. NOT_FOUND when there is no such session.
+  virtual absl::Status PutState(const Write& write, const SharedState& state) = 0;
+  virtual absl::Status DropState(const Write& write, const std::string& name) = 0;
+  // Of something absent: OK.
+  virtual absl::Status Delete(const SessionKey& key, uint64_t fence) = 0;
+
+  virtual SharedStoreFigures figures() const = 0;
+};
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_SHARED_SHARED_STORE_H_
