@@ -98,7 +98,7 @@ def encode(tokenizer, documents):
 
 def save_tokenizer(tokenizer, folder):
     """All that ssmd reads of it; with a chat template if it was made of dialogues."""
-    tokenizer.save(str(folder / "tokenizer.json"))
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     config = {"add_bos_token": False, "bos_token": END, "eos_token": END}
     ends = END_ID
     if (turn_end := tokenizer.token_to_id(TURN_END)) is not None:
