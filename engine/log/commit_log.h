@@ -26,8 +26,9 @@ namespace ssmd {
 
 // How safe a record is when its append is acknowledged.
 enum class Durability : uint8_t {
-  kProcess,  // written: survives the end of this process, however sudden
-  kPower,    // synced to the medium: survives the end of the machine
+  kProcess,     // written: survives the end of this process, however sudden
+  kPower,       // synced to the medium: survives the end of the machine
+  kReplicated,  // kProcess to this log; and others have it (SharedSessionLog)
 };
 
 struct CommitLogOptions {

@@ -166,6 +166,19 @@ FrozenSession::~FrozenSession() {
 
 SessionImage FrozenSession::Image() const { return ImageOfEntry(*entry_); }
 
+const SessionKey& FrozenSession::key() const { return entry_->key; }
+
+const std::string& FrozenSession::model() const { return entry_->model; }
+
+std::vector<FrozenSession::NamedState> FrozenSession::States() const {
+  std::vector<NamedState> states;
+  if (entry_->present.state != nullptr) states.push_back({"", entry_->present.state});
+  for (const auto& [name, checkpoint] : entry_->checkpoints) {
+    if (checkpoint->point.state != nullptr) states.push_back({name, checkpoint->point.state});
+  }
+  return states;
+}
+
 std::vector<FrozenSession> SessionTable::Freeze() const {
   std::vector<FrozenSession> frozen;
   MutexLock lock(&impl_->mutex);
@@ -173,6 +186,13 @@ std::vector<FrozenSession> SessionTable::Freeze() const {
     for (const auto& [id, row] : tenant.rows) frozen.push_back(FrozenSession(this, row.entry));
   }
   return frozen;
+}
+
+std::optional<FrozenSession> SessionTable::Freeze(const SessionKey& key) const {
+  MutexLock lock(&impl_->mutex);
+  const Impl::Row* row = impl_->Find(key);
+  if (row == nullptr) return std::nullopt;
+  return FrozenSession(this, row->entry);
 }
 
 }  // namespace ssmd

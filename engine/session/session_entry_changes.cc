@@ -164,6 +164,7 @@ absl::Status ChangeEntry(SessionEntry* entry, StateStored&& change, const Change
 }
 
 absl::Status ChangeEntry(SessionEntry* entry, ResultKept&& change, const ChangeScope& scope) {
+  if (FindResult(*entry, change.result.key.request_id) != nullptr) return absl::OkStatus();
   KeepResult(entry, std::move(change.result), scope.limits);
   return absl::OkStatus();
 }

@@ -114,6 +114,17 @@ void SessionTable::Impl::ReserveFor(Proposal* proposal, const std::string& tenan
   Reserve(tenant, sessions, bytes);
 }
 
+absl::StatusOr<Proposal> SessionTable::Impl::ProposeImage(SessionTable* table, SessionImage image) {
+  int64_t bytes = BytesOf(image.state);
+  for (const auto& checkpoint : image.checkpoints) bytes += BytesOf(checkpoint.point.state);
+  SSMD_RETURN_IF_ERROR(CheckSessions(image.key.tenant, 1));
+  SSMD_RETURN_IF_ERROR(CheckBytes(image.key.tenant, bytes));
+  Proposal proposal = MakeProposal(table, nullptr);
+  ReserveFor(&proposal, image.key.tenant, 1, bytes);
+  proposal.changes_.emplace_back(std::move(image));
+  return proposal;
+}
+
 void SessionTable::Impl::End(const Proposal& proposal, Aftermath* after) {
   for (const SessionKey& key : proposal.held_) {
     Row* row = Find(key);
@@ -266,15 +277,18 @@ absl::StatusOr<Proposal> SessionTable::ProposeImport(const std::string& tenant,
   image.parent_id.clear();
   image.parent_position = 0;
   image.created_unix_ms = image.used_unix_ms = impl_->unix_ms();
-  int64_t bytes = BytesOf(image.state);
-  for (const auto& checkpoint : image.checkpoints) bytes += BytesOf(checkpoint.point.state);
   MutexLock lock(&impl_->mutex);
-  SSMD_RETURN_IF_ERROR(impl_->CheckSessions(tenant, 1));
-  SSMD_RETURN_IF_ERROR(impl_->CheckBytes(tenant, bytes));
-  Proposal proposal = impl_->MakeProposal(this, nullptr);
-  impl_->ReserveFor(&proposal, tenant, 1, bytes);
-  proposal.changes_.emplace_back(std::move(image));
-  return proposal;
+  return impl_->ProposeImage(this, std::move(image));
+}
+
+absl::StatusOr<Proposal> SessionTable::ProposeAdopt(SessionImage image) {
+  SSMD_RETURN_IF_ERROR(CheckImage(image));
+  if (impl_->FindModel(image.model) == nullptr) return ModelNotFound(image.model);
+  MutexLock lock(&impl_->mutex);
+  if (impl_->Find(image.key) != nullptr) {
+    return absl::AlreadyExistsError(absl::StrFormat("session %s is here already", image.key.id));
+  }
+  return impl_->ProposeImage(this, std::move(image));
 }
 
 absl::StatusOr<Proposal> SessionTable::ProposeStored(const SessionKey& key,

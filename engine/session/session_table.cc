@@ -190,6 +190,8 @@ SessionTable::SessionTable(const SessionLimits& limits, std::vector<ModelOfSessi
 
 SessionTable::~SessionTable() = default;
 
+const SessionLimits& SessionTable::limits() const { return impl_->limits; }
+
 absl::StatusOr<SessionInfo> SessionTable::Get(const std::string& tenant,
                                               const std::string& session_id) const {
   MutexLock lock(&impl_->mutex);

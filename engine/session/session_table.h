@@ -132,6 +132,14 @@ class FrozenSession {
 
   // Everything about it. Its state is one that the store has, if there is any.
   SessionImage Image() const;
+  const SessionKey& key() const;
+  const std::string& model() const;
+  // The states that are held of it, wherever they are: the present's (no name), checkpoints'.
+  struct NamedState {
+    std::string checkpoint;
+    StateRef state;
+  };
+  std::vector<NamedState> States() const;
 
  private:
   friend class SessionTable;
@@ -170,6 +178,8 @@ class SessionTable {
   SessionTable(const SessionLimits& limits, std::vector<ModelOfSessions> models,
                std::function<int64_t()> unix_ms = nullptr);
   ~SessionTable();
+
+  const SessionLimits& limits() const;
 
   // --- Looking ---
   absl::StatusOr<SessionInfo> Get(const std::string& tenant, const std::string& session_id) const;
@@ -233,6 +243,8 @@ class SessionTable {
                                          std::optional<uint64_t> expected_revision, bool* busy);
   // `image`'s key, times and parent are made here; its tenant is `tenant`.
   absl::StatusOr<Proposal> ProposeImport(const std::string& tenant, SessionImage image);
+  // A session that was served elsewhere, as it is. ALREADY_EXISTS when it is here.
+  absl::StatusOr<Proposal> ProposeAdopt(SessionImage image);
   absl::StatusOr<Proposal> ProposeStored(const SessionKey& key, const std::string& checkpoint,
                                          StateRef state);
   // The end of a turn: takes the place of the lease, which is empty afterwards. CANCELLED when the
@@ -279,6 +291,8 @@ class SessionTable {
   // Every session as it is at one moment. Takes next to no time, whatever is in them: a session
   // that changes while it is frozen is copied first (its blocks of history stay shared).
   std::vector<FrozenSession> Freeze() const;
+  // One of them; nullopt when it is not there.
+  std::optional<FrozenSession> Freeze(const SessionKey& key) const;
 
  private:
   friend class Proposal;

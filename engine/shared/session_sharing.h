@@ -1,0 +1,148 @@
+// Which sessions are served here, and what others are told of them: the part of a replica that
+// talks to the SharedStore (README.md, "A session's way").
+//
+// Whoever is about to use a session holds it (Hold): one that is here already costs a look into a
+// map; one that is elsewhere is claimed, or asked of its owner, and put into the SessionTable. What
+// changes about sessions that are here is noted (by the SharedSessionLog) and written behind, by
+// threads of this object's own.
+//
+// When the store is slow, full or gone, sessions that are here go on, and their changes wait: as
+// records up to a limit, and past it as the mere fact that an image has to be written. Others are
+// UNAVAILABLE. When another replica owns a session by now, it is dropped here.
+//
+// Thread-safe.
+#ifndef SSMD_ENGINE_SHARED_SESSION_SHARING_H_
+#define SSMD_ENGINE_SHARED_SESSION_SHARING_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/base/clock.h"
+#include "engine/session/session_log.h"
+#include "engine/session/session_table.h"
+#include "engine/shared/shared_store.h"
+
+namespace ssmd {
+
+struct SharingLimits {
+  Duration presence = std::chrono::seconds(3);  // after which others may take over from a dead one
+  Duration patience = std::chrono::seconds(5);  // of a call whose session is elsewhere
+  Duration state_after = std::chrono::seconds(1);  // from a commit to its state being written
+  Duration keep = std::chrono::hours(7 * 24);      // a session that nobody uses, in the store
+  int64_t queued_bytes = int64_t{64} << 20;        // of records that wait to be written
+  int waiting_calls = 256;                         // whose sessions are elsewhere
+};
+
+struct SharingFigures {
+  bool reachable = false;
+  bool present = false;   // others know this replica as alive
+  int64_t sessions = 0;   // owned
+  int64_t unwritten = 0;  // of those, with changes that the store does not have
+  int64_t queued_bytes = 0;
+  Duration lag{};          // since the oldest of those changes
+  int64_t claimed = 0;     // totals since the start: sessions that came from elsewhere
+  int64_t taken_over = 0;  // of those, from an owner that had gone without giving them up
+  int64_t given_up = 0;    // to others that asked, and at the end
+  int64_t lost = 0;        // others had taken them
+  int64_t failures = 0;    // of calls to the store
+};
+
+class SessionSharing;
+class SharingImpl;
+
+// A session that stays here as long as this exists. Move-only.
+class SessionHold {
+ public:
+  SessionHold() = default;
+  SessionHold(SessionHold&& other) noexcept { *this = std::move(other); }
+  SessionHold& operator=(SessionHold&& other) noexcept;
+  ~SessionHold() { Release(); }
+  void Release();
+
+ private:
+  friend class SharingImpl;
+  SessionSharing* sharing_ = nullptr;  // null: there is nothing to hold it for
+  SessionKey key_;
+  uint64_t generation_ = 0;
+};
+
+// What sharing needs of the engine that it is part of. Called on its threads.
+struct SharingHooks {
+  // The snapshot of a held state of a model; blocking.
+  std::function<absl::StatusOr<std::string>(const std::string& model, const StateRef& state)>
+      encode_state;
+  // A state from a snapshot, of `history_hash`'s tokens; an error where it cannot be gone on from
+  // here (another numerics profile): the tokens are read again then.
+  std::function<absl::StatusOr<StateRef>(const std::string& model, const SharedState& state,
+                                         uint64_t history_hash)>
+      adopt_state;
+  // Whether there is room for one more session of the model.
+  std::function<absl::Status(const std::string& model)> check_room;
+  // The session is not here any more: whatever runs on it ends.
+  std::function<void(const SessionKey& key, const std::string& model)> on_gone;
+};
+
+class SessionSharing {
+ public:
+  // `local`: the log that is this replica's own. All must outlive it. `models` as of the table.
+  // Sessions that are in the table already (from a state directory) are looked at again in the
+  // store before they are served: another may have gone on with them.
+  static std::unique_ptr<SessionSharing> Start(Replica self, const SharingLimits& limits,
+                                               SharedStore* store, SessionTable* table,
+                                               SessionLog* local,
+                                               std::vector<ModelOfSessions> models,
+                                               SharingHooks hooks);
+  // What was not written is not (see Leave). Every callback is called before it returns.
+  virtual ~SessionSharing() = default;
+
+  // --- Before a session is used ---
+  // At once, or nullopt when it takes a call to the store (or a wait).
+  virtual std::optional<SessionHold> TryHold(const SessionKey& key) = 0;
+  // NOT_FOUND; UNAVAILABLE (reason SHARED_STORE, SESSION_ELSEWHERE) with a delay to try again
+  // after; DATA_LOSS; RESOURCE_EXHAUSTED, FAILED_PRECONDITION where it cannot be served here.
+  // Waits until `deadline` or the limit of patience.
+  virtual absl::StatusOr<SessionHold> Hold(const SessionKey& key,
+                                           std::optional<TimePoint> deadline) = 0;
+  // The same on another thread. `done` is called once; it may block for a while.
+  using HoldDone = std::function<void(absl::StatusOr<SessionHold>)>;
+  virtual void HoldThen(const SessionKey& key, std::optional<TimePoint> deadline,
+                        HoldDone done) = 0;
+
+  // --- What changed (SharedSessionLog) ---
+  struct Change {
+    enum class Kind : uint8_t { kMade, kChanged, kDeleted };
+    SessionKey key;
+    Kind kind = Kind::kChanged;
+    std::string record;  // of kChanged: EncodeChanges, without states
+  };
+  // In the order in which they were applied.
+  virtual void Note(std::vector<Change> changes) = 0;
+  // `done` gets OK once the store has all that was noted of those sessions; UNAVAILABLE (reason
+  // NOT_REPLICATED) when it could not be written, ABORTED when another replica has the session.
+  virtual void WhenWritten(const std::vector<SessionKey>& keys,
+                           std::function<void(absl::Status)> done) = 0;
+  // Others may think that this replica is dead, and may have taken its sessions.
+  virtual bool may_have_lost() const = 0;
+
+  // --- The end ---
+  // Writes everything and gives every session up, until `deadline`; after that no session is here.
+  // An error says how many were left.
+  virtual absl::Status Leave(TimePoint deadline) = 0;
+
+  virtual SharingFigures figures() const = 0;
+
+ private:
+  friend class SessionHold;
+  virtual void Release(const SessionKey& key, uint64_t generation) = 0;
+};
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_SHARED_SESSION_SHARING_H_

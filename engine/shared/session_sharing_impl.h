@@ -1,0 +1,190 @@
+// The inside of SessionSharing, shared by the files that implement it: session_sharing.cc
+// (presence, holds, the end), session_claims.cc (sessions that come) and session_writes.cc (what is
+// written, and sessions that go).
+//
+// One lock, under which the store is never called. A session is a row; who works on one without the
+// lock has it marked first: `kClaiming` and `kLeaving` are left by whoever set them, `writing` by
+// the writer.
+#ifndef SSMD_ENGINE_SHARED_SESSION_SHARING_IMPL_H_
+#define SSMD_ENGINE_SHARED_SESSION_SHARING_IMPL_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "engine/base/mutex.h"
+#include "engine/shared/session_sharing.h"
+
+namespace ssmd {
+
+class SharingImpl final : public SessionSharing {
+ public:
+  SharingImpl(Replica self, const SharingLimits& limits, SharedStore* store, SessionTable* table,
+              SessionLog* local, std::vector<ModelOfSessions> models, SharingHooks hooks);
+  ~SharingImpl() override;
+
+  std::optional<SessionHold> TryHold(const SessionKey& key) override;
+  absl::StatusOr<SessionHold> Hold(const SessionKey& key,
+                                   std::optional<TimePoint> deadline) override;
+  void HoldThen(const SessionKey& key, std::optional<TimePoint> deadline, HoldDone done) override;
+  void Note(std::vector<Change> changes) override;
+  void WhenWritten(const std::vector<SessionKey>& keys,
+                   std::function<void(absl::Status)> done) override;
+  bool may_have_lost() const override;
+  absl::Status Leave(TimePoint deadline) override;
+  SharingFigures figures() const override;
+
+ private:
+  enum class Phase : uint8_t {
+    kRecovered,  // in the table, of a state directory: to be claimed before it is used
+    kClaiming,   // in no table yet, or as kRecovered
+    kHere,
+    kLeaving,  // still in the table; nobody may begin to use it
+  };
+  using Done = std::function<void(absl::Status)>;
+  struct Waiter {
+    uint64_t number = 0;
+    std::shared_ptr<const Done> done;
+  };
+  // A state that the store has: position and hash of its tokens.
+  using StateMark = std::pair<int64_t, uint64_t>;
+
+  struct Row {
+    Phase phase = Phase::kHere;
+    uint64_t generation = 0;  // of the row: a hold of an earlier one is none of this
+    uint64_t fence = 1;
+    uint64_t noted = 0;               // number of the last change
+    uint64_t written = 0;             // and of the last that the store has
+    std::deque<std::string> records;  // the last ones up to `noted`, unless an image is needed
+    bool needs_image = false;
+    bool deleted = false;
+    int64_t image_bytes = 0;  // in the store
+    int64_t record_bytes = 0;
+    std::map<std::string, StateMark> states;  // in the store, by checkpoint
+    std::optional<TimePoint> states_due;
+    std::optional<TimePoint> dirty_since;
+    std::optional<TimePoint> wanted_until;
+    std::optional<TimePoint> due;  // its place in `due_`
+    bool writing = false;
+    bool again = false;  // it came due while it was being written
+    int holds = 0;
+    std::vector<Waiter> waiters;
+  };
+  struct KeyLess {
+    bool operator()(const SessionKey& a, const SessionKey& b) const {
+      return std::tie(a.tenant, a.id) < std::tie(b.tenant, b.id);
+    }
+  };
+  struct DueLess {
+    bool operator()(const std::pair<TimePoint, SessionKey>& a,
+                    const std::pair<TimePoint, SessionKey>& b) const {
+      return std::tie(a.first, a.second.tenant, a.second.id) <
+             std::tie(b.first, b.second.tenant, b.second.id);
+    }
+  };
+  using Rows = std::map<SessionKey, Row, KeyLess>;
+  struct HoldTask {
+    SessionKey key;
+    std::optional<TimePoint> deadline;
+    HoldDone done;
+  };
+
+  // What a writer does next about a session.
+  struct Step {
+    enum class Kind : uint8_t { kDelete, kImage, kRecord, kStates, kGiveUp };
+    Kind kind = Kind::kRecord;
+    uint64_t fence = 0;
+    uint64_t number = 0;
+    std::string bytes;                        // of kRecord, and of kImage once it is encoded
+    std::optional<FrozenSession> frozen;      // of kImage and kStates
+    std::map<std::string, StateMark> states;  // of kStates: what the store has, kept up
+  };
+  using Over = std::vector<std::pair<std::shared_ptr<const Done>, absl::Status>>;
+
+  void Release(const SessionKey& key, uint64_t generation) override;
+
+  // --- session_sharing.cc ---
+  Row* Find(const SessionKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Row* MakeRow(const SessionKey& key, Phase phase) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `over`: who waited for it to be written, to be called without the lock.
+  void EraseRow(const SessionKey& key, const absl::Status& why, Over* over)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  SessionHold MakeHold(const SessionKey& key, Row* row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // To be looked at by a writer at `when`, or before that if it is already going to be.
+  void Schedule(const SessionKey& key, Row* row, TimePoint when)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropRecords(Row* row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void KeepPresence();
+  bool left() const;
+  void ServeHolds();
+  absl::Status StoreError(const absl::Status& status);
+
+  // --- session_claims.cc ---
+  // Waits for the session to be here, or for it to be for this caller to claim (true: its row is
+  // kClaiming then). False: it is here, and `hold` is set.
+  absl::StatusOr<bool> AwaitTurnToClaim(const SessionKey& key, TimePoint give_up, bool* recovered,
+                                        SessionHold* hold);
+  // True: the session is here now. False: another replica has it still.
+  absl::StatusOr<bool> TryToClaim(const SessionKey& key, bool recovered);
+  void EndClaim(const SessionKey& key, bool recovered);
+  absl::Status TakeIn(const SessionKey& key, SharedSession shared, bool recovered);
+  void Enter(const SessionKey& key, const SharedSession* shared, bool as_written);
+  // Takes the session out of the table, and what runs on it with it.
+  void RemoveLocal(const SessionKey& key);
+  void HearWishes();
+
+  // --- session_writes.cc ---
+  void WriteInTime();
+  // Everything that is due of a session. Its row is marked as `writing`.
+  void WriteSession(const SessionKey& key);
+  std::optional<Step> NextStep(const SessionKey& key);
+  std::optional<Step> NextWrite(const SessionKey& key, Row* row)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Freeze(const SessionKey& key, Step* step) const;
+  bool MayGive(const SessionKey& key, Row* row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Do(const SessionKey& key, Step* step);
+  absl::Status WriteStates(const SharedStore::Write& write, Step* step);
+  // False when the writer is done with the session.
+  bool Succeeded(const SessionKey& key, const Step& step);
+  bool Failed(const SessionKey& key, const Step& step, const absl::Status& status);
+  void Lose(const SessionKey& key);
+
+  const Replica self_;
+  const SharingLimits limits_;
+  SharedStore* const store_;
+  SessionTable* const table_;
+  SessionLog* const local_;
+  const std::vector<ModelOfSessions> models_;
+  const SharingHooks hooks_;
+
+  Mutex presence_mutex_;  // held while it is renewed, or ended; never under mutex_
+  mutable Mutex mutex_;
+  CondVar changed_;  // a row's phase, or the end
+  CondVar work_;     // something is due, or to be claimed
+  Rows rows_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::pair<TimePoint, SessionKey>, DueLess> due_ ABSL_GUARDED_BY(mutex_);
+  std::deque<HoldTask> hold_tasks_ ABSL_GUARDED_BY(mutex_);
+  uint64_t generations_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Until when others certainly know that this replica is alive; since when the store is well.
+  TimePoint present_until_ ABSL_GUARDED_BY(mutex_){};
+  std::optional<TimePoint> well_since_ ABSL_GUARDED_BY(mutex_);
+  SharingFigures totals_ ABSL_GUARDED_BY(mutex_);
+  bool leaving_ ABSL_GUARDED_BY(mutex_) = false;
+  bool left_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> threads_;  // last: they use the rest
+};
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_SHARED_SESSION_SHARING_IMPL_H_

@@ -1,0 +1,66 @@
+#include "engine/shared/shared_session_log.h"
+
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "engine/shared/session_copy.h"
+
+namespace ssmd {
+namespace {
+
+// What others have to know of a proposal's changes. Which states the own store has is not theirs.
+std::vector<SessionSharing::Change> Describe(const std::vector<SessionChange>& changes) {
+  using Kind = SessionSharing::Change::Kind;
+  std::vector<SessionSharing::Change> described;
+  for (const SessionChange& change : changes) {
+    std::visit(
+        [&](const auto& alternative) {
+          using T = std::decay_t<decltype(alternative)>;
+          if constexpr (std::is_same_v<T, SessionCreated> || std::is_same_v<T, SessionForked> ||
+                        std::is_same_v<T, SessionImage>) {
+            described.push_back({alternative.key, Kind::kMade, {}});
+          } else if constexpr (std::is_same_v<T, SessionDeleted>) {
+            described.push_back({alternative.key, Kind::kDeleted, {}});
+          } else if constexpr (!std::is_same_v<T, StateStored>) {
+            described.push_back({alternative.key, Kind::kChanged, EncodeSessionChange(change)});
+          }
+        },
+        change);
+  }
+  return described;
+}
+
+}  // namespace
+
+void SharedSessionLog::Write(Proposal proposal, Durability durability, Done done) {
+  // Shared with callbacks, which have to be copyable.
+  struct Pending {
+    std::vector<SessionSharing::Change> changes;
+    std::vector<SessionKey> keys;
+    Done done;
+    absl::StatusOr<std::vector<SessionInfo>> result;
+  };
+  auto pending = std::make_shared<Pending>();
+  pending->changes = Describe(proposal.changes());
+  for (const auto& change : pending->changes) pending->keys.push_back(change.key);
+  pending->done = std::move(done);
+  const auto written = [this, durability, pending](auto result) {
+    if (!result.ok() || pending->changes.empty()) return pending->done(std::move(result));
+    sharing_->Note(std::move(pending->changes));
+    const bool replicated = durability == Durability::kReplicated;
+    // A replica that others may think dead has to hear that it is not, where it can.
+    if (!replicated && !sharing_->may_have_lost()) return pending->done(std::move(result));
+    pending->result = std::move(result);
+    sharing_->WhenWritten(pending->keys, [pending, replicated](const absl::Status& status) {
+      const bool told = status.ok() || (!replicated && !absl::IsAborted(status));
+      if (told) return pending->done(std::move(pending->result));
+      pending->done(status);
+    });
+  };
+  MutexLock order(&order_mutex_);
+  local_->Write(std::move(proposal), durability, written);
+}
+
+}  // namespace ssmd
