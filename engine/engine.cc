@@ -98,6 +98,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(std::unique_ptr<kernels::
   parts.device = std::move(device);
   parts.limits = options.limits;
   parts.state_dir = std::move(options.state_dir);
+  parts.sharing = std::move(options.sharing);
+  parts.durability = options.durability;
   parts.clock = options.clock;
   parts.observer = options.observer;
   for (const ModelSpec& spec : options.models) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "engine/schedule/output_stream.h"
 #include "engine/schedule/request.h"
 #include "engine/session/session_table.h"
+#include "engine/shared/session_sharing.h"
 #include "engine/state/snapshot.h"
 #include "engine/state/state_store.h"
 #include "engine/text/chat_template.h"
@@ -66,6 +68,13 @@ struct StateDirOptions {
   int64_t compact_bytes = int64_t{64} << 20;
 };
 
+// Where replicas share sessions, if they do: any of them goes on with any session.
+struct SharingOptions {
+  std::unique_ptr<SharedStore> store;  // null: sessions are this process's alone
+  std::string address;                 // of this replica, for people and routers
+  SharingLimits limits;
+};
+
 struct ModelSpec {
   std::string name;
   std::string path;  // a folder or a GGUF file
@@ -77,6 +86,9 @@ struct EngineOptions {
   std::vector<ModelSpec> models;  // distinct names, at least one
   EngineLimits limits;
   StateDirOptions state_dir;
+  SharingOptions sharing;
+  // Of what is done to sessions between their turns; a turn's request says its own.
+  Durability durability = Durability::kProcess;
   const Clock* clock = nullptr;  // null: the steady clock
   Observer* observer = nullptr;  // may be null; outlives the engine
 };
@@ -84,6 +96,7 @@ struct EngineOptions {
 struct EngineFigures {   // what is shared by the models
   CommitLogFigures log;  // zeros without a state directory
   StoreFigures store;
+  std::optional<SharingFigures> sharing;               // absent: sessions are not shared
   std::vector<kernels::FastKernelState> fast_kernels;  // kernels::Device::fast_kernels
 };
 
@@ -114,6 +127,8 @@ class Engine {
   // RESOURCE_EXHAUSTED when the queue is full, UNAVAILABLE while draining, NOT_FOUND for a model or
   // a session that is not the tenant's, ABORTED for a session with a turn in progress or at another
   // revision, INVALID_ARGUMENT for a bad prompt. `request_id` names the request in events and logs.
+  // Where sessions are shared and this one is elsewhere, it is fetched first: what is wrong is said
+  // by the stream then.
   virtual absl::StatusOr<std::shared_ptr<OutputStream>> Generate(GenerateRequest request,
                                                                  std::string request_id) = 0;
 
@@ -201,6 +216,9 @@ class Engine {
   // Stores what is not stored yet, so that the next start has nothing to replay; gives up at
   // `deadline`. For the end, after Drain.
   virtual absl::Status StoreAll(TimePoint deadline) = 0;
+  // Gives every session up to other replicas, where they are shared: none is here afterwards. For
+  // the end, after Drain; gives up at `deadline`.
+  virtual absl::Status LeaveReplicas(TimePoint deadline) = 0;
   virtual EngineFigures Figures() const = 0;
 
   virtual std::vector<ServedModel> Models() const = 0;

@@ -26,6 +26,8 @@ struct EngineParts {
   std::vector<LoadedModel> models;  // distinct names, at least one; destroyed before the device
   EngineLimits limits;
   StateDirOptions state_dir;
+  SharingOptions sharing;
+  Durability durability = Durability::kProcess;
   const Clock* clock = nullptr;  // null: the steady clock
   Observer* observer = nullptr;  // may be null; outlives the engine
 };

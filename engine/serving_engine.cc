@@ -99,20 +99,23 @@ absl::StatusOr<PreparedGeneration> ServingEngine::PrepareGeneration(const ModelI
 
 absl::StatusOr<std::shared_ptr<OutputStream>> ServingEngine::Generate(GenerateRequest request,
                                                                       std::string request_id) {
+  return StartOnSession(std::move(request), std::move(request_id), &ServingEngine::StartGeneration);
+}
+
+absl::Status ServingEngine::StartGeneration(GenerateRequest request, std::string request_id,
+                                            const std::shared_ptr<OutputStream>& stream) {
   SSMD_ASSIGN_OR_RETURN(const size_t index,
                         request.session_id.empty()
                             ? FindModel(request.model)
                             : ModelOfSession(request.tenant, request.session_id, request.model));
   SSMD_RETURN_IF_ERROR(CheckIsLanguageModel(*models_[index]));
-  return StartTurn(index, std::move(request), std::move(request_id));
+  return StartTurn(index, std::move(request), std::move(request_id), stream);
 }
 
-absl::StatusOr<std::shared_ptr<OutputStream>> ServingEngine::StartTurn(size_t index,
-                                                                       GenerateRequest request,
-                                                                       std::string request_id) {
-  SSMD_ASSIGN_OR_RETURN(std::shared_ptr<OutputStream> stream,
-                        FindAnswer(index, request, request_id));
-  if (stream != nullptr) return stream;
+absl::Status ServingEngine::StartTurn(size_t index, GenerateRequest request, std::string request_id,
+                                      std::shared_ptr<OutputStream> stream) {
+  SSMD_ASSIGN_OR_RETURN(const bool answered, FindAnswer(index, request, request_id, stream));
+  if (answered) return absl::OkStatus();
   const ModelInService& model = *models_[index];
   TurnHead head = MakeHead(std::move(request_id), request.tenant, request.deadline);
   head.trace_id = request.trace_id;
@@ -120,13 +123,12 @@ absl::StatusOr<std::shared_ptr<OutputStream>> ServingEngine::StartTurn(size_t in
   head.priority = request.priority;
   head.durability = request.durability;
   SSMD_ASSIGN_OR_RETURN(PreparedGeneration prepared, PrepareGeneration(model, &request, &head));
-  stream = MakeStream();
-  prepared.stream = stream;
+  prepared.stream = std::move(stream);
   auto turn =
       std::make_unique<GenerateTurn>(std::move(head), std::move(prepared), &model, sessions_.get());
   SSMD_RETURN_IF_ERROR(turn->CheckAtOnce());
   loop_->Post(runners_[index].get(), std::move(turn));
-  return stream;
+  return absl::OkStatus();
 }
 
 template <typename Request>

@@ -25,6 +25,8 @@
 #include "engine/schedule/waker.h"
 #include "engine/session/session_log.h"
 #include "engine/session/session_table.h"
+#include "engine/shared/session_sharing.h"
+#include "engine/shared/shared_session_log.h"
 #include "engine/state/host_budget.h"
 #include "engine/state/state_dir.h"
 #include "engine/state/state_store.h"
@@ -81,6 +83,7 @@ class ServingEngine final : public Engine {
   absl::StatusOr<int64_t> SnapshotBytesMax(const std::string& model) const override;
   absl::Status Maintain() override;
   absl::Status StoreAll(TimePoint deadline) override;
+  absl::Status LeaveReplicas(TimePoint deadline) override;
   EngineFigures Figures() const override;
 
   std::vector<ServedModel> Models() const override;
@@ -98,14 +101,20 @@ class ServingEngine final : public Engine {
   // `models_left`: that are not in service yet, this one included.
   absl::Status PutInService(LoadedModel loaded, size_t models_left);
   absl::Status OpenSessions();
+  std::vector<ModelOfSessions> ModelsOfSessions() const;
   void StartLoop();
 
   // A model with its runner, by number in models_.
   absl::StatusOr<size_t> FindModel(const std::string& name) const;
   absl::StatusOr<size_t> ModelOfSession(const std::string& tenant, const std::string& session_id,
                                         const std::string& asked) const;
-  absl::StatusOr<std::shared_ptr<OutputStream>> StartTurn(size_t model, GenerateRequest request,
-                                                          std::string request_id);
+  // `stream`: where its events go.
+  absl::Status StartTurn(size_t model, GenerateRequest request, std::string request_id,
+                         std::shared_ptr<OutputStream> stream);
+  absl::Status StartGeneration(GenerateRequest request, std::string request_id,
+                               const std::shared_ptr<OutputStream>& stream);
+  absl::Status StartAppend(AppendRequest request, std::string request_id,
+                           const std::shared_ptr<OutputStream>& stream);
   // Turns that read a prompt once. `request` gives what it has.
   template <typename Request>
   absl::StatusOr<ReadStart> StartRead(const ModelInService& model, Request& request,
@@ -126,9 +135,9 @@ class ServingEngine final : public Engine {
   std::shared_ptr<OutputStream> MakeStream() const;
 
   // retries (serving_engine_retry.cc)
-  absl::StatusOr<std::shared_ptr<OutputStream>> FindAnswer(size_t model,
-                                                           const GenerateRequest& request,
-                                                           const std::string& request_id);
+  absl::StatusOr<bool> FindAnswer(size_t model, const GenerateRequest& request,
+                                  const std::string& request_id,
+                                  const std::shared_ptr<OutputStream>& stream);
   void PushResult(const ModelInService& model, const SessionKey& session,
                   const std::string& request_id, const TurnResult& result,
                   OutputStream* stream) const;
@@ -136,6 +145,34 @@ class ServingEngine final : public Engine {
   // sessions (serving_engine_sessions.cc)
   absl::StatusOr<std::vector<SessionInfo>> Write(absl::StatusOr<Proposal> proposal);
   absl::StatusOr<SessionInfo> WriteOne(absl::StatusOr<Proposal> proposal);
+
+  // sharing (serving_engine_sharing.cc)
+  absl::Status StartSharing();
+  SharingHooks MakeHooks();
+  absl::StatusOr<std::string> EncodeState(const std::string& model, const StateRef& state);
+  absl::StatusOr<StateRef> AdoptState(const std::string& model, const SharedState& state,
+                                      uint64_t history_hash);
+  // Makes sure that the session is here, as long as the hold lasts. May wait.
+  absl::StatusOr<SessionHold> HoldSession(const std::string& tenant,
+                                          const std::string& session_id) const;
+  // Calls `use` now, or when the session is here; it stays while `use` runs.
+  void WhenHere(const std::string& tenant, const std::string& session_id,
+                std::function<void(const absl::Status&)> use);
+  void ExportHere(const std::string& tenant, const std::string& session_id,
+                  const std::string& checkpoint,
+                  std::function<void(absl::StatusOr<EncodedSnapshot>)> done);
+  void ReadMemoryHere(const std::string& tenant, const std::string& session_id, MemoryQuery query,
+                      std::function<void(absl::StatusOr<MemoryReading>)> done);
+  // Starts a turn on a session by `start`, now or when the session is here.
+  template <typename Request>
+  using Start = absl::Status (ServingEngine::*)(Request, std::string,
+                                                const std::shared_ptr<OutputStream>&);
+  template <typename Request>
+  absl::StatusOr<std::shared_ptr<OutputStream>> StartOnSession(Request request,
+                                                               std::string request_id,
+                                                               Start<Request> start);
+  void ReportRefused(const SessionKey& session, const std::string& request_id,
+                     const absl::Status& status);
 
   // upkeep (serving_engine_upkeep.cc)
   absl::Status DeleteExpired();
@@ -154,7 +191,12 @@ class ServingEngine final : public Engine {
   std::unique_ptr<StateStore> store_;  // null: no state directory
   std::vector<std::unique_ptr<ModelInService>> models_;
   std::unique_ptr<SessionTable> sessions_;
-  std::unique_ptr<SessionLog> log_;
+  std::unique_ptr<SessionLog> local_log_;
+  SharingOptions sharing_options_;
+  std::unique_ptr<SessionSharing> sharing_;  // null: sessions are not shared
+  std::unique_ptr<SharedSessionLog> shared_log_;
+  SessionLog* log_ = nullptr;  // what changes are written to: one of the two
+  const Durability durability_;
   std::vector<std::unique_ptr<ModelRunner>> runners_;
   std::optional<Worker> encoder_;  // of exports, which read every byte of a state
   std::atomic<uint64_t> next_sequence_{1};

@@ -33,7 +33,9 @@ ServingEngine::ServingEngine(EngineParts parts)
       clock_(parts.clock != nullptr ? parts.clock : &steady_clock_),
       observer_(parts.observer),
       device_(std::move(parts.device)),
-      host_budget_(parts.limits.host_state_bytes) {}
+      host_budget_(parts.limits.host_state_bytes),
+      sharing_options_(std::move(parts.sharing)),
+      durability_(parts.durability) {}
 
 absl::StatusOr<std::unique_ptr<ServingEngine>> ServingEngine::Create(EngineParts parts) {
   SSMD_RETURN_IF_ERROR(CheckEngineLimits(parts.limits));
@@ -45,15 +47,20 @@ absl::StatusOr<std::unique_ptr<ServingEngine>> ServingEngine::Create(EngineParts
   }
   SSMD_RETURN_IF_ERROR(engine->OpenSessions());
   engine->StartLoop();
+  SSMD_RETURN_IF_ERROR(engine->StartSharing());
   return engine;
 }
 
 ServingEngine::~ServingEngine() {
-  // Turns end, then what they wrote is applied, then whatever the store still does comes to an end,
-  // so that nothing calls back when the sessions let go of their states. Those in the store stay.
+  // Nobody else's sessions come, while there is still a step thread to read states. Then turns end,
+  // then what they wrote is applied, then whatever the store still does comes to an end, so that
+  // nothing calls back when the sessions let go of their states. Those in the store stay.
+  if (sharing_ != nullptr) sharing_->Stop();
   loop_.reset();
   runners_.clear();
-  log_.reset();
+  local_log_.reset();
+  shared_log_.reset();
+  sharing_.reset();
   for (const auto& model : models_) model->tiers->CloseStore();
   store_.reset();
   encoder_.reset();
@@ -128,7 +135,7 @@ absl::Status ServingEngine::PutInService(LoadedModel loaded, size_t models_left)
   return absl::OkStatus();
 }
 
-absl::Status ServingEngine::OpenSessions() {
+std::vector<ModelOfSessions> ServingEngine::ModelsOfSessions() const {
   std::vector<ModelOfSessions> models;
   for (const auto& model : models_) {
     ModelOfSessions& served = models.emplace_back();
@@ -141,17 +148,22 @@ absl::Status ServingEngine::OpenSessions() {
       return TextRemainder(*tokenizer, history, length);
     };
   }
-  sessions_ = std::make_unique<SessionTable>(limits_.sessions, std::move(models));
+  return models;
+}
+
+absl::Status ServingEngine::OpenSessions() {
+  sessions_ = std::make_unique<SessionTable>(limits_.sessions, ModelsOfSessions());
   if (state_dir_.has_value()) {
     SessionLogOptions options;
     options.compact_bytes = state_dir_options_.compact_bytes;
     options.log.directory = state_dir_->log_path();
     SSMD_ASSIGN_OR_RETURN(const std::vector<std::string> stored, store_->List());
     options.log.must_exist = !stored.empty();  // a log is there before the first state is
-    SSMD_ASSIGN_OR_RETURN(log_, SessionLog::Open(options, sessions_.get(), NameStates(stored)));
+    SSMD_ASSIGN_OR_RETURN(local_log_,
+                          SessionLog::Open(options, sessions_.get(), NameStates(stored)));
     RecoveryRecord recovery;
     for (const auto& model : models_) recovery.sessions += sessions_->CountOf(model->name);
-    recovery.torn_bytes = log_->figures().torn_bytes;
+    recovery.torn_bytes = local_log_->figures().torn_bytes;
     recovery.removed_states =
         BindStates(sessions_.get(), store_.get(), stored, [this](const std::string& name) {
           const auto model = FindModel(name);
@@ -159,8 +171,9 @@ absl::Status ServingEngine::OpenSessions() {
         });
     if (observer_ != nullptr) observer_->OnRecovered(recovery);
   } else {
-    log_ = SessionLog::InMemory(sessions_.get());
+    local_log_ = SessionLog::InMemory(sessions_.get());
   }
+  log_ = local_log_.get();
   sessions_->SetOnAvailable([waker = waker_] { waker->Wake(); });
   return absl::OkStatus();
 }
@@ -172,7 +185,7 @@ void ServingEngine::StartLoop() {
     ModelRunner::Context context;
     context.model = model.get();
     context.device = device_.get();
-    context.log = log_.get();
+    context.log = log_;
     context.clock = clock_;
     context.observer = observer_;
     context.wake = [waker = waker_] { waker->Wake(); };

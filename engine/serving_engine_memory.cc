@@ -30,6 +30,11 @@ MemoryReading ReadState(const MemoryReader& reader, const SessionBase& base,
 
 absl::StatusOr<std::shared_ptr<OutputStream>> ServingEngine::Append(AppendRequest request,
                                                                     std::string request_id) {
+  return StartOnSession(std::move(request), std::move(request_id), &ServingEngine::StartAppend);
+}
+
+absl::Status ServingEngine::StartAppend(AppendRequest request, std::string request_id,
+                                        const std::shared_ptr<OutputStream>& stream) {
   SSMD_ASSIGN_OR_RETURN(const size_t index, ModelOfSession(request.tenant, request.session_id, ""));
   SSMD_RETURN_IF_ERROR(CheckIsMemory(*models_[index]));
   GenerateRequest turn;
@@ -43,7 +48,7 @@ absl::StatusOr<std::shared_ptr<OutputStream>> ServingEngine::Append(AppendReques
   turn.durability = request.durability;
   turn.deadline = request.deadline;
   turn.max_tokens = 0;
-  return StartTurn(index, std::move(turn), std::move(request_id));
+  return StartTurn(index, std::move(turn), std::move(request_id), stream);
 }
 
 absl::StatusOr<MemoryConfig> ServingEngine::MemoryOf(const std::string& model) const {
@@ -55,6 +60,18 @@ absl::StatusOr<MemoryConfig> ServingEngine::MemoryOf(const std::string& model) c
 void ServingEngine::ReadMemory(const std::string& tenant, const std::string& session_id,
                                MemoryQuery query,
                                std::function<void(absl::StatusOr<MemoryReading>)> done) {
+  WhenHere(tenant, session_id, [=, this](const absl::Status& here) {
+    if (here.ok()) {
+      ReadMemoryHere(tenant, session_id, query, done);
+    } else {
+      done(here);
+    }
+  });
+}
+
+void ServingEngine::ReadMemoryHere(const std::string& tenant, const std::string& session_id,
+                                   MemoryQuery query,
+                                   std::function<void(absl::StatusOr<MemoryReading>)> done) {
   const auto prepare = [&]() -> absl::StatusOr<std::pair<size_t, SessionBase>> {
     SSMD_ASSIGN_OR_RETURN(const size_t index, ModelOfSession(tenant, session_id, ""));
     const ModelInService& model = *models_[index];

@@ -8,20 +8,30 @@
 
 namespace ssmd {
 
-// The stream of a request that is known already; null for a new one.
-absl::StatusOr<std::shared_ptr<OutputStream>> ServingEngine::FindAnswer(
-    size_t model, const GenerateRequest& request, const std::string& request_id) {
-  if (request.key.request_id.empty()) return std::shared_ptr<OutputStream>();
+// Whether the request is known already, and its answer goes to the stream.
+absl::StatusOr<bool> ServingEngine::FindAnswer(size_t model, const GenerateRequest& request,
+                                               const std::string& request_id,
+                                               const std::shared_ptr<OutputStream>& stream) {
+  if (request.key.request_id.empty()) return false;
   const SessionKey session{request.tenant, request.session_id};
   SSMD_ASSIGN_OR_RETURN(const SessionTable::Retry found,
                         sessions_->FindRequest(request.tenant, request.session_id, request.key));
-  if (std::holds_alternative<SessionTable::NewRequest>(found)) {
-    return std::shared_ptr<OutputStream>();
-  }
-  std::shared_ptr<OutputStream> stream = MakeStream();
+  if (std::holds_alternative<SessionTable::NewRequest>(found)) return false;
   if (const auto* result = std::get_if<TurnResult>(&found)) {
-    PushResult(*models_[model], session, request_id, *result, stream.get());
-    return stream;
+    if (sharing_ == nullptr || request.durability != Durability::kReplicated) {
+      PushResult(*models_[model], session, request_id, *result, stream.get());
+      return true;
+    }
+    // It may be that the store was not told, and that this is why there is a retry.
+    sharing_->WhenWritten({session}, [this, model, session, request_id, result = *result,
+                                      stream](const absl::Status& status) {
+      if (status.ok()) {
+        PushResult(*models_[model], session, request_id, result, stream.get());
+      } else {
+        stream->Finish(status);
+      }
+    });
+    return true;
   }
   loop_->Post([this, model, session, key = request.key, request_id, stream] {
     if (runners_[model]->TakeOver(session, key.request_id, stream)) return;
@@ -36,7 +46,7 @@ absl::StatusOr<std::shared_ptr<OutputStream>> ServingEngine::FindAnswer(
                               : now.status());
     }
   });
-  return stream;
+  return true;
 }
 
 void ServingEngine::PushResult(const ModelInService& model, const SessionKey& session,

@@ -41,7 +41,7 @@ class CreationReader : public std::enable_shared_from_this<CreationReader> {
 
 absl::StatusOr<std::vector<SessionInfo>> ServingEngine::Write(absl::StatusOr<Proposal> proposal) {
   if (!proposal.ok()) return proposal.status();
-  return log_->WriteAndWait(*std::move(proposal), Durability::kProcess);
+  return log_->WriteAndWait(*std::move(proposal), durability_);
 }
 
 absl::StatusOr<SessionInfo> ServingEngine::WriteOne(absl::StatusOr<Proposal> proposal) {
@@ -107,6 +107,7 @@ std::function<void()> ServingEngine::CreateSession(
 
 absl::StatusOr<SessionInfo> ServingEngine::GetSession(const std::string& tenant,
                                                       const std::string& session_id) const {
+  SSMD_ASSIGN_OR_RETURN(const SessionHold hold, HoldSession(tenant, session_id));
   return sessions_->Get(tenant, session_id);
 }
 
@@ -128,6 +129,7 @@ absl::StatusOr<std::vector<SessionInfo>> ServingEngine::ForkSession(const std::s
     return InvalidField(
         absl::StrFormat("count must be in [1, %d], got %d", kForksMax, options.count));
   }
+  SSMD_ASSIGN_OR_RETURN(const SessionHold hold, HoldSession(tenant, session_id));
   SSMD_ASSIGN_OR_RETURN(const size_t model, ModelOfSession(tenant, session_id, ""));
   SSMD_RETURN_IF_ERROR(models_[model]->admission->CheckRoom(options.count));
   return Write(sessions_->ProposeFork(tenant, session_id, options));
@@ -136,12 +138,14 @@ absl::StatusOr<std::vector<SessionInfo>> ServingEngine::ForkSession(const std::s
 absl::StatusOr<SessionInfo> ServingEngine::RewindSession(const std::string& tenant,
                                                          const std::string& session_id,
                                                          const RewindTarget& target) {
+  SSMD_ASSIGN_OR_RETURN(const SessionHold hold, HoldSession(tenant, session_id));
   return WriteOne(sessions_->ProposeRewind(tenant, session_id, target));
 }
 
 absl::StatusOr<SessionInfo> ServingEngine::CheckpointSession(const std::string& tenant,
                                                              const std::string& session_id,
                                                              const CheckpointOptions& options) {
+  SSMD_ASSIGN_OR_RETURN(const SessionHold hold, HoldSession(tenant, session_id));
   SSMD_ASSIGN_OR_RETURN(const size_t model, ModelOfSession(tenant, session_id, ""));
   if (!options.remove) SSMD_RETURN_IF_ERROR(models_[model]->admission->CheckRoom(1));
   return WriteOne(sessions_->ProposeCheckpoint(tenant, session_id, options));
@@ -149,6 +153,7 @@ absl::StatusOr<SessionInfo> ServingEngine::CheckpointSession(const std::string& 
 
 absl::Status ServingEngine::DeleteSession(const std::string& tenant, const std::string& session_id,
                                           std::optional<uint64_t> expected_revision) {
+  SSMD_ASSIGN_OR_RETURN(const SessionHold hold, HoldSession(tenant, session_id));
   SSMD_ASSIGN_OR_RETURN(const SessionInfo session, sessions_->Get(tenant, session_id));
   bool busy = false;
   auto proposal = sessions_->ProposeDelete(tenant, session_id, expected_revision, &busy);
@@ -156,7 +161,10 @@ absl::Status ServingEngine::DeleteSession(const std::string& tenant, const std::
   const auto model = FindModel(session.model);
   if (!busy || !model.ok()) return absl::OkStatus();
   loop_->Post([this, model = *model, key = SessionKey{tenant, session_id}] {
-    runners_[model]->DropSession(key);
+    runners_[model]->DropSession(
+        key,
+        WithReason(absl::CancelledError("the session was deleted while its turn was in progress"),
+                   reason::kSessionNotFound));
   });
   return absl::OkStatus();
 }
@@ -164,6 +172,18 @@ absl::Status ServingEngine::DeleteSession(const std::string& tenant, const std::
 void ServingEngine::ExportSession(const std::string& tenant, const std::string& session_id,
                                   const std::string& checkpoint,
                                   std::function<void(absl::StatusOr<EncodedSnapshot>)> done) {
+  WhenHere(tenant, session_id, [=, this](const absl::Status& here) {
+    if (here.ok()) {
+      ExportHere(tenant, session_id, checkpoint, done);
+    } else {
+      done(here);
+    }
+  });
+}
+
+void ServingEngine::ExportHere(const std::string& tenant, const std::string& session_id,
+                               const std::string& checkpoint,
+                               std::function<void(absl::StatusOr<EncodedSnapshot>)> done) {
   const auto model = ModelOfSession(tenant, session_id, "");
   auto image = sessions_->Image(tenant, session_id, checkpoint);
   if (!image.ok() || !model.ok()) {

@@ -138,10 +138,15 @@ absl::Status ServingEngine::StoreAll(TimePoint deadline) {
   return StoreStates(sessions_->FindUnstored(std::numeric_limits<size_t>::max()), deadline);
 }
 
+absl::Status ServingEngine::LeaveReplicas(TimePoint deadline) {
+  return sharing_ == nullptr ? absl::OkStatus() : sharing_->Leave(deadline);
+}
+
 EngineFigures ServingEngine::Figures() const {
   EngineFigures figures;
   figures.log = log_->figures();
   if (store_ != nullptr) figures.store = store_->figures();
+  if (sharing_ != nullptr) figures.sharing = sharing_->figures();
   figures.fast_kernels = device_->fast_kernels();
   return figures;
 }

@@ -13,9 +13,9 @@ constexpr std::pair<v1::WhenBusy, WhenBusy> kWhenBusy[] = {
     {v1::WHEN_BUSY_ABORT, WhenBusy::kAbort},
     {v1::WHEN_BUSY_WAIT, WhenBusy::kWait}};
 constexpr std::pair<v1::Durability, Durability> kDurabilities[] = {
-    {v1::DURABILITY_UNSPECIFIED, Durability::kProcess},
     {v1::DURABILITY_PROCESS, Durability::kProcess},
-    {v1::DURABILITY_POWER, Durability::kPower}};
+    {v1::DURABILITY_POWER, Durability::kPower},
+    {v1::DURABILITY_REPLICATED, Durability::kReplicated}};
 
 }  // namespace
 
@@ -23,9 +23,11 @@ absl::StatusOr<WhenBusy> FromWire(v1::WhenBusy when_busy) {
   return ConvertEnum(kWhenBusy, when_busy, "when_busy must be WHEN_BUSY_ABORT or WHEN_BUSY_WAIT");
 }
 
-absl::StatusOr<Durability> FromWire(v1::Durability durability) {
-  return ConvertEnum(kDurabilities, durability,
-                     "durability must be DURABILITY_PROCESS or DURABILITY_POWER");
+absl::StatusOr<Durability> FromWire(v1::Durability durability, Durability unspecified) {
+  if (durability == v1::DURABILITY_UNSPECIFIED) return unspecified;
+  return ConvertEnum(
+      kDurabilities, durability,
+      "durability must be DURABILITY_PROCESS, DURABILITY_POWER or DURABILITY_REPLICATED");
 }
 
 v1::StateSource ToWire(StateSource source) {

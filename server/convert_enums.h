@@ -17,7 +17,7 @@ v1::StateSource ToWire(StateSource source);
 v1::StateTier ToWire(StateTier tier);
 // INVALID_ARGUMENT for a number that has no name.
 absl::StatusOr<WhenBusy> FromWire(v1::WhenBusy when_busy);
-absl::StatusOr<Durability> FromWire(v1::Durability durability);
+absl::StatusOr<Durability> FromWire(v1::Durability durability, Durability unspecified);
 
 }  // namespace ssmd::server
 

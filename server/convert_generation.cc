@@ -106,7 +106,7 @@ absl::Status ConvertTurn(const v1::GenerateRequest& request, GenerateRequest* ou
   SSMD_ASSIGN_OR_RETURN(out->commit,
                         ConvertEnum(kCommits, request.commit(),
                                     "commit must be COMMIT_ON_COMPLETE or COMMIT_PARTIAL"));
-  SSMD_ASSIGN_OR_RETURN(out->durability, FromWire(request.durability()));
+  SSMD_ASSIGN_OR_RETURN(out->durability, FromWire(request.durability(), limits.durability));
   if (out->commit == CommitMode::kPartial && out->session_id.empty()) {
     return InvalidField("COMMIT_PARTIAL needs a session_id");
   }

@@ -36,7 +36,7 @@ absl::StatusOr<AppendRequest> FromProto(const v1::MemoryAppend& append,
   out.samples.assign(append.samples().begin(), append.samples().end());
   if (append.has_expected_revision()) out.expected_revision = append.expected_revision();
   SSMD_ASSIGN_OR_RETURN(out.when_busy, FromWire(append.when_busy()));
-  SSMD_ASSIGN_OR_RETURN(out.durability, FromWire(append.durability()));
+  SSMD_ASSIGN_OR_RETURN(out.durability, FromWire(append.durability(), limits.durability));
   if (append.request_id().empty()) return out;
   v1::MemoryAppend body = append;
   body.clear_request_id();

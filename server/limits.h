@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "engine/base/clock.h"
+#include "engine/log/commit_log.h"
 #include "engine/session/session_change.h"
 
 namespace ssmd::server {
@@ -27,6 +28,7 @@ struct RequestLimits {
   int32_t reconstructed_values = 65536;            // of a memory's query: times · channels
   int32_t name_bytes = 256;                        // a model's name, a session id, a page token
   SessionLifetime lifetime;                        // of sessions whose requests do not say
+  Durability durability = Durability::kProcess;    // of turns whose requests do not say
   int64_t whole_answer_bytes = int64_t{64} << 20;  // of an HTTP answer that is no stream, about
   Duration stored_answer_idle =
       std::chrono::hours(1);  // of those made by `store` over HTTP; 0: none

@@ -93,7 +93,8 @@ absl::StatusOr<Turn::Readiness> GenerateTurn::BringBase(TimePoint now) {
   }
   times().EndLoad(now);
   if (source_ != StateSource::kReplayed) {
-    source_ = times().has_loaded()                      ? StateSource::kDisk
+    source_ = base_.state->TakeRemote()                 ? StateSource::kRemote
+              : times().has_loaded()                    ? StateSource::kDisk
               : model_->tiers->SlotOf(base_.state) >= 0 ? StateSource::kResident
                                                         : StateSource::kHost;
   }

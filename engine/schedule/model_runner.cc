@@ -11,11 +11,6 @@
 namespace ssmd {
 namespace {
 
-absl::Status DeletedMeanwhile() {
-  return WithReason(absl::CancelledError("the session was deleted while its turn was in progress"),
-                    reason::kSessionNotFound);
-}
-
 void Compact(std::vector<std::unique_ptr<Turn>>* turns) {
   turns->erase(std::remove(turns->begin(), turns->end(), nullptr), turns->end());
 }
@@ -92,9 +87,9 @@ void ModelRunner::EndEarly(std::unique_ptr<Turn> turn, absl::Status reason) {
   }
 }
 
-void ModelRunner::DropSession(const SessionKey& session) {
+void ModelRunner::DropSession(const SessionKey& session, const absl::Status& why) {
   const auto belongs = [&](const Turn& turn) {
-    return turn.IsOf(session) ? DeletedMeanwhile() : absl::OkStatus();
+    return turn.IsOf(session) ? why : absl::OkStatus();
   };
   auto over = waiting_.TakeIf(belongs);
   for (auto& turn : running_) {

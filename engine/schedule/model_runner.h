@@ -55,8 +55,8 @@ class ModelRunner final : private PrefixesInFlight {
   ModelRunner(Context context, const RunnerLimits& limits);
 
   void Submit(std::unique_ptr<Turn> turn) { waiting_.Add(std::move(turn)); }
-  // Ends the turns of a session that is gone.
-  void DropSession(const SessionKey& session);
+  // Ends the turns of a session that is gone, with the reason.
+  void DropSession(const SessionKey& session, const absl::Status& why);
   // Gives the stream of a request that waits or runs to a new reader. False when there is none.
   bool TakeOver(const SessionKey& session, const std::string& request_id,
                 const std::shared_ptr<OutputStream>& stream);

@@ -93,7 +93,9 @@ SharingImpl::SharingImpl(Replica self, const SharingLimits& limits, SharedStore*
   for (int i = 0; i < kHoldThreads; ++i) threads_.emplace_back([this] { ServeHolds(); });
 }
 
-SharingImpl::~SharingImpl() {
+SharingImpl::~SharingImpl() { Stop(); }
+
+void SharingImpl::Stop() {
   std::deque<HoldTask> tasks;
   {
     MutexLock lock(&mutex_);
@@ -104,6 +106,7 @@ SharingImpl::~SharingImpl() {
   }
   for (HoldTask& task : tasks) task.done(ShuttingDown());
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
   Over over;
   {
     MutexLock lock(&mutex_);
@@ -245,20 +248,22 @@ void SharingImpl::WhenWritten(const std::vector<SessionKey>& keys,
                               std::function<void(absl::Status)> done) {
   const auto all = std::make_shared<AllOf>(keys.size() + 1, std::move(done));
   const auto one = std::make_shared<const Done>([all](absl::Status status) { all->Note(status); });
-  size_t written = 1;
+  size_t told = 1;
+  absl::Status status;
   {
     MutexLock lock(&mutex_);
     for (const SessionKey& key : keys) {
       Row* row = Find(key);
-      if (row == nullptr || (row->written == row->noted && !row->deleted)) {
-        ++written;
-        continue;
+      if (stopping_ || row == nullptr || (row->written == row->noted && !row->deleted)) {
+        ++told;
+      } else {
+        row->waiters.push_back({row->noted, one});
+        Schedule(key, row, Now());
       }
-      row->waiters.push_back({row->noted, one});
-      Schedule(key, row, Now());
     }
+    if (stopping_) status = ShuttingDown();
   }
-  for (size_t i = 0; i < written; ++i) all->Note(absl::OkStatus());
+  for (size_t i = 0; i < told; ++i) all->Note(status);
 }
 
 // --- Presence ---

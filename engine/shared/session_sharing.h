@@ -99,8 +99,10 @@ class SessionSharing {
                                                SessionLog* local,
                                                std::vector<ModelOfSessions> models,
                                                SharingHooks hooks);
-  // What was not written is not (see Leave). Every callback is called before it returns.
   virtual ~SessionSharing() = default;
+  // No more calls to the store, the table or the hooks; every callback that is still out is called
+  // before it returns, later ones at once. What was not written is not (see Leave).
+  virtual void Stop() = 0;
 
   // --- Before a session is used ---
   // At once, or nullopt when it takes a call to the store (or a wait).

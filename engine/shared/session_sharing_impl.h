@@ -41,6 +41,7 @@ class SharingImpl final : public SessionSharing {
                    std::function<void(absl::Status)> done) override;
   bool may_have_lost() const override;
   absl::Status Leave(TimePoint deadline) override;
+  void Stop() override;
   SharingFigures figures() const override;
 
  private:

@@ -46,6 +46,9 @@ class HeldState {
   // state whose tokens are known is stored.
   void NoteHistory(uint64_t hash) { history_hash_.store(hash, std::memory_order_relaxed); }
   uint64_t history_hash() const { return history_hash_.load(std::memory_order_relaxed); }
+  // It came from another replica. The first turn that goes on from it says so.
+  void NoteRemote() { remote_.store(true, std::memory_order_relaxed); }
+  bool TakeRemote() { return remote_.exchange(false, std::memory_order_relaxed); }
 
  protected:
   void set_lost() { lost_.store(true, std::memory_order_relaxed); }
@@ -58,6 +61,7 @@ class HeldState {
  private:
   std::atomic<StateTier> tier_{StateTier::kLost};
   std::atomic<bool> lost_{false};
+  std::atomic<bool> remote_{false};
   std::atomic<uint64_t> history_hash_{0};
   mutable Mutex mutex_;
   std::string stored_id_ ABSL_GUARDED_BY(mutex_);

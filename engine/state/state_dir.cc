@@ -12,11 +12,16 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "engine/base/file_system.h"
+#include "engine/base/secure_random.h"
+#include "engine/base/status_macros.h"
 
 namespace ssmd {
 namespace {
 
 constexpr mode_t kFileMode = 0600;
+constexpr size_t kReplicaIdDigits = 32;
+
+bool IsLowerHex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
 
 absl::Status Error(const std::string& file, absl::string_view what) {
   return absl::ErrnoToStatus(errno, absl::StrCat(file, ": ", what));
@@ -60,6 +65,30 @@ absl::StatusOr<StateDir> StateDir::Lock(const std::string& path) {
   absl::Status written = WriteHolder(file, lock.get());
   if (!written.ok()) return written;
   return StateDir(path, std::move(lock));
+}
+
+absl::StatusOr<std::string> StateDir::ReplicaId() const {
+  PosixFileSystem files;
+  const std::string path = path_ + "/REPLICA";
+  auto existing = files.OpenToRead(path);
+  if (existing.ok()) {
+    std::string id(kReplicaIdDigits, '\0');
+    const bool whole = (*existing)->bytes() == static_cast<int64_t>(id.size());
+    if (whole) SSMD_RETURN_IF_ERROR((*existing)->ReadAt(0, absl::MakeSpan(id)));
+    if (whole && std::all_of(id.begin(), id.end(), IsLowerHex)) return id;
+    return absl::DataLossError(absl::StrCat(
+        path, ": is damaged. Remove it to serve this folder's sessions as those of a new replica"));
+  }
+  if (!absl::IsNotFound(existing.status())) return Named(path, existing.status());
+  std::string id = SecureRandomId();
+  const std::string temporary = path + ".tmp";
+  files.Remove(temporary).IgnoreError();
+  SSMD_ASSIGN_OR_RETURN(const auto file, files.Create(temporary));
+  SSMD_RETURN_IF_ERROR(file->Append(id));
+  SSMD_RETURN_IF_ERROR(file->Sync());
+  SSMD_RETURN_IF_ERROR(files.Rename(temporary, path));
+  SSMD_RETURN_IF_ERROR(files.SyncDirectory(path_));
+  return id;
 }
 
 }  // namespace ssmd

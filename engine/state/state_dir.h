@@ -23,6 +23,9 @@ class StateDir {
   const std::string& path() const { return path_; }
   std::string log_path() const { return path_ + "/log"; }        // of the CommitLog
   std::string states_path() const { return path_ + "/states"; }  // of the DiskStore
+  // Who this folder's sessions belong to among replicas: made at the first call, and the same ever
+  // after. DATA_LOSS for a file that holds no such id.
+  absl::StatusOr<std::string> ReplicaId() const;
 
  private:
   StateDir(std::string path, Descriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}

@@ -114,7 +114,9 @@ void ReadSession(JsonIn* body, CompletionRequest* out) {
                        {{"complete", v1::COMMIT_ON_COMPLETE}, {"partial", v1::COMMIT_PARTIAL}},
                        [&turn](v1::Commit commit) { turn.set_commit(commit); });
   ReadWord<v1::Durability>(&in, "durability",
-                           {{"process", v1::DURABILITY_PROCESS}, {"power", v1::DURABILITY_POWER}},
+                           {{"process", v1::DURABILITY_PROCESS},
+                            {"power", v1::DURABILITY_POWER},
+                            {"replicated", v1::DURABILITY_REPLICATED}},
                            [&turn](v1::Durability durability) { turn.set_durability(durability); });
   ReadWord<v1::WhenBusy>(&in, "when_busy",
                          {{"abort", v1::WHEN_BUSY_ABORT}, {"wait", v1::WHEN_BUSY_WAIT}},
