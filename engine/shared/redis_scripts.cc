@@ -132,7 +132,7 @@ constexpr std::string_view kClaim = R"lua(
 local self, take_over, prefix, asked = ARGV[1], ARGV[2] == '1', ARGV[3], ARGV[4]
 local session = read()
 if not session or session.deleted then return {'none'} end
-if session.damaged or session.fence >= NUMBER_MAX then return {'damaged'} end
+if session.damaged then return {'damaged'} end
 if session.owner == self then return {'owned', digits(session.fence)} end
 if session.owner ~= '' then
   local address = redis.call('GET', prefix .. 'r:' .. session.owner)
@@ -146,6 +146,7 @@ if session.owner ~= '' then
   end
   if not take_over then return {'elsewhere', session.owner, '', '0'} end
 end
+if session.fence >= NUMBER_MAX then return {'damaged'} end
 local fence = digits(session.fence + 1)
 redis.call('HSET', KEYS[1], 'owner', self, 'fence', fence)
 return {'owned', fence}

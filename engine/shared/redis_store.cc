@@ -81,18 +81,6 @@ absl::Status StatusOf(std::string_view verdict) {
   return RedisUnavailable("answers what it should not: is it a Redis, and nothing else's?");
 }
 
-absl::Status CheckReplica(const Replica& replica) {
-  if (IsReplicaId(replica.id)) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      "a replica's id has 32 lower-case hexadecimal digits, and this one has not");
-}
-
-absl::Status CheckNumber(std::string_view what, uint64_t number, uint64_t least) {
-  if (number >= least && number <= kSharedNumberMax) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("a session's ", View(what), " is from ", least,
-                                                 " to ", kSharedNumberMax, ", got ", number));
-}
-
 class RedisStore final : public SharedStore {
  public:
   RedisStore(const RedisOptions& options, const RedisPool::Options& pool)
@@ -162,7 +150,7 @@ absl::Status RedisStore::Run(const RedisScript& script, const SessionKey& key,
 absl::Status RedisStore::RunWrite(const RedisScript& script, const Write& write,
                                   absl::Span<const std::string_view> arguments) {
   SSMD_RETURN_IF_ERROR(CheckReplica(write.self));
-  SSMD_RETURN_IF_ERROR(CheckNumber("fence", write.fence, 1));
+  SSMD_RETURN_IF_ERROR(CheckFence(write.fence));
   const std::string fence = absl::StrCat(write.fence), ttl = Milliseconds(write.ttl);
   std::vector<std::string_view> all = {write.key.id, write.self.id, fence,
                                        ttl,          tenant_bytes_, session_bytes_};
@@ -250,22 +238,22 @@ absl::StatusOr<Claim> RedisStore::Read(const Replica& self, const SessionKey& ke
 }
 
 absl::Status RedisStore::GiveUp(const SessionKey& key, uint64_t fence) {
-  SSMD_RETURN_IF_ERROR(CheckNumber("fence", fence, 1));
+  SSMD_RETURN_IF_ERROR(CheckFence(fence));
   return Run(scripts_.give_up, key, {absl::StrCat(fence)});
 }
 
 absl::Status RedisStore::PutImage(const Write& write, uint64_t number, std::string_view image) {
-  SSMD_RETURN_IF_ERROR(CheckNumber("number", number, 0));
+  SSMD_RETURN_IF_ERROR(CheckNumber(number));
   return RunWrite(scripts_.put_image, write, {absl::StrCat(number), image});
 }
 
 absl::Status RedisStore::Append(const Write& write, uint64_t number, std::string_view change) {
-  SSMD_RETURN_IF_ERROR(CheckNumber("number", number, 1));
+  SSMD_RETURN_IF_ERROR(CheckNumber(number));
   return RunWrite(scripts_.append, write, {absl::StrCat(number), change});
 }
 
 absl::Status RedisStore::PutState(const Write& write, const SharedState& state) {
-  SSMD_RETURN_IF_ERROR(CheckNumber("position", static_cast<uint64_t>(state.position), 0));
+  SSMD_RETURN_IF_ERROR(CheckNumber(static_cast<uint64_t>(state.position)));
   return RunWrite(scripts_.put_state, write,
                   {state.name, EncodeRedisState(state.position, state.snapshot)});
 }
@@ -277,7 +265,7 @@ absl::Status RedisStore::DropState(const Write& write, const std::string& name) 
 absl::Status RedisStore::Delete(const SessionKey& key, uint64_t fence) {
   std::string text(kRedisAnyFence);
   if (fence != kAnyFence) {
-    SSMD_RETURN_IF_ERROR(CheckNumber("fence", fence, 1));
+    SSMD_RETURN_IF_ERROR(CheckFence(fence));
     text = absl::StrCat(fence);
   }
   return Run(scripts_.erase, key, {key.id, text, Milliseconds(kDeletedFor)});
@@ -303,8 +291,8 @@ absl::StatusOr<std::unique_ptr<SharedStore>> OpenRedisStore(const RedisOptions& 
     return BadOption("connections must be from 1 to 256");
   }
   if (options.tenant_bytes < 0) return BadOption("tenant_bytes must not be negative");
-  if (options.reply_bytes_max < (64 << 10) || options.reply_bytes_max > (int64_t{1} << 40)) {
-    return BadOption("reply_bytes_max must be from 64 KiB to 1 TiB");
+  if (options.reply_bytes_max < (4 << 10) || options.reply_bytes_max > (int64_t{1} << 40)) {
+    return BadOption("reply_bytes_max must be from 4 KiB to 1 TiB");
   }
   if (!(options.bytes_per_second_min >= 0)) {
     return BadOption("bytes_per_second_min must not be negative");

@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <string_view>
 
+#include "absl/status/status.h"
+#include "engine/shared/shared_store.h"
+
 namespace ssmd {
 
 // A session counts as the bytes of its image, changes and states (and of their names), and
@@ -23,6 +26,11 @@ inline constexpr uint64_t kSharedNumberMax = (uint64_t{1} << 53) - 1;
 inline bool IsReplicaId(std::string_view id) {
   return id.size() == 32 && id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
+
+// INVALID_ARGUMENT where it cannot be; "number" is one of a change, an image or a position.
+absl::Status CheckReplica(const Replica& replica);
+absl::Status CheckFence(uint64_t fence);
+absl::Status CheckNumber(uint64_t number);
 
 }  // namespace ssmd
 

@@ -11,6 +11,10 @@ namespace {
 
 absl::Status Unreachable() { return absl::UnavailableError("the shared store does not answer"); }
 absl::Status Lost() { return absl::AbortedError("the session is not owned under this fence"); }
+absl::Status CheckWrite(const SharedStore::Write& write) {
+  SSMD_RETURN_IF_ERROR(CheckReplica(write.self));
+  return CheckFence(write.fence);
+}
 absl::Status NoSession() { return absl::NotFoundError("the shared store has no such session"); }
 
 MemorySharedStore::Name NameOf(const SessionKey& key) { return {key.tenant, key.id}; }
@@ -181,6 +185,7 @@ Result MemorySharedStore::Call(size_t bytes, const Effect<Result>& effect) {
 }
 
 absl::Status MemorySharedStore::Renew(const Replica& self, Duration ttl) {
+  SSMD_RETURN_IF_ERROR(CheckReplica(self));
   return Call<absl::Status>(0, [=](Keeper* keeper) -> absl::Status {
     keeper->contents.present[self.id] = {self.address, keeper->now + ttl};
     return absl::OkStatus();
@@ -188,6 +193,7 @@ absl::Status MemorySharedStore::Renew(const Replica& self, Duration ttl) {
 }
 
 absl::Status MemorySharedStore::Leave(const Replica& self) {
+  SSMD_RETURN_IF_ERROR(CheckReplica(self));
   return Call<absl::Status>(0, [=](Keeper* keeper) -> absl::Status {
     keeper->contents.present.erase(self.id);
     keeper->contents.wished_for.erase(self.id);
@@ -197,6 +203,7 @@ absl::Status MemorySharedStore::Leave(const Replica& self) {
 
 absl::StatusOr<std::vector<SessionKey>> MemorySharedStore::Wanted(const Replica& self,
                                                                   Duration /*patience*/) {
+  SSMD_RETURN_IF_ERROR(CheckReplica(self));
   return Call<absl::StatusOr<std::vector<SessionKey>>>(0, [=](Keeper* keeper) {
     std::vector<SessionKey> keys;
     for (const auto& [tenant, id] : keeper->contents.wished_for[self.id]) {
@@ -209,11 +216,13 @@ absl::StatusOr<std::vector<SessionKey>> MemorySharedStore::Wanted(const Replica&
 
 absl::StatusOr<Claim> MemorySharedStore::TryClaim(const Replica& self, const SessionKey& key,
                                                   bool take_over) {
+  SSMD_RETURN_IF_ERROR(CheckReplica(self));
   return Call<absl::StatusOr<Claim>>(
       0, [=](Keeper* keeper) { return keeper->TryClaim(self, key, take_over); });
 }
 
 absl::Status MemorySharedStore::GiveUp(const SessionKey& key, uint64_t fence) {
+  SSMD_RETURN_IF_ERROR(CheckFence(fence));
   return Call<absl::Status>(0, [=](Keeper* keeper) -> absl::Status {
     Session* session = keeper->Find(key);
     if (session == nullptr) return NoSession();
@@ -226,6 +235,8 @@ absl::Status MemorySharedStore::GiveUp(const SessionKey& key, uint64_t fence) {
 
 absl::Status MemorySharedStore::PutImage(const Write& write, uint64_t number,
                                          std::string_view image) {
+  SSMD_RETURN_IF_ERROR(CheckWrite(write));
+  SSMD_RETURN_IF_ERROR(CheckNumber(number));
   return Call<absl::Status>(
       image.size(), [=, image = std::string(image)](Keeper* keeper) -> absl::Status {
         SSMD_ASSIGN_OR_RETURN(const bool owned, keeper->Owns(write));
@@ -246,6 +257,8 @@ absl::Status MemorySharedStore::PutImage(const Write& write, uint64_t number,
 
 absl::Status MemorySharedStore::Append(const Write& write, uint64_t number,
                                        std::string_view change) {
+  SSMD_RETURN_IF_ERROR(CheckWrite(write));
+  SSMD_RETURN_IF_ERROR(CheckNumber(number));
   return Call<absl::Status>(
       change.size(), [=, change = std::string(change)](Keeper* keeper) -> absl::Status {
         SSMD_ASSIGN_OR_RETURN(Session after, keeper->Owned(write));
@@ -259,6 +272,8 @@ absl::Status MemorySharedStore::Append(const Write& write, uint64_t number,
 }
 
 absl::Status MemorySharedStore::PutState(const Write& write, const SharedState& state) {
+  SSMD_RETURN_IF_ERROR(CheckWrite(write));
+  SSMD_RETURN_IF_ERROR(CheckNumber(static_cast<uint64_t>(state.position)));
   return Call<absl::Status>(state.snapshot.size(), [=](Keeper* keeper) -> absl::Status {
     SSMD_ASSIGN_OR_RETURN(Session after, keeper->Owned(write));
     after.states[state.name] = state;
@@ -270,6 +285,7 @@ absl::Status MemorySharedStore::PutState(const Write& write, const SharedState& 
 }
 
 absl::Status MemorySharedStore::DropState(const Write& write, const std::string& name) {
+  SSMD_RETURN_IF_ERROR(CheckWrite(write));
   return Call<absl::Status>(0, [=](Keeper* keeper) -> absl::Status {
     SSMD_ASSIGN_OR_RETURN(Session after, keeper->Owned(write));
     after.states.erase(name);
@@ -278,6 +294,7 @@ absl::Status MemorySharedStore::DropState(const Write& write, const std::string&
 }
 
 absl::Status MemorySharedStore::Delete(const SessionKey& key, uint64_t fence) {
+  if (fence != kAnyFence) SSMD_RETURN_IF_ERROR(CheckFence(fence));
   return Call<absl::Status>(0, [=](Keeper* keeper) -> absl::Status {
     const Session* session = keeper->Find(key);
     if (session != nullptr && session->deleted) return absl::OkStatus();

@@ -61,6 +61,9 @@ struct MemoryBackend {
     return false;
   }
   int64_t TenantBytes(const std::string& tenant) { return store_->TenantBytes(tenant); }
+  Duration TimeLeft(const SessionKey& key) {
+    return store_->Save().sessions.at({key.tenant, key.id}).end - clock_.Now();
+  }
   void ForgetEverything() { store_->Restore({}); }
 
   FakeClock clock_;
@@ -100,7 +103,14 @@ struct RedisBackend {
     EXPECT_TRUE(is_number) << total.text;
     return bytes;
   }
+  Duration TimeLeft(const SessionKey& key) {
+    const std::string name = KeyOf(key);
+    return std::chrono::milliseconds(redis_->Command({"PTTL", name}).integer);
+  }
   void ForgetEverything() { redis_->Command({"FLUSHALL"}); }
+  static std::string KeyOf(const SessionKey& key) {
+    return "ssmd:s:" + absl::BytesToHexString(key.tenant) + ":" + key.id;
+  }
 
   std::unique_ptr<test::RedisProcess> redis_;
   std::unique_ptr<SharedStore> store_, other_;

@@ -301,20 +301,49 @@ TYPED_TEST(SharedStoreTest, EveryWriteLetsItLastLonger) {
       },
       [](auto& store, const auto& write) { return store.DropState(write, "none"); },
   };
-  const SessionKey watch = {"tenant", "watch"};
   for (const Do& extend : writes) {
-    // A second session is written with the same short time, a moment later: when it has ended, so
-    // would the first have. Both are long enough for the writes in between.
-    auto shortly = this->WriteOf(this->key_, 1, 1);
-    shortly.ttl = std::chrono::milliseconds(400);
-    ASSERT_TRUE(this->store().PutImage(shortly, 0, "image").ok());
-    ASSERT_TRUE(extend(this->store(), this->WriteOf(this->key_, 1, 1)).ok());
-    shortly.key = watch;
-    ASSERT_TRUE(this->store().PutImage(shortly, 0, "image").ok());
-    ASSERT_TRUE(this->backend_.InTime([&] { return this->IsNowhere(watch); }));
-    this->Claimed(1, this->key_);
+    auto write = this->WriteOf(this->key_, 1, 1);
+    ASSERT_TRUE(this->store().PutImage(write, 0, "image").ok());
+    EXPECT_LE(this->backend_.TimeLeft(this->key_), this->kLong);
+    write.ttl = 2 * this->kLong;
+    ASSERT_TRUE(extend(this->store(), write).ok());
+    EXPECT_GT(this->backend_.TimeLeft(this->key_), this->kLong);
     this->backend_.ForgetEverything();
   }
+}
+
+TYPED_TEST(SharedStoreTest, WhatCannotBeIsRefused) {
+  auto& store = this->store();
+  const auto invalid = [](const absl::Status& status) { return absl::IsInvalidArgument(status); };
+  for (const std::string& id : {std::string(), std::string(31, 'a'), std::string(32, 'A'),
+                                std::string(32, 'g'), std::string(33, 'a')}) {
+    const Replica nobody = {id, "address"};
+    EXPECT_TRUE(invalid(store.Renew(nobody, this->kLong))) << id;
+    EXPECT_TRUE(invalid(store.Leave(nobody))) << id;
+    EXPECT_TRUE(invalid(store.Wanted(nobody, Duration(0)).status())) << id;
+    EXPECT_TRUE(invalid(store.TryClaim(nobody, this->key_, true).status())) << id;
+    EXPECT_TRUE(invalid(store.PutImage({this->key_, nobody, 1, this->kLong}, 0, "image"))) << id;
+  }
+  for (const uint64_t fence : {uint64_t{0}, kSharedNumberMax + 1, kAnyFence}) {
+    const auto write = this->WriteOf(this->key_, 1, fence);
+    EXPECT_TRUE(invalid(store.PutImage(write, 0, "image"))) << fence;
+    EXPECT_TRUE(invalid(store.Append(write, 1, "change"))) << fence;
+    EXPECT_TRUE(invalid(store.PutState(write, {"", 1, "state"}))) << fence;
+    EXPECT_TRUE(invalid(store.DropState(write, ""))) << fence;
+    EXPECT_TRUE(invalid(store.GiveUp(this->key_, fence))) << fence;
+    EXPECT_EQ(invalid(store.Delete({"tenant", "x"}, fence)), fence != kAnyFence) << fence;
+  }
+  const auto write = this->WriteOf(this->key_, 1, kSharedNumberMax);
+  EXPECT_TRUE(invalid(store.PutImage(write, kSharedNumberMax + 1, "image")));
+  EXPECT_TRUE(invalid(store.Append(write, kSharedNumberMax + 1, "change")));
+  EXPECT_TRUE(invalid(store.PutState(write, {"", -1, "state"})));
+  EXPECT_TRUE(this->IsNowhere(this->key_));
+  // The greatest that there are.
+  ASSERT_TRUE(store.PutImage(write, kSharedNumberMax - 1, "image").ok());
+  ASSERT_TRUE(store.Append(write, kSharedNumberMax, "change").ok());
+  const SharedSession found = this->Claimed(1, this->key_);
+  EXPECT_EQ(found.fence, kSharedNumberMax);
+  EXPECT_EQ(found.last_number(), kSharedNumberMax);
 }
 
 // The store has lost everything, or has an older copy back.
@@ -367,7 +396,7 @@ TYPED_TEST(SharedStoreTest, AnOlderCopyIsDeletedByALaterOwner) {
 
 TYPED_TEST(SharedStoreTest, NoChangeIsLostOrDoubledBetweenRacingReplicas) {
   constexpr int kReplicas = 6;
-  constexpr uint64_t kChanges = 120;
+  constexpr uint64_t kChanges = 60;
   this->Make(this->key_);
   ASSERT_TRUE(this->store().GiveUp(this->key_, 1).ok());
   std::atomic<uint64_t> reached{0};
@@ -378,12 +407,16 @@ TYPED_TEST(SharedStoreTest, NoChangeIsLostOrDoubledBetweenRacingReplicas) {
     SharedStore& store = number % 2 == 0 ? this->backend_.store() : this->backend_.other();
     while (reached < kChanges) {
       auto claim = store.TryClaim(ReplicaNo(number), this->key_, /*take_over=*/true);
+      if (absl::IsUnavailable(claim.status())) continue;  // taken over while it was read
       if (!claim.ok()) {
         ++failures;
         return;
       }
       const auto* session = std::get_if<SharedSession>(&*claim);
-      if (session == nullptr) continue;  // not there: the first image comes before
+      if (session == nullptr) {
+        ++failures;  // none of them is present, so that each may take over
+        return;
+      }
       const SharedStore::Write write = {this->key_, ReplicaNo(number), session->fence, this->kLong};
       uint64_t last = session->last_number();
       for (int i = 0; i < 3; ++i) {
