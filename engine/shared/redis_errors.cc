@@ -35,6 +35,8 @@ constexpr KnownError kKnown[] = {
     {"ERR invalid password", "refuses the user or the password in the URL", true},
     {"DENIED", "is in protected mode and serves its own machine only: give it a password", true},
     {"NOPERM", "lets this user not run what is needed: engine/shared/README.md has the list", true},
+    {"ERR The user executing the script",
+     "lets this user not run what is needed: engine/shared/README.md has the list", true},
     {"ERR DB index is out of range", "has no database of the number in the URL", true},
     {"ERR max number of clients reached",
      "has more connections than it wants: raise its maxclients", true},

@@ -179,22 +179,29 @@ absl::Status RedisStore::Leave(const Replica& self) {
 
 absl::StatusOr<std::vector<SessionKey>> RedisStore::Wanted(const Replica& self, Duration patience) {
   SSMD_RETURN_IF_ERROR(CheckReplica(self));
-  const std::string key = WishesOf(self), most = absl::StrCat(kSharedWantedMax);
-  const RedisPool::Answer strings = {[](const RedisReply& reply) {
-                                       return reply.type == RedisReply::Type::kNil ||
-                                              reply.is_strings();
-                                     },
-                                     kSmallReplyBytesMax};
+  const std::string key = WishesOf(self);
   std::vector<RedisReply> wishes;
   const auto patient = std::chrono::floor<milliseconds>(std::min<Duration>(patience, kTtlMax));
   if (patient.count() > 0) {
+    const RedisPool::Answer first = {
+        [](const RedisReply& reply) {
+          return reply.type == RedisReply::Type::kNil ||
+                 (reply.is_strings() && reply.elements.size() == 2);  // the key, and it
+        },
+        kSmallReplyBytesMax};
     const std::string seconds = absl::StrCat(static_cast<double>(patient.count()) / 1000);
-    SSMD_ASSIGN_OR_RETURN(auto first,
-                          pool_.CallPatiently({"BLPOP", key, seconds}, patient, strings));
-    if (first.elements.size() != 2) return std::vector<SessionKey>();
-    wishes.push_back(std::move(first.elements[1]));
+    SSMD_ASSIGN_OR_RETURN(auto popped,
+                          pool_.CallPatiently({"BLPOP", key, seconds}, patient, first));
+    if (popped.elements.empty()) return std::vector<SessionKey>();
+    wishes.push_back(std::move(popped.elements[1]));
   }
-  SSMD_ASSIGN_OR_RETURN(auto rest, pool_.Call({"LPOP", key, most}, strings));
+  const RedisPool::Answer more = {[](const RedisReply& reply) {
+                                    return reply.type == RedisReply::Type::kNil ||
+                                           reply.is_strings();
+                                  },
+                                  kSmallReplyBytesMax};
+  const std::string most = absl::StrCat(kSharedWantedMax - static_cast<int64_t>(wishes.size()));
+  SSMD_ASSIGN_OR_RETURN(auto rest, pool_.Call({"LPOP", key, most}, more));
   std::move(rest.elements.begin(), rest.elements.end(), std::back_inserter(wishes));
   std::vector<SessionKey> keys;
   for (const RedisReply& wish : wishes) {
