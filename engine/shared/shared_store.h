@@ -105,7 +105,8 @@ class SharedStore {
   // `take_over`.
   virtual absl::StatusOr<Claim> TryClaim(const Replica& self, const SessionKey& key,
                                          bool take_over) = 0;
-  // Free for anybody. NOT_FOUND when there is no such session, or an older one.
+  // Free for anybody. NOT_FOUND when there is no such session, or an older one. After UNAVAILABLE
+  // it is to be made again before the session is claimed again: it may still come, and free it.
   virtual absl::Status GiveUp(const SessionKey& key, uint64_t fence) = 0;
 
   // --- Writing, under a fence ---
