@@ -6,13 +6,13 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # To run a built ssmd and ssmctl.
 runtime_packages=(
-  libabsl20220623 libfmt9 libgrpc++1.51 libpcre2-8-0 libprometheus-cpp-core1.0 libprotobuf32
+  libabsl20220623 libfmt9 libgrpc++1.51 libhiredis0.14 libpcre2-8-0 libprometheus-cpp-core1.0 libprotobuf32
   libspdlog1.10 libssl3 libutf8proc2 libxxhash0
 )
 # To build them and their tests.
 build_packages=(
   ccache cmake g++ git libabsl-dev libbenchmark-dev libboost-context-dev libboost-dev libcli11-dev
-  libeigen3-dev libfmt-dev libgmock-dev libgrpc++-dev libgtest-dev libpcre2-dev libprotobuf-dev
+  libeigen3-dev libfmt-dev libgmock-dev libgrpc++-dev libgtest-dev libhiredis-dev libpcre2-dev libprotobuf-dev
   libspdlog-dev libssl-dev libutf8proc-dev libxxhash-dev ninja-build openssl pkg-config
   prometheus-cpp-dev protobuf-compiler protobuf-compiler-grpc rapidjson-dev
 )
@@ -22,8 +22,9 @@ cuda_wheels=(
 )
 # For the checks of `tests/run.sh --all`: fuzzers, thread-safety analysis, format, lint.
 lint_packages=(clang clang-format clang-tidy libclang-rt-14-dev)
-# For the tests of the playground page.
-browser_packages=(chromium)
+# For the tests: a browser for the playground page, and the program that Debian's redis-server is (that
+# package adds a name for it, and a service).
+test_packages=(chromium redis-tools)
 
 # For tests/arm.sh: 64-bit Arm, compiled and run on another machine.
 arm_packages=(cmake g++-aarch64-linux-gnu googletest ninja-build qemu-user)
@@ -36,8 +37,8 @@ usage: deploy/install-deps.sh [--runtime | --cuda | --test | --all | --arm] [--l
   --runtime   only the shared libraries that a built ssmd needs
   --cuda      and nvcc, for the CUDA device. Where none is found, it is NVIDIA's own of PyPI, some
               100 MB, unpacked into build/tools; without PyPI there is a message and no nvcc
-  --test      and that, Chromium, and a Prometheus to test against, unpacked into build/tools: its
-              package is not installed, because that would start a service. And what the tests in
+  --test      and that, Chromium, and a Prometheus and a Redis to test against, in build/tools: their
+              packages are not installed, because that would start services. And what the tests in
               Python need of PyPI, some 400 MB, in build/tools/python
   --all       and clang, clang-format, clang-tidy and libFuzzer, for tests/run.sh --all
   --arm       only what tests/arm.sh takes: a cross compiler for 64-bit Arm and an emulator
@@ -49,6 +50,7 @@ say() { printf 'install-deps: %s\n' "$*"; }
 
 packages=("${runtime_packages[@]}" "${build_packages[@]}")
 with_prometheus=false
+with_redis=false
 with_nvcc=false
 with_python=false
 list_only=false
@@ -56,8 +58,8 @@ for argument in "$@"; do
   case $argument in
     --runtime) packages=("${runtime_packages[@]}") ;;
     --cuda) with_nvcc=true ;;
-    --test) packages+=("${browser_packages[@]}") with_prometheus=true with_nvcc=true with_python=true ;;
-    --all) packages+=("${browser_packages[@]}" "${lint_packages[@]}") with_prometheus=true with_nvcc=true with_python=true ;;
+    --test) packages+=("${test_packages[@]}") with_prometheus=true with_redis=true with_nvcc=true with_python=true ;;
+    --all) packages+=("${test_packages[@]}" "${lint_packages[@]}") with_prometheus=true with_redis=true with_nvcc=true with_python=true ;;
     --arm) packages=("${arm_packages[@]}") ;;
     --list) list_only=true ;;
     --help | -h) usage && exit 0 ;;
@@ -144,6 +146,13 @@ if $with_prometheus && ! command -v prometheus >/dev/null && [[ ! -x $prometheus
   (cd "$prometheus_dir" && quietly apt-get -qq download prometheus && dpkg-deb -x prometheus_*.deb .) ||
     say "no Prometheus: the tests that want one will be skipped" >&2
   rm -f "$prometheus_dir"/prometheus_*.deb
+fi
+
+# The program of redis-tools is the server when it is called by that name.
+redis_dir=$root/build/tools/redis
+if $with_redis && ! command -v redis-server >/dev/null; then
+  mkdir -p "$redis_dir"
+  ln -sfn "$(command -v redis-check-rdb)" "$redis_dir/redis-server"
 fi
 
 cuda_dir=$root/build/tools/cuda

@@ -41,7 +41,7 @@ if [[ -z ${SSMD_TEST_DATA:-} && -d $root/../shared/data ]]; then
   export SSMD_TEST_DATA
 fi
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
-export PATH=$PATH:$root/build/tools/prometheus/usr/bin
+export PATH=$PATH:$root/build/tools/prometheus/usr/bin:$root/build/tools/redis
 
 passed=0 failed=0 skipped=0
 failures=()

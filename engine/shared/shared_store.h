@@ -10,18 +10,25 @@
 // once; one whose owner's presence has ended is free to a caller who says that it may be (who must
 // know that the store itself was well for that long: nobody can renew at a store that is down).
 //
-// Calls block, for no longer than the store's own timeout. Thread-safe. Errors:
+// Calls block, for no longer than the store's own timeout and what large values take to move.
+// Thread-safe. Errors:
 //   UNAVAILABLE         the store cannot be reached, was too slow or busy, or answers what it
-//   should
-//                       not. The call may have had its effect all the same; each can be made again.
+//                       should not. The call may have had its effect all the same, or have it
+//                       later; each can be made again.
 //   ABORTED             the caller does not own the session under that fence (any more).
-//   RESOURCE_EXHAUSTED  the tenant's bytes or the store's memory.
-//   DATA_LOSS           what is there cannot be: the session is of no use until it is deleted.
+//   RESOURCE_EXHAUSTED  the tenant's bytes, the store's memory, or one session's limits.
+//   DATA_LOSS           what is there cannot be: the session is of no use until it is deleted
+//                       (under kAnyFence: it has none to go by).
+//   INVALID_ARGUMENT    a bug of the caller's: an id, a fence or a number that cannot be.
+//
+// A store may lose what it acknowledged and have an older copy, or nothing (a failover, a restart).
+// A fence greater than the one there tells: nothing of the older copy is added to. It is as if
+// there were no session, until the caller puts its image in its place.
 #ifndef SSMD_ENGINE_SHARED_SHARED_STORE_H_
 #define SSMD_ENGINE_SHARED_SHARED_STORE_H_
 
 #include <cstdint>
-#include <optional>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -58,6 +65,9 @@ struct SharedSession {
   uint64_t last_number() const { return image_number + changes.size(); }
 };
 
+// Greater than any fence there is: for Delete.
+inline constexpr uint64_t kAnyFence = std::numeric_limits<uint64_t>::max();
+
 // What came of trying to own a session.
 struct NoSuchSession {};
 struct OwnedElsewhere {
@@ -83,8 +93,9 @@ class SharedStore {
   virtual absl::Status Renew(const Replica& self, Duration ttl) = 0;
   // No longer; what it owned and did not give up is free to others.
   virtual absl::Status Leave(const Replica& self) = 0;
-  // Sessions that others asked `self` for (see Claim), waiting up to `patience` for the first one;
-  // each is told once, at most 256 at a time.
+  // Sessions that others asked `self` for (see TryClaim), waiting up to `patience` for the first
+  // one; each is told once, at most 256 at a time. One that `self` does not know that it owns (a
+  // claim whose answer was lost) is to be claimed and given up. One caller at a time.
   virtual absl::StatusOr<std::vector<SessionKey>> Wanted(const Replica& self,
                                                          Duration patience) = 0;
 
@@ -94,7 +105,8 @@ class SharedStore {
   // `take_over`.
   virtual absl::StatusOr<Claim> TryClaim(const Replica& self, const SessionKey& key,
                                          bool take_over) = 0;
-  // Free for anybody. ABORTED as always.
+  // Free for anybody. NOT_FOUND when there is no such session, or an older one. After UNAVAILABLE
+  // it is to be made again before the session is claimed again: it may still come, and free it.
   virtual absl::Status GiveUp(const SessionKey& key, uint64_t fence) = 0;
 
   // --- Writing, under a fence ---
@@ -105,17 +117,19 @@ class SharedStore {
     uint64_t fence = 0;
     Duration ttl{};
   };
-  // Replaces the image and all changes up to `number`. Makes the session if there is none (a new
-  // one, or one that the store has lost), owned by `self` under that fence; then, and only then,
-  // `states` that were there before are not.
+  // Replaces the image and all changes up to `number`; where the image there is newer: nothing, OK.
+  // Makes the session if there is none (a new one, or one that the store has lost), owned by `self`
+  // under that fence; then, and only then, `states` that were there before are not.
   virtual absl::Status PutImage(const Write& write, uint64_t number, std::string_view image) = 0;
   // NOT_FOUND when there is no such session, OUT_OF_RANGE when the last number there is not
-  // number − 1: PutImage mends both. A number that is there already: nothing, OK.
+  // number − 1 or 1024 changes are there already: PutImage mends both. A number that is there
+  // already: nothing, OK.
   virtual absl::Status Append(const Write& write, uint64_t number, std::string_view change) = 0;
   // Replaces the one of that name. NOT_FOUND when there is no such session.
   virtual absl::Status PutState(const Write& write, const SharedState& state) = 0;
+  // One that is absent: OK. NOT_FOUND when there is no such session.
   virtual absl::Status DropState(const Write& write, const std::string& name) = 0;
-  // Of something absent: OK.
+  // Of something absent: OK. It stays deleted: a write that comes late is ABORTED.
   virtual absl::Status Delete(const SessionKey& key, uint64_t fence) = 0;
 
   virtual SharedStoreFigures figures() const = 0;

@@ -1,0 +1,282 @@
+#include "engine/shared/redis_scripts.h"
+
+#include <openssl/evp.h>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "engine/base/check.h"
+#include "engine/base/text_view.h"
+#include "engine/shared/shared_limits.h"
+
+namespace ssmd {
+namespace {
+
+// What every script begins with.
+constexpr std::string_view kCommon = R"lua(
+local ID_LENGTH = 32
+
+-- A number as it is written here, or nil.
+local function number(text)
+  if not text or #text > 16 or not string.match(text, '^%d+$') then return nil end
+  local value = tonumber(text)
+  return value <= NUMBER_MAX and value or nil
+end
+
+-- A number as a piece of a name, which Lua would round.
+local function digits(value) return string.format('%.0f', value) end
+
+-- The session that is there, without its content: nil when there is none.
+local function read()
+  local found = redis.pcall('HMGET', KEYS[1], 'owner', 'fence', 'image_number', 'last', 'bytes', 'deleted')
+  if found.err then
+    if string.find(found.err, 'WRONGTYPE', 1, true) then return {damaged = true} end
+    error(found)
+  end
+  local session = {owner = found[1], fence = number(found[2]), first = number(found[3]),
+    last = number(found[4]), bytes = number(found[5]), deleted = found[6]}
+  if session.deleted then return session end
+  local whole = session.owner and session.fence and session.first and session.last and session.bytes
+  if whole and (session.owner == '' or #session.owner == ID_LENGTH) and session.first <= session.last and
+    session.last - session.first <= CHANGES_MAX then return session end
+  if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
+  return {damaged = true}
+end
+
+local function now()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+)lua";
+
+// What every write begins with. ARGV: id, self, fence, ttl, the tenant's bytes (0: any), a
+// session's bytes.
+constexpr std::string_view kWriting = R"lua(
+local id, self, fence, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local tenant_max, session_max = tonumber(ARGV[5]), tonumber(ARGV[6])
+local session = read()
+
+-- 'own'; 'none' where nothing is there, or what an earlier owner left in a store that lost the rest;
+-- or why nothing may be written.
+local function standing()
+  if not session then return 'none' end
+  if session.damaged then return 'damaged' end
+  if session.deleted then return 'lost' end
+  if fence > session.fence then return 'none' end
+  if fence == session.fence and session.owner == self then return 'own' end
+  return 'lost'
+end
+
+-- What the tenant's bytes will be when the session has `bytes`. Sessions that have ended are taken
+-- off a piece at a time. Reads only.
+local function plan(bytes, time)
+  if tenant_max == 0 then return nil end
+  local ended, names = {}, {'i' .. id}
+  for _, other in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', time, 'LIMIT', 0, 100)) do
+    if other ~= id then
+      ended[#ended + 1] = other
+      names[#names + 1] = 'i' .. other
+    end
+  end
+  local total = number(redis.call('HGET', KEYS[2], 'total')) or 0
+  local held = redis.call('HMGET', KEYS[2], unpack(names))
+  local old = number(held[1]) or 0
+  for i = 2, #names do total = total - (number(held[i]) or 0) end
+  local after = math.max(total - old, 0) + bytes
+  return {ended = ended, names = names, total = math.max(total, 0), after = after, bytes = bytes,
+    full = bytes > old and after > tenant_max}
+end
+
+-- Of a refused write the ended sessions alone.
+local function account(planned, expires)
+  if not planned then return end
+  if #planned.ended > 0 then
+    redis.call('ZREM', KEYS[3], unpack(planned.ended))
+    redis.call('HDEL', KEYS[2], unpack(planned.names, 2))
+  end
+  if planned.full then
+    redis.call('HSET', KEYS[2], 'total', planned.total)
+    return
+  end
+  redis.call('HSET', KEYS[2], 'total', planned.after, 'i' .. id, planned.bytes)
+  redis.call('ZADD', KEYS[3], expires, id)
+  for i = 2, 3 do
+    redis.call('PEXPIREAT', KEYS[i], expires, 'NX')
+    redis.call('PEXPIREAT', KEYS[i], expires, 'GT')
+  end
+end
+
+-- Holds `bytes` against the limits and, where they allow it, calls `apply`, which writes.
+local function write(bytes, apply)
+  local grows = not session or not session.bytes or bytes > session.bytes
+  if grows and bytes > session_max then return {'large'} end
+  local time = now()
+  local planned = plan(bytes, time)
+  if planned and planned.full then
+    account(planned)
+    return {'full'}
+  end
+  apply()
+  redis.call('HSET', KEYS[1], 'writer', self, 'bytes', bytes)
+  redis.call('PEXPIREAT', KEYS[1], time + ttl)
+  account(planned, time + ttl)
+  return {'ok'}
+end
+)lua";
+
+constexpr std::string_view kRenew = R"lua(
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return {'ok'}
+)lua";
+
+constexpr std::string_view kClaim = R"lua(
+local self, take_over, prefix, asked = ARGV[1], ARGV[2] == '1', ARGV[3], ARGV[4]
+local session = read()
+if not session or session.deleted then return {'none'} end
+if session.damaged then return {'damaged'} end
+if session.owner == self then return {'owned', digits(session.fence)} end
+if session.owner ~= '' then
+  local address = redis.call('GET', prefix .. 'r:' .. session.owner)
+  if address then
+    local wanted = prefix .. 'w:' .. session.owner
+    if redis.call('LLEN', wanted) < WANTED_MAX and not redis.call('LPOS', wanted, asked) then
+      redis.call('RPUSH', wanted, asked)
+      redis.call('PEXPIRE', wanted, WANTED_MS)
+    end
+    return {'elsewhere', session.owner, address, '1'}
+  end
+  if not take_over then return {'elsewhere', session.owner, '', '0'} end
+end
+if session.fence >= NUMBER_MAX then return {'damaged'} end
+local fence = digits(session.fence + 1)
+redis.call('HSET', KEYS[1], 'owner', self, 'fence', fence)
+return {'owned', fence}
+)lua";
+
+constexpr std::string_view kGiveUp = R"lua(
+local fence = tonumber(ARGV[1])
+local session = read()
+if not session then return {'none'} end
+if session.damaged then return {'damaged'} end
+if session.deleted or fence < session.fence then return {'lost'} end
+if fence > session.fence then return {'none'} end
+redis.call('HSET', KEYS[1], 'owner', '')
+return {'ok'}
+)lua";
+
+constexpr std::string_view kErase = R"lua(
+local id, fence = ARGV[1], ARGV[2] ~= 'any' and tonumber(ARGV[2])
+local session = read()
+if session and session.deleted then return {'ok'} end
+if session and not session.damaged and fence and
+  (fence < session.fence or (fence == session.fence and session.owner == '')) then return {'lost'} end
+local held = redis.call('HGET', KEYS[2], 'i' .. id)
+local total = redis.call('HGET', KEYS[2], 'total')
+redis.call('ZSCORE', KEYS[3], id)
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'deleted', '1')
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+if held then
+  redis.call('HSET', KEYS[2], 'total', math.max((number(total) or 0) - (number(held) or 0), 0))
+  redis.call('HDEL', KEYS[2], 'i' .. id)
+  redis.call('ZREM', KEYS[3], id)
+end
+return {'ok'}
+)lua";
+
+constexpr std::string_view kPutImage = R"lua(
+local at, image = tonumber(ARGV[7]), ARGV[8]
+local verdict = standing()
+if verdict ~= 'own' and verdict ~= 'none' then return {verdict} end
+-- One that comes late: what is there is newer.
+if verdict == 'own' and at < session.first then return {'ok'} end
+
+local bytes, last, replaced = SESSION_BYTES + PART_BYTES + #image, at, {}
+if verdict == 'own' then
+  last = math.max(at, session.last)
+  bytes = session.bytes - redis.call('HSTRLEN', KEYS[1], 'image') + #image
+  for i = session.first + 1, math.min(at, session.last) do
+    local name = 'r' .. digits(i)
+    replaced[#replaced + 1] = name
+    bytes = bytes - PART_BYTES - redis.call('HSTRLEN', KEYS[1], name)
+  end
+end
+return write(bytes, function()
+  if verdict == 'none' then redis.call('DEL', KEYS[1]) end
+  if #replaced > 0 then redis.call('HDEL', KEYS[1], unpack(replaced)) end
+  redis.call('HSET', KEYS[1], 'owner', self, 'fence', digits(fence), 'image', image,
+    'image_number', digits(at), 'last', digits(last))
+end)
+)lua";
+
+constexpr std::string_view kAppend = R"lua(
+local at, change = tonumber(ARGV[7]), ARGV[8]
+local verdict = standing()
+if verdict ~= 'own' then return {verdict} end
+if at <= session.last then return {'ok'} end
+if at ~= session.last + 1 or session.last - session.first >= CHANGES_MAX then return {'gap'} end
+return write(session.bytes + PART_BYTES + #change, function()
+  redis.call('HSET', KEYS[1], 'r' .. digits(at), change, 'last', digits(at))
+end)
+)lua";
+
+constexpr std::string_view kPutState = R"lua(
+local name, value = 's' .. ARGV[7], ARGV[8]
+local verdict = standing()
+if verdict ~= 'own' then return {verdict} end
+local old = redis.call('HSTRLEN', KEYS[1], name)
+local states = redis.call('HLEN', KEYS[1]) - FIXED_FIELDS - (session.last - session.first)
+if old == 0 and states >= STATES_MAX then return {'many'} end
+local bytes = session.bytes - old + #value
+if old == 0 then bytes = bytes + PART_BYTES + #ARGV[7] end
+return write(bytes, function() redis.call('HSET', KEYS[1], name, value) end)
+)lua";
+
+constexpr std::string_view kDropState = R"lua(
+local name = 's' .. ARGV[7]
+local verdict = standing()
+if verdict ~= 'own' then return {verdict} end
+local old, bytes = redis.call('HSTRLEN', KEYS[1], name), session.bytes
+if old > 0 then bytes = bytes - old - PART_BYTES - #ARGV[7] end
+return write(bytes, function() redis.call('HDEL', KEYS[1], name) end)
+)lua";
+
+// How long a wish is kept for a replica that does not ask: who wishes asks again before.
+constexpr int kWantedMs = 60'000;
+constexpr int kFixedFields = 7;  // owner, fence, writer, image, image_number, last, bytes
+
+std::string Constants() {
+  return absl::StrCat(
+      "local SESSION_BYTES, PART_BYTES = ", kSharedSessionBytes, ", ", kSharedPartBytes,
+      "\nlocal CHANGES_MAX, STATES_MAX, WANTED_MAX = ", kSharedChangesMax, ", ", kSharedStatesMax,
+      ", ", kSharedWantedMax, "\nlocal NUMBER_MAX, WANTED_MS, FIXED_FIELDS = ", kSharedNumberMax,
+      ", ", kWantedMs, ", ", kFixedFields, "\n");
+}
+
+std::string Sha1Hex(std::string_view text) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int length = 0;
+  Check(EVP_Digest(text.data(), text.size(), digest, &length, EVP_sha1(), nullptr) == 1,
+        "RedisScript: OpenSSL has no SHA-1");
+  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest), length));
+}
+
+std::string Written(std::string_view part) { return absl::StrCat(View(kWriting), View(part)); }
+
+}  // namespace
+
+RedisScript::RedisScript(std::string_view flags, std::string_view part)
+    : text(absl::StrCat("#!lua flags=", View(flags), "\n", Constants(), View(kCommon), View(part))),
+      digest(Sha1Hex(text)) {}
+
+// What keeps a session owned, moves it or frees memory works in a full Redis, too.
+RedisScripts::RedisScripts()
+    : renew("no-cluster,allow-oom", kRenew),
+      claim("no-cluster,allow-oom", kClaim),
+      give_up("no-cluster,allow-oom", kGiveUp),
+      erase("no-cluster,allow-oom", kErase),
+      put_image("no-cluster", Written(kPutImage)),
+      append("no-cluster", Written(kAppend)),
+      put_state("no-cluster", Written(kPutState)),
+      drop_state("no-cluster,allow-oom", Written(kDropState)) {}
+
+}  // namespace ssmd

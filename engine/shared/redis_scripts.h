@@ -1,0 +1,51 @@
+// What Redis does for us in one step each: scripts in Lua, which Redis keeps by their digest.
+//
+// A script reads and checks everything before its first write, and answers with an array of
+// strings, whose first says what came of it:
+//   ok       done
+//   lost     the caller does not own the session under that fence
+//   none     there is no such session, or an older one
+//   gap      the number does not follow, or there are too many changes after the image
+//   full     the tenant's bytes
+//   large    the session would be larger than one may be
+//   many     too many states
+//   damaged  what is there is no session
+//   owned, elsewhere   of a claim: and the fence; and the owner, its address, whether it is present
+// A full Redis refuses a script before it begins (deny-oom, the default of a script with flags),
+// except those that have to work then; no script stops midway for want of memory.
+#ifndef SSMD_ENGINE_SHARED_REDIS_SCRIPTS_H_
+#define SSMD_ENGINE_SHARED_REDIS_SCRIPTS_H_
+
+#include <string>
+#include <string_view>
+
+namespace ssmd {
+
+struct RedisScript {
+  RedisScript(std::string_view flags, std::string_view part);
+
+  std::string text;
+  std::string digest;  // SHA-1 of the text, in hexadecimal digits
+};
+
+// KEYS of all but the presence's: the session, its tenant's bytes by session, its tenant's
+// sessions by when they end. ARGV beside what is named: redis_scripts.cc.
+struct RedisScripts {
+  RedisScripts();
+
+  RedisScript renew;       // KEYS: the presence. ARGV: address, ttl
+  RedisScript claim;       // ARGV: self, whether it may take over, key prefix, how it is asked for
+  RedisScript give_up;     // ARGV: fence
+  RedisScript erase;       // ARGV: id, fence, how long it is remembered
+  RedisScript put_image;   // ARGV: a write's, number, image
+  RedisScript append;      // ARGV: a write's, number, change
+  RedisScript put_state;   // ARGV: a write's, name, value
+  RedisScript drop_state;  // ARGV: a write's, name
+};
+
+// In the place of a fence that is greater than any.
+inline constexpr std::string_view kRedisAnyFence = "any";
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_SHARED_REDIS_SCRIPTS_H_

@@ -1,0 +1,25 @@
+#include "engine/shared/shared_limits.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace ssmd {
+
+absl::Status CheckReplica(const Replica& replica) {
+  if (IsReplicaId(replica.id)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "a replica's id has 32 lower-case hexadecimal digits, and this one has not");
+}
+
+absl::Status CheckFence(uint64_t fence) {
+  if (fence >= 1 && fence <= kSharedNumberMax) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("a session's fence is from 1 to ", kSharedNumberMax, ", got ", fence));
+}
+
+absl::Status CheckNumber(uint64_t number) {
+  if (number <= kSharedNumberMax) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("a session's number is at most ", kSharedNumberMax, ", got ", number));
+}
+
+}  // namespace ssmd

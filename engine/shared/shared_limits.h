@@ -1,0 +1,37 @@
+// What a session takes of its tenant's bytes in a shared store, and how much there may be of what:
+// the same in every store.
+#ifndef SSMD_ENGINE_SHARED_SHARED_LIMITS_H_
+#define SSMD_ENGINE_SHARED_SHARED_LIMITS_H_
+
+#include <cstdint>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "engine/shared/shared_store.h"
+
+namespace ssmd {
+
+// A session counts as the bytes of its image, changes and states (and of their names), and
+// these for what a store keeps beside. No encoding of a session is longer than that.
+inline constexpr int64_t kSharedSessionBytes = 512;
+inline constexpr int64_t kSharedPartBytes = 64;  // an image, a change, a state
+
+inline constexpr uint64_t kSharedChangesMax = 1024;  // of a session, after its image
+inline constexpr int64_t kSharedStatesMax = 256;     // of a session
+inline constexpr int64_t kSharedWantedMax = 256;     // asked of a replica and not told yet
+
+// Of fences and numbers: so many integers are exact everywhere.
+inline constexpr uint64_t kSharedNumberMax = (uint64_t{1} << 53) - 1;
+
+inline bool IsReplicaId(std::string_view id) {
+  return id.size() == 32 && id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+// INVALID_ARGUMENT where it cannot be; "number" is one of a change, an image or a position.
+absl::Status CheckReplica(const Replica& replica);
+absl::Status CheckFence(uint64_t fence);
+absl::Status CheckNumber(uint64_t number);
+
+}  // namespace ssmd
+
+#endif  // SSMD_ENGINE_SHARED_SHARED_LIMITS_H_
