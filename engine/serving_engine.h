@@ -147,7 +147,7 @@ class ServingEngine final : public Engine {
   absl::StatusOr<SessionInfo> WriteOne(absl::StatusOr<Proposal> proposal);
 
   // sharing (serving_engine_sharing.cc)
-  absl::Status StartSharing();
+  absl::Status OpenSharing();
   SharingHooks MakeHooks();
   absl::StatusOr<std::string> EncodeState(const std::string& model, const StateRef& state);
   absl::StatusOr<StateRef> AdoptState(const std::string& model, const SharedState& state,

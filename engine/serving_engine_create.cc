@@ -46,8 +46,9 @@ absl::StatusOr<std::unique_ptr<ServingEngine>> ServingEngine::Create(EngineParts
     SSMD_RETURN_IF_ERROR(engine->PutInService(std::move(models[i]), models.size() - i));
   }
   SSMD_RETURN_IF_ERROR(engine->OpenSessions());
+  SSMD_RETURN_IF_ERROR(engine->OpenSharing());
   engine->StartLoop();
-  SSMD_RETURN_IF_ERROR(engine->StartSharing());
+  if (engine->sharing_ != nullptr) engine->sharing_->Start();
   return engine;
 }
 

@@ -18,7 +18,7 @@ absl::Status MovedMeanwhile() {
 
 }  // namespace
 
-absl::Status ServingEngine::StartSharing() {
+absl::Status ServingEngine::OpenSharing() {
   if (sharing_options_.store == nullptr) return absl::OkStatus();
   Replica self;
   self.address = sharing_options_.address;
@@ -28,8 +28,8 @@ absl::Status ServingEngine::StartSharing() {
     self.id = SecureRandomId();
   }
   sharing_ =
-      SessionSharing::Start(std::move(self), sharing_options_.limits, sharing_options_.store.get(),
-                            sessions_.get(), local_log_.get(), ModelsOfSessions(), MakeHooks());
+      SessionSharing::Make(std::move(self), sharing_options_.limits, sharing_options_.store.get(),
+                           sessions_.get(), local_log_.get(), ModelsOfSessions(), MakeHooks());
   shared_log_ = std::make_unique<SharedSessionLog>(local_log_.get(), sharing_.get());
   log_ = shared_log_.get();
   return absl::OkStatus();

@@ -100,7 +100,8 @@ absl::StatusOr<RequestKey> ConvertKey(const v1::GenerateRequest& request) {
 }
 
 // How the turn is put behind others, and what it leaves of its session.
-absl::Status ConvertTurn(const v1::GenerateRequest& request, GenerateRequest* out) {
+absl::Status ConvertTurn(const v1::GenerateRequest& request, const RequestLimits& limits,
+                         GenerateRequest* out) {
   SSMD_ASSIGN_OR_RETURN(out->key, ConvertKey(request));
   SSMD_ASSIGN_OR_RETURN(out->when_busy, FromWire(request.when_busy()));
   SSMD_ASSIGN_OR_RETURN(out->commit,
@@ -147,7 +148,7 @@ absl::StatusOr<GenerateRequest> FromProto(const v1::GenerateRequest& request,
     SSMD_RETURN_IF_ERROR(CheckInt("logprobs", request.logprobs(), 0, kTopLogprobsMax));
     out.top_logprobs = request.logprobs();
   }
-  SSMD_RETURN_IF_ERROR(ConvertTurn(request, &out));
+  SSMD_RETURN_IF_ERROR(ConvertTurn(request, limits, &out));
   return out;
 }
 

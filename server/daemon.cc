@@ -21,6 +21,8 @@ namespace {
 
 // After the last turn ended: for its last bytes, and for calls that are answered at once.
 constexpr std::chrono::milliseconds kFarewell(500);
+// For giving sessions up to other replicas, at least.
+constexpr std::chrono::seconds kHandOver(5);
 // Engine calls that wait at once. They share the log's writes.
 constexpr int kBlockingThreads = 4;
 constexpr std::chrono::seconds kHousekeeping(1);
@@ -185,6 +187,14 @@ bool Daemon::Stop() {
   }
   grpc_->Shutdown(std::chrono::steady_clock::now() + kFarewell);
   housekeeper_->Stop();
+  // Turns may have taken all of the time; others wait for their sessions.
+  const TimePoint farewell =
+      std::max(deadline, std::chrono::steady_clock::now() + TimePoint::duration(kHandOver));
+  if (const absl::Status status = engine_->LeaveReplicas(farewell); !status.ok()) {
+    // They are taken over as of what was written before.
+    const std::string message(status.message());
+    log_->Write(LogLevel::kWarn, "sessions_not_given_up", {{"message", std::string_view(message)}});
+  }
   if (const absl::Status status = engine_->StoreAll(deadline); !status.ok()) {
     // Nothing is lost: the next start reads again what was not stored.
     const std::string message(status.message());

@@ -18,6 +18,7 @@ namespace {
 constexpr char kStates[] = "Limits: states and turns";
 constexpr char kSessions[] = "Limits: sessions";
 constexpr char kDirectory[] = "State directory";
+constexpr char kReplicas[] = "Replicas";
 constexpr char kRequest[] = "Limits: one request";
 constexpr char kServer[] = "Limits: connections and process";
 constexpr char kLogging[] = "Logging";
@@ -120,6 +121,31 @@ std::vector<LimitRow> DirectoryRows(StateDirOptions* d) {
        "An idle session's state is stored after this"},
       {"--compact-log-bytes", kDirectory, &d->compact_bytes, Unit::kBytes, 0, 4 * kTi,
        "The log is rewritten when it is larger than this, and than twice what it says"},
+  };
+}
+
+std::vector<LimitRow> ReplicaRows(ReplicaOptions* r) {
+  return {
+      {"--replica-presence", kReplicas, &r->limits.presence, Unit::kSeconds, 0.5, 3600,
+       "A replica that has not been heard of for so long counts as dead: others take its sessions "
+       "over"},
+      {"--replica-patience", kReplicas, &r->limits.patience, Unit::kSeconds, 0, kDay,
+       "A call waits so long for a session that another replica has, or had"},
+      {"--max-waiting-claims", kReplicas, &r->limits.waiting_calls, Unit::kNone, 1, 65536,
+       "Calls whose sessions are elsewhere, at once"},
+      {"--shared-state-after", kReplicas, &r->limits.state_after, Unit::kSeconds, 0, kDay,
+       "A session's state is in the shared store so long after a commit; its commits are at once"},
+      {"--shared-keep", kReplicas, &r->limits.keep, Unit::kSeconds, 1, kTenYears,
+       "A session that nobody uses stays in the shared store so long"},
+      {"--shared-queue-bytes", kReplicas, &r->limits.queued_bytes, Unit::kBytes, 0, 4 * kTi,
+       "Commits that wait to be written; past it whole sessions are written again later"},
+      {"--shared-timeout", kReplicas, &r->store.timeout, Unit::kSeconds, 0.001, 60,
+       "The shared store has so long to answer"},
+      {"--shared-tenant-bytes", kReplicas, &r->store.tenant_bytes, Unit::kBytes, 0, 64 * kTi,
+       "What a tenant's sessions may take in the shared store; the same in all replicas. 0: no "
+       "limit"},
+      {"--shared-session-bytes", kReplicas, &r->store.reply_bytes_max, Unit::kBytes, kMi, kTi,
+       "And one session"},
   };
 }
 
@@ -292,11 +318,11 @@ void AddFlag(CLI::App* app, const LimitRow& row) {
 }  // namespace
 
 void AddLimitFlags(CLI::App* app, Options* options) {
-  for (const auto& rows :
-       {DirectoryRows(&options->state_dir), StateLimits(&options->engine, &options->server),
-        SessionRows(&options->engine.sessions, &options->request.lifetime),
-        RequestRows(&options->request), ServerRows(&options->server),
-        LogRows(&options->log_slow)}) {
+  for (const auto& rows : {DirectoryRows(&options->state_dir), ReplicaRows(&options->replica),
+                           StateLimits(&options->engine, &options->server),
+                           SessionRows(&options->engine.sessions, &options->request.lifetime),
+                           RequestRows(&options->request), ServerRows(&options->server),
+                           LogRows(&options->log_slow)}) {
     for (const LimitRow& row : rows) AddFlag(app, row);
   }
 }

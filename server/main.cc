@@ -73,6 +73,13 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Obser
   engine.limits = options.engine;
   engine.state_dir = options.state_dir;
   engine.observer = observer;
+  engine.durability = options.request.durability;
+  if (options.replica.shared()) {
+    SSMD_ASSIGN_OR_RETURN(engine.sharing.store, OpenRedisStore(options.replica.store));
+    engine.sharing.limits = options.replica.limits;
+    engine.sharing.address =
+        options.replica.address.empty() ? options.grpc_listen.ToString() : options.replica.address;
+  }
   for (const ModelArgument& model : options.models) {
     ModelSpec spec;
     spec.name = model.name;

@@ -480,6 +480,7 @@ absl::Status Finish(const CLI::App& app, const RawOptions& raw, Options* options
   SSMD_RETURN_IF_ERROR(ParseStateSlots(raw, options));
   SSMD_RETURN_IF_ERROR(ParseAccess(raw, options));
   SSMD_RETURN_IF_ERROR(ParseLogging(raw, options));
+  SSMD_RETURN_IF_ERROR(CheckReplicaOptions(&options->replica, &options->request.durability));
   SSMD_RETURN_IF_ERROR(CheckOrigins(*options));
   options->engine.slow_reader_timeout = options->server.slow_reader_timeout;
   options->request.choices = options->engine.max_choices;
@@ -501,6 +502,7 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
   AddModelFlags(&app, &options, &raw);
   AddComputeFlags(&app, &options, &raw);
   AddStateDirFlag(&app, &options);
+  AddReplicaFlags(&app, &options.replica);
   AddListenFlags(&app, &options, &raw);
   AddAccessFlags(&app, &options);
   AddLimitFlags(&app, &options);

@@ -11,6 +11,7 @@
 #include "kernels/device.h"
 #include "server/access/listen_address.h"
 #include "server/limits.h"
+#include "server/replica_options.h"
 #include "server/telemetry/log.h"
 
 namespace ssmd::server {
@@ -55,6 +56,7 @@ struct Options {
   // Where quantised weights are kept for the next start: a folder, or kCacheBeside. Empty: nowhere.
   std::string cache_dir;
   StateDirOptions state_dir;
+  ReplicaOptions replica;
   RequestLimits request;
   ServerLimits server;
   LogLevel log_level = LogLevel::kInfo;

@@ -24,8 +24,6 @@ constexpr std::chrono::milliseconds kListenAgain(200);
 // How long an owner remembers that a session is wanted.
 constexpr std::chrono::seconds kWishLasts(10);
 
-TimePoint Now() { return std::chrono::steady_clock::now(); }
-
 absl::Status Elsewhere(const std::string& id) {
   return WithRetryAfter(
       WithReason(absl::UnavailableError(absl::StrFormat(

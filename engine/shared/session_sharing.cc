@@ -17,8 +17,6 @@ constexpr int kHoldThreads = 16;
 constexpr std::chrono::milliseconds kRenewAgain(100);
 constexpr std::chrono::milliseconds kTryAgain(250);
 
-TimePoint Now() { return std::chrono::steady_clock::now(); }
-
 absl::Status ShuttingDown() { return absl::UnavailableError("the server is shutting down"); }
 
 // Collects what came of several sessions' writes, and tells it once.
@@ -60,11 +58,11 @@ void SessionHold::Release() {
   if (sharing_ != nullptr) std::exchange(sharing_, nullptr)->Release(key_, generation_);
 }
 
-std::unique_ptr<SessionSharing> SessionSharing::Start(Replica self, const SharingLimits& limits,
-                                                      SharedStore* store, SessionTable* table,
-                                                      SessionLog* local,
-                                                      std::vector<ModelOfSessions> models,
-                                                      SharingHooks hooks) {
+std::unique_ptr<SessionSharing> SessionSharing::Make(Replica self, const SharingLimits& limits,
+                                                     SharedStore* store, SessionTable* table,
+                                                     SessionLog* local,
+                                                     std::vector<ModelOfSessions> models,
+                                                     SharingHooks hooks) {
   return std::make_unique<SharingImpl>(std::move(self), limits, store, table, local,
                                        std::move(models), std::move(hooks));
 }
@@ -79,14 +77,14 @@ SharingImpl::SharingImpl(Replica self, const SharingLimits& limits, SharedStore*
       local_(local),
       models_(std::move(models)),
       hooks_(std::move(hooks)) {
-  {
-    const std::vector<FrozenSession> recovered = table_->Freeze();
-    MutexLock lock(&mutex_);
-    for (const FrozenSession& session : recovered) {
-      Row* row = MakeRow(session.key(), Phase::kRecovered);
-      row->needs_image = true;
-    }
+  const std::vector<FrozenSession> recovered = table_->Freeze();
+  MutexLock lock(&mutex_);
+  for (const FrozenSession& session : recovered) {
+    MakeRow(session.key(), Phase::kRecovered)->needs_image = true;
   }
+}
+
+void SharingImpl::Start() {
   threads_.emplace_back([this] { KeepPresence(); });
   threads_.emplace_back([this] { HearWishes(); });
   for (int i = 0; i < kWriters; ++i) threads_.emplace_back([this] { WriteInTime(); });

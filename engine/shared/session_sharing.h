@@ -94,12 +94,14 @@ class SessionSharing {
   // `local`: the log that is this replica's own. All must outlive it. `models` as of the table.
   // Sessions that are in the table already (from a state directory) are looked at again in the
   // store before they are served: another may have gone on with them.
-  static std::unique_ptr<SessionSharing> Start(Replica self, const SharingLimits& limits,
-                                               SharedStore* store, SessionTable* table,
-                                               SessionLog* local,
-                                               std::vector<ModelOfSessions> models,
-                                               SharingHooks hooks);
+  static std::unique_ptr<SessionSharing> Make(Replica self, const SharingLimits& limits,
+                                              SharedStore* store, SessionTable* table,
+                                              SessionLog* local,
+                                              std::vector<ModelOfSessions> models,
+                                              SharingHooks hooks);
   virtual ~SessionSharing() = default;
+  // Its threads, from which the hooks are called. Once.
+  virtual void Start() = 0;
   // No more calls to the store, the table or the hooks; every callback that is still out is called
   // before it returns, later ones at once. What was not written is not (see Leave).
   virtual void Stop() = 0;

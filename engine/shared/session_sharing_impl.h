@@ -8,6 +8,7 @@
 #ifndef SSMD_ENGINE_SHARED_SESSION_SHARING_IMPL_H_
 #define SSMD_ENGINE_SHARED_SESSION_SHARING_IMPL_H_
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -41,6 +42,7 @@ class SharingImpl final : public SessionSharing {
                    std::function<void(absl::Status)> done) override;
   bool may_have_lost() const override;
   absl::Status Leave(TimePoint deadline) override;
+  void Start() override;
   void Stop() override;
   SharingFigures figures() const override;
 
@@ -111,6 +113,7 @@ class SharingImpl final : public SessionSharing {
   };
   using Over = std::vector<std::pair<std::shared_ptr<const Done>, absl::Status>>;
 
+  static TimePoint Now() { return std::chrono::steady_clock::now(); }
   void Release(const SessionKey& key, uint64_t generation) override;
 
   // --- session_sharing.cc ---

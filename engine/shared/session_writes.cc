@@ -18,8 +18,6 @@ constexpr std::chrono::milliseconds kLookAgain(20);
 // Changes are replaced by an image when they are more bytes than it, or than this.
 constexpr int64_t kRecordBytes = int64_t{64} << 10;
 
-TimePoint Now() { return std::chrono::steady_clock::now(); }
-
 absl::Status Moved(const std::string& id) {
   return WithReason(absl::AbortedError(absl::StrFormat(
                         "another replica has taken session %s over: try again there", id)),

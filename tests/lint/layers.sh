@@ -69,7 +69,7 @@ check_layers() {
     "log:base"
     "state:base|kernels"
     "session:base|log|state"
-    "shared:base|session"
+    "shared:base|log|state|session"
     "models:base|formats|state|kernels"
     "sample:base|state|kernels"
     "schedule:base|formats|text|log|state|session|models|sample|kernels|observer"
