@@ -91,7 +91,15 @@ absl::StatusOr<RedisReply> RedisPool::WithClient(const Answer& answer, TimePoint
     ++failures_;
     return client.status();
   }
-  auto reply = Judge(exchange(client->get()), answer, *pass, client->get());
+  // Who had to wait for a connection may have too little time left for any server.
+  const bool is_fair = deadline - clock_.Now() >= options_.timeout / 2;
+  auto reply = exchange(client->get());
+  if (!reply.ok() && !is_fair) {
+    breaker_.Left(*pass);
+    ++failures_;
+  } else {
+    reply = Judge(std::move(reply), answer, *pass, client->get());
+  }
   GiveBack(*std::move(client));
   return reply;
 }
