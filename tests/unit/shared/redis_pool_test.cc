@@ -29,7 +29,7 @@ TEST(RedisPool, AfterAFailureNobodyWaits) {
   EXPECT_FALSE(RetryAfterOf(first.status()).has_value());
   const auto second = pool.Call({"PING"}, kAnything, pool.Deadline());
   EXPECT_TRUE(RetryAfterOf(second.status()).has_value()) << "tried again at once";
-  const auto patient = pool.CallPatiently({"BLPOP"}, std::chrono::hours(1), kAnything);
+  const auto patient = pool.CallPatiently({"BLPOP"}, milliseconds(5), kAnything);
   EXPECT_TRUE(RetryAfterOf(patient.status()).has_value());
   EXPECT_EQ(pool.figures().calls, 3);
   EXPECT_EQ(pool.figures().failures, 3);
