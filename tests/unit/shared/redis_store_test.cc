@@ -278,6 +278,13 @@ TEST_F(RedisStoreTest, ATenantsAccountThatIsSomethingElseRefusesWritesWhole) {
     const absl::Status status = store->PutImage(Write(), 0, "image");
     EXPECT_TRUE(absl::IsUnavailable(status)) << status;
     EXPECT_EQ(redis_->Command({"DBSIZE"}).integer, 1) << "written in part";
+
+    redis_->Command({"FLUSHALL"});
+    ASSERT_TRUE(store->PutImage(Write(), 0, "image").ok());
+    redis_->Command({"SET", kind + tenant, "text"});
+    EXPECT_TRUE(absl::IsUnavailable(store->Delete(key_, 1)));
+    const auto claim = store->TryClaim(ReplicaNo(1), key_, false);
+    EXPECT_TRUE(claim.ok() && std::holds_alternative<SharedSession>(*claim)) << "deleted in part";
   }
 }
 
