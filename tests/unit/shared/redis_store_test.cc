@@ -350,6 +350,7 @@ TEST_F(RedisStoreTest, MoreCallersThanConnectionsTakeTurns) {
   const auto store = Patient();
   std::atomic<int> failures{0};
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&, i] {
       const SharedStore::Write write = {
