@@ -15,36 +15,39 @@ absl::Status CircuitBreaker::RefusalNow() const {
                         std::max(left, std::chrono::milliseconds(1)));
 }
 
-absl::StatusOr<CircuitBreaker::Pass> CircuitBreaker::Enter() {
+absl::StatusOr<CircuitBreaker::Pass> CircuitBreaker::Enter(bool may_probe) {
   const MutexLock lock(&mutex_);
-  if (!open_) return Pass::kUsual;
-  if (probing_ || clock_->Now() < until_) return RefusalNow();
+  const TimePoint now = clock_->Now();
+  if (!open_) return Pass{false, now};
+  if (probing_ || !may_probe || now < until_) return RefusalNow();
   probing_ = true;
-  return Pass::kProbe;
+  return Pass{true, now};
 }
 
-void CircuitBreaker::Succeeded(Pass pass) {
+void CircuitBreaker::Succeeded(const Pass& pass) {
   const MutexLock lock(&mutex_);
-  if (pass == Pass::kProbe) probing_ = false;
+  if (pass.probe) probing_ = false;
+  proven_ = std::max(proven_, pass.since);
   open_ = false;
 }
 
-void CircuitBreaker::Failed(Pass pass, const absl::Status& why) {
+void CircuitBreaker::Failed(const Pass& pass, const absl::Status& why) {
   const MutexLock lock(&mutex_);
-  if (pass == Pass::kProbe) probing_ = false;
+  if (pass.probe) probing_ = false;
+  if (pass.since < proven_) return;
   open_ = true;
   until_ = clock_->Now() + retry_after_;
   why_ = std::string(why.message());
 }
 
-void CircuitBreaker::Left(Pass pass) {
+void CircuitBreaker::Left(const Pass& pass) {
   const MutexLock lock(&mutex_);
-  if (pass == Pass::kProbe) probing_ = false;
+  if (pass.probe) probing_ = false;
 }
 
-absl::Status CircuitBreaker::StillOpenTo(Pass pass) const {
+absl::Status CircuitBreaker::StillOpenTo(const Pass& pass) const {
   const MutexLock lock(&mutex_);
-  return open_ && pass == Pass::kUsual ? RefusalNow() : absl::OkStatus();
+  return open_ && !pass.probe ? RefusalNow() : absl::OkStatus();
 }
 
 bool CircuitBreaker::closed() const {

@@ -20,17 +20,21 @@ class CircuitBreaker {
   CircuitBreaker(const Clock* clock, Duration retry_after)
       : clock_(clock), retry_after_(retry_after) {}
 
-  enum class Pass { kUsual, kProbe };
+  struct Pass {
+    bool probe = false;
+    TimePoint since;
+  };
   // Who gets a pass says, once, how it went. The refusal is the last failure, with the time after
-  // which trying again makes sense.
-  absl::StatusOr<Pass> Enter();
-  void Succeeded(Pass pass);
-  void Failed(Pass pass, const absl::Status& why);
+  // which trying again makes sense. A call that may take long should not be the probe.
+  absl::StatusOr<Pass> Enter(bool may_probe);
+  void Succeeded(const Pass& pass);
+  // Of a call that began before one that succeeded it says nothing new.
+  void Failed(const Pass& pass, const absl::Status& why);
   // Neither: nothing is known that was not known before.
-  void Left(Pass pass);
+  void Left(const Pass& pass);
 
   // Whether one that got a pass and has not begun yet had better not: the refusal, or OK.
-  absl::Status StillOpenTo(Pass pass) const;
+  absl::Status StillOpenTo(const Pass& pass) const;
   bool closed() const;
 
  private:
@@ -42,6 +46,7 @@ class CircuitBreaker {
   bool open_ ABSL_GUARDED_BY(mutex_) = false;
   bool probing_ ABSL_GUARDED_BY(mutex_) = false;
   TimePoint until_ ABSL_GUARDED_BY(mutex_);
+  TimePoint proven_ ABSL_GUARDED_BY(mutex_);  // when the latest that succeeded began
   std::string why_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -1,7 +1,6 @@
 #include "engine/shared/redis_client.h"
 
 #include <fcntl.h>
-#include <hiredis/hiredis.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -14,11 +13,10 @@
 #include <cstring>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "engine/base/check.h"
 #include "engine/base/status_macros.h"
+#include "engine/base/text_view.h"
 #include "engine/shared/redis_errors.h"
 
 namespace ssmd {
@@ -58,29 +56,14 @@ void SetOption(int socket, int level, int option, int value) {
   ::setsockopt(socket, level, option, &value, sizeof(value));  // a help where it is there
 }
 
-// A command as hiredis writes it.
-class FormattedCommand {
- public:
-  explicit FormattedCommand(absl::Span<const std::string_view> arguments) {
-    std::vector<const char*> bytes;
-    std::vector<size_t> lengths;
-    for (const std::string_view argument : arguments) {
-      bytes.push_back(argument.data());
-      lengths.push_back(argument.size());
-    }
-    const int length = redisFormatSdsCommandArgv(&command_, static_cast<int>(bytes.size()),
-                                                 bytes.data(), lengths.data());
-    Check(length >= 0, "RedisClient: out of memory");
+// A command as an array of strings, of any bytes.
+std::string Encode(absl::Span<const std::string_view> arguments) {
+  std::string command = absl::StrCat("*", arguments.size(), "\r\n");
+  for (const std::string_view argument : arguments) {
+    absl::StrAppend(&command, "$", argument.size(), "\r\n", View(argument), "\r\n");
   }
-  FormattedCommand(const FormattedCommand&) = delete;
-  FormattedCommand& operator=(const FormattedCommand&) = delete;
-  ~FormattedCommand() { redisFreeSdsCommand(command_); }
-
-  std::string_view bytes() const { return {command_, sdslen(command_)}; }
-
- private:
-  sds command_ = nullptr;
-};
+  return command;
+}
 
 }  // namespace
 
@@ -206,7 +189,7 @@ absl::Status RedisClient::LogInWith(absl::Span<const std::string_view> command,
 
 absl::StatusOr<RedisReply> RedisClient::Exchange(absl::Span<const std::string_view> arguments,
                                                  Progress* progress, int64_t reply_bytes_max) {
-  SSMD_RETURN_IF_ERROR(Send(FormattedCommand(arguments).bytes(), progress));
+  SSMD_RETURN_IF_ERROR(Send(Encode(arguments), progress));
   return Receive(progress, reply_bytes_max);
 }
 

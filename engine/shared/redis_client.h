@@ -1,7 +1,7 @@
 // One connection to a Redis, made at the first command and again after a failure. Each command has
 // a deadline, which holds for all of it: looking up the name, connecting, logging in, writing and
-// reading. hiredis writes and reads the protocol; its own blocking calls limit each read and write
-// alone, and a lookup not at all, so that the socket is ours.
+// reading. hiredis reads the protocol; its blocking calls limit each read and each write alone, and
+// a lookup not at all, so that the socket is ours.
 //
 // One caller at a time.
 #ifndef SSMD_ENGINE_SHARED_REDIS_CLIENT_H_

@@ -27,7 +27,7 @@ RedisPool::RedisPool(const Options& options)
   }
 }
 
-absl::StatusOr<std::unique_ptr<RedisClient>> RedisPool::Take(CircuitBreaker::Pass pass,
+absl::StatusOr<std::unique_ptr<RedisClient>> RedisPool::Take(const CircuitBreaker::Pass& pass,
                                                              TimePoint deadline) {
   const MutexLock lock(&mutex_);
   bool in_time = true;
@@ -52,7 +52,7 @@ void RedisPool::GiveBack(std::unique_ptr<RedisClient> client) {
 }
 
 absl::StatusOr<RedisReply> RedisPool::Judge(absl::StatusOr<RedisReply> reply, const Answer& answer,
-                                            CircuitBreaker::Pass pass, RedisClient* client) {
+                                            const CircuitBreaker::Pass& pass, RedisClient* client) {
   RedisError error;
   if (!reply.ok()) {
     error = {reply.status(), true};
@@ -77,10 +77,10 @@ absl::StatusOr<RedisReply> RedisPool::Judge(absl::StatusOr<RedisReply> reply, co
 }
 
 template <typename Exchange>
-absl::StatusOr<RedisReply> RedisPool::WithClient(const Answer& answer, const Exchange& exchange) {
-  const TimePoint deadline = clock_.Now() + options_.timeout;
+absl::StatusOr<RedisReply> RedisPool::WithClient(const Answer& answer, TimePoint deadline,
+                                                 const Exchange& exchange) {
   ++calls_;
-  const auto pass = breaker_.Enter();
+  const auto pass = breaker_.Enter(/*may_probe=*/true);
   if (!pass.ok()) {
     ++failures_;
     return pass.status();
@@ -91,34 +91,42 @@ absl::StatusOr<RedisReply> RedisPool::WithClient(const Answer& answer, const Exc
     ++failures_;
     return client.status();
   }
-  auto reply = Judge(exchange(client->get(), deadline), answer, *pass, client->get());
+  // Who had to wait for a connection may have too little time left for any server.
+  const bool is_fair = deadline - clock_.Now() >= options_.timeout / 2;
+  auto reply = exchange(client->get());
+  if (!reply.ok() && !is_fair) {
+    breaker_.Left(*pass);
+    ++failures_;
+  } else {
+    reply = Judge(std::move(reply), answer, *pass, client->get());
+  }
   GiveBack(*std::move(client));
   return reply;
 }
 
 absl::StatusOr<RedisReply> RedisPool::Call(absl::Span<const std::string_view> command,
-                                           const Answer& answer) {
-  return WithClient(answer, [&](RedisClient* client, TimePoint deadline) {
+                                           const Answer& answer, TimePoint deadline) {
+  return WithClient(answer, deadline, [&](RedisClient* client) {
     return client->Call(command, deadline, answer.bytes_max);
   });
 }
 
-absl::StatusOr<std::vector<RedisReply>> RedisPool::Run(
-    const RedisScript& script, absl::Span<const std::string_view> keys,
-    absl::Span<const std::string_view> arguments) {
+absl::StatusOr<std::vector<RedisReply>> RedisPool::Run(const RedisScript& script,
+                                                       absl::Span<const std::string_view> keys,
+                                                       absl::Span<const std::string_view> arguments,
+                                                       TimePoint deadline) {
   const std::string key_count = absl::StrCat(keys.size());
   std::vector<std::string_view> command = {"EVALSHA", script.digest, key_count};
   command.insert(command.end(), keys.begin(), keys.end());
   command.insert(command.end(), arguments.begin(), arguments.end());
-  auto reply =
-      WithClient({IsVerdict, kVerdictBytesMax}, [&](RedisClient* client, TimePoint deadline) {
-        auto answer = client->Call(command, deadline, kVerdictBytesMax);
-        if (!answer.ok() || !answer->is_error() || !answer->text.starts_with("NOSCRIPT"))
-          return answer;
-        command[0] = "EVAL";
-        command[1] = script.text;
-        return client->Call(command, deadline, kVerdictBytesMax);
-      });
+  const Answer verdict = {IsVerdict, kVerdictBytesMax};
+  auto reply = WithClient(verdict, deadline, [&](RedisClient* client) {
+    auto answer = client->Call(command, deadline, verdict.bytes_max);
+    if (!answer.ok() || !answer->is_error() || !answer->text.starts_with("NOSCRIPT")) return answer;
+    command[0] = "EVAL";
+    command[1] = script.text;
+    return client->Call(command, deadline, verdict.bytes_max);
+  });
   if (!reply.ok()) return reply.status();
   return std::move(reply->elements);
 }
@@ -129,13 +137,17 @@ absl::StatusOr<RedisReply> RedisPool::CallPatiently(absl::Span<const std::string
   if (!breaker_.closed()) {
     const Answer pong = {[](const RedisReply& reply) { return reply.text == "PONG"; },
                          kVerdictBytesMax};
-    SSMD_RETURN_IF_ERROR(Call({"PING"}, pong).status());
+    SSMD_RETURN_IF_ERROR(Call({"PING"}, pong, Deadline()).status());
   }
   const MutexLock lock(&patient_mutex_);
   ++calls_;
-  const TimePoint deadline = clock_.Now() + patience + options_.timeout;
-  return Judge(patient_.Call(command, deadline, answer.bytes_max), answer,
-               CircuitBreaker::Pass::kUsual, &patient_);
+  const auto pass = breaker_.Enter(/*may_probe=*/false);
+  if (!pass.ok()) {
+    ++failures_;
+    return pass.status();
+  }
+  return Judge(patient_.Call(command, Deadline() + patience, answer.bytes_max), answer, *pass,
+               &patient_);
 }
 
 SharedStoreFigures RedisPool::figures() const {

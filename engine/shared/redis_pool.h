@@ -37,11 +37,15 @@ class RedisPool {
     bool (*fits)(const RedisReply&);
     int64_t bytes_max;
   };
-  absl::StatusOr<RedisReply> Call(absl::Span<const std::string_view> command, const Answer& answer);
+  // By when a call that begins now has to end.
+  TimePoint Deadline() const { return clock_.Now() + options_.timeout; }
+  absl::StatusOr<RedisReply> Call(absl::Span<const std::string_view> command, const Answer& answer,
+                                  TimePoint deadline);
   // What came of a script: at least one string, of which the first is its verdict.
   absl::StatusOr<std::vector<RedisReply>> Run(const RedisScript& script,
                                               absl::Span<const std::string_view> keys,
-                                              absl::Span<const std::string_view> arguments);
+                                              absl::Span<const std::string_view> arguments,
+                                              TimePoint deadline);
   // On a connection of its own, that no other call needs; may take `patience` longer.
   absl::StatusOr<RedisReply> CallPatiently(absl::Span<const std::string_view> command,
                                            Duration patience, const Answer& answer);
@@ -49,15 +53,17 @@ class RedisPool {
   SharedStoreFigures figures() const;
 
  private:
-  // A client that nobody else uses until it is given back; null past the deadline.
-  absl::StatusOr<std::unique_ptr<RedisClient>> Take(CircuitBreaker::Pass pass, TimePoint deadline);
+  // A client that nobody else uses until it is given back.
+  absl::StatusOr<std::unique_ptr<RedisClient>> Take(const CircuitBreaker::Pass& pass,
+                                                    TimePoint deadline);
   void GiveBack(std::unique_ptr<RedisClient> client);
   // Calls `exchange` with a client of the pool.
   template <typename Exchange>
-  absl::StatusOr<RedisReply> WithClient(const Answer& answer, const Exchange& exchange);
+  absl::StatusOr<RedisReply> WithClient(const Answer& answer, TimePoint deadline,
+                                        const Exchange& exchange);
   // What a reply means, for the caller and for those after it.
   absl::StatusOr<RedisReply> Judge(absl::StatusOr<RedisReply> reply, const Answer& answer,
-                                   CircuitBreaker::Pass pass, RedisClient* client);
+                                   const CircuitBreaker::Pass& pass, RedisClient* client);
 
   const Options options_;
   RedisServer server_;

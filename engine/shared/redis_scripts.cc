@@ -171,7 +171,7 @@ if session and not session.damaged and fence and
   (fence < session.fence or (fence == session.fence and session.owner == '')) then return {'lost'} end
 local held = redis.call('HGET', KEYS[2], 'i' .. id)
 local total = redis.call('HGET', KEYS[2], 'total')
-redis.call('ZSCORE', KEYS[3], id)
+redis.call('ZSCORE', KEYS[3], id)  -- fails where it is something else
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'deleted', '1')
 redis.call('PEXPIRE', KEYS[1], ARGV[3])

@@ -123,7 +123,8 @@ class RedisStore final : public SharedStore {
                    absl::Span<const std::string_view> arguments);
   absl::Status RunWrite(const RedisScript& script, const Write& write,
                         absl::Span<const std::string_view> arguments);
-  absl::StatusOr<Claim> Read(const Replica& self, const SessionKey& key, std::string_view fence);
+  absl::StatusOr<Claim> Read(const Replica& self, const SessionKey& key, std::string_view fence,
+                             TimePoint deadline);
 
   const std::string prefix_;
   const std::string tenant_bytes_;
@@ -142,7 +143,8 @@ RedisStore::Keys RedisStore::KeysOf(const SessionKey& key) const {
 absl::Status RedisStore::Run(const RedisScript& script, const SessionKey& key,
                              absl::Span<const std::string_view> arguments) {
   const Keys keys = KeysOf(key);
-  const auto verdict = pool_.Run(script, {keys.session, keys.bytes, keys.ends}, arguments);
+  const auto verdict =
+      pool_.Run(script, {keys.session, keys.bytes, keys.ends}, arguments, pool_.Deadline());
   if (!verdict.ok()) return verdict.status();
   return StatusOf(verdict->front().text);
 }
@@ -164,8 +166,8 @@ absl::Status RedisStore::RunWrite(const RedisScript& script, const Write& write,
 
 absl::Status RedisStore::Renew(const Replica& self, Duration ttl) {
   SSMD_RETURN_IF_ERROR(CheckReplica(self));
-  const auto verdict =
-      pool_.Run(scripts_.renew, {PresenceOf(self)}, {self.address, Milliseconds(ttl)});
+  const auto verdict = pool_.Run(scripts_.renew, {PresenceOf(self)},
+                                 {self.address, Milliseconds(ttl)}, pool_.Deadline());
   return verdict.ok() ? StatusOf(verdict->front().text) : verdict.status();
 }
 
@@ -174,7 +176,7 @@ absl::Status RedisStore::Leave(const Replica& self) {
   const RedisPool::Answer count = {
       [](const RedisReply& reply) { return reply.type == RedisReply::Type::kInteger; },
       kSmallReplyBytesMax};
-  return pool_.Call({"DEL", PresenceOf(self), WishesOf(self)}, count).status();
+  return pool_.Call({"DEL", PresenceOf(self), WishesOf(self)}, count, pool_.Deadline()).status();
 }
 
 absl::StatusOr<std::vector<SessionKey>> RedisStore::Wanted(const Replica& self, Duration patience) {
@@ -201,7 +203,7 @@ absl::StatusOr<std::vector<SessionKey>> RedisStore::Wanted(const Replica& self, 
                                   },
                                   kSmallReplyBytesMax};
   const std::string most = absl::StrCat(kSharedWantedMax - static_cast<int64_t>(wishes.size()));
-  SSMD_ASSIGN_OR_RETURN(auto rest, pool_.Call({"LPOP", key, most}, more));
+  SSMD_ASSIGN_OR_RETURN(auto rest, pool_.Call({"LPOP", key, most}, more, pool_.Deadline()));
   std::move(rest.elements.begin(), rest.elements.end(), std::back_inserter(wishes));
   std::vector<SessionKey> keys;
   for (const RedisReply& wish : wishes) {
@@ -213,13 +215,15 @@ absl::StatusOr<std::vector<SessionKey>> RedisStore::Wanted(const Replica& self, 
 absl::StatusOr<Claim> RedisStore::TryClaim(const Replica& self, const SessionKey& key,
                                            bool take_over) {
   SSMD_RETURN_IF_ERROR(CheckReplica(self));
+  const TimePoint deadline = pool_.Deadline();  // of the claim and its reading
   const Keys keys = KeysOf(key);
-  SSMD_ASSIGN_OR_RETURN(const auto claim,
-                        pool_.Run(scripts_.claim, {keys.session, keys.bytes, keys.ends},
-                                  {self.id, take_over ? "1" : "0", prefix_, EncodeWish(key)}));
+  SSMD_ASSIGN_OR_RETURN(
+      const auto claim,
+      pool_.Run(scripts_.claim, {keys.session, keys.bytes, keys.ends},
+                {self.id, take_over ? "1" : "0", prefix_, EncodeWish(key)}, deadline));
   const std::string& verdict = claim.front().text;
   if (verdict == "none") return NoSuchSession();
-  if (verdict == "owned" && claim.size() == 2) return Read(self, key, claim[1].text);
+  if (verdict == "owned" && claim.size() == 2) return Read(self, key, claim[1].text, deadline);
   if (verdict == "elsewhere" && claim.size() == 4) {
     return OwnedElsewhere{{claim[1].text, claim[2].text}, claim[3].text == "1"};
   }
@@ -230,11 +234,11 @@ absl::StatusOr<Claim> RedisStore::TryClaim(const Replica& self, const SessionKey
 // Not part of the claim, so that Redis need not carry a large session through a script. Nobody but
 // the owner changes it in between; a new owner shows.
 absl::StatusOr<Claim> RedisStore::Read(const Replica& self, const SessionKey& key,
-                                       std::string_view fence) {
+                                       std::string_view fence, TimePoint deadline) {
   const RedisPool::Answer pairs = {
       [](const RedisReply& reply) { return reply.is_strings() && reply.elements.size() % 2 == 0; },
       session_bytes_max_};
-  SSMD_ASSIGN_OR_RETURN(auto fields, pool_.Call({"HGETALL", KeysOf(key).session}, pairs));
+  SSMD_ASSIGN_OR_RETURN(auto fields, pool_.Call({"HGETALL", KeysOf(key).session}, pairs, deadline));
   if (fields.elements.empty()) return NoSuchSession();
   SSMD_ASSIGN_OR_RETURN(RedisSession found, DecodeRedisSession(std::move(fields)));
   if (found.deleted) return NoSuchSession();
@@ -298,8 +302,9 @@ absl::StatusOr<std::unique_ptr<SharedStore>> OpenRedisStore(const RedisOptions& 
     return BadOption("connections must be from 1 to 256");
   }
   if (options.tenant_bytes < 0) return BadOption("tenant_bytes must not be negative");
-  if (options.reply_bytes_max < (4 << 10) || options.reply_bytes_max > (int64_t{1} << 40)) {
-    return BadOption("reply_bytes_max must be from 4 KiB to 1 TiB");
+  // Redis takes no more in one command, by default (its client-query-buffer-limit).
+  if (options.reply_bytes_max < (4 << 10) || options.reply_bytes_max > (1 << 30)) {
+    return BadOption("reply_bytes_max must be from 4 KiB to 1 GiB");
   }
   if (!(options.bytes_per_second_min >= 0)) {
     return BadOption("bytes_per_second_min must not be negative");

@@ -72,7 +72,9 @@ inline constexpr uint64_t kAnyFence = std::numeric_limits<uint64_t>::max();
 struct NoSuchSession {};
 struct OwnedElsewhere {
   Replica owner;
-  bool present = true;  // false: its presence has ended, and the caller did not say that it may
+  // False: its presence has ended (its address is not known then), and the caller did not say that
+  // it may.
+  bool present = true;
 };
 using Claim = std::variant<SharedSession, NoSuchSession, OwnedElsewhere>;
 

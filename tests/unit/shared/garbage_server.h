@@ -2,20 +2,19 @@
 #ifndef SSMD_TESTS_UNIT_SHARED_GARBAGE_SERVER_H_
 #define SSMD_TESTS_UNIT_SHARED_GARBAGE_SERVER_H_
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "engine/base/descriptor.h"
-#include "tests/support/process.h"
 
 namespace ssmd::test {
 
@@ -28,16 +27,17 @@ class GarbageServer {
     std::string then = "";      // again and again after it
   };
   explicit GarbageServer(Manner manner)
-      : manner_(std::move(manner)),
-        path_(dir_.File("garbage.sock")),
-        listening_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, path_.data(), path_.size());
-    if (::bind(listening_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 ||
-        ::listen(listening_.get(), 16) != 0) {
+      : manner_(std::move(manner)), listening_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* generic = reinterpret_cast<sockaddr*>(&address);
+    socklen_t length = sizeof(address);
+    if (::bind(listening_.get(), generic, length) != 0 || ::listen(listening_.get(), 16) != 0 ||
+        ::getsockname(listening_.get(), generic, &length) != 0) {
       std::abort();
     }
+    port_ = ntohs(address.sin_port);
     thread_ = std::thread([this] { Serve(); });
   }
   ~GarbageServer() {
@@ -45,7 +45,9 @@ class GarbageServer {
     thread_.join();
   }
 
-  std::string url() const { return "unix://" + path_; }
+  std::string Url(const std::string& host = "127.0.0.1") const {
+    return absl::StrCat("redis://", host, ":", port_);
+  }
 
  private:
   // False when it is over with this client.
@@ -83,10 +85,9 @@ class GarbageServer {
     }
   }
 
-  const TempDir dir_;
   const Manner manner_;
-  const std::string path_;
   const Descriptor listening_;
+  int port_ = 0;
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };

@@ -186,48 +186,61 @@ TEST(RedisErrors, SayWhatToDoAndRepeatNothing) {
 TEST(CircuitBreaker, RefusesForAWhileAndThenLetsOneTry) {
   FakeClock clock;
   CircuitBreaker breaker(&clock, milliseconds(200));
-  using Pass = CircuitBreaker::Pass;
   EXPECT_TRUE(breaker.closed());
-  const auto first = breaker.Enter(), second = breaker.Enter();
+  const auto first = breaker.Enter(true), second = breaker.Enter(true);
   ASSERT_TRUE(first.ok() && second.ok());
-  EXPECT_EQ(*first, Pass::kUsual);
+  EXPECT_FALSE(first->probe);
   breaker.Failed(*first, absl::UnavailableError("it is down"));
-  const auto refused = breaker.Enter();
+  const auto refused = breaker.Enter(true);
   EXPECT_TRUE(absl::IsUnavailable(refused.status()));
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("it is down"));
   EXPECT_EQ(RetryAfterOf(refused.status()), milliseconds(200));
-  EXPECT_FALSE(breaker.StillOpenTo(Pass::kUsual).ok()) << "who waits had better not";
+  EXPECT_FALSE(breaker.StillOpenTo(*second).ok()) << "who waits had better not";
   breaker.Left(*second);
 
   clock.Advance(milliseconds(199));
-  EXPECT_FALSE(breaker.Enter().ok());
+  EXPECT_FALSE(breaker.Enter(true).ok());
   clock.Advance(milliseconds(1));
-  const auto probe = breaker.Enter();
+  EXPECT_FALSE(breaker.Enter(false).ok());
+  const auto probe = breaker.Enter(true);
   ASSERT_TRUE(probe.ok());
-  EXPECT_EQ(*probe, Pass::kProbe);
+  EXPECT_TRUE(probe->probe);
   EXPECT_TRUE(breaker.StillOpenTo(*probe).ok());
-  EXPECT_FALSE(breaker.Enter().ok()) << "one at a time";
+  EXPECT_FALSE(breaker.Enter(true).ok()) << "one at a time";
   breaker.Failed(*probe, absl::UnavailableError("still"));
-  EXPECT_FALSE(breaker.Enter().ok());
+  EXPECT_FALSE(breaker.Enter(true).ok());
 
   clock.Advance(milliseconds(200));
-  const auto left = breaker.Enter();
+  const auto left = breaker.Enter(true);
   ASSERT_TRUE(left.ok());
   breaker.Left(*left);
-  const auto again = breaker.Enter();
+  const auto again = breaker.Enter(true);
   ASSERT_TRUE(again.ok()) << "the one that left proved nothing";
   breaker.Succeeded(*again);
   EXPECT_TRUE(breaker.closed());
-  EXPECT_EQ(*breaker.Enter(), Pass::kUsual);
+  EXPECT_FALSE(breaker.Enter(true)->probe);
 }
 
 TEST(CircuitBreaker, OneThatWasUnderWayCanProveItToo) {
   FakeClock clock;
   CircuitBreaker breaker(&clock, milliseconds(200));
-  const auto slow = breaker.Enter(), failing = breaker.Enter();
+  const auto slow = breaker.Enter(true), failing = breaker.Enter(true);
   breaker.Failed(*failing, absl::UnavailableError("it is down"));
   breaker.Succeeded(*slow);
   EXPECT_TRUE(breaker.closed());
+}
+
+TEST(CircuitBreaker, AFailureFromBeforeASuccessIsOld) {
+  FakeClock clock;
+  CircuitBreaker breaker(&clock, milliseconds(200));
+  const auto old = breaker.Enter(false);
+  clock.Advance(milliseconds(1));
+  const auto later = breaker.Enter(true);
+  breaker.Succeeded(*later);
+  breaker.Failed(*old, absl::UnavailableError("it was down"));
+  EXPECT_TRUE(breaker.closed());
+  breaker.Failed(*later, absl::UnavailableError("it is down"));
+  EXPECT_FALSE(breaker.closed());
 }
 
 SocketAddress Port(uint16_t number) {

@@ -278,7 +278,48 @@ TEST_F(RedisStoreTest, ATenantsAccountThatIsSomethingElseRefusesWritesWhole) {
     const absl::Status status = store->PutImage(Write(), 0, "image");
     EXPECT_TRUE(absl::IsUnavailable(status)) << status;
     EXPECT_EQ(redis_->Command({"DBSIZE"}).integer, 1) << "written in part";
+
+    redis_->Command({"FLUSHALL"});
+    ASSERT_TRUE(store->PutImage(Write(), 0, "image").ok());
+    redis_->Command({"SET", kind + tenant, "text"});
+    EXPECT_TRUE(absl::IsUnavailable(store->Delete(key_, 1)));
+    const auto claim = store->TryClaim(ReplicaNo(1), key_, false);
+    EXPECT_TRUE(claim.ok() && std::holds_alternative<SharedSession>(*claim)) << "deleted in part";
   }
+}
+
+TEST_F(RedisStoreTest, AnAccountHoldsNothingOfSessionsThatEnded) {
+  Start();
+  options_.tenant_bytes = 1 << 20;
+  const auto store = Patient();
+  for (int i = 0; i < 150; ++i) {
+    const SharedStore::Write shortly = {
+        {"tenant", absl::StrCat(i)}, ReplicaNo(1), 1, std::chrono::milliseconds(20)};
+    ASSERT_TRUE(store->PutImage(shortly, 0, "image").ok());
+  }
+  const std::string tenant = absl::BytesToHexString("tenant");
+  EXPECT_TRUE(test::Eventually([&] {
+    EXPECT_TRUE(store->PutImage(Write(), 0, "image").ok());
+    return redis_->Command({"ZCARD", "ssmd:e:" + tenant}).integer == 1;
+  }));
+  EXPECT_EQ(redis_->Command({"HLEN", "ssmd:b:" + tenant}).integer, 2) << "one, and the total";
+  ASSERT_TRUE(store->Delete(key_, 1).ok());
+  EXPECT_EQ(redis_->Command({"ZCARD", "ssmd:e:" + tenant}).integer, 0);
+  EXPECT_EQ(redis_->Command({"HLEN", "ssmd:b:" + tenant}).integer, 1);
+}
+
+TEST_F(RedisStoreTest, WhoIsOverALimitThatWasLoweredMayStillShrink) {
+  Start();
+  options_.tenant_bytes = 1 << 20;
+  const auto before = Patient();
+  ASSERT_TRUE(before->PutImage(Write(), 0, std::string(5000, 'i')).ok());
+  ASSERT_TRUE(before->PutState(Write(), {"state", 1, std::string(1000, 's')}).ok());
+  options_.tenant_bytes = 1000;
+  const auto after = Patient();
+  EXPECT_TRUE(absl::IsResourceExhausted(after->Append(Write(), 1, "change")));
+  EXPECT_TRUE(after->DropState(Write(), "state").ok());
+  EXPECT_TRUE(after->PutImage(Write(), 0, std::string(4000, 'i')).ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(after->PutImage(Write(), 0, std::string(4001, 'i'))));
 }
 
 TEST_F(RedisStoreTest, WantedWaitsForAWishAndHoldsUpNobody) {
@@ -309,6 +350,7 @@ TEST_F(RedisStoreTest, MoreCallersThanConnectionsTakeTurns) {
   const auto store = Patient();
   std::atomic<int> failures{0};
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&, i] {
       const SharedStore::Write write = {

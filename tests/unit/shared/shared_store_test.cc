@@ -433,6 +433,7 @@ TYPED_TEST(SharedStoreTest, NoChangeIsLostOrDoubledBetweenRacingReplicas) {
     }
   };
   std::vector<std::thread> threads;
+  threads.reserve(kReplicas);
   for (int i = 0; i < kReplicas; ++i) threads.emplace_back(replica, i);
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(failures, 0);
@@ -460,6 +461,7 @@ TYPED_TEST(SharedStoreTest, OnlyOneOfManyClaimsAFreeSession) {
   ASSERT_TRUE(this->store().GiveUp(this->key_, 1).ok());
   std::atomic<int> owners{0}, elsewhere{0};
   std::vector<std::thread> threads;
+  threads.reserve(kReplicas);
   for (int i = 0; i < kReplicas; ++i) {
     threads.emplace_back([&, i] {
       const auto claim = this->store().TryClaim(ReplicaNo(i), this->key_, true);
