@@ -22,6 +22,8 @@ cuda_wheels=(
 )
 # For the checks of `tests/run.sh --all`: fuzzers, thread-safety analysis, format, lint.
 lint_packages=(clang clang-format clang-tidy libclang-rt-14-dev)
+# For tests/deploy/deb_test.sh: a bare Debian, its network, lint of packages and man pages.
+package_packages=(debootstrap iproute2 lintian mandoc)
 # For the tests of the playground page.
 browser_packages=(chromium)
 
@@ -38,8 +40,10 @@ usage: deploy/install-deps.sh [--runtime | --cuda | --test | --all | --arm] [--l
               100 MB, unpacked into build/tools; without PyPI there is a message and no nvcc
   --test      and that, Chromium, and a Prometheus to test against, unpacked into build/tools: its
               package is not installed, because that would start a service. And what the tests in
-              Python need of PyPI, some 400 MB, in build/tools/python
-  --all       and clang, clang-format, clang-tidy and libFuzzer, for tests/run.sh --all
+              Python need of PyPI, some 400 MB, in build/tools/python, and kubectl, where there
+              is none that is new enough
+  --all       and clang, clang-format, clang-tidy, libFuzzer, and what installing the Debian package in a
+              bare system takes, for tests/run.sh --all
   --arm       only what tests/arm.sh takes: a cross compiler for 64-bit Arm and an emulator
   --list      print the package names and do nothing
 USAGE
@@ -57,7 +61,7 @@ for argument in "$@"; do
     --runtime) packages=("${runtime_packages[@]}") ;;
     --cuda) with_nvcc=true ;;
     --test) packages+=("${browser_packages[@]}") with_prometheus=true with_nvcc=true with_python=true ;;
-    --all) packages+=("${browser_packages[@]}" "${lint_packages[@]}") with_prometheus=true with_nvcc=true with_python=true ;;
+    --all) packages+=("${browser_packages[@]}" "${lint_packages[@]}" "${package_packages[@]}") with_prometheus=true with_nvcc=true with_python=true ;;
     --arm) packages=("${arm_packages[@]}") ;;
     --list) list_only=true ;;
     --help | -h) usage && exit 0 ;;

@@ -37,8 +37,20 @@ class Manager:
 
 def run(ssmd: str, model: str, name: str) -> list[str]:
     manager = Manager(name)
-    command = [ssmd, "--model", f"m={model}", "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
-    environment = {**os.environ, "NOTIFY_SOCKET": name, "WATCHDOG_USEC": str(WATCHDOG_S * 1_000_000)}
+    command = [
+        ssmd,
+        "--model",
+        f"m={model}",
+        "--grpc-listen",
+        "127.0.0.1:0",
+        "--http-listen",
+        "127.0.0.1:0",
+    ]
+    environment = {
+        **os.environ,
+        "NOTIFY_SOCKET": name,
+        "WATCHDOG_USEC": str(WATCHDOG_S * 1_000_000),
+    }
     daemon = subprocess.Popen(command, env=environment)
     try:
         manager.wait_for("READY=1")

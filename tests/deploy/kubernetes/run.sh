@@ -34,6 +34,8 @@ case $command in
     version=(--target-version py311)  # they run here alone, on Debian's Python
     ruff check --quiet --no-cache --config "$config" "${version[@]}" .
     ruff format --quiet --no-cache --config "$config" "${version[@]}" --diff .
-    mypy --cache-dir "$build_dir/mypy-kubernetes" --config-file "$config" --python-version 3.11 ./*.py
+    ruff check --quiet --no-cache --config "$config" "${version[@]}" ../notify_test.py
+    ruff format --quiet --no-cache --config "$config" "${version[@]}" --diff ../notify_test.py
+    mypy --cache-dir "$build_dir/mypy-kubernetes" --config-file "$config" --python-version 3.11 ./*.py ../notify_test.py
     ;;
 esac
