@@ -23,7 +23,6 @@ namespace {
 constexpr char kSocketVariable[] = "NOTIFY_SOCKET";
 constexpr char kWatchdogVariable[] = "WATCHDOG_USEC";
 constexpr char kWatchdogPidVariable[] = "WATCHDOG_PID";
-constexpr timeval kSendTimeout{1, 0};
 constexpr int kBeatsPerWatchdog = 4;
 
 std::string Value(const ServiceManager::Lookup& lookup, const char* name) {
@@ -89,7 +88,8 @@ absl::StatusOr<std::unique_ptr<ServiceManager>> ServiceManager::Connect(Config c
   const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return SystemError("no socket to the service manager");
   std::unique_ptr<ServiceManager> manager(new ServiceManager(fd, config.watchdog, clock));
-  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kSendTimeout, sizeof(kSendTimeout));
+  const timeval patience{config.patience.count() / 1000, config.patience.count() % 1000 * 1000};
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, config.socket.data(), config.socket.size());

@@ -3,7 +3,7 @@
 // sent, and nothing else changes.
 //
 // One thread. A message waits for room in the manager's queue for up to a second, so that a manager
-// that does not read costs a start a second and the watchdog a beat, and nobody an answer.
+// that does not read costs a start a second and the watchdog a beat, and no caller an answer.
 #ifndef SSMD_SERVER_SERVICE_MANAGER_H_
 #define SSMD_SERVER_SERVICE_MANAGER_H_
 
@@ -27,6 +27,7 @@ class ServiceManager {
   struct Config {
     std::string socket;                // a path, or an abstract name after @; empty: nobody listens
     std::optional<Duration> watchdog;  // the manager ends a daemon that is silent for so long
+    std::chrono::milliseconds patience{1000};  // waited for room in the manager's queue
   };
   using Lookup = std::function<const char*(const char* name)>;  // getenv, or a test's
   // What the environment says to the process `pid`. INVALID_ARGUMENT names the variable.

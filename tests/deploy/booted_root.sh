@@ -24,4 +24,6 @@ ip link set lo up
 cd "$root"
 pivot_root . mnt
 umount -l /mnt
+# As on a machine: what systemd mounts for a service is seen by it.
+mount --make-rshared /
 exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd

@@ -72,7 +72,7 @@ def test_ssmd_takes_the_arguments(objects: list[Object], tmp_path: Path) -> None
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     # 2 would be a command line that it does not take.
     assert done.returncode == 1, done.stderr
-    assert re.search(r"/models/default|/usr/share/ssmd/models|--device", done.stderr), done.stderr
+    assert re.search(r"/models/default|/usr/local/share/ssmd/models|--device", done.stderr), done.stderr
 
 
 def fill_in(text: str, values: dict[str, str]) -> str:
@@ -109,7 +109,7 @@ def test_files_that_ssmd_reads_are_mounted(objects: list[Object]) -> None:
             assert mounts[os.path.dirname(arguments[name])] is False, "ssmd writes there"
     for model in tomllib.loads(manifests.options(objects))["model"]:
         path = model.partition("=")[2] or model
-        in_image = path.startswith("/usr/share/ssmd/")
+        in_image = path.startswith("/usr/local/share/ssmd/")
         assert in_image or os.path.dirname(path) in mounts
 
 
