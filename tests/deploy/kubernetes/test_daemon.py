@@ -72,7 +72,9 @@ def test_ssmd_takes_the_arguments(objects: list[Object], tmp_path: Path) -> None
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     # 2 would be a command line that it does not take.
     assert done.returncode == 1, done.stderr
-    assert re.search(r"/models/default|/usr/local/share/ssmd/models|--device", done.stderr), done.stderr
+    assert re.search(r"/models/default|/usr/local/share/ssmd/models|--device", done.stderr), (
+        done.stderr
+    )
 
 
 def fill_in(text: str, values: dict[str, str]) -> str:
@@ -250,6 +252,10 @@ def test_envoys_configuration_names_every_replica() -> None:
         assert addresses == [(f"ssmd-{i}.{service}", port) for i in range(most)]
         hashed = list(manifests.all_values(found["load_assignment"], "hash_key"))
         assert hashed == [f"ssmd-{i}" for i in range(most)]
+    # What it may use fits the container.
+    (heap,) = manifests.all_values(config["overload_manager"], "max_heap_size_bytes")
+    (limits,) = manifests.all_values(manifests.containers(envoy), "limits")
+    assert heap < manifests.bytes_of(limits["memory"])
     # Its listeners are the container's ports, and its files are mounted.
     listeners = {
         each["address"]["socket_address"]["port_value"]
