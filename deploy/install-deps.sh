@@ -22,8 +22,9 @@ cuda_wheels=(
 )
 # For the checks of `tests/run.sh --all`: fuzzers, thread-safety analysis, format, lint.
 lint_packages=(clang clang-format clang-tidy libclang-rt-14-dev)
-# For tests/deploy/deb_test.sh: a bare Debian, its network, lint of packages and man pages.
-package_packages=(debootstrap iproute2 lintian mandoc)
+# For tests/deploy/deb_test.sh: what CPack makes a package with, a bare Debian, its network, lint of packages
+# and man pages.
+package_packages=(debootstrap dpkg-dev file iproute2 lintian mandoc)
 # For the tests of the playground page.
 browser_packages=(chromium)
 

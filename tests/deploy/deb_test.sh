@@ -154,6 +154,15 @@ if story --tls-ca=/tmp.crt --tls-server-name=localhost >/dev/null 2>&1; then fai
 echo a-token-of-the-test >"$root/token"
 story --tls-ca=/tmp.crt --tls-server-name=localhost --token-file=/token >/dev/null || fail "no answer by TLS"
 
+say "options that make no sense"
+echo 'no-such-option = 1' >>"$root/etc/ssmd/ssmd.toml"
+if inside systemctl restart ssmd 2>/dev/null; then fail "it starts with an option that there is not"; fi
+[[ $(show ActiveState) == failed && $(show NRestarts) == 0 ]] || fail "it is tried again and again: $(show ActiveState)"
+inside journalctl --no-pager --unit=ssmd | grep -q "ssmd: --config: .*no-such-option" || fail "the log does not say why"
+sed -i '$d' "$root/etc/ssmd/ssmd.toml"
+inside systemctl reset-failed ssmd
+inside systemctl start ssmd || fail "it does not start again"
+
 say "installing again, which keeps the options, and starts again what ran"
 before=$(show MainPID)
 inside dpkg --install /ssmd.deb >/dev/null || fail "dpkg --install"
