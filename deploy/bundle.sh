@@ -82,7 +82,7 @@ copy_terms() {
 
 stage() {
   local to=$1 program
-  cmake --install "$build_dir" --prefix "$to" --strip >/dev/null
+  cmake --install "$build_dir" --component programs --prefix "$to" --strip >/dev/null
   mkdir -p "$to/lib" "$to/models" "$to/licences"
   for program in "${programs[@]}"; do libraries_of "$to/bin/$program"; done | sort -u >"$to/needed"
   xargs cp -Lt "$to/lib" <"$to/needed"

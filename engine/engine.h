@@ -124,6 +124,10 @@ class Engine {
   // better end, too: sessions are as they were at their last commit. Any thread.
   virtual std::string device_failure() const = 0;
 
+  // Grows from one call to the next, but not while the step thread is held up in a step. Any
+  // thread.
+  virtual uint64_t Pulse() = 0;
+
   // RESOURCE_EXHAUSTED when the queue is full, UNAVAILABLE while draining, NOT_FOUND for a model or
   // a session that is not the tenant's, ABORTED for a session with a turn in progress or at another
   // revision, INVALID_ARGUMENT for a bad prompt. `request_id` names the request in events and logs.

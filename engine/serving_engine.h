@@ -39,6 +39,7 @@ class ServingEngine final : public Engine {
   ~ServingEngine() override;
 
   std::string device_failure() const override { return device_->failure(); }
+  uint64_t Pulse() override { return loop_->Pulse(); }
   absl::StatusOr<std::shared_ptr<OutputStream>> Generate(GenerateRequest request,
                                                          std::string request_id) override;
   absl::StatusOr<std::shared_ptr<OutputStream>> Append(AppendRequest request,

@@ -53,7 +53,8 @@ Daemon::Daemon(const Options& options, Engine* engine, Metrics* metrics, Log* lo
       metrics_(metrics),
       log_(log),
       admission_(options.server.requests, options.server.tenant_requests),
-      transfers_(options.engine.max_transfers) {}
+      transfers_(options.engine.max_transfers),
+      step_watch_(engine, options.server.step_time, &clock_) {}
 
 Daemon::~Daemon() = default;
 
@@ -102,6 +103,7 @@ absl::Status Daemon::Open() {
         engine_->Stats(), engine_->Figures(),
         {ready(), draining(), !engine_->device_failure().empty(), ResidentBytes()});
   };
+  ops.alive = [this] { return alive(); };
   ops.ready = [this] { return ready(); };
   ops.note = [this] { return KernelNote(engine_->Figures().fast_kernels); };
   ops.metrics_open = IsLoopbackHost(options_.http_listen.host);
@@ -128,6 +130,11 @@ bool Daemon::ready() const {
   return serving_ != nullptr && !draining_ && engine_->device_failure().empty();
 }
 
+bool Daemon::alive() const {
+  MutexLock lock(&mutex_);
+  return alive_;
+}
+
 bool Daemon::draining() const {
   MutexLock lock(&mutex_);
   return draining_;
@@ -146,8 +153,21 @@ void Daemon::LogKernels() {
   }
 }
 
+void Daemon::WatchSteps() {
+  const bool alive = step_watch_.Alive();
+  {
+    MutexLock lock(&mutex_);
+    if (alive == alive_) return;
+    alive_ = alive;
+    if (serving_ != nullptr) serving_->SetLive(alive);
+  }
+  log_->Write(alive ? LogLevel::kInfo : LogLevel::kError, alive ? "steps_go_on" : "step_stuck",
+              {{"max_step_time_s", Seconds(options_.server.step_time)}});
+}
+
 bool Daemon::Tick() {
   LogKernels();
+  WatchSteps();
   bool reloaded = false;
   if (const absl::Status status = tenants_->Poll(&reloaded); !status.ok()) {
     const std::string message(status.message());

@@ -19,6 +19,7 @@
 #include "server/http/http_server.h"
 #include "server/http/router.h"
 #include "server/options.h"
+#include "server/step_watch.h"
 #include "server/telemetry/log.h"
 #include "server/telemetry/metrics.h"
 #include "server/work_queue.h"
@@ -43,10 +44,14 @@ class Daemon {
   std::string grpc_address() const { return grpc_listen().ToReachable(); }
   std::string http_address() const { return http_listen().ToReachable(); }
 
-  // To be called now and then (every second or so), by one thread: notices a changed token file
-  // and kernels that are off, and breaks off calls that are stuck. False once the device has
-  // failed: it is time to Stop.
+  // To be called now and then (every second or so), by one thread: notices a changed token file,
+  // kernels that are off and a step that does not end, and breaks off calls that are stuck. False
+  // once the device has failed: it is time to Stop.
   bool Tick();
+  // False while a step takes longer than it may, by the latest Tick. Thread-safe.
+  bool alive() const;
+  // Thread-safe.
+  bool draining() const;
 
   // Not ready; new turns are refused; those accepted go on. Thread-safe, irreversible, returns at
   // once.
@@ -59,8 +64,8 @@ class Daemon {
   Daemon(const Options& options, Engine* engine, Metrics* metrics, Log* log);
   absl::Status Open();
   void LogKernels();
+  void WatchSteps();
   bool ready() const;
-  bool draining() const;
 
   const Options options_;
   const SteadyClock clock_;
@@ -69,6 +74,7 @@ class Daemon {
   Log* const log_;
   mutable Mutex mutex_;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  bool alive_ ABSL_GUARDED_BY(mutex_) = true;
   // Null until the gRPC listener is set up; its calls can come (and drain) before that.
   GrpcServer* serving_ ABSL_GUARDED_BY(mutex_) = nullptr;
   Admission admission_;
@@ -76,6 +82,7 @@ class Daemon {
   StreamWatch watch_;
   StreamWatch idle_;
   std::set<std::string> kernels_said_off_;  // of Tick's thread
+  StepWatch step_watch_;                    // likewise
   std::unique_ptr<Tenants> tenants_;
   std::unique_ptr<Router> router_;
   ServiceContext services_;

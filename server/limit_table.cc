@@ -204,6 +204,9 @@ std::vector<LimitRow> ServerRows(ServerLimits* s) {
        "An event stream that has nothing to say for so long sends a comment"},
       {"--drain-timeout", kServer, &s->drain_timeout, Unit::kSeconds, 0, kDay,
        "How long running turns may take to end after SIGTERM, and states to be stored"},
+      {"--max-step-time", kServer, &s->step_time, Unit::kSeconds, 0.1, kDay,
+       "A step that takes longer counts as stuck: /healthz and the health of 'live' say so, and "
+       "the service manager's watchdog hears no more"},
   };
 }
 

@@ -50,6 +50,7 @@ struct ServerLimits {
   Duration http_keep_alive = std::chrono::seconds(10);    // a stream with nothing to say says so
   Duration slow_reader_timeout = std::chrono::seconds(60);
   Duration drain_timeout = std::chrono::seconds(30);
+  Duration step_time = std::chrono::seconds(60);  // a step that takes longer counts as stuck
 };
 
 }  // namespace ssmd::server

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <deque>
 #include <filesystem>
 #include <memory>
@@ -10,17 +11,20 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "engine/base/status_macros.h"
 #include "engine/engine.h"
 #include "server/daemon.h"
 #include "server/lifecycle.h"
 #include "server/options.h"
+#include "server/service_manager.h"
 #include "server/telemetry/engine_observer.h"
 
 namespace ssmd::server {
 namespace {
 
 constexpr std::chrono::milliseconds kTick(250);
+constexpr char kDraining[] = "draining: no new turns";
 
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "ssmd: %s\n", std::string(status.message()).c_str());
@@ -65,7 +69,34 @@ absl::Status CheckFastGemm(const Engine& engine) {
       "--model-option NAME.weights, or leave it exact");
 }
 
-absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Observer* observer) {
+// A manager that does not hear is no reason to serve nobody.
+void LogUntold(const absl::Status& told, Log* log) {
+  if (told.ok()) return;
+  const std::string message(told.message());
+  log->Write(LogLevel::kWarn, "service_manager_not_told", {{"message", std::string_view(message)}});
+}
+
+std::unique_ptr<ServiceManager> ConnectServiceManager(const Clock* clock, Log* log) {
+  auto config =
+      ServiceManager::ReadEnvironment([](const char* name) { return std::getenv(name); }, getpid());
+  LogUntold(config.status(), log);
+  if (config.ok()) {
+    auto manager = ServiceManager::Connect(*std::move(config), clock);
+    if (manager.ok()) return *std::move(manager);
+    LogUntold(manager.status(), log);
+  }
+  return *ServiceManager::Connect({}, clock);
+}
+
+// "serving a, b"
+std::string ServingWhat(const Engine& engine) {
+  std::vector<std::string> names;
+  for (const ServedModel& model : engine.Models()) names.push_back(model.name);
+  return absl::StrCat("serving ", absl::StrJoin(names, ", "));
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Observer* observer,
+                                                   ServiceManager* manager, Log* log) {
   const SteadyClock clock;
   const bool terminal = isatty(STDERR_FILENO) == 1;
   std::deque<LoadProgress> progress;  // stays in place while it grows
@@ -91,7 +122,11 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEngine(const Options& options, Obser
     spec.load.cache_dir = CacheFolder(options, model);
     spec.load.max_rows = options.engine.token_budget;
     LoadProgress& line = progress.emplace_back(model.name, terminal, &clock);
-    spec.load.progress = [&line](int64_t done, int64_t total) { line.Update(done, total); };
+    spec.load.progress = [&line, manager, log, name = model.name](int64_t done, int64_t total) {
+      line.Update(done, total);
+      const int64_t percent = total > 0 ? done * 100 / total : 0;
+      LogUntold(manager->Say(absl::StrCat("loading ", name, ": ", percent, "%")), log);
+    };
     engine.models.push_back(std::move(spec));
   }
   SSMD_ASSIGN_OR_RETURN(std::unique_ptr<kernels::Device> device, MakeDevice(options));
@@ -130,6 +165,7 @@ void LogStart(const Daemon& daemon, const Engine& engine, Log* log) {
 }
 
 int Run(const Options& options) {
+  const SteadyClock clock;
   RemoveReadyFile(options.ready_file);
   std::vector<std::string> names;
   for (const ModelArgument& model : options.models) names.push_back(model.name);
@@ -137,7 +173,8 @@ int Run(const Options& options) {
   if (const absl::Status files = Daemon::CheckFiles(options); !files.ok()) return Fail(files);
   Metrics metrics(names);
   EngineObserver observer(&metrics, &log, options.log_slow);
-  auto engine = LoadEngine(options, &observer);
+  const auto manager = ConnectServiceManager(&clock, &log);
+  auto engine = LoadEngine(options, &observer, manager.get(), &log);
   if (!engine.ok()) return Fail(engine.status());
   SignalWatch signals;
   auto daemon = Daemon::Start(options, engine->get(), &metrics, &log);
@@ -148,7 +185,14 @@ int Run(const Options& options) {
     if (!written.ok()) return Fail(written);
   }
   LogStart(**daemon, **engine, &log);
-  const bool failed = signals.Wait(kTick, [&] { return (*daemon)->Tick(); }) == 0;
+  LogUntold(manager->Ready(ServingWhat(**engine)), &log);
+  const bool failed = signals.Wait(kTick, [&] {
+    const bool going_on = (*daemon)->Tick();
+    if ((*daemon)->draining()) LogUntold(manager->Say(kDraining), &log);
+    LogUntold(manager->Beat([&] { return going_on && (*daemon)->alive(); }), &log);
+    return going_on;
+  }) == 0;
+  LogUntold(manager->Stopping(kDraining), &log);
   const bool finished = (*daemon)->Stop();
   RemoveReadyFile(options.ready_file);
   log.Write(LogLevel::kInfo, "stopped", {{"all_turns_ended", finished}});

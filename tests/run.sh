@@ -13,7 +13,8 @@ usage: tests/run.sh [--all] [ctest arguments…]
   --all       then also: format and lint; a clang build with thread-safety analysis; the tests under
               AddressSanitizer with UBSan and under ThreadSanitizer; every fuzzer for
               SSMD_FUZZ_SECONDS (60) seconds; the playground against its mock server; the trainer, where
-              SSMD_TORCH_PYTHON names a Python with torch; kernels/ on an emulated Arm; the benchmarks
+              SSMD_TORCH_PYTHON names a Python with torch; the Debian package in a bare system; kernels/ on an
+              emulated Arm; the benchmarks
   others      go to ctest, for example: tests/run.sh -R Tokenizer, tests/run.sh -L unit
 
 The release build has the CUDA device where there is an nvcc, for one kind of GPU (90a). Where there
@@ -165,6 +166,7 @@ run_everything_else() {
   check "the trainer: format and mistakes" tests/reference/train/run.sh lint
   check "the trainer: every mixer in float64" tests/reference/train/run.sh mixers
   check "the trainer: two mixers learn" tests/reference/train/run.sh train
+  check "the Debian package in a bare Debian" tests/deploy/deb_test.sh build/release
   check "kernels on 64-bit Arm, by qemu" tests/arm.sh
   check "benchmarks" build/release/bin/ssmd-bench engine --random=mamba-130m --batch=1,16
 }

@@ -40,6 +40,11 @@ void StepLoop::Post(std::function<void()> task) {
   waker_->Wake();
 }
 
+uint64_t StepLoop::Pulse() {
+  waker_->Wake();
+  return rounds_.load();
+}
+
 bool StepLoop::stopping() const {
   MutexLock lock(&mutex_);
   return stopping_;
@@ -62,6 +67,7 @@ void StepLoop::TakeMessages() {
 
 void StepLoop::Run() {
   while (!stopping()) {
+    rounds_.fetch_add(1);
     TakeMessages();
     if (!RunOneStep()) WaitForWork();
   }

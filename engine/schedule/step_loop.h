@@ -6,6 +6,8 @@
 #ifndef SSMD_ENGINE_SCHEDULE_STEP_LOOP_H_
 #define SSMD_ENGINE_SCHEDULE_STEP_LOOP_H_
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -35,6 +37,10 @@ class StepLoop {
   // For the step thread to do between two steps.
   void Post(std::function<void()> task);
 
+  // How often the thread has gone round. Wakes it, so that the next call finds more unless it is
+  // held up in a step.
+  uint64_t Pulse();
+
  private:
   struct Message {  // a turn to run, or something to do
     ModelRunner* runner;
@@ -54,6 +60,7 @@ class StepLoop {
   const std::shared_ptr<Waker> waker_;
   const std::shared_ptr<Deliveries> deliveries_;  // likewise
   size_t next_runner_ = 0;
+  std::atomic<uint64_t> rounds_{0};
 
   mutable Mutex mutex_;
   std::vector<Message> mailbox_ ABSL_GUARDED_BY(mutex_);

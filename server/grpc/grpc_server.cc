@@ -93,6 +93,7 @@ class GrpcServerImpl final : public GrpcServer {
     }
     port_ = static_cast<uint16_t>(port);
     SetServing(false);
+    SetLive(true);
     return absl::OkStatus();
   }
 
@@ -107,6 +108,10 @@ class GrpcServerImpl final : public GrpcServer {
                                               v1::ModelService::service_full_name(),
                                               v1::AdminService::service_full_name()};
     for (const std::string& name : names) health->SetServingStatus(name, serving);
+  }
+
+  void SetLive(bool live) override {
+    server_->GetHealthCheckService()->SetServingStatus(kLiveHealth, live);
   }
 
   void Shutdown(TimePoint deadline) override {

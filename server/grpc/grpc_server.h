@@ -1,5 +1,5 @@
-// The gRPC listener: the services of ssmd.v1, grpc.health.v1 (for "" and every service) and server
-// reflection, with its limits and TLS.
+// The gRPC listener: the services of ssmd.v1, grpc.health.v1 (for "", every service and
+// kLiveHealth) and server reflection, with its limits and TLS.
 #ifndef SSMD_SERVER_GRPC_GRPC_SERVER_H_
 #define SSMD_SERVER_GRPC_GRPC_SERVER_H_
 
@@ -13,6 +13,9 @@
 namespace ssmd::server {
 
 struct ServiceContext;
+
+// What probes ask that decide whether to start the daemon anew: not whether it takes new turns.
+inline constexpr char kLiveHealth[] = "live";
 
 class GrpcServer {
  public:
@@ -29,6 +32,8 @@ class GrpcServer {
 
   virtual uint16_t port() const = 0;
   virtual void SetServing(bool serving) = 0;
+  // Of the name "live" alone: a drain leaves it as it is.
+  virtual void SetLive(bool live) = 0;
   // Takes no new calls, waits for those in progress until `deadline`, breaks off the rest, and
   // returns when all are gone. Idempotent.
   virtual void Shutdown(TimePoint deadline) = 0;

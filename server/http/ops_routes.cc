@@ -11,9 +11,11 @@ void AddOpsRoutes(const OpsRoutes& routes, Router* router) {
                    response.body = metrics();
                    return response;
                  });
-  // Alive: the process answers. Ready: it takes new turns.
-  router->AddGet("/healthz", Router::Access::kOpen,
-                 [](const HttpRequest&, const Caller&) { return PlainResponse(200, "ok"); });
+  // Alive: the process answers and computes. Ready: it takes new turns.
+  router->AddGet(
+      "/healthz", Router::Access::kOpen, [alive = routes.alive](const HttpRequest&, const Caller&) {
+        return alive() ? PlainResponse(200, "ok") : PlainResponse(503, "a step is stuck");
+      });
   router->AddGet("/readyz", Router::Access::kOpen,
                  [ready = routes.ready, note = routes.note](const HttpRequest&, const Caller&) {
                    if (!ready()) return PlainResponse(503, "not ready");

@@ -11,6 +11,7 @@ namespace ssmd::server {
 
 struct OpsRoutes {
   std::function<std::string()> metrics;  // Prometheus text
+  std::function<bool()> alive;
   std::function<bool()> ready;
   std::function<std::string()> note;  // what is not as it should be, though ready; "" or a line
   bool metrics_open = false;          // else as Router::Access::kCaller

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <set>
+#include <thread>
 
 #include "engine/base/errors.h"
 #include "tests/unit/schedule/engine_fixture.h"
@@ -299,6 +300,20 @@ TEST_F(EngineTest, DrainFinishesWhatWasAccepted) {
   gate.Open();
   CheckAnswer(&oracle_, ReadAll(stream->get()), Request({1}, 30), OracleSession());
   EXPECT_TRUE(engine_->Drained()) << "when the caller knows of the end, so does everyone";
+}
+
+TEST_F(EngineTest, PulseGrowsWhileIdleAndNotWithinAStep) {
+  Start();
+  // Each call asks for a round more.
+  for (uint64_t first = engine_->Pulse(); engine_->Pulse() < first + 3;) std::this_thread::yield();
+  Gate gate(&probe_);
+  auto stream = engine_->Generate(Request({1}, 3), "held");
+  gate.AwaitStep();
+  const uint64_t held = engine_->Pulse();
+  EXPECT_EQ(engine_->Pulse(), held);
+  gate.Open();
+  while (engine_->Pulse() == held) std::this_thread::yield();
+  EXPECT_TRUE(ReadAll(stream->get()).status.ok());
 }
 
 TEST_F(EngineTest, ItsDestructorEndsEveryTurnAndStreamsOutliveIt) {

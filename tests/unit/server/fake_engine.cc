@@ -45,6 +45,16 @@ void FakeEngine::RefuseNext(absl::Status status) {
   refusal_ = std::move(status);
 }
 
+void FakeEngine::HoldPulse(bool held) {
+  MutexLock lock(&mutex_);
+  pulse_held_ = held;
+}
+
+uint64_t FakeEngine::Pulse() {
+  MutexLock lock(&mutex_);
+  return pulse_held_ ? pulse_ : ++pulse_;
+}
+
 bool FakeEngine::draining() const {
   MutexLock lock(&mutex_);
   return draining_;

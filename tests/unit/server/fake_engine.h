@@ -21,6 +21,7 @@ namespace ssmd::server {
 class FakeEngine final : public Engine {
  public:
   std::string device_failure() const override { return ""; }
+  uint64_t Pulse() override;
   struct Turn {
     GenerateRequest request;
     std::string request_id;
@@ -41,6 +42,7 @@ class FakeEngine final : public Engine {
   ~FakeEngine() override;
 
   // --- For the test ---
+  void HoldPulse(bool held);             // as if a step did not end
   Turn WaitForTurn();                    // the oldest that was not returned yet
   ScoreDone WaitForScore();              // likewise; call it once
   Encoding WaitForEncoding();            // likewise
@@ -129,6 +131,8 @@ class FakeEngine final : public Engine {
   int readings_cancelled_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<absl::Status> refusal_ ABSL_GUARDED_BY(mutex_);
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  bool pulse_held_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t pulse_ ABSL_GUARDED_BY(mutex_) = 0;
   std::deque<Creation> creations_ ABSL_GUARDED_BY(mutex_);
   int creations_cancelled_ ABSL_GUARDED_BY(mutex_) = 0;
   bool held_ ABSL_GUARDED_BY(mutex_) = false;

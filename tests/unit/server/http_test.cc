@@ -65,11 +65,12 @@ class RouterTest : public ::testing::Test {
   }
 
   static std::unique_ptr<Router> Make(const Tenants* tenants, bool metrics_open, bool ready = false,
-                                      const std::string& note = "") {
+                                      const std::string& note = "", bool alive = true) {
     auto router =
         std::make_unique<Router>(tenants, Router::Config{{"Ops.Example"}, {"https://App.example"}});
     OpsRoutes ops;
     ops.metrics = [] { return std::string("metrics here\n"); };
+    ops.alive = [alive] { return alive; };
     ops.ready = [ready] { return ready; };
     ops.note = [note] { return note; };
     ops.metrics_open = metrics_open;
@@ -102,6 +103,13 @@ TEST_F(RouterTest, FindsRoutesByPathAndMethod) {
   HttpRequest head = Get("/metrics");
   head.method = std::string("HEAD");
   EXPECT_EQ(Ask(*router, head).status, 200);
+}
+
+TEST_F(RouterTest, AStepThatDoesNotEndIsIllHealth) {
+  const auto router = Make(open_.get(), true, /*ready=*/true, "", /*alive=*/false);
+  EXPECT_EQ(Ask(*router, Get("/healthz")).status, 503);
+  EXPECT_EQ(Ask(*router, Get("/healthz")).body, "a step is stuck\n");
+  EXPECT_EQ(Ask(*router, Get("/readyz")).status, 200);
 }
 
 TEST_F(RouterTest, ReadinessSaysWhatIsNotAsItShouldBe) {

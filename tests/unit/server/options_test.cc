@@ -252,6 +252,7 @@ TEST(Options, EveryLimitTakesItsRangeAndNothingPastIt) {
       {"--log-slow-first-token", 0, 86400,
        [&](auto& o) { return seconds(o.log_slow.first_token); }},
       {"--drain-timeout", 0, 86400, [&](auto& o) { return seconds(o.server.drain_timeout); }},
+      {"--max-step-time", 0.1, 86400, [&](auto& o) { return seconds(o.server.step_time); }},
   };
   const auto text = [](double value) {
     char buffer[64];
