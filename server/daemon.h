@@ -15,6 +15,7 @@
 #include "server/grpc/call.h"
 #include "server/grpc/grpc_server.h"
 #include "server/grpc/stream_watch.h"
+#include "server/heap_trim.h"
 #include "server/housekeeper.h"
 #include "server/http/http_server.h"
 #include "server/http/router.h"
@@ -44,8 +45,8 @@ class Daemon {
   std::string http_address() const { return http_listen().ToReachable(); }
 
   // To be called now and then (every second or so), by one thread: notices a changed token file
-  // and kernels that are off, and breaks off calls that are stuck. False once the device has
-  // failed: it is time to Stop.
+  // and kernels that are off, gives free memory back, and breaks off calls that are stuck. False
+  // once the device has failed: it is time to Stop.
   bool Tick();
 
   // Not ready; new turns are refused; those accepted go on. Thread-safe, irreversible, returns at
@@ -75,7 +76,9 @@ class Daemon {
   Transfers transfers_;
   StreamWatch watch_;
   StreamWatch idle_;
-  std::set<std::string> kernels_said_off_;  // of Tick's thread
+  std::set<std::string> kernels_said_off_;  // of Tick's thread, as what follows
+  HeapTrim heap_;
+  TimePoint heap_looked_at_{};
   std::unique_ptr<Tenants> tenants_;
   std::unique_ptr<Router> router_;
   ServiceContext services_;

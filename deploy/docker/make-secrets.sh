@@ -10,8 +10,10 @@
 #   replica/tls.{crt,key}         what a replica shows
 #   routers/ca.crt                whose certificates the replicas take calls from
 #   replica-client/tls.{crt,key}  such a one, of Envoy and Prometheus
+#   health/tls.{crt,key}          and of a replica's own health check
 #   tokens/tokens                 TOKEN TENANT [admin], for --token-file
 #   prometheus/token              the token that Prometheus asks with; it is a tenant without anything
+#   grafana/password              of Grafana's user admin
 set -euo pipefail
 
 usage() {
@@ -74,8 +76,9 @@ make_authority replicas "ssmd replicas"
 make_certificate replica replicas ssmd serverAuth "DNS:ssmd,DNS:localhost,IP:127.0.0.1"
 make_authority routers "ssmd routers"
 make_certificate replica-client routers "ssmd front" clientAuth "DNS:ssmd-front"
+make_certificate health routers "ssmd health" clientAuth "DNS:ssmd-health"
 
-mkdir tokens prometheus
+mkdir tokens prometheus grafana
 prometheus=$(make_token)
 {
   echo "$(make_token) demo"
@@ -83,4 +86,5 @@ prometheus=$(make_token)
   echo "$prometheus prometheus"
 } >tokens/tokens
 printf '%s' "$prometheus" >prometheus/token
-chmod 444 tokens/tokens prometheus/token ./*/tls.key
+printf '%s' "$(make_token)" >grafana/password
+chmod 444 tokens/tokens prometheus/token grafana/password ./*/tls.key
