@@ -22,6 +22,8 @@ cuda_wheels=(
 )
 # For the checks of `tests/run.sh --all`: fuzzers, thread-safety analysis, format, lint.
 lint_packages=(clang clang-format clang-tidy libclang-rt-14-dev)
+# For tests/deploy/image.py: a base of Debian, a builder of images and what runs them without an engine.
+image_packages=(buildah curl debootstrap iproute2)
 # For the tests of the playground page.
 browser_packages=(chromium)
 
@@ -39,7 +41,8 @@ usage: deploy/install-deps.sh [--runtime | --cuda | --test | --all | --arm] [--l
   --test      and that, Chromium, and a Prometheus to test against, unpacked into build/tools: its
               package is not installed, because that would start a service. And what the tests in
               Python need of PyPI, some 400 MB, in build/tools/python
-  --all       and clang, clang-format, clang-tidy and libFuzzer, for tests/run.sh --all
+  --all       and clang, clang-format, clang-tidy, libFuzzer, and what builds an image without an
+              engine, for tests/run.sh --all
   --arm       only what tests/arm.sh takes: a cross compiler for 64-bit Arm and an emulator
   --list      print the package names and do nothing
 USAGE
@@ -57,7 +60,7 @@ for argument in "$@"; do
     --runtime) packages=("${runtime_packages[@]}") ;;
     --cuda) with_nvcc=true ;;
     --test) packages+=("${browser_packages[@]}") with_prometheus=true with_nvcc=true with_python=true ;;
-    --all) packages+=("${browser_packages[@]}" "${lint_packages[@]}") with_prometheus=true with_nvcc=true with_python=true ;;
+    --all) packages+=("${browser_packages[@]}" "${lint_packages[@]}" "${image_packages[@]}") with_prometheus=true with_nvcc=true with_python=true ;;
     --arm) packages=("${arm_packages[@]}") ;;
     --list) list_only=true ;;
     --help | -h) usage && exit 0 ;;
@@ -172,8 +175,9 @@ fi
 
 # Wheels that virtual environments can be made of without a network, and one made of them.
 python_dir=$root/build/tools/python
-python_requirements=("$root"/tests/{python,playground}/requirements.txt)
+python_requirements=("$root"/tests/{python,playground,deploy}/requirements.txt)
 python_templates='xinference==4.1.0'
+python_schemas='docker-compose==1.29.2'
 download_python_packages() {
   rm -rf "$python_dir"
   quietly python3 -m venv "$python_dir/venv" || return 1
@@ -183,6 +187,9 @@ download_python_packages() {
   # Of this only the chat templates of models that it describes are read.
   quietly "${pip[@]}" download --no-deps --only-binary :all: --dest "$python_dir/templates" \
     "$python_templates" || return 1
+  # And of this the schema of compose files.
+  quietly "${pip[@]}" download --no-deps --only-binary :all: --dest "$python_dir/schemas" \
+    "$python_schemas" || return 1
   cat "${python_requirements[@]}" >"$python_dir/requirements.txt"  # last: it says that all is there
 }
 if $with_python && ! cmp --silent <(cat "${python_requirements[@]}") "$python_dir/requirements.txt"; then

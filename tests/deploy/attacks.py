@@ -165,16 +165,16 @@ class Row:
         return round(self.attacked[figure] / self.alone[figure], 2) if self.alone[figure] else 0.0
 
 
-def attack_process(
-    name: str, target: Target, seconds: float, nice: int, results: Any
-) -> None:
+def attack_process(name: str, target: Target, seconds: float, nice: int, results: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(nice)
     results.put(asdict(ATTACKS[name](target, seconds)))
 
 
 @contextmanager
-def attackers(name: str, front: Front, options: argparse.Namespace) -> Iterator[Callable[[], Counts]]:
+def attackers(
+    name: str, front: Front, options: argparse.Namespace
+) -> Iterator[Callable[[], Counts]]:
     """Begins an attack; what is yielded waits for its end."""
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
@@ -223,7 +223,9 @@ def one_attack(front: Front, name: str, options: argparse.Namespace) -> Row:
     watcher.join()
     row = Row(front.name, name, alone.figures(), attacked.figures(), asdict(counts), [])
     for one in front.watched:
-        row.processes.append(aftermath(one, before[one.name], peaks.get(one.name, 0), row.complaints))
+        row.processes.append(
+            aftermath(one, before[one.name], peaks.get(one.name, 0), row.complaints)
+        )
     for figure in ("whole_p99_ms", "gaps_p99_ms"):
         if front.name == "envoy" and row.ratio(figure) > RATIO_MAX:
             row.complaints.append(f"{figure} is {row.ratio(figure)} times that without the attack")
@@ -262,8 +264,21 @@ def bare_daemon(folder: Path) -> Iterator[Front]:
     tokens = folder / "tokens"
     token = "token-of-a-caller"
     tokens.write_text(f"{token} someone\n")
-    command = [str(fleet.BINARY), "--model", f"{fleet.MODEL}={fleet.MODEL_FOLDER}", "--threads", "1"]
-    command += ["--state-slots", "64", "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
+    command = [
+        str(fleet.BINARY),
+        "--model",
+        f"{fleet.MODEL}={fleet.MODEL_FOLDER}",
+        "--threads",
+        "1",
+    ]
+    command += [
+        "--state-slots",
+        "64",
+        "--grpc-listen",
+        "127.0.0.1:0",
+        "--http-listen",
+        "127.0.0.1:0",
+    ]
     command += ["--token-file", str(tokens), "--ready-file", str(ready), *SMALL]
     process = subprocess.Popen(command)
     try:
@@ -294,7 +309,10 @@ def table(rows: list[Row]) -> str:
     lines = [head]
     for row in rows:
         memory = "; ".join(
-            f"{one['name']} " + " / ".join(f"{one[f'resident_{when}'] / 1e6:.0f}" for when in ("before", "peak", "after"))
+            f"{one['name']} "
+            + " / ".join(
+                f"{one[f'resident_{when}'] / 1e6:.0f}" for when in ("before", "peak", "after")
+            )
             if "resident_after" in one
             else f"{one['name']} ended with {one['status']}"
             for one in row.processes
@@ -329,7 +347,11 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder, FRONTS[name](Path(folder)) as front:
             for attack in options.attack or ATTACKS:
                 rows.append(one_attack(front, attack, options))
-                print(f"{name}, {attack}: {rows[-1].complaints or 'fine'}", file=sys.stderr, flush=True)
+                print(
+                    f"{name}, {attack}: {rows[-1].complaints or 'fine'}",
+                    file=sys.stderr,
+                    flush=True,
+                )
                 if not all(one.lives() for one in front.watched):
                     break
     print(table(rows))

@@ -165,7 +165,10 @@ def configuration(
                     {
                         "endpoint": {
                             "address": {
-                                "socket_address": {"address": "127.0.0.1", "port_value": both[number]}
+                                "socket_address": {
+                                    "address": "127.0.0.1",
+                                    "port_value": both[number],
+                                }
                             }
                         },
                         "metadata": {"filter_metadata": {"envoy.lb": {"hash_key": name}}},
@@ -191,7 +194,13 @@ class Envoy:
         self.access_log = folder / "access.log"
         self.log = folder / "envoy.log"
         command = [envoy_binary(), "-c", str(config), "--concurrency", "1", "-l", "warning"]
-        command += ["--disable-hot-restart", "--drain-time-s", "1", "--file-flush-interval-msec", "50"]
+        command += [
+            "--disable-hot-restart",
+            "--drain-time-s",
+            "1",
+            "--file-flush-interval-msec",
+            "50",
+        ]
         with self.access_log.open("w") as out, self.log.open("w") as err:
             self.process = subprocess.Popen(command, stdout=out, stderr=err)
         if not eventually(lambda: self.healthy() == len(upstreams) or self._ended()):
@@ -230,7 +239,9 @@ class Envoy:
 
 
 @contextlib.contextmanager
-def fleet(folder: Path, replicas: int, *flags: str) -> Iterator[tuple[Secrets, list[Replica], Envoy]]:
+def fleet(
+    folder: Path, replicas: int, *flags: str
+) -> Iterator[tuple[Secrets, list[Replica], Envoy]]:
     """Some replicas and Envoy; whatever happens, none is left."""
     secrets = Secrets(folder / "secrets")
     started: list[Replica] = []
@@ -242,6 +253,8 @@ def fleet(folder: Path, replicas: int, *flags: str) -> Iterator[tuple[Secrets, l
         envoy = Envoy(folder, secrets, ports)
         yield secrets, started, envoy
     finally:
-        for process in [replica.process for replica in started] + ([envoy.process] if envoy else []):
+        for process in [replica.process for replica in started] + (
+            [envoy.process] if envoy else []
+        ):
             process.kill()
             process.wait()

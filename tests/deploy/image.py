@@ -62,7 +62,13 @@ class Builder:
     """Buildah, with a store of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self._command = ["buildah", "--root", str(folder / "store"), "--runroot", str(folder / "run")]
+        self._command = [
+            "buildah",
+            "--root",
+            str(folder / "store"),
+            "--runroot",
+            str(folder / "run"),
+        ]
         self._command += ["--storage-driver", "overlay"]
         self._folder = folder
 
@@ -78,7 +84,9 @@ class Builder:
         root = self._folder / "debian"
         shutil.rmtree(root, ignore_errors=True)
         say("debootstrap makes the base (a minute)")
-        run(["debootstrap", "--variant=minbase", "bookworm", root, DEBIAN], stderr=subprocess.STDOUT)
+        run(
+            ["debootstrap", "--variant=minbase", "bookworm", root, DEBIAN], stderr=subprocess.STDOUT
+        )
         # As Debian's own images have it: with what came after the last point release.
         suites = [f"deb {DEBIAN} bookworm main", f"deb {DEBIAN} bookworm-updates main"]
         suites.append(f"deb {SECURITY} bookworm-security main")
@@ -93,7 +101,14 @@ class Builder:
     def build(self, target: str, image: str, arguments: dict[str, str]) -> None:
         command: list[str | Path] = ["bud", "--isolation", "chroot", "--format", "docker"]
         command += ["--pull-never", "--network", "host", "--layers=false", "--target", target]
-        command += ["--file", DOCKERFILE, "--ignorefile", f"{DOCKERFILE}.dockerignore", "--tag", image]
+        command += [
+            "--file",
+            DOCKERFILE,
+            "--ignorefile",
+            f"{DOCKERFILE}.dockerignore",
+            "--tag",
+            image,
+        ]
         for name, value in arguments.items():
             command += ["--build-arg", f"{name}={value}"]
         # pip of a machine that trusts other authorities than Debian does.
@@ -258,7 +273,9 @@ def check(builder: Builder, target: str, base: str, image: str) -> None:
     check_config(config)
     with builder.mounted(base) as before, builder.mounted(image) as root:
         added = added_bytes(before, root)
-        say(f"{target}: {added / 1e6:.1f} MB are added to Debian, of {ADDED_BYTES_MAX[target] / 1e6:.0f} MB")
+        say(
+            f"{target}: {added / 1e6:.1f} MB are added to Debian, of {ADDED_BYTES_MAX[target] / 1e6:.0f} MB"
+        )
         if added > ADDED_BYTES_MAX[target]:
             raise Failed("that is too much")
         if target == "cuda":  # there may be no GPU
@@ -276,8 +293,12 @@ def check(builder: Builder, target: str, base: str, image: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--target", choices=ADDED_BYTES_MAX, default="cpu")
-    parser.add_argument("--cuda-architectures", default="90a-real", help="that the CUDA image is built for")
-    parser.add_argument("--folder", type=Path, default=ROOT / "build/images", help="is kept, for the next time")
+    parser.add_argument(
+        "--cuda-architectures", default="90a-real", help="that the CUDA image is built for"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=ROOT / "build/images", help="is kept, for the next time"
+    )
     options = parser.parse_args()
     if os.geteuid() != 0:
         skip("mounting and chroot take root")

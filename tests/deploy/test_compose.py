@@ -117,7 +117,11 @@ def inside(service: dict[str, Any], path: str, secrets: Secrets) -> Path:
         target = mount["target"]
         if path == target or path.startswith(f"{target}/"):
             source = Path(mount["source"])
-            here = secrets.folder / Path(*source.parts[1:]) if source.parts[0] == "secrets" else FOLDER / source
+            here = (
+                secrets.folder / Path(*source.parts[1:])
+                if source.parts[0] == "secrets"
+                else FOLDER / source
+            )
             return Path(f"{here}{path.removeprefix(target)}")
     raise AssertionError(f"{path} is not mounted")
 
@@ -144,7 +148,9 @@ def test_every_file_that_is_read_in_a_container_is_mounted(
     for rules in yaml.safe_load((FOLDER / "prometheus.yml").read_text())["rule_files"]:
         read.append(("prometheus", f"/etc/prometheus/{rules}"))
     read.append(("grafana", services["grafana"]["environment"]["GF_SECURITY_ADMIN_PASSWORD__FILE"]))
-    read.append(("grafana", services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]))
+    read.append(
+        ("grafana", services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    )
     assert len(read) > 20
     for name, path in read:
         assert inside(services[name], path, secrets).exists(), f"{name}: {path}"
@@ -185,8 +191,15 @@ def test_names_and_ports_agree(compose: dict[str, Any]) -> None:
     }
     source = yaml.safe_load((FOLDER / "grafana/datasources.yml").read_text())["datasources"][0]
     assert source["url"] == "http://prometheus:9090"
-    for one, other in (("prometheus", "ssmd-0"), ("grafana", "prometheus"), ("envoy", "ssmd-1"), ("ssmd-0", "redis")):
-        assert set(services[one]["networks"]) & set(services[other]["networks"]), f"{one} to {other}"
+    for one, other in (
+        ("prometheus", "ssmd-0"),
+        ("grafana", "prometheus"),
+        ("envoy", "ssmd-1"),
+        ("ssmd-0", "redis"),
+    ):
+        assert set(services[one]["networks"]) & set(services[other]["networks"]), (
+            f"{one} to {other}"
+        )
     assert not set(services["envoy"]["networks"]) & set(services["redis"]["networks"])
 
 

@@ -22,7 +22,16 @@ import pytest
 import ssmd
 from ssmd._proto import generation_pb2
 
-from fleet import CONFIGURATION, Envoy, Replica, Secrets, configuration, envoy_binary, eventually, fleet
+from fleet import (
+    CONFIGURATION,
+    Envoy,
+    Replica,
+    Secrets,
+    configuration,
+    envoy_binary,
+    eventually,
+    fleet,
+)
 from stand_in import StandIn, stand_in
 
 PROMPT = "Once upon a time"
@@ -57,7 +66,9 @@ class Fleet(NamedTuple):
             retries=retries,
         )
 
-    def http(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+    def http(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, bytes]:
         context = ssl.create_default_context(cafile=self.secrets.folder / "front/ca.crt")
         connection = http.client.HTTPSConnection(
             "localhost", self.envoy.ports["front"], context=context, timeout=30
@@ -186,7 +197,9 @@ def test_the_mtls_listener_takes_the_clients_of_one_authority(running: Fleet) ->
     with running.client("front_mtls", "client") as client:
         assert client.models()
     assert eventually(
-        lambda: any((call["client_certificate"] or "").startswith("CN=") for call in running.envoy.calls())
+        lambda: any(
+            (call["client_certificate"] or "").startswith("CN=") for call in running.envoy.calls()
+        )
     )
     for certificate in (None, "replica-client"):  # none, and one of another authority
         with (
@@ -266,7 +279,9 @@ def test_callers_do_not_steer_envoy(running: Fleet) -> None:
         code, _ = running.call(channel, LIST_MODELS, x_envoy_upstream_rq_timeout_ms="0")
         assert code == "OK"
         session = random_names.token_hex(16)
-        code, _ = running.call(channel, GET_SESSION, x_ssmd_session=session, x_envoy_max_retries="9")
+        code, _ = running.call(
+            channel, GET_SESSION, x_ssmd_session=session, x_envoy_max_retries="9"
+        )
         assert code == "INVALID_ARGUMENT"
 
 
@@ -291,7 +306,8 @@ def test_a_session_is_always_sent_to_the_same_replica(running: Fleet) -> None:
         assert running.http("GET", f"/v1/sessions/{session}")[0] == 404
 
     http_to_grpc = {
-        f"127.0.0.1:{replica.http_port}": f"127.0.0.1:{replica.grpc_port}" for replica in running.replicas
+        f"127.0.0.1:{replica.http_port}": f"127.0.0.1:{replica.grpc_port}"
+        for replica in running.replicas
     }
 
     def places() -> dict[str, list[str]]:
@@ -364,7 +380,9 @@ def test_only_what_is_safe_is_tried_again(half: tuple[Fleet, StandIn]) -> None:
 
     known = failing.calls
     codes = outcomes(fleet, x_envoy_retry_on="5xx,reset", x_envoy_retry_grpc_on="unavailable")
-    assert codes.count("UNAVAILABLE") == failing.calls - known > 0, "nor as callers would have Envoy do"
+    assert codes.count("UNAVAILABLE") == failing.calls - known > 0, (
+        "nor as callers would have Envoy do"
+    )
 
     known = failing.calls
     assert set(outcomes(fleet, x_ssmd_retry="safe")) == {"NOT_FOUND"}
