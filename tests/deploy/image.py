@@ -169,7 +169,7 @@ class Container:
         inside = " && ".join([*mounts, "ip link set lo up", 'exec "$0" "$@"'])
         command = ["unshare", "--mount", "--pid", "--net", "--ipc", "--fork"]
         command += ["sh", "-c", inside, *self._as_user([*config["Entrypoint"], *config["Cmd"]])]
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115, as long as the process
         self._process = subprocess.Popen(command, stderr=self._log)
         self.pid = self._find_child()
 
