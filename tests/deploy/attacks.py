@@ -331,8 +331,9 @@ def cells(row: Row) -> list[str]:
 
 
 def table(rows: list[Row]) -> str:
-    head = "front|attack|gap p99, ms|attacked|ratio|whole p99, ms|attacked|ratio|failed|connections|closed|sent"
-    lines = [[*head.split("|"), "MB before / peak / after"], ["---"] * 12, *map(cells, rows)]
+    head = "front|attack|gap p99, ms|attacked|ratio|whole p99, ms|attacked|ratio|failed"
+    head += "|connections|closed|sent|MB before / peak / after"
+    lines = [head.split("|"), ["---"] * 13, *map(cells, rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

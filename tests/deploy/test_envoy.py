@@ -6,6 +6,7 @@ import http.client
 import json
 import secrets as random_names
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -13,7 +14,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -406,14 +407,18 @@ def test_only_what_is_safe_is_tried_again(half: tuple[Fleet, StandIn]) -> None:
 
 def test_a_replica_that_drains_leaves_without_an_error(running: Fleet) -> None:
     leaving = running.replicas[2]
-    with running.client() as client, ThreadPoolExecutor(9) as readers:
+    with running.client() as client, ThreadPoolExecutor(40) as readers:
 
-        def read_all(_: int) -> str:
-            stream = client.generate(PROMPT, max_tokens=6000, temperature=0, ignore_eos=True)
+        def read_all() -> str:
+            stream = client.generate(PROMPT, max_tokens=2500, temperature=0, ignore_eos=True)
             return stream.result().choices[0].finish_reason
 
-        ends = [readers.submit(read_all, number) for number in range(9)]
-        assert eventually(lambda: leaving.metric("ssmd_requests_running") > 0)
+        def one_is_there() -> bool:
+            ends.append(readers.submit(read_all))
+            return leaving.metric("ssmd_requests_running") > 0
+
+        ends: list[Future[str]] = []
+        assert eventually(one_is_there)
         leaving.process.terminate()
         made = 0
         while leaving.process.poll() is None:
@@ -426,6 +431,30 @@ def test_a_replica_that_drains_leaves_without_an_error(running: Fleet) -> None:
         for _ in range(30):
             client.complete(PROMPT, max_tokens=1)
     leaving.start()
+    assert eventually(lambda: running.envoy.healthy() == 3)
+
+
+def test_a_call_whose_replica_is_lost_is_made_again_if_it_is_safe(running: Fleet) -> None:
+    session = random_names.token_hex(16)
+    request = session_request(session)
+    plain = running.metadata(x_ssmd_session=session)
+    safe = running.metadata(x_ssmd_session=session, x_ssmd_retry="safe")
+    with running.channel() as channel, ThreadPoolExecutor(2) as callers:
+        assert running.call(channel, GET_SESSION, request, plain)[0] == "NOT_FOUND"
+        assert eventually(lambda: any(call["session"] == session for call in running.envoy.calls()))
+        place = next(call for call in running.envoy.calls() if call["session"] == session)
+        port = int(place["replica"].rsplit(":", 1)[1])
+        lost = next(replica for replica in running.replicas if replica.grpc_port == port)
+        lost.process.send_signal(signal.SIGSTOP)  # the calls are with it, and not answered
+        calls = [
+            callers.submit(running.call, channel, GET_SESSION, request, metadata)
+            for metadata in (plain, safe)
+        ]
+        assert eventually(lambda: running.envoy.stat("cluster.ssmd_grpc.upstream_rq_active") == 2)
+        lost.stop(signal.SIGKILL)
+        codes = [call.result()[0] for call in calls]
+    lost.start()
+    assert codes == ["UNAVAILABLE", "NOT_FOUND"]
     assert eventually(lambda: running.envoy.healthy() == 3)
 
 
