@@ -3,21 +3,20 @@
 
 #include <malloc.h>
 
-#include <algorithm>
-
-#include "server/telemetry/process_figures.h"
-
 namespace ssmd::server {
+namespace {
+
+// Of all arenas, with what has been returned already.
+int64_t FreeBytes() { return static_cast<int64_t>(mallinfo2().fordblks); }
+
+}  // namespace
 
 bool HeapTrim::Look() {
-  const int64_t resident = ResidentBytes();
-  if (resident_ < 0 || resident < resident_) resident_ = resident;
-  if (resident < resident_ + kBytes) return false;
-  // What is free counts here also where its pages are returned already: hence the look at what is
-  // resident.
-  if (static_cast<int64_t>(mallinfo2().fordblks) < kBytes) return false;
+  const int64_t free = FreeBytes();
+  if (returned_ < 0 || free < returned_) returned_ = free;
+  if (free < returned_ + kBytes) return false;
   malloc_trim(0);
-  resident_ = ResidentBytes();
+  returned_ = FreeBytes();
   return true;
 }
 

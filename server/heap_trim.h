@@ -12,15 +12,15 @@ namespace ssmd::server {
 
 class HeapTrim {
  public:
-  // More than this has to be free, and in memory more than at the last look, to be worth it: a
-  // daemon that is busy in the usual way never pays.
+  // This much more than there was after the last time has to be free to be worth it: a daemon that
+  // is busy in the usual way never pays.
   static constexpr int64_t kBytes = int64_t{64} << 20;
 
   // To be called every few seconds. True when pages were returned.
   bool Look();
 
  private:
-  int64_t resident_ = -1;  // the least since the last time that pages were returned
+  int64_t returned_ = -1;  // free bytes whose pages the system may have, at most
 };
 
 }  // namespace ssmd::server
