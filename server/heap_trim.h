@@ -14,7 +14,7 @@ class HeapTrim {
  public:
   // This much more than there was after the last time has to be free to be worth it: a daemon that
   // is busy in the usual way never pays.
-  static constexpr int64_t kBytes = int64_t{64} << 20;
+  static constexpr int64_t kBytes = int64_t{32} << 20;
 
   // To be called every few seconds. True when pages were returned.
   bool Look();
