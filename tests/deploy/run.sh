@@ -31,7 +31,7 @@ case $command in
     settings=$root/clients/python/pyproject.toml
     ruff check --quiet --no-cache --config "$settings" ./*.py
     ruff format --quiet --no-cache --config "$settings" --diff ./*.py
-    exec mypy --cache-dir "$build_dir/mypy-deploy" --config-file "$settings" ./*.py
+    exec python -m mypy --cache-dir "$build_dir/mypy-deploy" --config-file "$settings" ./*.py
     ;;
   *)
     echo "run.sh: there is no command $command" >&2
