@@ -25,9 +25,9 @@ lint_packages=(clang clang-format clang-tidy libclang-rt-14-dev)
 # For the tests: a browser for the playground page, and the program that Debian's redis-server is (that
 # package adds a name for it, and a service).
 test_packages=(chromium redis-tools)
-# For tests/deploy/deb_test.sh: what CPack makes a package with, a bare Debian, its network, lint of packages
-# and man pages.
-package_packages=(debootstrap dpkg-dev file iproute2 lintian mandoc)
+# For tests/deploy/deb_test.sh and image.py: what CPack makes a package with, a bare Debian, its network, lint
+# of packages and man pages; a builder of images and what runs them without an engine.
+package_packages=(buildah curl debootstrap dpkg-dev file iproute2 lintian mandoc)
 
 # For tests/arm.sh: 64-bit Arm, compiled and run on another machine.
 arm_packages=(cmake g++-aarch64-linux-gnu googletest ninja-build qemu-user)
@@ -45,7 +45,7 @@ usage: deploy/install-deps.sh [--runtime | --cuda | --test | --all | --arm] [--l
               Python need of PyPI, some 400 MB, in build/tools/python, and kubectl, where there
               is none that is new enough
   --all       and clang, clang-format, clang-tidy, libFuzzer, and what installing the Debian package in a
-              bare system takes, for tests/run.sh --all
+              bare system and building an image without an engine take, for tests/run.sh --all
   --arm       only what tests/arm.sh takes: a cross compiler for 64-bit Arm and an emulator
   --list      print the package names and do nothing
 USAGE
@@ -186,8 +186,9 @@ fi
 
 # Wheels that virtual environments can be made of without a network, and one made of them.
 python_dir=$root/build/tools/python
-python_requirements=("$root"/tests/{python,playground,deploy/kubernetes}/requirements.txt)
+python_requirements=("$root"/tests/{python,playground,deploy,deploy/kubernetes}/requirements.txt)
 python_templates='xinference==4.1.0'
+python_schemas='docker-compose==1.29.2'
 download_python_packages() {
   rm -rf "$python_dir"
   quietly python3 -m venv "$python_dir/venv" || return 1
@@ -197,6 +198,9 @@ download_python_packages() {
   # Of this only the chat templates of models that it describes are read.
   quietly "${pip[@]}" download --no-deps --only-binary :all: --dest "$python_dir/templates" \
     "$python_templates" || return 1
+  # And of this the schema of compose files.
+  quietly "${pip[@]}" download --no-deps --only-binary :all: --dest "$python_dir/schemas" \
+    "$python_schemas" || return 1
   cat "${python_requirements[@]}" >"$python_dir/requirements.txt"  # last: it says that all is there
 }
 if $with_python && ! cmp --silent <(cat "${python_requirements[@]}") "$python_dir/requirements.txt"; then

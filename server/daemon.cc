@@ -26,6 +26,7 @@ constexpr std::chrono::seconds kHandOver(5);
 // Engine calls that wait at once. They share the log's writes.
 constexpr int kBlockingThreads = 4;
 constexpr std::chrono::seconds kHousekeeping(1);
+constexpr std::chrono::seconds kHeap(5);
 // What a reader that was too slow gets at least to learn it.
 constexpr std::chrono::seconds kWakeUp(5);
 
@@ -168,6 +169,10 @@ void Daemon::WatchSteps() {
 bool Daemon::Tick() {
   LogKernels();
   WatchSteps();
+  if (const TimePoint now = clock_.Now(); now - heap_looked_at_ > kHeap) {
+    heap_looked_at_ = now;
+    heap_.Look();
+  }
   bool reloaded = false;
   if (const absl::Status status = tenants_->Poll(&reloaded); !status.ok()) {
     const std::string message(status.message());

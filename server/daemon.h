@@ -15,6 +15,7 @@
 #include "server/grpc/call.h"
 #include "server/grpc/grpc_server.h"
 #include "server/grpc/stream_watch.h"
+#include "server/heap_trim.h"
 #include "server/housekeeper.h"
 #include "server/http/http_server.h"
 #include "server/http/router.h"
@@ -45,7 +46,8 @@ class Daemon {
   std::string http_address() const { return http_listen().ToReachable(); }
 
   // To be called now and then (every second or so), by one thread: notices a changed token file,
-  // kernels that are off and a step that does not end, and breaks off calls that are stuck. False
+  // kernels that are off and a step that does not end, gives free memory back, and breaks off calls
+  // that are stuck. False
   // once the device has failed: it is time to Stop.
   bool Tick();
   // False while a step takes longer than it may, by the latest Tick. Thread-safe.
@@ -81,8 +83,10 @@ class Daemon {
   Transfers transfers_;
   StreamWatch watch_;
   StreamWatch idle_;
-  std::set<std::string> kernels_said_off_;  // of Tick's thread
-  StepWatch step_watch_;                    // likewise
+  std::set<std::string> kernels_said_off_;  // of Tick's thread, as what follows
+  StepWatch step_watch_;
+  HeapTrim heap_;
+  TimePoint heap_looked_at_{};
   std::unique_ptr<Tenants> tenants_;
   std::unique_ptr<Router> router_;
   ServiceContext services_;

@@ -68,6 +68,8 @@ void Client::Prepare(const CallOptions& options, const std::string& session_id,
 Generation Client::Generate(const v1::GenerateRequest& request, const CallOptions& options) {
   auto call = std::make_unique<Generation::Call>();
   Prepare(options, request.session_id(), &call->context);
+  // Named, it is never applied twice: a proxy may try it again.
+  if (!request.request_id().empty()) call->context.AddMetadata("x-ssmd-retry", "safe");
   call->reader = generation_->Generate(&call->context, request);
   call->cancel.emplace(options.cancel, [context = &call->context] { context->TryCancel(); });
   return Generation(std::move(call));

@@ -39,6 +39,13 @@
 
 namespace ssmd::client {
 
+// What a server says of itself over grpc.health.v1.
+enum class Health : unsigned char {
+  kUnknown,
+  kServing,
+  kNotServing,  // it starts, drains or has lost its device
+};
+
 struct CallOptions {
   std::optional<std::chrono::milliseconds> timeout = {};  // none: as long as it takes
   std::stop_token cancel = {};                            // triggering it cancels the call
@@ -142,6 +149,10 @@ class Client {
 
   Result<std::vector<v1::Model>> ListModels(const CallOptions& options = {});
   Result<v1::Model> GetModel(const std::string& name, const CallOptions& options = {});
+
+  // Of one service ("ssmd.v1.GenerationService"), or of all; NOT_FOUND for one that there is not.
+  // No token is asked for.
+  Result<Health> CheckHealth(const std::string& service = "", const CallOptions& options = {});
 
   Result<v1::GetStatsResponse> GetStats(const CallOptions& options = {});
   // Turns that are still waiting or running.

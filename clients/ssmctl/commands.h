@@ -18,6 +18,7 @@ void AddDetokenizeCommand(CLI::App& app, Context& context);
 void AddSessionsCommand(CLI::App& app, Context& context);
 void AddMemoryCommand(CLI::App& app, Context& context);
 void AddModelsCommand(CLI::App& app, Context& context);
+void AddHealthCommand(CLI::App& app, Context& context);
 void AddStatsCommand(CLI::App& app, Context& context);
 void AddTopCommand(CLI::App& app, Context& context);
 

@@ -35,14 +35,19 @@ void AddConnectionFlags(CLI::App& app, Context& context) {
   app.add_flag("--tls", context.connect.tls, "Use TLS, verified against the system's authorities")
       ->group(security);
   app.add_option("--tls-ca", context.connect.ca_file, "Use TLS, verified against this PEM file")
+      ->envname("SSMD_TLS_CA")
       ->group(security);
   app.add_option("--tls-server-name", context.connect.tls_server_name,
                  "The name to expect in the certificate")
+      ->envname("SSMD_TLS_SERVER_NAME")
       ->group(security);
   app.add_option("--tls-cert", context.connect.certificate_file,
                  "Certificate to show to the server (PEM)")
+      ->envname("SSMD_TLS_CERT")
       ->group(security);
-  app.add_option("--tls-key", context.connect.key_file, "Its private key (PEM)")->group(security);
+  app.add_option("--tls-key", context.connect.key_file, "Its private key (PEM)")
+      ->envname("SSMD_TLS_KEY")
+      ->group(security);
   app.add_option("--token-file", context.connect.token_file,
                  "File with the bearer token [the variable SSMD_TOKEN]")
       ->group(security);
@@ -61,6 +66,7 @@ void AddCommands(CLI::App& app, Context& context) {
   AddSessionsCommand(app, context);
   AddMemoryCommand(app, context);
   AddModelsCommand(app, context);
+  AddHealthCommand(app, context);
   AddStatsCommand(app, context);
   AddTopCommand(app, context);
   // The flags above hold after the command as well as before it.

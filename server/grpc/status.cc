@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/errors.h"
+#include "server/refusal.h"
 #include "ssmd/v1/rpc_status.pb.h"
 
 namespace ssmd::server {
@@ -55,6 +56,7 @@ grpc::Status ToGrpc(const absl::Status& status) {
 }
 
 grpc::Status ToGrpc(const absl::Status& status, grpc::ServerContextBase* context) {
+  if (IsRefusal(status)) context->AddInitialMetadata(kRefusedKey, kRefusedElsewhere);
   if (const auto delay = RetryAfterOf(status)) {
     context->AddTrailingMetadata("grpc-retry-pushback-ms", absl::StrCat(delay->count()));
   }

@@ -19,7 +19,8 @@ inline constexpr size_t kErrorMessageBytesMax = 1024;  // longer ones are cut
 grpc::Status ToGrpc(const absl::Status& status);
 
 // The same, and asks gRPC clients to wait where the status carries a retry delay
-// ("grpc-retry-pushback-ms"). REQUIRES: the call's status was not sent yet.
+// ("grpc-retry-pushback-ms"), and proxies to ask another server where this one refused (refusal.h;
+// that has no effect where an answer has begun). REQUIRES: the call's status was not sent yet.
 grpc::Status ToGrpc(const absl::Status& status, grpc::ServerContextBase* context);
 
 }  // namespace ssmd::server

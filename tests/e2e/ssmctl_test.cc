@@ -334,9 +334,25 @@ TEST_F(SsmctlTest, ATerminatedChatStopsItsAnswerAndDeletesItsSession) {
   EXPECT_EQ(StatsOf(*client_).slots_used(), 0);
 }
 
+TEST_F(SsmctlTest, HealthIsAnExitStatus) {
+  const Finished serving = Run({"health"});
+  EXPECT_EQ(serving.status, 0) << serving.errors;
+  EXPECT_EQ(serving.output, "SERVING\n");
+  EXPECT_STREQ(Json({"health", "--service", "ssmd.v1.SessionService"})["status"].GetString(),
+               "SERVING");
+  EXPECT_EQ(Run({"health", "--service", "no.such.Service"}).status, 1);
+  ASSERT_TRUE(client_->Drain().ok());
+  const Finished draining = Run({"health"});
+  EXPECT_EQ(draining.status, 1);
+  EXPECT_EQ(draining.output, "NOT_SERVING\n");
+  const Finished nobody = RunProgram({SsmctlBinary(), "--server", "127.0.0.1:1", "health"});
+  EXPECT_EQ(nobody.status, 1);
+  EXPECT_THAT(nobody.errors, HasSubstr("nothing listens at 127.0.0.1:1"));
+}
+
 TEST_F(SsmctlTest, HelpShowsExamples) {
   for (const char* command : {"generate", "chat", "score", "encode", "tokenize", "detokenize",
-                              "sessions", "models", "stats", "top"}) {
+                              "sessions", "models", "health", "stats", "top"}) {
     const Finished run = Run({command, "--help"});
     EXPECT_EQ(run.status, 0);
     EXPECT_THAT(run.output, HasSubstr("Example")) << command;

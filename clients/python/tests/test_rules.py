@@ -173,6 +173,11 @@ def test_a_sessions_id_goes_with_its_calls() -> None:
     assert settings().metadata("no id\n") == ()
 
 
+def test_routers_are_told_that_a_named_turn_may_be_tried_again() -> None:
+    named = settings().metadata("0af", named=True)
+    assert named == (("x-ssmd-session", "0af"), ("x-ssmd-retry", "safe"))
+
+
 @pytest.mark.parametrize(
     ("server", "loopback"),
     [

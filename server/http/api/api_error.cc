@@ -10,6 +10,7 @@
 #include "engine/base/errors.h"
 #include "engine/base/text_view.h"
 #include "server/http/api/json_out.h"
+#include "server/refusal.h"
 
 namespace ssmd::server {
 namespace {
@@ -98,6 +99,7 @@ std::string ErrorJson(const absl::Status& status) {
 
 HttpResponse ErrorResponse(const absl::Status& status) {
   HttpResponse response = Response(HttpStatusOf(status), ErrorJson(status));
+  if (IsRefusal(status)) response.headers.emplace_back(kRefusedKey, kRefusedElsewhere);
   if (const auto delay = RetryAfterOf(status)) {
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(*delay).count();
     response.headers.emplace_back("Retry-After", absl::StrCat(std::max<int64_t>(seconds, 1)));

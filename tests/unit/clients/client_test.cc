@@ -1,6 +1,7 @@
 #include "clients/cpp/client.h"
 
 #include <gmock/gmock.h>
+#include <grpcpp/health_check_service_interface.h>
 #include <gtest/gtest.h>
 
 #include <future>
@@ -69,6 +70,35 @@ TEST(Client, SendsTokenAndSessionAsMetadata) {
   request.set_session_id("evil\nheader: x");
   EXPECT_FALSE(Client(connection).Generate(request, {}, [](const auto&) {}).has_value());
   EXPECT_EQ(session, "(none)");
+}
+
+TEST(Client, SaysOfANamedTurnThatItMayBeTriedAgain) {
+  std::string retry;
+  FakeServer server(
+      [&](grpc::ServerContext* context, const v1::GenerateRequest&, FakeServer::Writer*) {
+        retry = Metadata(*context, "x-ssmd-retry");
+        return grpc::Status::OK;
+      });
+  v1::GenerateRequest request;
+  EXPECT_FALSE(server.Connect()->Generate(request, {}, [](const auto&) {}).has_value());
+  EXPECT_EQ(retry, "(none)");
+  request.set_request_id("turn-1");
+  EXPECT_FALSE(server.Connect()->Generate(request, {}, [](const auto&) {}).has_value());
+  EXPECT_EQ(retry, "safe");
+}
+
+TEST(Client, AsksForHealth) {
+  grpc::EnableDefaultHealthCheckService(true);
+  FakeServer server([](grpc::ServerContext*, const v1::GenerateRequest&, FakeServer::Writer*) {
+    return grpc::Status::OK;
+  });
+  const auto client = server.Connect();
+  const std::string service = v1::GenerationService::service_full_name();
+  ASSERT_TRUE(client->CheckHealth().ok()) << ToString(client->CheckHealth().error());
+  EXPECT_EQ(client->CheckHealth().value(), Health::kServing);
+  server.health()->SetServingStatus(service, false);
+  EXPECT_EQ(client->CheckHealth(service).value(), Health::kNotServing);
+  EXPECT_EQ(client->CheckHealth("no.such.Service").error().code, grpc::StatusCode::NOT_FOUND);
 }
 
 TEST(Client, AStopTokenCancelsAtTheServer) {

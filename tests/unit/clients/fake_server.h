@@ -2,6 +2,7 @@
 #ifndef SSMD_TESTS_UNIT_CLIENTS_FAKE_SERVER_H_
 #define SSMD_TESTS_UNIT_CLIENTS_FAKE_SERVER_H_
 
+#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
@@ -31,6 +32,8 @@ class FakeServer final : public v1::GenerationService::Service {
   ~FakeServer() override { server_->Shutdown(); }
 
   const std::string& address() const { return address_; }
+  // Null unless a default health check service was enabled before this was made.
+  grpc::HealthCheckServiceInterface* health() const { return server_->GetHealthCheckService(); }
   std::shared_ptr<Client> Connect() const { return Client::Create({.server = address_}).value(); }
 
   grpc::Status Generate(grpc::ServerContext* context, const v1::GenerateRequest* request,

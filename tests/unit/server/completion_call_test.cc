@@ -136,7 +136,18 @@ TEST(CompletionCall, WhatTheEngineRefusesIsAnErrorOfItsKind) {
     EXPECT_THAT(answer, HasSubstr(R"({"error":{"message":"x","type":")" + std::string(test.type)));
     const bool later = std::string(test.status) == "429";
     EXPECT_EQ(answer.find("Retry-After: 2\r\n") != std::string::npos, later);
+    EXPECT_THAT(answer, Not(HasSubstr("x-ssmd-refused")));
   }
+}
+
+TEST(CompletionCall, ARefusalByAServerThatDrainsTellsProxiesToAskAnother) {
+  TestDaemon daemon;
+  daemon.engine().RefuseNext(WithReason(absl::UnavailableError("x"), reason::kDraining));
+  RawConnection caller(daemon);
+  caller.Send(PostText(kChat, Body()));
+  const std::string answer = caller.ReadAll();
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(answer, HasSubstr("x-ssmd-refused: ask-another\r\n"));
 }
 
 TEST(CompletionCall, ATurnThatFailsEndsItsStreamWithAnError) {

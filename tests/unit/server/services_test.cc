@@ -346,6 +346,10 @@ TEST(Services, DrainRefusesNewTurnsAndSaysHowManyRemain) {
   const grpc::Status status = generation->Generate(&refused, request)->Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(ReasonIn(status), "DRAINING");
+  // For a proxy, which sees headers: nothing was done of it, and another server may be asked.
+  const auto& headers = refused.GetServerInitialMetadata();
+  ASSERT_EQ(headers.count("x-ssmd-refused"), 1U);
+  EXPECT_EQ(headers.find("x-ssmd-refused")->second, "ask-another");
 }
 
 class ServicesWithTokens : public ::testing::Test {

@@ -93,7 +93,7 @@ class AsyncCalls:
         multicallable = self._channel.unary_stream(
             GENERATE.path, GENERATE.request.SerializeToString, GENERATE.response.FromString
         )
-        metadata = self._settings.metadata(request.session_id)
+        metadata = self._settings.metadata(request.session_id, named=bool(request.request_id))
         call = multicallable(request, timeout=attempt.time_left(), metadata=metadata)
         self._calls.add(call)
         return call

@@ -79,7 +79,7 @@ class Calls:
         multicallable = self._channel.unary_stream(
             GENERATE.path, GENERATE.request.SerializeToString, GENERATE.response.FromString
         )
-        metadata = self._settings.metadata(request.session_id)
+        metadata = self._settings.metadata(request.session_id, named=bool(request.request_id))
         return multicallable(request, timeout=attempt.time_left(), metadata=metadata)
 
     def memory(

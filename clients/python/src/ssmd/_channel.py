@@ -46,12 +46,17 @@ class Settings:
     timeout: float | None
     retries: Retries
 
-    def metadata(self, session_id: str) -> tuple[tuple[str, str], ...]:
-        """What goes with every call. A session's id is repeated for routers."""
+    def metadata(self, session_id: str, *, named: bool = False) -> tuple[tuple[str, str], ...]:
+        """What goes with every call. A session's id is repeated for routers.
+
+        Of a turn with a request_id (`named`) they are told that it may be tried again.
+        """
         pairs = [("authorization", f"Bearer {self.token}")] if self.token else []
         # Metadata is ASCII; what is not an id goes to the server in the request alone, to be refused.
         if re.fullmatch("[0-9a-f]+", session_id):
             pairs.append(("x-ssmd-session", session_id))
+        if named:
+            pairs.append(("x-ssmd-retry", "safe"))
         return tuple(pairs)
 
 

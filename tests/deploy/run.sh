@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Tests what deploy/envoy and deploy/docker give to operators, with the packages in build/tools/python, without
+# which it is skipped (exit status 77).
+#
+# usage: run.sh BUILD_DIR test|attacks|lint [arguments…]
+#   test     by pytest: files of this folder, against BUILD_DIR/bin/ssmd and a real Envoy
+#   attacks  attacks.py, which says what it takes with --help
+#   lint     format, mistakes and types of these tests
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+build_dir=$(cd "$1" && pwd)
+command=$2
+shift 2
+
+tools=$root/build/tools/python
+if ! "$tools/venv/bin/python" -c 'import envoy, hpack, yaml, pytest, grpc' 2>/dev/null; then
+  echo "Skipped: the Python packages are not there (deploy/install-deps.sh --test unpacks them)"
+  exit 77
+fi
+export PATH=$tools/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1
+# tests/python/run.sh BUILD_DIR build makes it.
+export PYTHONPATH=$build_dir/python SSMD_BINARY=$build_dir/bin/ssmd
+unset SSMD_SERVER SSMD_TOKEN
+cd "$here"
+
+case $command in
+  test) exec python -m pytest -p no:cacheprovider -q -rs "$@" ;;
+  attacks) exec python attacks.py "$@" ;;
+  lint)
+    settings=$root/clients/python/pyproject.toml
+    ruff check --quiet --no-cache --config "$settings" ./*.py
+    ruff format --quiet --no-cache --config "$settings" --diff ./*.py
+    exec python -m mypy --cache-dir "$build_dir/mypy-deploy" --config-file "$settings" ./*.py
+    ;;
+  *)
+    echo "run.sh: there is no command $command" >&2
+    exit 2
+    ;;
+esac
