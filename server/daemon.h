@@ -47,8 +47,7 @@ class Daemon {
 
   // To be called now and then (every second or so), by one thread: notices a changed token file,
   // kernels that are off and a step that does not end, gives free memory back, and breaks off calls
-  // that are stuck. False
-  // once the device has failed: it is time to Stop.
+  // that are stuck. False once the device has failed: it is time to Stop.
   bool Tick();
   // False while a step takes longer than it may, by the latest Tick. Thread-safe.
   bool alive() const;
