@@ -6,18 +6,9 @@
 #include "engine/base/secure_random.h"
 #include "engine/base/status_macros.h"
 #include "engine/serving_engine.h"
+#include "engine/session/session_errors.h"
 
 namespace ssmd {
-namespace {
-
-absl::Status MovedMeanwhile() {
-  return WithReason(
-      absl::UnavailableError("another replica has taken the session over during its turn"),
-      reason::kSessionMoved);
-}
-
-}  // namespace
-
 absl::Status ServingEngine::OpenSharing() {
   if (sharing_options_.store == nullptr) return absl::OkStatus();
   Replica self;
@@ -52,7 +43,7 @@ SharingHooks ServingEngine::MakeHooks() {
     const auto index = FindModel(model);
     if (!index.ok()) return;
     loop_->Post(
-        [this, index = *index, key] { runners_[index]->DropSession(key, MovedMeanwhile()); });
+        [this, index = *index, key] { runners_[index]->DropSession(key, SessionMoved(key.id)); });
   };
   return hooks;
 }

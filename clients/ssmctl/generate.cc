@@ -42,7 +42,7 @@ struct GenerateOptions {
   bool verbose = false;
   // Of a turn on a session.
   std::string commit;      // "", "complete" or "partial"
-  std::string durability;  // "", "process" or "power"
+  std::string durability;  // "", "process", "power" or "replicated"
   std::string request_id;
   bool wait = false;
 };
@@ -67,6 +67,7 @@ void ApplyTurn(const GenerateOptions& options, v1::GenerateRequest* request) {
   if (options.commit == "partial") request->set_commit(v1::COMMIT_PARTIAL);
   if (options.durability == "process") request->set_durability(v1::DURABILITY_PROCESS);
   if (options.durability == "power") request->set_durability(v1::DURABILITY_POWER);
+  if (options.durability == "replicated") request->set_durability(v1::DURABILITY_REPLICATED);
   if (options.wait) request->set_when_busy(v1::WHEN_BUSY_WAIT);
   request->set_request_id(options.request_id);
 }
@@ -264,10 +265,11 @@ void AddGenerateCommand(CLI::App& app, Context& context) {
       ->check(CLI::IsMember({"complete", "partial"}))
       ->group(turn);
   command
-      ->add_option("--durability", options->durability,
-                   "What a committed turn survives: the end of the server's process, or of its "
-                   "power [process]")
-      ->check(CLI::IsMember({"process", "power"}))
+      ->add_option(
+          "--durability", options->durability,
+          "What a committed turn survives: the end of the server's process, of its power, or "
+          "of its machine, as other replicas have it, too [the server's, process]")
+      ->check(CLI::IsMember({"process", "power", "replicated"}))
       ->group(turn);
   command
       ->add_option("--request-id", options->request_id,

@@ -41,6 +41,12 @@ absl::Status SessionDeletedMeanwhile(const std::string& session_id) {
                     reason::kSessionNotFound);
 }
 
+absl::Status SessionMoved(const std::string& session_id) {
+  return WithReason(absl::UnavailableError(absl::StrFormat(
+                        "another replica has session %s now: try again", session_id)),
+                    reason::kSessionMoved);
+}
+
 absl::Status CheckRevision(const std::string& session_id, uint64_t revision,
                            std::optional<uint64_t> expected) {
   if (!expected.has_value() || *expected == revision) return absl::OkStatus();

@@ -20,6 +20,8 @@ absl::Status SessionNotFound(const std::string& session_id);
 absl::Status SessionBusy(const std::string& session_id);
 // CANCELLED: the session of a turn that wants to commit is gone.
 absl::Status SessionDeletedMeanwhile(const std::string& session_id);
+// UNAVAILABLE: another replica has it now.
+absl::Status SessionMoved(const std::string& session_id);
 // OK where none is expected.
 absl::Status CheckRevision(const std::string& session_id, uint64_t revision,
                            std::optional<uint64_t> expected);

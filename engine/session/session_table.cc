@@ -280,6 +280,13 @@ std::vector<SessionKey> SessionTable::Expired() const {
   return expired;
 }
 
+void SessionTable::NoteMoved(const std::string& session_id) {
+  constexpr size_t kKnown = 256;  // a turn that has ended by then has heard of it otherwise
+  MutexLock lock(&impl_->mutex);
+  impl_->moved_away.push_back(session_id);
+  if (impl_->moved_away.size() > kKnown) impl_->moved_away.pop_front();
+}
+
 bool SessionTable::DropTurnEndState() {
   Impl::Aftermath after;
   MutexLock lock(&impl_->mutex);

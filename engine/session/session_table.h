@@ -259,6 +259,9 @@ class SessionTable {
   // The sessions that the changes made or changed, in their order (none for a deletion).
   std::vector<SessionInfo> Apply(Proposal proposal);
 
+  // The session is about to be deleted here because another replica has it: its turns are told so.
+  void NoteMoved(const std::string& session_id);
+
   // --- Upkeep ---
   // Sessions whose time is over and that have no turn. (One may be used again before it is deleted:
   // look again when its deletion is proposed, for nothing commits then.)

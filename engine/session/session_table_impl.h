@@ -142,6 +142,7 @@ class SessionTable::Impl {
   std::map<std::string, ModelCount> model_counts ABSL_GUARDED_BY(mutex);
   std::map<uint64_t, Row*> turn_end_states ABSL_GUARDED_BY(mutex);  // by their last use
   int64_t turn_end_bytes ABSL_GUARDED_BY(mutex) = 0;
+  std::deque<std::string> moved_away ABSL_GUARDED_BY(mutex);  // the last ids of NoteMoved
   uint64_t uses ABSL_GUARDED_BY(mutex) = 0;
   uint64_t last_place ABSL_GUARDED_BY(mutex) = 0;
   std::shared_ptr<const std::function<void()>> on_available ABSL_GUARDED_BY(mutex);

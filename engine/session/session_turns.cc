@@ -76,7 +76,11 @@ void SessionTable::Impl::Leave(Row* row, uint64_t place, Aftermath* after) {
 absl::StatusOr<SessionTable::Impl::Row*> SessionTable::Impl::RowOfCommit(
     const SessionLease& lease) {
   Row* row = Find(lease.key());
-  if (row == nullptr) return SessionDeletedMeanwhile(lease.key().id);
+  if (row == nullptr) {
+    const std::string& id = lease.key().id;
+    const bool moved = std::find(moved_away.begin(), moved_away.end(), id) != moved_away.end();
+    return moved ? SessionMoved(id) : SessionDeletedMeanwhile(id);
+  }
   row->commit_waits = row->proposed;
   return row->proposed ? nullptr : row;
 }

@@ -21,6 +21,7 @@ constexpr std::chrono::milliseconds kTryLater(200);
 // What HearWishes waits at a time, and after a failure.
 constexpr std::chrono::milliseconds kListen(1000);
 constexpr std::chrono::milliseconds kListenAgain(200);
+constexpr std::chrono::milliseconds kListenOn(10);
 // How long an owner remembers that a session is wanted.
 constexpr std::chrono::seconds kWishLasts(10);
 
@@ -189,6 +190,7 @@ void SharingImpl::Enter(const SessionKey& key, const SharedSession* shared, bool
 void SharingImpl::RemoveLocal(const SessionKey& key) {
   const auto session = table_->Get(key.tenant, key.id);
   if (!session.ok()) return;
+  table_->NoteMoved(key.id);
   bool busy = false;
   auto proposal = table_->ProposeDelete(key.tenant, key.id, std::nullopt, &busy);
   if (!proposal.ok()) return;
@@ -210,7 +212,7 @@ void SharingImpl::HearWishes() {
       Schedule(key, row, Now());
     }
     MutexLock lock(&mutex_);
-    const TimePoint next = Now() + (wishes.ok() ? Duration{} : Duration(kListenAgain));
+    const TimePoint next = Now() + (wishes.ok() ? kListenOn : kListenAgain);
     while (!stopping_ && Now() < next) changed_.WaitUntil(&mutex_, next);
     if (stopping_) return;
   }

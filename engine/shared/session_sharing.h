@@ -128,8 +128,9 @@ class SessionSharing {
   };
   // In the order in which they were applied.
   virtual void Note(std::vector<Change> changes) = 0;
-  // `done` gets OK once the store has all that was noted of those sessions; UNAVAILABLE (reason
-  // NOT_REPLICATED) when it could not be written, ABORTED when another replica has the session.
+  // `done` gets OK once the store has all that was noted of those sessions; UNAVAILABLE when it
+  // could not be written (reason NOT_REPLICATED) or another replica has the session
+  // (SESSION_MOVED).
   virtual void WhenWritten(const std::vector<SessionKey>& keys,
                            std::function<void(absl::Status)> done) = 0;
   // Others may think that this replica is dead, and may have taken its sessions.

@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/base/errors.h"
 #include "engine/base/status_macros.h"
+#include "engine/session/session_errors.h"
 #include "engine/shared/session_copy.h"
 #include "engine/shared/session_sharing_impl.h"
 
@@ -17,12 +18,6 @@ constexpr std::chrono::milliseconds kWriteAgain(250);
 constexpr std::chrono::milliseconds kLookAgain(20);
 // Changes are replaced by an image when they are more bytes than it, or than this.
 constexpr int64_t kRecordBytes = int64_t{64} << 10;
-
-absl::Status Moved(const std::string& id) {
-  return WithReason(absl::AbortedError(absl::StrFormat(
-                        "another replica has taken session %s over: try again there", id)),
-                    reason::kSessionMoved);
-}
 
 absl::Status NotReplicated(const absl::Status& why) {
   if (!absl::IsUnavailable(why)) return UnsharedCopy(why);
@@ -292,7 +287,7 @@ void SharingImpl::Lose(const SessionKey& key) {
   {
     MutexLock lock(&mutex_);
     ++totals_.lost;
-    EraseRow(key, Moved(key.id), &over);
+    EraseRow(key, SessionMoved(key.id), &over);
   }
   for (const auto& [done, status] : over) (*done)(status);
 }

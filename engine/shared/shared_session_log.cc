@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "engine/base/errors.h"
 #include "engine/shared/session_copy.h"
 
 namespace ssmd {
@@ -54,7 +55,7 @@ void SharedSessionLog::Write(Proposal proposal, Durability durability, Done done
     if (!replicated && !sharing_->may_have_lost()) return pending->done(std::move(result));
     pending->result = std::move(result);
     sharing_->WhenWritten(pending->keys, [pending, replicated](const absl::Status& status) {
-      const bool told = status.ok() || (!replicated && !absl::IsAborted(status));
+      const bool told = status.ok() || (!replicated && ReasonOf(status) != reason::kSessionMoved);
       if (told) return pending->done(std::move(pending->result));
       pending->done(status);
     });

@@ -40,7 +40,7 @@ std::unique_ptr<Engine> MakeEngine(const std::string& model, int threads,
   options.models.push_back({"model", model, {}});
   options.limits = limits;
   options.state_dir.path = state_dir;
-  auto engine = Engine::Create(kernels::MakeCpuDevice({std::nullopt, threads}), options);
+  auto engine = Engine::Create(kernels::MakeCpuDevice({std::nullopt, threads}), std::move(options));
   EXPECT_TRUE(engine.ok()) << engine.status();
   return engine.ok() ? *std::move(engine) : nullptr;
 }

@@ -113,7 +113,9 @@ void World::Act() {
 // The log's answers are taken up before anybody else proposes anything, as by a thread that waits
 // for them.
 bool World::Tidy() {
-  for (const SessionKey& key : std::exchange(deleted_, {})) machine_->runner->DropSession(key);
+  for (const SessionKey& key : std::exchange(deleted_, {})) {
+    machine_->runner->DropSession(key, absl::CancelledError("deleted"));
+  }
   // What is written while the log answers at once may answer what somebody waited for in vain.
   size_t waiting = 0;
   bool has_work = false;

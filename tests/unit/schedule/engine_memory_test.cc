@@ -8,6 +8,7 @@
 #include <future>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/base/errors.h"
@@ -47,7 +48,7 @@ class EngineMemoryTest : public ::testing::Test {
     options.limits.state_slots = 4;
     options.limits.token_budget = 50;
     options.state_dir.path = state_dir_;
-    auto engine = Engine::Create(kernels::MakeCpuDevice({std::nullopt, 1, false}), options);
+    auto engine = Engine::Create(kernels::MakeCpuDevice({std::nullopt, 1, false}), std::move(options));
     ASSERT_TRUE(engine.ok()) << engine.status();
     engine_ = *std::move(engine);
   }
@@ -385,7 +386,7 @@ TEST(MemoryFolder, SaysWhatIsWrongWithIt) {
                  std::string(R"({"model_type": "hippo_memory", )") + wrong.config + "}");
     EngineOptions options;
     options.models.push_back({"memory", folder.path(), {}, kChatAuto});
-    const auto engine = Engine::Create(kernels::MakeCpuDevice({}), options);
+    const auto engine = Engine::Create(kernels::MakeCpuDevice({}), std::move(options));
     EXPECT_TRUE(absl::IsInvalidArgument(engine.status())) << wrong.config;
     EXPECT_THAT(std::string(engine.status().message()), HasSubstr(wrong.words));
   }
@@ -401,7 +402,7 @@ TEST(MemoryFolder, TakesNoOptionsOfLanguageModels) {
     if (option == 0) load.weights = kernels::WeightFormat::kBf16;
     if (option == 1) load.prefill = Prefill::kChunked;
     if (option == 2) load.state = kernels::StateFormat::kBf16;
-    const auto engine = Engine::Create(kernels::MakeCpuDevice({}), options);
+    const auto engine = Engine::Create(kernels::MakeCpuDevice({}), std::move(options));
     EXPECT_TRUE(absl::IsInvalidArgument(engine.status())) << option;
   }
 }

@@ -3,6 +3,7 @@
 
 #include <random>
 #include <tuple>
+#include <utility>
 
 #include "tests/unit/schedule/harness.h"
 
@@ -16,7 +17,7 @@ std::unique_ptr<Engine> MakeTalesEngine(int threads, int token_budget, int slots
   options.models.push_back({"tales", SSMD_TALES_MODEL, {}});
   options.limits.state_slots = slots;
   options.limits.token_budget = token_budget;
-  auto engine = Engine::Create(kernels::MakeCpuDevice({std::nullopt, threads}), options);
+  auto engine = Engine::Create(kernels::MakeCpuDevice({std::nullopt, threads}), std::move(options));
   EXPECT_TRUE(engine.ok()) << engine.status();
   return engine.ok() ? *std::move(engine) : nullptr;
 }
@@ -154,7 +155,7 @@ TEST(EngineCreate, NamesWhatIsWrongWithTheModels) {
   const auto create = [](std::vector<ModelSpec> models) {
     EngineOptions options;
     options.models = std::move(models);
-    return Engine::Create(kernels::MakeCpuDevice({std::nullopt, 1}), options).status();
+    return Engine::Create(kernels::MakeCpuDevice({std::nullopt, 1}), std::move(options)).status();
   };
   EXPECT_TRUE(absl::IsInvalidArgument(create({})));
   EXPECT_TRUE(absl::IsInvalidArgument(create({{"", SSMD_TALES_MODEL, {}}})));

@@ -126,7 +126,7 @@ TEST(RunnerDropSession, EndsItsTurnAndFreesItsSlot) {
   bool busy = false;
   bench.sessions->Apply(*bench.sessions->ProposeDelete("tenant", session, std::nullopt, &busy));
   EXPECT_TRUE(busy);
-  bench.runner->DropSession({"tenant", session});
+  bench.runner->DropSession({"tenant", session}, absl::CancelledError("deleted"));
   bench.runner->Tidy();
   EXPECT_EQ(CodeOf(stream.get()), absl::StatusCode::kCancelled);
   EXPECT_EQ(bench.free_slots(), 8);

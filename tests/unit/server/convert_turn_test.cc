@@ -45,6 +45,17 @@ TEST(ConvertTurn, EveryFieldArrives) {
   EXPECT_EQ(out.durability, Durability::kPower);
 }
 
+TEST(ConvertTurn, DurabilityIsTheDaemonsUnlessTheRequestSays) {
+  RequestLimits limits;
+  limits.durability = Durability::kReplicated;
+  v1::GenerateRequest in = OnSession();
+  EXPECT_EQ(FromProto(in, limits)->durability, Durability::kReplicated);
+  in.set_durability(v1::DURABILITY_PROCESS);
+  EXPECT_EQ(FromProto(in, limits)->durability, Durability::kProcess);
+  in.set_durability(v1::DURABILITY_REPLICATED);
+  EXPECT_EQ(Converted(in).durability, Durability::kReplicated);
+}
+
 TEST(ConvertTurn, PriorityIsItsSign) {
   const std::pair<int, Priority> kCases[] = {{-100, Priority::kLow},
                                              {-1, Priority::kLow},

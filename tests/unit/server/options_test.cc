@@ -356,5 +356,40 @@ TEST_F(OptionsFile, RefusesUnknownNamesBadValuesAndMissingFiles) {
   ExpectRefused({"--config", "/no/such/file"}, "/no/such/file");
 }
 
+// --- Replicas ---
+
+TEST(ReplicaOptions, AreNoneUnlessAStoreIsNamed) {
+  const Options alone = ParseOk({"--model", "a=x"});
+  EXPECT_FALSE(alone.replica.shared());
+  EXPECT_EQ(alone.request.durability, Durability::kProcess);
+  const Options options =
+      ParseOk({"--model", "a=x", "--shared-store", "redis://store:6379/2", "--durability",
+               "replicated", "--replica-presence", "7.5", "--shared-tenant-bytes", "3G"});
+  EXPECT_EQ(options.replica.store.url, "redis://store:6379/2");
+  EXPECT_EQ(options.request.durability, Durability::kReplicated);
+  EXPECT_EQ(options.replica.limits.presence, std::chrono::milliseconds(7500));
+  EXPECT_EQ(options.replica.store.tenant_bytes, int64_t{3} << 30);
+}
+
+TEST(ReplicaOptions, TheUrlMayBeInAFile) {
+  const TempFolder folder;
+  folder.Write("url", "redis://user:secret@store\n");
+  const std::string file = "@" + folder.path() + "/url";
+  EXPECT_EQ(ParseOk({"--model", "a=x", "--shared-store", file.c_str()}).replica.store.url,
+            "redis://user:secret@store");
+  ExpectRefused({"--model", "a=x", "--shared-store", "@/nowhere/url"}, "cannot be read");
+  folder.Write("url", "");
+  ExpectRefused({"--model", "a=x", "--shared-store", file.c_str()}, "is empty");
+  folder.Write("url", std::string(5000, 'x'));
+  ExpectRefused({"--model", "a=x", "--shared-store", file.c_str()}, "too long");
+}
+
+TEST(ReplicaOptions, NonsenseIsRefused) {
+  ExpectRefused({"--model", "a=x", "--shared-store", "http://store"}, "--shared-store");
+  ExpectRefused({"--model", "a=x", "--durability", "replicated"}, "takes a --shared-store");
+  ExpectRefused({"--model", "a=x", "--durability", "always"}, "--durability must be process");
+  ExpectRefused({"--model", "a=x", "--replica-presence", "0.1"}, "--replica-presence");
+}
+
 }  // namespace
 }  // namespace ssmd::server

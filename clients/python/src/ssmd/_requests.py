@@ -81,7 +81,7 @@ class TurnOptions(GenerateOptions, total=False):
     """What happens when another turn is in progress: SessionBusy, or it is waited for. Default "abort"."""
     commit: Literal["on_complete", "partial"]
     """What a turn leaves that is cut short: nothing, or what was sent of it. Default "on_complete"."""
-    durability: Literal["process", "power"]
+    durability: Literal["process", "power", "replicated"]
     """Whether the turn is safe from the end of the server's process, or of its machine. Default "process"."""
 
 
@@ -112,6 +112,7 @@ _COMMITS = {
 _DURABILITIES = {
     "process": generation_pb2.DURABILITY_PROCESS,
     "power": generation_pb2.DURABILITY_POWER,
+    "replicated": generation_pb2.DURABILITY_REPLICATED,
 }
 
 
