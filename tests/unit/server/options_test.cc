@@ -372,7 +372,7 @@ TEST(ReplicaOptions, AreNoneUnlessAStoreIsNamed) {
 }
 
 TEST(ReplicaOptions, TheUrlMayBeInAFile) {
-  const TempFolder folder;
+  const testing::TempFolder folder;
   folder.Write("url", "redis://user:secret@store\n");
   const std::string file = "@" + folder.path() + "/url";
   EXPECT_EQ(ParseOk({"--model", "a=x", "--shared-store", file.c_str()}).replica.store.url,
