@@ -22,6 +22,10 @@ constexpr std::chrono::milliseconds kTryLater(200);
 constexpr std::chrono::milliseconds kListen(1000);
 constexpr std::chrono::milliseconds kListenAgain(200);
 constexpr std::chrono::milliseconds kListenOn(10);
+// What has just come stays so long, at least: twice the time in which whoever waits asks again.
+constexpr std::chrono::milliseconds kStays(200);
+// Sessions whose claims got no answer.
+constexpr size_t kDoubtfulMax = 1024;
 // How long an owner remembers that a session is wanted.
 constexpr std::chrono::seconds kWishLasts(10);
 
@@ -112,7 +116,11 @@ absl::StatusOr<bool> SharingImpl::TryToClaim(const SessionKey& key, bool recover
     taken_over = other != nullptr && !other->present && may_take_over;
     if (taken_over) claim = store_->TryClaim(self_, key, /*take_over=*/true);
   }
-  if (!claim.ok()) return StoreError(claim.status());
+  if (!claim.ok()) {
+    MutexLock lock(&mutex_);
+    if (doubtful_.size() < kDoubtfulMax) doubtful_.insert(key);
+    return StoreError(claim.status());
+  }
   if (std::holds_alternative<OwnedElsewhere>(*claim)) return false;
   if (auto* shared = std::get_if<SharedSession>(&*claim)) {
     const uint64_t fence = shared->fence;
@@ -169,6 +177,7 @@ void SharingImpl::Enter(const SessionKey& key, const SharedSession* shared, bool
   Row* row = Find(key);
   if (row == nullptr) return;
   row->phase = Phase::kHere;
+  row->came = Now();
   if (shared != nullptr) {
     row->fence = shared->fence;
     row->noted = row->written = shared->last_number();
@@ -199,18 +208,34 @@ void SharingImpl::RemoveLocal(const SessionKey& key) {
   hooks_.on_gone(key, session->model);
 }
 
+void SharingImpl::Hear(const SessionKey& key) {
+  SessionHold hold;
+  bool unknown = false;
+  {
+    MutexLock lock(&mutex_);
+    const Row* row = Find(key);
+    // A wish for what is here no more came late, unless it may be ours for all we know.
+    if (row == nullptr && doubtful_.erase(key) == 0) return;
+    unknown = row == nullptr || row->phase == Phase::kRecovered;
+  }
+  if (unknown) {
+    auto held = Hold(key, Now() + kListen);
+    if (!held.ok()) return;
+    hold = *std::move(held);
+  }
+  MutexLock lock(&mutex_);
+  Row* row = Find(key);
+  if (row == nullptr || row->phase != Phase::kHere) return;
+  // So too one that came before it was claimed back. Who still waits asks again.
+  if (!unknown && row->came.has_value() && Now() - *row->came < kStays) return;
+  row->wanted_until = Now() + kWishLasts;
+  Schedule(key, row, Now());
+}
+
 void SharingImpl::HearWishes() {
   for (;;) {
     auto wishes = store_->Wanted(self_, kListen);
-    for (const SessionKey& key : wishes.ok() ? *wishes : std::vector<SessionKey>{}) {
-      // One of before the restart is looked at first, and then given up like any other.
-      const auto hold = Hold(key, Now() + kListen);
-      MutexLock lock(&mutex_);
-      Row* row = Find(key);
-      if (row == nullptr || row->phase != Phase::kHere) continue;
-      row->wanted_until = Now() + kWishLasts;
-      Schedule(key, row, Now());
-    }
+    for (const SessionKey& key : wishes.ok() ? *wishes : std::vector<SessionKey>{}) Hear(key);
     MutexLock lock(&mutex_);
     const TimePoint next = Now() + (wishes.ok() ? kListenOn : kListenAgain);
     while (!stopping_ && Now() < next) changed_.WaitUntil(&mutex_, next);

@@ -301,10 +301,7 @@ bool SharingImpl::may_have_lost() const {
 }
 
 absl::Status SharingImpl::StoreError(const absl::Status& status) {
-  {
-    MutexLock lock(&mutex_);
-    ++totals_.failures;
-  }
+  ++totals_.failures;
   if (!absl::IsUnavailable(status)) return status;
   return WithRetryAfter(
       WithReason(absl::UnavailableError(absl::StrFormat(

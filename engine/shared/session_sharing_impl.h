@@ -76,7 +76,8 @@ class SharingImpl final : public SessionSharing {
     std::optional<TimePoint> states_due;
     std::optional<TimePoint> dirty_since;
     std::optional<TimePoint> wanted_until;
-    std::optional<TimePoint> due;  // its place in `due_`
+    std::optional<TimePoint> came;  // from elsewhere
+    std::optional<TimePoint> due;   // its place in `due_`
     bool writing = false;
     bool again = false;  // it came due while it was being written
     int holds = 0;
@@ -130,7 +131,7 @@ class SharingImpl final : public SessionSharing {
   void KeepPresence();
   bool left() const;
   void ServeHolds();
-  absl::Status StoreError(const absl::Status& status);
+  absl::Status StoreError(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- session_claims.cc ---
   // Waits for the session to be here, or for it to be for this caller to claim (true: its row is
@@ -145,6 +146,7 @@ class SharingImpl final : public SessionSharing {
   // Takes the session out of the table, and what runs on it with it.
   void RemoveLocal(const SessionKey& key);
   void HearWishes();
+  void Hear(const SessionKey& key);
 
   // --- session_writes.cc ---
   void WriteInTime();
@@ -177,6 +179,7 @@ class SharingImpl final : public SessionSharing {
   Rows rows_ ABSL_GUARDED_BY(mutex_);
   std::set<std::pair<TimePoint, SessionKey>, DueLess> due_ ABSL_GUARDED_BY(mutex_);
   std::deque<HoldTask> hold_tasks_ ABSL_GUARDED_BY(mutex_);
+  std::set<SessionKey, KeyLess> doubtful_ ABSL_GUARDED_BY(mutex_);
   uint64_t generations_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   // Until when others certainly know that this replica is alive; since when the store is well.

@@ -148,17 +148,16 @@ TEST_F(SharingTest, WithoutRoomASessionStaysForOthers) {
 }
 
 TEST_F(SharingTest, WhoHadTheSessionTakenLosesIt) {
+  limits_.state_after = std::chrono::hours(1);  // nothing but the turn writes
+  limits_.presence = std::chrono::hours(1);     // nor says that it is there
   const auto a = Start(1);
   const std::string id = a->New();
   ASSERT_TRUE(a->Turn(id, {1, 2}).ok());
-  ASSERT_TRUE(Settled(*a));
-  const Replica thief = ReplicaNo(9);
-  // As if `a` had been cut off for so long that it counts as dead.
-  ASSERT_TRUE(Eventually([&] {
-    EXPECT_TRUE(store_.Leave(a->self()).ok());
-    const auto claim = store_.TryClaim(thief, {"ann", id}, true);
-    return claim.ok() && std::holds_alternative<SharedSession>(*claim);
-  }));
+  ASSERT_TRUE(Eventually([&] { return a->sharing().figures().present; }));
+  // As if it had been cut off for so long that it counts as dead.
+  ASSERT_TRUE(store_.Leave(a->self()).ok());
+  const auto claim = store_.TryClaim(ReplicaNo(9), {"ann", id}, true);
+  ASSERT_TRUE(claim.ok() && std::holds_alternative<SharedSession>(*claim));
   const absl::Status lost = a->Turn(id, {3}).status();
   EXPECT_TRUE(absl::IsUnavailable(lost)) << lost;
   EXPECT_EQ(ReasonOf(lost), reason::kSessionMoved);
@@ -208,6 +207,7 @@ TEST_F(SharingTest, NobodyTakesOverFromWhoCouldNotBeHeard) {
   const auto a = Start(1);
   const std::string id = a->New();
   ASSERT_TRUE(Settled(*a));
+  ASSERT_TRUE(Eventually([&] { return a->sharing().figures().present; }));
   // The store forgets who is there, as it does when it is down for long enough.
   auto contents = store_.Save();
   contents.present.clear();
@@ -286,8 +286,10 @@ TEST_F(SharingTest, LongSessionsAreWrittenAnewNowAndThen) {
   for (int i = 0; i < 40; ++i) ASSERT_TRUE(a->Turn(id, many, Durability::kProcess).ok());
   ASSERT_TRUE(Settled(*a));
   const auto contents = store_.Save();
-  EXPECT_LT(contents.sessions.at({"ann", id}).changes.size(), 20u);
-  EXPECT_GT(contents.sessions.at({"ann", id}).image_number, 20u);
+  // An image of 8 kB a turn, and no more of changes than of it, or than 64 kB.
+  const auto& session = contents.sessions.at({"ann", id});
+  EXPECT_EQ(session.last_number(), 41u);
+  EXPECT_LE(session.changes.size(), std::max<size_t>(session.image_number, 8) + 1);
 }
 
 TEST_F(SharingTest, ADamagedCopyIsSaidToBe) {
