@@ -23,8 +23,8 @@ absl::StatusOr<bool> ServingEngine::FindAnswer(size_t model, const GenerateReque
       return true;
     }
     // It may be that the store was not told, and that this is why there is a retry.
-    sharing_->WhenWritten({session}, [this, model, session, request_id, result = *result,
-                                      stream](const absl::Status& status) {
+    sharing_->WhenWritten(session, [this, model, session, request_id, result = *result,
+                                    stream](const absl::Status& status) {
       if (status.ok()) {
         PushResult(*models_[model], session, request_id, result, stream.get());
       } else {

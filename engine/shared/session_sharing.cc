@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/base/errors.h"
+#include "engine/session/session_errors.h"
 #include "engine/shared/session_sharing_impl.h"
 
 namespace ssmd {
@@ -110,7 +111,7 @@ void SharingImpl::Stop() {
     MutexLock lock(&mutex_);
     while (!rows_.empty()) EraseRow(SessionKey(rows_.begin()->first), ShuttingDown(), &over);
   }
-  for (const auto& [done, status] : over) (*done)(status);
+  Tell(over);
 }
 
 // --- Rows ---
@@ -216,52 +217,77 @@ void SharingImpl::ServeHolds() {
 
 // --- Changes ---
 
-void SharingImpl::Note(std::vector<Change> changes) {
+void SharingImpl::Note(std::vector<Change> changes, Done done) {
   const TimePoint now = Now();
-  MutexLock lock(&mutex_);
-  for (Change& change : changes) {
-    Row* row = Find(change.key);
+  std::shared_ptr<const Done> each;
+  if (done != nullptr) {
+    const auto all = std::make_shared<AllOf>(changes.size(), std::move(done));
+    each = std::make_shared<const Done>([all](const absl::Status& status) { all->Note(status); });
+  }
+  Over over;
+  {
+    MutexLock lock(&mutex_);
+    for (Change& change : changes) {
+      Row* row = Find(change.key);
+      if (row == nullptr && change.kind == Change::Kind::kMade) {
+        row = MakeRow(change.key, Phase::kHere);
+        row->needs_image = true;
+      }
+      // It was taken over when this had just been applied.
+      if (row == nullptr) {
+        over.emplace_back(each, SessionMoved(change.key.id));
+        continue;
+      }
+      if (change.kind == Change::Kind::kDeleted) row->deleted = true;
+      ++row->noted;
+      if (!row->needs_image) {
+        queued_bytes_ += static_cast<int64_t>(change.record.size());
+        row->records.push_back(std::move(change.record));
+      }
+      if (queued_bytes_ > limits_.queued_bytes) {
+        DropRecords(row);
+        row->needs_image = true;
+      }
+      if (!row->dirty_since.has_value()) row->dirty_since = now;
+      if (!row->states_due.has_value()) row->states_due = now + limits_.state_after;
+      AwaitWriting(change.key, row, each, &over);
+    }
+  }
+  Tell(over);
+}
+
+void SharingImpl::WhenWritten(const SessionKey& key, Done done) {
+  const auto waiting = std::make_shared<const Done>(std::move(done));
+  Over over;
+  {
+    MutexLock lock(&mutex_);
+    Row* row = Find(key);
     if (row == nullptr) {
-      if (change.kind != Change::Kind::kMade) continue;
-      row = MakeRow(change.key, Phase::kHere);
-      row->needs_image = true;
+      over.emplace_back(waiting, SessionMoved(key.id));
+    } else if (row->written == row->noted && !row->deleted) {
+      over.emplace_back(waiting, absl::OkStatus());
+    } else {
+      AwaitWriting(key, row, waiting, &over);
     }
-    if (change.kind == Change::Kind::kDeleted) row->deleted = true;
-    ++row->noted;
-    if (!row->needs_image) {
-      queued_bytes_ += static_cast<int64_t>(change.record.size());
-      row->records.push_back(std::move(change.record));
-    }
-    if (queued_bytes_ > limits_.queued_bytes) {
-      DropRecords(row);
-      row->needs_image = true;
-    }
-    if (!row->dirty_since.has_value()) row->dirty_since = now;
-    if (!row->states_due.has_value()) row->states_due = now + limits_.state_after;
-    Schedule(change.key, row, now);
+  }
+  Tell(over);
+}
+
+void SharingImpl::AwaitWriting(const SessionKey& key, Row* row,
+                               const std::shared_ptr<const Done>& done, Over* over) {
+  Schedule(key, row, Now());
+  if (done == nullptr) return;
+  if (stopping_) {
+    over->emplace_back(done, ShuttingDown());
+  } else {
+    row->waiters.push_back({row->noted, done});
   }
 }
 
-void SharingImpl::WhenWritten(const std::vector<SessionKey>& keys,
-                              std::function<void(absl::Status)> done) {
-  const auto all = std::make_shared<AllOf>(keys.size() + 1, std::move(done));
-  const auto one = std::make_shared<const Done>([all](absl::Status status) { all->Note(status); });
-  size_t told = 1;
-  absl::Status status;
-  {
-    MutexLock lock(&mutex_);
-    for (const SessionKey& key : keys) {
-      Row* row = Find(key);
-      if (stopping_ || row == nullptr || (row->written == row->noted && !row->deleted)) {
-        ++told;
-      } else {
-        row->waiters.push_back({row->noted, one});
-        Schedule(key, row, Now());
-      }
-    }
-    if (stopping_) status = ShuttingDown();
+void SharingImpl::Tell(const Over& over) {
+  for (const auto& [done, status] : over) {
+    if (done != nullptr) (*done)(status);
   }
-  for (size_t i = 0; i < told; ++i) all->Note(status);
 }
 
 // --- Presence ---

@@ -126,13 +126,13 @@ class SessionSharing {
     Kind kind = Kind::kChanged;
     std::string record;  // of kChanged: EncodeChanges, without states
   };
-  // In the order in which they were applied.
-  virtual void Note(std::vector<Change> changes) = 0;
-  // `done` gets OK once the store has all that was noted of those sessions; UNAVAILABLE when it
-  // could not be written (reason NOT_REPLICATED) or another replica has the session
-  // (SESSION_MOVED).
-  virtual void WhenWritten(const std::vector<SessionKey>& keys,
-                           std::function<void(absl::Status)> done) = 0;
+  // Gets OK once the store has what it is about; UNAVAILABLE when it could not be written (reason
+  // NOT_REPLICATED) or another replica has the session (SESSION_MOVED).
+  using Done = std::function<void(absl::Status)>;
+  // In the order in which they were applied. `done` may be null.
+  virtual void Note(std::vector<Change> changes, Done done) = 0;
+  // Everything that was noted of a session.
+  virtual void WhenWritten(const SessionKey& key, Done done) = 0;
   // Others may think that this replica is dead, and may have taken its sessions.
   virtual bool may_have_lost() const = 0;
 

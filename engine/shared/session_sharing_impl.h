@@ -37,9 +37,8 @@ class SharingImpl final : public SessionSharing {
   absl::StatusOr<SessionHold> Hold(const SessionKey& key,
                                    std::optional<TimePoint> deadline) override;
   void HoldThen(const SessionKey& key, std::optional<TimePoint> deadline, HoldDone done) override;
-  void Note(std::vector<Change> changes) override;
-  void WhenWritten(const std::vector<SessionKey>& keys,
-                   std::function<void(absl::Status)> done) override;
+  void Note(std::vector<Change> changes, Done done) override;
+  void WhenWritten(const SessionKey& key, Done done) override;
   bool may_have_lost() const override;
   absl::Status Leave(TimePoint deadline) override;
   void Start() override;
@@ -53,7 +52,6 @@ class SharingImpl final : public SessionSharing {
     kHere,
     kLeaving,  // still in the table; nobody may begin to use it
   };
-  using Done = std::function<void(absl::Status)>;
   struct Waiter {
     uint64_t number = 0;
     std::shared_ptr<const Done> done;
@@ -127,6 +125,10 @@ class SharingImpl final : public SessionSharing {
   // To be looked at by a writer at `when`, or before that if it is already going to be.
   void Schedule(const SessionKey& key, Row* row, TimePoint when)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `done` may be null.
+  void AwaitWriting(const SessionKey& key, Row* row, const std::shared_ptr<const Done>& done,
+                    Over* over) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static void Tell(const Over& over);  // without the lock
   void DropRecords(Row* row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void KeepPresence();
   bool left() const;

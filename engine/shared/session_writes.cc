@@ -233,7 +233,7 @@ bool SharingImpl::Succeeded(const SessionKey& key, const Step& step) {
       row->waiters.erase(told, row->waiters.end());
     }
   }
-  for (const auto& [done, status] : over) (*done)(status);
+  Tell(over);
   return more;
 }
 
@@ -271,7 +271,7 @@ bool SharingImpl::Failed(const SessionKey& key, const Step& step, const absl::St
     Schedule(key, row, Now() + kWriteAgain);
     changed_.NotifyAll();
   }
-  for (const auto& [done, why] : over) (*done)(why);
+  Tell(over);
   return false;
 }
 
@@ -289,7 +289,7 @@ void SharingImpl::Lose(const SessionKey& key) {
     ++totals_.lost;
     EraseRow(key, SessionMoved(key.id), &over);
   }
-  for (const auto& [done, status] : over) (*done)(status);
+  Tell(over);
 }
 
 }  // namespace ssmd

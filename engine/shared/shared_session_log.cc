@@ -39,22 +39,22 @@ void SharedSessionLog::Write(Proposal proposal, Durability durability, Done done
   // Shared with callbacks, which have to be copyable.
   struct Pending {
     std::vector<SessionSharing::Change> changes;
-    std::vector<SessionKey> keys;
     Done done;
     absl::StatusOr<std::vector<SessionInfo>> result;
   };
   auto pending = std::make_shared<Pending>();
   pending->changes = Describe(proposal.changes());
-  for (const auto& change : pending->changes) pending->keys.push_back(change.key);
   pending->done = std::move(done);
   const auto written = [this, durability, pending](auto result) {
     if (!result.ok() || pending->changes.empty()) return pending->done(std::move(result));
-    sharing_->Note(std::move(pending->changes));
     const bool replicated = durability == Durability::kReplicated;
     // A replica that others may think dead has to hear that it is not, where it can.
-    if (!replicated && !sharing_->may_have_lost()) return pending->done(std::move(result));
+    if (!replicated && !sharing_->may_have_lost()) {
+      sharing_->Note(std::move(pending->changes), nullptr);
+      return pending->done(std::move(result));
+    }
     pending->result = std::move(result);
-    sharing_->WhenWritten(pending->keys, [pending, replicated](const absl::Status& status) {
+    sharing_->Note(std::move(pending->changes), [pending, replicated](const absl::Status& status) {
       const bool told = status.ok() || (!replicated && ReasonOf(status) != reason::kSessionMoved);
       if (told) return pending->done(std::move(pending->result));
       pending->done(status);
