@@ -205,8 +205,6 @@ def test_names_and_ports_agree(compose: dict[str, Any]) -> None:
 
 def test_the_daemon_knows_the_flags(compose: dict[str, Any]) -> None:
     known = subprocess.run([BINARY, "--help"], capture_output=True, text=True, check=True).stdout
-    if "--shared-store" not in known:
-        pytest.skip("this ssmd has no --shared-store")
     for name in REPLICAS:
         for flag in flags(compose["services"][name]):
             assert re.search(rf"{flag}\b", known), flag
