@@ -48,7 +48,8 @@ class EngineMemoryTest : public ::testing::Test {
     options.limits.state_slots = 4;
     options.limits.token_budget = 50;
     options.state_dir.path = state_dir_;
-    auto engine = Engine::Create(kernels::MakeCpuDevice({std::nullopt, 1, false}), std::move(options));
+    auto engine =
+        Engine::Create(kernels::MakeCpuDevice({std::nullopt, 1, false}), std::move(options));
     ASSERT_TRUE(engine.ok()) << engine.status();
     engine_ = *std::move(engine);
   }
