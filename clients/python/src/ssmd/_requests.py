@@ -81,8 +81,9 @@ class TurnOptions(GenerateOptions, total=False):
     """What happens when another turn is in progress: SessionBusy, or it is waited for. Default "abort"."""
     commit: Literal["on_complete", "partial"]
     """What a turn leaves that is cut short: nothing, or what was sent of it. Default "on_complete"."""
-    durability: Literal["process", "power"]
-    """Whether the turn is safe from the end of the server's process, or of its machine. Default "process"."""
+    durability: Literal["process", "power", "replicated"]
+    """Whether the turn is safe from the end of the server's process, or of its machine, or is with the
+    replicas' shared store. Default: the server's, normally "process"."""
 
 
 _Number = TypeVar("_Number")
@@ -112,6 +113,7 @@ _COMMITS = {
 _DURABILITIES = {
     "process": generation_pb2.DURABILITY_PROCESS,
     "power": generation_pb2.DURABILITY_POWER,
+    "replicated": generation_pb2.DURABILITY_REPLICATED,
 }
 
 
