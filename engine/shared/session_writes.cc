@@ -24,13 +24,15 @@ absl::Status Moved(const std::string& id) {
                     reason::kSessionMoved);
 }
 
+// With the code that says whether the store is away for a while or full.
 absl::Status NotReplicated(const absl::Status& why) {
-  if (!absl::IsUnavailable(why)) return UnsharedCopy(why);
   return WithReason(
-      absl::UnavailableError(absl::StrCat(
-          "the turn was committed here, but the shared store of sessions could not be told in time "
-          "(a retry with the same request id gets its answer once it could): ",
-          why.message())),
+      absl::Status(
+          why.code(),
+          absl::StrCat("the turn was committed here, but the shared store of sessions could "
+                       "not be told in time (a retry with the same request id gets its "
+                       "answer once it could): ",
+                       why.message())),
       reason::kNotReplicated);
 }
 

@@ -37,7 +37,7 @@ class Redis:
     def start(self) -> None:
         command = [*self._place.prefix, "redis-server", "--bind", self._place.host]
         command += ["--port", str(self._port), "--protected-mode", "no", "--save", ""]
-        command += ["--appendonly", "yes" if self._aof else "no", "--appendfsync", "always"]
+        command += ["--appendonly", "yes" if self._aof else "no"]
         command += ["--dir", str(self._folder), "--maxmemory-policy", "noeviction"]
         with (self._folder / "log").open("a") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -31,7 +31,9 @@ class Turn:
 def turn_of(conversation: int, number: int, seed: int = 0) -> Turn:
     draw = random.Random(f"{seed}/{conversation}/{number}")
     prompt = draw.choice(_GOING_ON if number else _BEGINNINGS)
-    return Turn(prompt, draw.randint(4, 24), draw.getrandbits(63), f"turn-{conversation}-{number}")
+    # Most are over before anything can happen to them; some are long enough to be in the middle of it.
+    length = 300 if draw.random() < 0.1 else draw.randint(4, 24)
+    return Turn(prompt, length, draw.getrandbits(63), f"turn-{conversation}-{number}")
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Conversation:
             "seed": turn.seed,
             "ignore_eos": True,
             "request_id": turn.name,
+            "expected_revision": len(self.said),
             "durability": self._durability,  # type: ignore[typeddict-item]
         }
         stream = session.generate(turn.prompt, **options)

@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+from background import Background
 from cluster import Cluster, alone, cluster
 from conversations import Findings, Load, Timing, Truth, tell_truths
 from figures import distribution, print_table
@@ -65,7 +66,7 @@ def kills(folder: Path, options: argparse.Namespace) -> dict[str, object]:
                 time.sleep(pause)
                 replica.start()
 
-        killer = _Thread(kill)
+        killer = Background(kill)
         try:
             load.run(options.seconds)
         finally:
@@ -102,7 +103,7 @@ def restarts(folder: Path, options: argparse.Namespace) -> dict[str, object]:
             finally:
                 done.set()
 
-        restarter = _Thread(restart)
+        restarter = Background(restart)
         try:
             # As long as restarts take is not known before.
             load.run(min(20.0, 3.0 * options.restarts), done.is_set)
@@ -111,27 +112,6 @@ def restarts(folder: Path, options: argparse.Namespace) -> dict[str, object]:
         for number in range(REPLICAS):
             totals.add(running, number)
     return _report("restarts", options, load.findings, {"restarts": len(ends)}, totals, ends)
-
-
-class _Thread(threading.Thread):
-    """Whose failure is that of whoever joins it."""
-
-    def __init__(self, work: object) -> None:
-        super().__init__(daemon=True)
-        self._work = work
-        self._failure: BaseException | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self._work()  # type: ignore[operator]
-        except BaseException as failure:
-            self._failure = failure
-
-    def join(self, timeout: float | None = None) -> None:
-        super().join(timeout)
-        if self._failure is not None:
-            raise self._failure
 
 
 def _report(
