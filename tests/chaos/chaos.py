@@ -13,8 +13,9 @@ from pathlib import Path
 import partition
 import redis_faults
 import replica_faults
+from figures import Report
 
-Scenario = Callable[[Path, argparse.Namespace], "dict[str, object]"]
+Scenario = Callable[[Path, argparse.Namespace], Report]
 SCENARIOS: dict[str, Scenario] = {
     "kills": replica_faults.kills,
     "restarts": replica_faults.restarts,
@@ -31,6 +32,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--every", type=float, default=5, help="seconds from kill to kill (5)")
     parser.add_argument("--restarts", type=int, default=100, help="rolling ones (100)")
     parser.add_argument("--fault-seconds", type=float, default=5, help="each of Redis's lasts (5)")
+    parser.add_argument(
+        "--fault", choices=list(redis_faults.FAULTS), help="only this one of Redis's"
+    )
     parser.add_argument("--conversations", type=int, default=200, help="at once (200)")
     parser.add_argument("--turns", type=int, default=5, help="of a conversation (5)")
     parser.add_argument("--json", type=Path, help="a file for the report")
@@ -41,7 +45,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     options = arguments()
     chosen = list(SCENARIOS) if options.scenario == "all" else [options.scenario]
-    reports: dict[str, dict[str, object]] = {}
+    reports: dict[str, Report] = {}
     for name in chosen:
         with tempfile.TemporaryDirectory(prefix="ssmd-chaos-") as folder:
             where = Path(folder)
@@ -51,7 +55,7 @@ def main() -> int:
             reports[name] = SCENARIOS[name](where, options)
     if options.json is not None:
         options.json.write_text(json.dumps(reports, indent=2) + "\n")
-    broken = [what for report in reports.values() for what in list(report["violations"])]  # type: ignore[call-overload]
+    broken = [what for report in reports.values() for what in report["violations"]]
     for what in broken[:20]:
         print(f"BROKEN: {what}")
     print(f"{', '.join(chosen)}: seed {options.seed}: {len(broken)} promises broken")

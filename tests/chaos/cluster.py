@@ -1,4 +1,4 @@
-"""Replicas that share their sessions, with Redis behind and Envoy in front. Whatever happens, none is left."""
+"""Replicas that share their sessions, Redis behind and Envoy before them. None is left behind."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 
 import ssmd
-
 from fleet import Envoy, Place, Replica, Secrets, eventually, free_port
+
 from network import Network, network
 
 # What a caller waits, all tries together; nothing here takes as long.

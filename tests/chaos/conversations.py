@@ -144,7 +144,7 @@ def make_session(
 
 
 class Load:
-    """All conversations at once, their turns spread over some seconds by the seed, each checked as it comes."""
+    """All conversations at once: turns spread over some seconds by the seed, each checked as it comes."""
 
     def __init__(
         self,
@@ -236,7 +236,9 @@ class Load:
         except (ssmd.Error, AssertionError) as error:
             reason = getattr(error, "reason", "")
             passed = time.monotonic() - begin
-            self.findings.violated(f"{what}: {type(error).__name__} {error} {reason} after {passed:.1f} s")
+            self.findings.violated(
+                f"{what}: {type(error).__name__} {error} {reason} after {passed:.1f} s"
+            )
             return False
         with self.findings.lock:
             self.findings.ended += 1

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+#: Of a scenario, as JSON: the promises that were not kept as "violations", figures under their names.
+Report = dict[str, Any]
 
 
 def distribution(seconds: Sequence[float]) -> dict[str, float]:

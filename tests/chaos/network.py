@@ -42,7 +42,9 @@ class Network:
 
     def place(self) -> _Namespace:
         self._count += 1
-        return _Namespace(self._name, f"{self._name}-{self._count}", f"{self._subnet}.{self._count + 1}")
+        return _Namespace(
+            self._name, f"{self._name}-{self._count}", f"{self._subnet}.{self._count + 1}"
+        )
 
     def places(self, count: int) -> list[Place]:
         if not self.is_real:

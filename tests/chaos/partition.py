@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import ssmd
-
-from cluster import Cluster
-from conversations import Conversation, Findings, Truth, tell_truths
-from cluster import alone
-from figures import distribution, print_table
 from fleet import eventually
-from network import network
 from proxy import Proxy
+
+from cluster import Cluster, alone
+from conversations import Conversation, Findings, Truth, tell_truths
+from figures import Report, distribution, print_table
+from network import network
 
 SESSIONS = 8
 TURNS = 4
@@ -59,10 +58,10 @@ CUTS = (
 )
 
 
-def partitions(folder: Path, options: argparse.Namespace) -> dict[str, object]:
+def partitions(folder: Path, options: argparse.Namespace) -> Report:
     with alone(folder / "alone") as client:
         truths = tell_truths(client, SESSIONS, TURNS, options.seed)
-    reports: dict[str, object] = {}
+    reports: Report = {}
     violations: list[str] = []
     for number, cut in enumerate(CUTS):
         where = folder / str(number)
@@ -78,7 +77,7 @@ class _Trial:
         self._truths, self._seed = truths, seed
         self.findings = Findings()
 
-    def run(self, folder: Path, cut: Cut) -> dict[str, object]:
+    def run(self, folder: Path, cut: Cut) -> Report:
         proxies: list[Proxy] = []
         with network() as net:
 
@@ -95,7 +94,7 @@ class _Trial:
                 for proxy in proxies:
                     proxy.close()
 
-    def _run(self, running: Cluster, proxy: Proxy, cut: Cut) -> dict[str, object]:
+    def _run(self, running: Cluster, proxy: Proxy, cut: Cut) -> Report:
         isolated = running.direct(0)
         patient = [running.direct(number, ssmd.Retries()) for number in (0, 1)]
         conversations = [Conversation(number, self._seed) for number in range(SESSIONS)]
@@ -124,7 +123,9 @@ class _Trial:
         healed = time.monotonic() - begin
         lost = replica.metric("ssmd_shared_lost_total")
         if not dropped:
-            self.findings.violated(f"the isolated replica dropped {lost:.0f} of {SESSIONS} sessions")
+            self.findings.violated(
+                f"the isolated replica dropped {lost:.0f} of {SESSIONS} sessions"
+            )
         # One more turn where they are, one at the replica that was away: nothing is lost or there twice.
         for conversation in conversations:
             self._take_turn(conversation, patient[1])
@@ -133,9 +134,14 @@ class _Trial:
             told = conversation.truth(session)
             if told != self._truths[conversation.number]:
                 self.findings.violated(f"{conversation.number} ended as {told}")
-        rows = {"refused at the isolated one": distribution(refused), "taken over": distribution(taken)}
+        rows = {
+            "refused at the isolated one": distribution(refused),
+            "taken over": distribution(taken),
+        }
         print_table(f"partition, {cut.name}: a turn's latency", rows)
-        print(f"the isolated replica dropped {lost:.0f} sessions, {healed:.2f} s after the end of it")
+        print(
+            f"the isolated replica dropped {lost:.0f} sessions, {healed:.2f} s after the end of it"
+        )
         return {"latency_ms": rows, "lost": lost, "healed_seconds": round(healed, 3)}
 
     def _take_turn(self, conversation: Conversation, client: ssmd.Client) -> ssmd.Session:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import ssmd
+from fleet import eventually
 
 from background import Background
 from cluster import Cluster, alone, cluster
 from conversations import Conversation, Findings, Truth, tell_truths
-from figures import distribution, print_table
-from fleet import eventually
+from figures import Report, distribution, print_table
 
 # Of each kind of session; their turns go on during the faults.
 SESSIONS = 6
@@ -29,7 +29,6 @@ HEAL_SECONDS = 20.0
 
 
 class Fault(NamedTuple):
-    name: str
     begin: Callable[[Cluster], None]
     end: Callable[[Cluster], None]
     # Whether Redis cannot answer meanwhile; where it is full it can.
@@ -52,30 +51,29 @@ def _kill_and_forget(running: Cluster) -> None:
     running.redis.kill(forget=True)
 
 
-FAULTS = (
-    Fault("killed, back with its file", _kill, lambda running: running.redis.start()),
-    Fault("killed, back empty", _kill_and_forget, lambda running: running.redis.start()),
-    Fault(
-        "frozen",
+FAULTS = {
+    "restarted": Fault(_kill, lambda running: running.redis.start()),
+    "emptied": Fault(_kill_and_forget, lambda running: running.redis.start()),
+    "frozen": Fault(
         lambda running: running.redis.signal(signal.SIGSTOP),
         lambda running: running.redis.signal(signal.SIGCONT),
     ),
-    Fault("full", _fill, _make_room, is_away=False),
-)
+    "full": Fault(_fill, _make_room, is_away=False),
+}
 
 
-def redis(folder: Path, options: argparse.Namespace) -> dict[str, object]:
+def redis(folder: Path, options: argparse.Namespace) -> Report:
     with alone(folder / "alone") as client:
         truths = tell_truths(client, 3 * SESSIONS, TURNS, options.seed)
-    reports: dict[str, object] = {}
+    reports: Report = {}
     violations: list[str] = []
-    for number, fault in enumerate(FAULTS):
-        where = folder / str(number)
+    for name in FAULTS if options.fault is None else [options.fault]:
+        where = folder / name
         where.mkdir()
         with cluster(where, 2, aof=True) as running:
             trial = _Trial(running, truths, options)
-            reports[fault.name] = trial.run(fault)
-            violations += [f"Redis {fault.name}: {what}" for what in trial.findings.violations]
+            reports[name] = trial.run(name)
+            violations += [f"Redis {name}: {what}" for what in trial.findings.violations]
     return {"seed": options.seed, "faults": reports, "violations": violations}
 
 
@@ -98,11 +96,13 @@ class _Trial:
             conversation.session = client.session()
             self._take_turn(conversation, "the first turn")
             # By one that does not try again: what is refused is to be seen.
-            conversation.session = self._here.attach(conversation.session.id) if client is self._patient else conversation.session
+            if client is self._patient:
+                conversation.session = self._attached(self._here, conversation)
             made.append(conversation)
         return made
 
-    def run(self, fault: Fault) -> dict[str, object]:
+    def run(self, name: str) -> Report:
+        fault = FAULTS[name]
         assert eventually(lambda: all(self._is_well(number) for number in (0, 1)))
         before: list[float] = []
         self._take_local_turns(before, lambda: len(before) < 60)
@@ -115,9 +115,7 @@ class _Trial:
         pending: list[Conversation] = []
         try:
             with ThreadPoolExecutor(2) as pool:
-                turns = pool.submit(
-                    self._take_local_turns, local, lambda: time.monotonic() < end
-                )
+                turns = pool.submit(self._take_local_turns, local, lambda: time.monotonic() < end)
                 if fault.is_away:
                     asked = pool.submit(self._ask_elsewhere, elsewhere, end)
                 else:
@@ -137,6 +135,12 @@ class _Trial:
             with contextlib.suppress(OSError, AssertionError):
                 if self._running.redis.process.poll() is None:
                     self._running.redis.signal(signal.SIGCONT)
+        # Where it is full they are had, which takes a hand-over.
+        late = [one for one in elsewhere if one > ELSEWHERE_SECONDS]
+        if fault.is_away and len(late) > len(elsewhere) // 100:
+            self.findings.violated(
+                f"{len(late)} of {len(elsewhere)} heard too late: {max(late):.3f} s"
+            )
         self._check_all()
         rows = {
             "local turns before": distribution(before),
@@ -145,7 +149,7 @@ class _Trial:
             "replicated turns refused": distribution(refused),
             "their retries": distribution(kept),
         }
-        print_table(f"redis {fault.name}", rows)
+        print_table(f"redis {name}: a turn's latency", rows)
         print(f"healed {healed:.2f} s after its return")
         return {"latency_ms": rows, "healed_seconds": round(healed, 3)}
 
@@ -240,10 +244,11 @@ class _Trial:
         return client.attach(conversation.session.id)
 
     def _check_all(self) -> None:
-        """Every session goes on at the other replica as if nothing had been."""
-        for conversation in [*self._local, *self._replicated, *self._elsewhere]:
+        """Every session goes on at the replica that it was not at, as if nothing had been."""
+        by_other = [(self._other, one) for one in [*self._local, *self._replicated]]
+        for client, conversation in [*by_other, *((self._patient, one) for one in self._elsewhere)]:
             try:
-                conversation.session = self._attached(self._other, conversation)
+                conversation.session = self._attached(client, conversation)
                 revision = conversation.session.revision
                 if revision != len(conversation.said):
                     self.findings.violated(

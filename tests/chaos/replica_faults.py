@@ -10,11 +10,12 @@ import threading
 import time
 from pathlib import Path
 
+from fleet import eventually
+
 from background import Background
 from cluster import Cluster, alone, cluster
 from conversations import Findings, Load, Timing, Truth, tell_truths
-from figures import distribution, print_table
-from fleet import eventually
+from figures import Report, distribution, print_table
 
 REPLICAS = 3
 # From a death to others' taking over at the latest: presence, and the calls' patience.
@@ -41,7 +42,7 @@ class Totals:
         return dict(self._sum)
 
 
-def kills(folder: Path, options: argparse.Namespace) -> dict[str, object]:
+def kills(folder: Path, options: argparse.Namespace) -> Report:
     """kill -9 of one after the other, back with what it had on disk, or without."""
     truths = truths_of(folder, options)
     draw = random.Random(f"kills/{options.seed}")
@@ -77,7 +78,7 @@ def kills(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     return _report("kills", options, load.findings, {"kills": len(deaths)}, totals, deaths)
 
 
-def restarts(folder: Path, options: argparse.Namespace) -> dict[str, object]:
+def restarts(folder: Path, options: argparse.Namespace) -> Report:
     """SIGTERM of one after the other, each when the one before it is back."""
     truths = truths_of(folder, options)
     with cluster(folder, REPLICAS) as running, running.client() as client:
@@ -121,7 +122,7 @@ def _report(
     counts: dict[str, int],
     totals: Totals,
     faults: list[float],
-) -> dict[str, object]:
+) -> Report:
     def disturbed(timing: Timing) -> bool:
         end = timing.begin + timing.seconds
         return any(timing.begin < fault + TAKE_OVER_SECONDS and end > fault for fault in faults)
@@ -141,8 +142,10 @@ def _report(
     rows = {key: distribution([one.seconds for one in some]) for key, some in groups.items()}
     print_table(f"{name}: a turn's latency", rows)
     shared = totals.report()
-    print(f"conversations ended: {findings.ended}; {counts}; sessions: {shared}; "
-          f"creations asked for again: {findings.creations_again}")
+    print(
+        f"conversations ended: {findings.ended}; {counts}; sessions: {shared}; "
+        f"creations asked for again: {findings.creations_again}"
+    )
     return {
         "seed": options.seed,
         "conversations_ended": findings.ended,

@@ -91,7 +91,14 @@ class Replica:
         self._ready = folder / f"{name}.ready"
         self.log = folder / f"{name}.log"
         keys = secrets.folder
-        self._command = [*place.prefix, str(BINARY), "--model", f"{MODEL}={MODEL_FOLDER}", "--threads", "1"]
+        self._command = [
+            *place.prefix,
+            str(BINARY),
+            "--model",
+            f"{MODEL}={MODEL_FOLDER}",
+            "--threads",
+            "1",
+        ]
         self._command += ["--state-slots", "64", "--drain-timeout", "30", "--no-playground"]
         self._command += ["--tls-cert", str(keys / "replica/tls.crt")]
         self._command += ["--tls-key", str(keys / "replica/tls.key")]
@@ -221,7 +228,16 @@ class Envoy:
         config = configuration(folder, secrets, upstreams, self.ports, place.host, hosts)
         self.access_log = folder / "access.log"
         self.log = folder / "envoy.log"
-        command = [*place.prefix, envoy_binary(), "-c", str(config), "--concurrency", "1", "-l", "warning"]
+        command = [
+            *place.prefix,
+            envoy_binary(),
+            "-c",
+            str(config),
+            "--concurrency",
+            "1",
+            "-l",
+            "warning",
+        ]
         command += [
             "--disable-hot-restart",
             "--drain-time-s",
@@ -239,7 +255,9 @@ class Envoy:
         return self.process.poll() is not None
 
     def admin(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://{self.place.host}:{self.ports['admin']}{path}") as answer:
+        with urllib.request.urlopen(
+            f"http://{self.place.host}:{self.ports['admin']}{path}"
+        ) as answer:
             text: str = answer.read().decode()
             return text
 

@@ -23,6 +23,7 @@ from ssmd._errors import Error
 # Of replicas that share their sessions: it passes by itself, once the session's owner or the store is back.
 _PASSES = {"DRAINING", "SESSION_ELSEWHERE", "SESSION_MOVED", "SHARED_STORE", "NOT_REPLICATED"}
 
+
 @dataclass(frozen=True)
 class Retries:
     """How often, and after how long, a call is tried again that can be tried again safely.
@@ -74,12 +75,16 @@ def _turn_was_lost(error: Error) -> bool:
     if error.code == "ABORTED":
         # Without a reason: of a retry of a turn that failed meanwhile.
         return error.reason in ("", "SESSION_MOVED")
+    if error.reason == "NOT_REPLICATED":
+        return error.code == "RESOURCE_EXHAUSTED"  # the store was full, and is told again
     # What gRPC makes of a stream that a router broke off, as its replica was lost.
     return error.code in ("INTERNAL", "UNKNOWN") and not error.reason
 
 
 def passes_by_itself(error: Error, safety: Safety) -> bool:
     """Whether it is worth more patience than a number of tries."""
+    if error.code not in ("UNAVAILABLE", "ABORTED"):
+        return False
     return error.reason in _PASSES or (error.code == "UNAVAILABLE" and safety is Safety.NAMED_TURN)
 
 
