@@ -17,6 +17,8 @@ constexpr std::chrono::milliseconds kWriteAgain(250);
 constexpr std::chrono::milliseconds kLookAgain(20);
 // Changes are replaced by an image when they are more bytes than it, or than this.
 constexpr int64_t kRecordBytes = int64_t{64} << 10;
+// No checkpoint has this name.
+constexpr char kNoCheckpoint[] = "/";
 
 absl::Status Moved(const std::string& id) {
   return WithReason(absl::AbortedError(absl::StrFormat(
@@ -118,6 +120,10 @@ std::optional<SharingImpl::Step> SharingImpl::NextWrite(const SessionKey& key, R
     step.bytes = row->records.front();
     return step;
   }
+  if (row->in_doubt) {
+    step.kind = Step::Kind::kLook;
+    return step;
+  }
   if (!row->states_due.has_value()) return std::nullopt;
   if (*row->states_due > Now() && !row->wanted_until.has_value()) {
     Schedule(key, row, *row->states_due);
@@ -161,6 +167,8 @@ absl::Status SharingImpl::Do(const SessionKey& key, Step* step) {
       return store_->PutImage(write, step->number, step->bytes);
     case Step::Kind::kRecord:
       return store_->Append(write, step->number, step->bytes);
+    case Step::Kind::kLook:  // as a write that changes nothing
+      return store_->DropState(write, kNoCheckpoint);
     case Step::Kind::kStates:
       return WriteStates(write, step);
     case Step::Kind::kGiveUp:
@@ -225,12 +233,15 @@ bool SharingImpl::Succeeded(const SessionKey& key, const Step& step) {
           row->needs_image = true;
         }
         break;
+      case Step::Kind::kLook:
+        row->in_doubt = false;
+        break;
       case Step::Kind::kStates:
         row->states = step.states;
         break;
     }
     if (more) {
-      if (row->written == row->noted) row->dirty_since.reset();
+      if (row->written == row->noted && !row->in_doubt) row->dirty_since.reset();
       const auto told =
           std::partition(row->waiters.begin(), row->waiters.end(),
                          [row](const Waiter& waiter) { return waiter.number > row->written; });
@@ -257,6 +268,7 @@ bool SharingImpl::Failed(const SessionKey& key, const Step& step, const absl::St
     const bool is_missing = absl::IsNotFound(status) || absl::IsOutOfRange(status);
     if (is_missing && step.kind != Step::Kind::kImage) {
       // The store has lost something: it gets the whole.
+      row->in_doubt = false;
       DropRecords(row);
       row->needs_image = true;
       if (absl::IsNotFound(status)) row->states.clear();
