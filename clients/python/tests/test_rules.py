@@ -105,6 +105,7 @@ def test_details_that_make_no_sense_are_left_out(trailer: tuple[str, str | bytes
         (error("ABORTED", "REVISION_MISMATCH"), False, False, False),
         (error("INTERNAL", "NUMERICAL"), False, False, False),
         (error("CANCELLED"), False, False, False),
+        (ssmd.Cancelled("CANCELLED", "CANCELLED"), True, False, True),  # by a gRPC that shuts down
         (error("DEADLINE_EXCEEDED"), False, False, False),
     ],
     ids=str,

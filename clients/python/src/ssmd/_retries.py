@@ -67,7 +67,15 @@ def may_try_again(error: Error, safety: Safety) -> bool:
         return True  # the server has refused it: nothing was applied
     if safety is Safety.CHANGE:
         return False
+    if _was_never_begun(error):
+        return True
     return error.code == "UNAVAILABLE" or (safety is Safety.NAMED_TURN and _turn_was_lost(error))
+
+
+def _was_never_begun(error: Error) -> bool:
+    """A call that reached a gRPC server as it shut down: none of the daemon's words came with it."""
+    # What this side cancels says so in other words.
+    return error.code == error.message == "CANCELLED" and not error.request_id
 
 
 def _turn_was_lost(error: Error) -> bool:
