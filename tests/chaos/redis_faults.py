@@ -21,8 +21,8 @@ from figures import Report, distribution, print_table
 
 # Of each kind of session; their turns go on during the faults.
 SESSIONS = 6
-# Turns of a conversation: more than are taken.
-TURNS = 40
+# Turns of a conversation before and after the fault, and of each second of it.
+TURNS, TURNS_A_SECOND = 14, 6
 # What a caller of a session that is elsewhere is promised.
 ELSEWHERE_SECONDS = 0.1
 HEAL_SECONDS = 20.0
@@ -63,8 +63,9 @@ FAULTS = {
 
 
 def redis(folder: Path, options: argparse.Namespace) -> Report:
+    turns = TURNS + int(TURNS_A_SECOND * options.fault_seconds)
     with alone(folder / "alone") as client:
-        truths = tell_truths(client, 3 * SESSIONS, TURNS, options.seed)
+        truths = tell_truths(client, 3 * SESSIONS, turns, options.seed)
     reports: Report = {}
     violations: list[str] = []
     for name in FAULTS if options.fault is None else [options.fault]:
@@ -163,7 +164,7 @@ class _Trial:
     def _take_local_turns(self, seconds: list[float], goes_on: Callable[[], bool]) -> None:
         """Of sessions that are here, with durability PROCESS. They always go on."""
         for conversation in _in_turns(self._local):
-            if not goes_on() or len(conversation.said) >= TURNS:
+            if not goes_on() or len(conversation.said) + 1 >= len(self._truths[0].turns):
                 return
             begin = time.monotonic()
             self._take_turn(conversation, "a local turn")

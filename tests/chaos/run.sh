@@ -32,8 +32,8 @@ cd "$here"
 
 case $command in
   short)
-    python chaos.py kills --seconds 9 --every 3 --conversations 24 --turns 4 "$@"
-    python chaos.py restarts --restarts 2 --conversations 12 --turns 3 "$@"
+    python chaos.py kills --seconds 7 --every 2.5 --conversations 24 --turns 4 "$@"
+    python chaos.py restarts --restarts 1 --conversations 12 --turns 3 "$@"
     exec python chaos.py redis --fault frozen --fault-seconds 1 "$@"
     ;;
   lint)
