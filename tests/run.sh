@@ -14,8 +14,8 @@ usage: tests/run.sh [--all] [ctest arguments…]
               AddressSanitizer with UBSan and under ThreadSanitizer; every fuzzer for
               SSMD_FUZZ_SECONDS (60) seconds; the playground against its mock server; the trainer, where
               SSMD_TORCH_PYTHON names a Python with torch; the Debian package in a bare system; kernels/ on an
-              emulated Arm; the container image, built and run; attacks on the daemon, bare and behind
-              Envoy; the benchmarks
+              emulated Arm; the container image, built and run; chaos (tests/chaos); attacks on the daemon, bare
+              and behind Envoy; the benchmarks
   others      go to ctest, for example: tests/run.sh -R Tokenizer, tests/run.sh -L unit
 
 The release build has the CUDA device where there is an nvcc, for one kind of GPU (90a). Where there
@@ -170,6 +170,8 @@ run_everything_else() {
   check "the Debian package in a bare Debian" tests/deploy/deb_test.sh build/release
   check "kernels on 64-bit Arm, by qemu" tests/arm.sh
   check "the container image" tests/deploy/image.py
+  check "chaos: replicas, Redis and the network between them, broken" \
+    timeout 600 tests/chaos/run.sh build/release all --seconds 60 --restarts 20 --conversations 200
   check "attacks on the daemon" tests/deploy/run.sh build/release attacks --check
   check "benchmarks" build/release/bin/ssmd-bench engine --random=mamba-130m --batch=1,16
 }

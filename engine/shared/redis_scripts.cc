@@ -124,8 +124,9 @@ end
 )lua";
 
 constexpr std::string_view kRenew = R"lua(
+local known = redis.call('EXISTS', KEYS[1]) == 1
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return {'ok'}
+return {known and 'ok' or 'new'}
 )lua";
 
 constexpr std::string_view kClaim = R"lua(

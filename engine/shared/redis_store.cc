@@ -90,7 +90,7 @@ class RedisStore final : public SharedStore {
         session_bytes_(absl::StrCat(options.reply_bytes_max)),
         pool_(pool) {}
 
-  absl::Status Renew(const Replica& self, Duration ttl) override;
+  absl::StatusOr<bool> Renew(const Replica& self, Duration ttl) override;
   absl::Status Leave(const Replica& self) override;
   absl::StatusOr<std::vector<SessionKey>> Wanted(const Replica& self, Duration patience) override;
   absl::StatusOr<Claim> TryClaim(const Replica& self, const SessionKey& key,
@@ -164,11 +164,14 @@ absl::Status RedisStore::RunWrite(const RedisScript& script, const Write& write,
   return Run(script, write.key, all);
 }
 
-absl::Status RedisStore::Renew(const Replica& self, Duration ttl) {
+absl::StatusOr<bool> RedisStore::Renew(const Replica& self, Duration ttl) {
   SSMD_RETURN_IF_ERROR(CheckReplica(self));
   const auto verdict = pool_.Run(scripts_.renew, {PresenceOf(self)},
                                  {self.address, Milliseconds(ttl)}, pool_.Deadline());
-  return verdict.ok() ? StatusOf(verdict->front().text) : verdict.status();
+  SSMD_RETURN_IF_ERROR(verdict.status());
+  if (verdict->front().text == "new") return false;
+  SSMD_RETURN_IF_ERROR(StatusOf(verdict->front().text));
+  return true;
 }
 
 absl::Status RedisStore::Leave(const Replica& self) {

@@ -295,14 +295,15 @@ void SharingImpl::Tell(const Over& over) {
 void SharingImpl::KeepPresence() {
   for (;;) {
     const TimePoint begin = Now();
-    absl::Status status;
+    absl::StatusOr<bool> known;
     {
       MutexLock renewing(&presence_mutex_);
       if (left()) return;
-      status = store_->Renew(self_, limits_.presence);
+      known = store_->Renew(self_, limits_.presence);
     }
     MutexLock lock(&mutex_);
-    if (status.ok()) {
+    if (known.ok()) {
+      if (!*known) DoubtAll();
       present_until_ = begin + limits_.presence;
       if (!well_since_.has_value()) well_since_ = begin;
     } else {
@@ -310,9 +311,20 @@ void SharingImpl::KeepPresence() {
       ++totals_.failures;
     }
     const TimePoint next =
-        begin + (status.ok() ? limits_.presence / 3 : std::max<Duration>(kRenewAgain, {}));
+        begin + (known.ok() ? limits_.presence / 3 : std::max<Duration>(kRenewAgain, {}));
     while (!stopping_ && !left_ && Now() < next) changed_.WaitUntil(&mutex_, next);
     if (stopping_) return;
+  }
+}
+
+// The store was away, or has begun anew: what it lost of sessions that nobody uses is put back,
+// too.
+void SharingImpl::DoubtAll() {
+  for (auto& [key, row] : rows_) {
+    if (row.phase != Phase::kHere) continue;
+    row.in_doubt = true;
+    if (!row.dirty_since.has_value()) row.dirty_since = Now();
+    Schedule(key, &row, Now());
   }
 }
 

@@ -68,6 +68,7 @@ class SharingImpl final : public SessionSharing {
     std::deque<std::string> records;  // the last ones up to `noted`, unless an image is needed
     bool needs_image = false;
     bool deleted = false;
+    bool in_doubt = false;    // the store may have lost it
     int64_t image_bytes = 0;  // in the store
     int64_t record_bytes = 0;
     std::map<std::string, StateMark> states;  // in the store, by checkpoint
@@ -102,7 +103,7 @@ class SharingImpl final : public SessionSharing {
 
   // What a writer does next about a session.
   struct Step {
-    enum class Kind : uint8_t { kDelete, kImage, kRecord, kStates, kGiveUp };
+    enum class Kind : uint8_t { kDelete, kImage, kRecord, kLook, kStates, kGiveUp };
     Kind kind = Kind::kRecord;
     uint64_t fence = 0;
     uint64_t number = 0;
@@ -131,6 +132,7 @@ class SharingImpl final : public SessionSharing {
   static void Tell(const Over& over);  // without the lock
   void DropRecords(Row* row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void KeepPresence();
+  void DoubtAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool left() const;
   void ServeHolds();
   absl::Status StoreError(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -18,14 +18,18 @@ constexpr std::chrono::milliseconds kWriteAgain(250);
 constexpr std::chrono::milliseconds kLookAgain(20);
 // Changes are replaced by an image when they are more bytes than it, or than this.
 constexpr int64_t kRecordBytes = int64_t{64} << 10;
+// No checkpoint has this name.
+constexpr char kNoCheckpoint[] = "/";
 
+// With the code that says whether the store is away for a while or full.
 absl::Status NotReplicated(const absl::Status& why) {
-  if (!absl::IsUnavailable(why)) return UnsharedCopy(why);
   return WithReason(
-      absl::UnavailableError(absl::StrCat(
-          "the turn was committed here, but the shared store of sessions could not be told in time "
-          "(a retry with the same request id gets its answer once it could): ",
-          why.message())),
+      absl::Status(
+          why.code(),
+          absl::StrCat("the turn was committed here, but the shared store of sessions could "
+                       "not be told in time (a retry with the same request id gets its "
+                       "answer once it could): ",
+                       why.message())),
       reason::kNotReplicated);
 }
 
@@ -111,6 +115,10 @@ std::optional<SharingImpl::Step> SharingImpl::NextWrite(const SessionKey& key, R
     step.bytes = row->records.front();
     return step;
   }
+  if (row->in_doubt) {
+    step.kind = Step::Kind::kLook;
+    return step;
+  }
   if (!row->states_due.has_value()) return std::nullopt;
   if (*row->states_due > Now() && !row->wanted_until.has_value()) {
     Schedule(key, row, *row->states_due);
@@ -154,6 +162,8 @@ absl::Status SharingImpl::Do(const SessionKey& key, Step* step) {
       return store_->PutImage(write, step->number, step->bytes);
     case Step::Kind::kRecord:
       return store_->Append(write, step->number, step->bytes);
+    case Step::Kind::kLook:  // as a write that changes nothing
+      return store_->DropState(write, kNoCheckpoint);
     case Step::Kind::kStates:
       return WriteStates(write, step);
     case Step::Kind::kGiveUp:
@@ -218,12 +228,15 @@ bool SharingImpl::Succeeded(const SessionKey& key, const Step& step) {
           row->needs_image = true;
         }
         break;
+      case Step::Kind::kLook:
+        row->in_doubt = false;
+        break;
       case Step::Kind::kStates:
         row->states = step.states;
         break;
     }
     if (more) {
-      if (row->written == row->noted) row->dirty_since.reset();
+      if (row->written == row->noted && !row->in_doubt) row->dirty_since.reset();
       const auto told =
           std::partition(row->waiters.begin(), row->waiters.end(),
                          [row](const Waiter& waiter) { return waiter.number > row->written; });
@@ -250,6 +263,7 @@ bool SharingImpl::Failed(const SessionKey& key, const Step& step, const absl::St
     const bool is_missing = absl::IsNotFound(status) || absl::IsOutOfRange(status);
     if (is_missing && step.kind != Step::Kind::kImage) {
       // The store has lost something: it gets the whole.
+      row->in_doubt = false;
       DropRecords(row);
       row->needs_image = true;
       if (absl::IsNotFound(status)) row->states.clear();

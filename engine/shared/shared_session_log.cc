@@ -1,5 +1,6 @@
 #include "engine/shared/shared_session_log.h"
 
+#include <algorithm>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -45,11 +46,15 @@ void SharedSessionLog::Write(Proposal proposal, Durability durability, Done done
   auto pending = std::make_shared<Pending>();
   pending->changes = Describe(proposal.changes());
   pending->done = std::move(done);
-  const auto written = [this, durability, pending](auto result) {
+  const bool makes_some = std::any_of(
+      pending->changes.begin(), pending->changes.end(),
+      [](const auto& change) { return change.kind == SessionSharing::Change::Kind::kMade; });
+  const auto written = [this, durability, makes_some, pending](auto result) {
     if (!result.ok() || pending->changes.empty()) return pending->done(std::move(result));
     const bool replicated = durability == Durability::kReplicated;
-    // A replica that others may think dead has to hear that it is not, where it can.
-    if (!replicated && !sharing_->may_have_lost()) {
+    // A replica that others may think dead has to hear that it is not, where it can. And the first
+    // call of a new session may be at another one, which finds it in the store or not at all.
+    if (!replicated && !makes_some && !sharing_->may_have_lost()) {
       sharing_->Note(std::move(pending->changes), nullptr);
       return pending->done(std::move(result));
     }

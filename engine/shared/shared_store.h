@@ -91,8 +91,9 @@ class SharedStore {
   virtual ~SharedStore() = default;
 
   // --- Presence ---
-  // From now on, for `ttl`.
-  virtual absl::Status Renew(const Replica& self, Duration ttl) = 0;
+  // From now on, for `ttl`. Whether it was present until now: one that was late is not, nor one
+  // that the store has lost, of whose sessions it may have lost some, too.
+  virtual absl::StatusOr<bool> Renew(const Replica& self, Duration ttl) = 0;
   // No longer; what it owned and did not give up is free to others.
   virtual absl::Status Leave(const Replica& self) = 0;
   // Sessions that others asked `self` for (see TryClaim), waiting up to `patience` for the first

@@ -13,9 +13,10 @@ import ssl
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -51,6 +52,16 @@ def envoy_binary() -> str:
     return str(Path(envoy.__file__).parent / "_bin/envoy")
 
 
+class Place(NamedTuple):
+    """Where a process runs: the address at which it is reached, and the command that puts it there."""
+
+    host: str = "127.0.0.1"
+    prefix: tuple[str, ...] = ()
+
+
+LOOPBACK = Place()
+
+
 class Secrets:
     """What deploy/docker/make-secrets.sh makes."""
 
@@ -70,14 +81,24 @@ class Secrets:
 
 
 class Replica:
-    """A daemon as compose.yaml starts it, on the loopback."""
+    """A daemon as compose.yaml starts it."""
 
-    def __init__(self, name: str, folder: Path, secrets: Secrets, *flags: str) -> None:
+    def __init__(
+        self, name: str, folder: Path, secrets: Secrets, *flags: str, place: Place = LOOPBACK
+    ) -> None:
         self.name = name
+        self.place = place
         self._ready = folder / f"{name}.ready"
         self.log = folder / f"{name}.log"
         keys = secrets.folder
-        self._command = [str(BINARY), "--model", f"{MODEL}={MODEL_FOLDER}", "--threads", "1"]
+        self._command = [
+            *place.prefix,
+            str(BINARY),
+            "--model",
+            f"{MODEL}={MODEL_FOLDER}",
+            "--threads",
+            "1",
+        ]
         self._command += ["--state-slots", "64", "--drain-timeout", "30", "--no-playground"]
         self._command += ["--tls-cert", str(keys / "replica/tls.crt")]
         self._command += ["--tls-key", str(keys / "replica/tls.key")]
@@ -93,8 +114,8 @@ class Replica:
 
     def start(self) -> None:
         """Where it was before, if it was."""
-        addresses = ["--grpc-listen", f"127.0.0.1:{self.grpc_port}"]
-        addresses += ["--http-listen", f"127.0.0.1:{self.http_port}", "--ready-file"]
+        addresses = ["--grpc-listen", f"{self.place.host}:{self.grpc_port}"]
+        addresses += ["--http-listen", f"{self.place.host}:{self.http_port}", "--ready-file"]
         self._ready.unlink(missing_ok=True)
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
@@ -107,10 +128,10 @@ class Replica:
         self.http_port = int(ready["http"].rsplit(":", 1)[1])
 
     def get(self, path: str) -> tuple[int, str]:
-        connection = http.client.HTTPSConnection(
-            "localhost", self.http_port, context=self._context, timeout=30
-        )
+        connection = http.client.HTTPSConnection("localhost", self.http_port)
         with contextlib.closing(connection):
+            plain = socket.create_connection((self.place.host, self.http_port), timeout=30)
+            connection.sock = self._context.wrap_socket(plain, server_hostname="localhost")
             connection.request("GET", path, headers={"authorization": f"Bearer {self._token}"})
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
@@ -137,9 +158,17 @@ def resident_bytes(pid: int) -> int:
 
 
 def configuration(
-    folder: Path, secrets: Secrets, upstreams: dict[str, tuple[int, int]], ports: dict[str, int]
+    folder: Path,
+    secrets: Secrets,
+    upstreams: dict[str, tuple[int, int]],
+    ports: dict[str, int],
+    host: str = LOOPBACK.host,
+    hosts: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
-    """envoy.yaml with this test's addresses and paths; upstreams have a name, ports for gRPC and HTTP."""
+    """envoy.yaml with this test's addresses and paths; upstreams have a name, ports for gRPC and HTTP.
+
+    The listeners are on `host`; `hosts` are the upstreams' by their names.
+    """
     sds = folder / "sds"
     sds.mkdir(exist_ok=True)
     for source in (CONFIGURATION.parent / "sds").iterdir():
@@ -147,16 +176,16 @@ def configuration(
         (sds / source.name).write_text(text)
     text = CONFIGURATION.read_text().replace("/etc/envoy/sds", str(sds))
     config: dict[str, Any] = yaml.safe_load(text)
-    config["admin"]["address"]["socket_address"]["port_value"] = ports["admin"]
+    config["admin"]["address"]["socket_address"] = {"address": host, "port_value": ports["admin"]}
     resources = config["static_resources"]
     for listener in resources["listeners"]:
         listener["address"] = {
-            "socket_address": {"address": "127.0.0.1", "port_value": ports[listener["name"]]}
+            "socket_address": {"address": host, "port_value": ports[listener["name"]]}
         }
     for cluster in resources["clusters"]:
         if cluster["name"] == "admin":
             endpoint = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
-            endpoint["address"]["socket_address"]["port_value"] = ports["admin"]
+            endpoint["address"]["socket_address"] = {"address": host, "port_value": ports["admin"]}
             continue
         number = CLUSTERS.index(cluster["name"])
         cluster["load_assignment"]["endpoints"] = [
@@ -166,7 +195,7 @@ def configuration(
                         "endpoint": {
                             "address": {
                                 "socket_address": {
-                                    "address": "127.0.0.1",
+                                    "address": hosts.get(name, LOOPBACK.host),
                                     "port_value": both[number],
                                 }
                             }
@@ -186,14 +215,29 @@ class Envoy:
     """In front of upstreams, with listeners on ports of its own."""
 
     def __init__(
-        self, folder: Path, secrets: Secrets, upstreams: dict[str, tuple[int, int]]
+        self,
+        folder: Path,
+        secrets: Secrets,
+        upstreams: dict[str, tuple[int, int]],
+        hosts: Mapping[str, str] = MappingProxyType({}),
+        place: Place = LOOPBACK,
     ) -> None:
+        self.place = place
         names = ("admin", "front", "front_mtls", "stats")
         self.ports = {name: free_port() for name in names}
-        config = configuration(folder, secrets, upstreams, self.ports)
+        config = configuration(folder, secrets, upstreams, self.ports, place.host, hosts)
         self.access_log = folder / "access.log"
         self.log = folder / "envoy.log"
-        command = [envoy_binary(), "-c", str(config), "--concurrency", "1", "-l", "warning"]
+        command = [
+            *place.prefix,
+            envoy_binary(),
+            "-c",
+            str(config),
+            "--concurrency",
+            "1",
+            "-l",
+            "warning",
+        ]
         command += [
             "--disable-hot-restart",
             "--drain-time-s",
@@ -211,7 +255,9 @@ class Envoy:
         return self.process.poll() is not None
 
     def admin(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports['admin']}{path}") as answer:
+        with urllib.request.urlopen(
+            f"http://{self.place.host}:{self.ports['admin']}{path}"
+        ) as answer:
             text: str = answer.read().decode()
             return text
 

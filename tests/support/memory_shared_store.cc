@@ -184,11 +184,12 @@ Result MemorySharedStore::Call(size_t bytes, const Effect<Result>& effect) {
   return Unreachable();
 }
 
-absl::Status MemorySharedStore::Renew(const Replica& self, Duration ttl) {
+absl::StatusOr<bool> MemorySharedStore::Renew(const Replica& self, Duration ttl) {
   SSMD_RETURN_IF_ERROR(CheckReplica(self));
-  return Call<absl::Status>(0, [=](Keeper* keeper) -> absl::Status {
+  return Call<absl::StatusOr<bool>>(0, [=](Keeper* keeper) -> absl::StatusOr<bool> {
+    const bool known = keeper->IsPresent(self.id);
     keeper->contents.present[self.id] = {self.address, keeper->now + ttl};
-    return absl::OkStatus();
+    return known;
   });
 }
 

@@ -71,7 +71,7 @@ class MemorySharedStore final : public SharedStore {
   // Of the sessions that there are now.
   int64_t TenantBytes(const std::string& tenant) const;
 
-  absl::Status Renew(const Replica& self, Duration ttl) override;
+  absl::StatusOr<bool> Renew(const Replica& self, Duration ttl) override;
   absl::Status Leave(const Replica& self) override;
   absl::StatusOr<std::vector<SessionKey>> Wanted(const Replica& self, Duration patience) override;
   absl::StatusOr<Claim> TryClaim(const Replica& self, const SessionKey& key,

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a reset
 
@@ -26,10 +27,14 @@ class _Connection:
 class Proxy:
     """Forwards TCP connections to a daemon. What it loses are those that are open."""
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, host: str = "127.0.0.1") -> None:
         self.forward_to(server)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.server = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server((host, 0))
+        self.server = f"{host}:{self._listener.getsockname()[1]}"
+        #: Seconds that everything takes longer, in either direction.
+        self.delay = 0.0
+        #: Whether new connections end at once, as those to a port without a server do.
+        self.refuses = False
         self._open: list[_Connection] = []
         self._answers_flow, self._calls_flow = threading.Event(), threading.Event()
         self._answers_flow.set()
@@ -61,11 +66,15 @@ class Proxy:
         """What the client says from now on is not passed on, nor that it has gone."""
         self._calls_flow.clear()
 
+    def go_on(self) -> None:
+        """What was held is passed on, late."""
+        self._calls_flow.set()
+        self._answers_flow.set()
+
     def close(self) -> None:
         self._listener.close()
         self.lose()
-        self._calls_flow.set()
-        self._answers_flow.set()
+        self.go_on()
 
     def _taken(self) -> list[_Connection]:
         taken, self._open = self._open, []
@@ -75,6 +84,9 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self.refuses:
+                    client.close()
+                    continue
                 try:
                     server = socket.create_connection(self._target)
                 except OSError:
@@ -95,6 +107,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
                 flow.wait()
+                time.sleep(self.delay)
                 with contextlib.suppress(OSError):
                     sink.sendall(data)
         if connection in self._open:  # ended by itself, and so for both

@@ -94,10 +94,18 @@ def test_details_that_make_no_sense_are_left_out(trailer: tuple[str, str | bytes
         (error("RESOURCE_EXHAUSTED", "QUEUE_FULL", 1), True, True, True),
         (error("RESOURCE_EXHAUSTED", "STATE_QUOTA"), False, False, False),
         (error("ABORTED"), False, False, True),
+        (error("ABORTED", "SESSION_MOVED"), False, False, True),
+        (error("UNAVAILABLE", "SESSION_MOVED"), True, False, True),
+        (error("UNAVAILABLE", "SESSION_ELSEWHERE", 1), True, True, True),
+        (error("UNAVAILABLE", "NOT_REPLICATED"), True, False, True),
+        (error("RESOURCE_EXHAUSTED", "NOT_REPLICATED"), False, False, True),
+        (error("FAILED_PRECONDITION", "NOT_REPLICATED"), False, False, False),
+        (error("INTERNAL"), False, False, True),  # a router's, whose replica was lost
         (error("ABORTED", "SESSION_BUSY"), False, False, False),
         (error("ABORTED", "REVISION_MISMATCH"), False, False, False),
         (error("INTERNAL", "NUMERICAL"), False, False, False),
         (error("CANCELLED"), False, False, False),
+        (ssmd.Cancelled("CANCELLED", "CANCELLED"), True, False, True),  # by a gRPC that shuts down
         (error("DEADLINE_EXCEEDED"), False, False, False),
     ],
     ids=str,
@@ -119,6 +127,40 @@ def test_pauses_grow_up_to_a_limit_and_the_tries_end() -> None:
         attempts.pause_after(error("UNAVAILABLE"), Safety.READ)
 
 
+@pytest.mark.parametrize(
+    ("failure", "safety", "is_patient"),
+    [
+        (error("UNAVAILABLE"), Safety.NAMED_TURN, True),
+        (error("UNAVAILABLE"), Safety.READ, False),
+        (error("UNAVAILABLE", "SHARED_STORE", 0), Safety.CHANGE, True),
+        (error("ABORTED", "SESSION_MOVED"), Safety.NAMED_TURN, True),
+        (error("RESOURCE_EXHAUSTED", "NOT_REPLICATED"), Safety.NAMED_TURN, False),
+        (error("INTERNAL"), Safety.NAMED_TURN, False),
+    ],
+    ids=str,
+)
+def test_what_passes_by_itself_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, failure: ssmd.Error, safety: Safety, is_patient: bool
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("ssmd._retries.time.monotonic", lambda: now)
+    attempts = Attempts(ssmd.Retries(2, 0.01, 0.01, patience_seconds=30), None)
+    for _ in range(2):
+        attempts.pause_after(failure, safety)
+    now = 29.0
+    if is_patient:
+        for _ in range(100):
+            attempts.pause_after(failure, safety)
+    now = 30.0 if is_patient else now
+    with pytest.raises(type(failure)):
+        attempts.pause_after(failure, safety)
+
+
+def test_who_wants_no_retries_has_no_patience_either() -> None:
+    with pytest.raises(ssmd.Unavailable):
+        Attempts(ssmd.Retries(0), None).pause_after(error("UNAVAILABLE"), Safety.NAMED_TURN)
+
+
 def test_the_servers_delay_is_waited_at_least() -> None:
     attempts = Attempts(ssmd.Retries(first_delay_seconds=1), None)
     full = error("RESOURCE_EXHAUSTED", "QUEUE_FULL", 30)
@@ -137,6 +179,8 @@ def test_a_timeout_is_a_time(timeout: float) -> None:
         Attempts(ssmd.Retries(), timeout)
     with pytest.raises(ValueError, match="negative"):
         ssmd.Retries(-1)
+    with pytest.raises(ValueError, match="negative"):
+        ssmd.Retries(patience_seconds=-1)
 
 
 # --- Settings ---

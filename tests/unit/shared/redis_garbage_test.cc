@@ -36,7 +36,7 @@ Calls CallAll(const std::string& url, Duration timeout) {
       calls[name] = make();
     } while (absl::StrContains(calls[name].message(), "not tried again yet"));
   };
-  call("Renew", [&] { return store->Renew(ReplicaNo(1), std::chrono::hours(1)); });
+  call("Renew", [&] { return store->Renew(ReplicaNo(1), std::chrono::hours(1)).status(); });
   call("Leave", [&] { return store->Leave(ReplicaNo(1)); });
   call("Wanted", [&] { return store->Wanted(ReplicaNo(1), Duration(0)).status(); });
   call("WantedPatiently",

@@ -45,7 +45,7 @@ class RedisStoreTest : public ::testing::Test {
   // Every kind of call, by name.
   std::vector<std::pair<std::string, absl::Status>> CallAll(SharedStore& store) {
     const Duration soon = std::chrono::milliseconds(1);
-    return {{"Renew", store.Renew(ReplicaNo(1), std::chrono::hours(1))},
+    return {{"Renew", store.Renew(ReplicaNo(1), std::chrono::hours(1)).status()},
             {"Leave", store.Leave(ReplicaNo(1))},
             {"Wanted", store.Wanted(ReplicaNo(1), Duration(0)).status()},
             {"Wanted, patiently", store.Wanted(ReplicaNo(1), soon).status()},
@@ -189,7 +189,7 @@ TEST_F(RedisStoreTest, APasswordIsAskedForSentAndNeverTold) {
   for (const auto& [user, password, hint] : cases) {
     if (!password.empty()) options_.url = redis_->UrlOf(user, password);
     const auto store = Patient();
-    const absl::Status status = store->Renew(ReplicaNo(1), std::chrono::hours(1));
+    const absl::Status status = store->Renew(ReplicaNo(1), std::chrono::hours(1)).status();
     if (hint.empty()) {
       EXPECT_TRUE(status.ok()) << status;
       continue;
@@ -205,7 +205,7 @@ TEST_F(RedisStoreTest, APasswordIsAskedForSentAndNeverTold) {
 TEST_F(RedisStoreTest, AUserWithTooFewRightsIsTold) {
   Start({"--user", "ssmd", "on", ">pw", "~ssmd:*", "-@all", "+evalsha", "+eval"});
   options_.url = redis_->UrlOf("ssmd", "pw");
-  const absl::Status status = Patient()->Renew(ReplicaNo(1), std::chrono::hours(1));
+  const absl::Status status = Patient()->Renew(ReplicaNo(1), std::chrono::hours(1)).status();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("README"));
 }

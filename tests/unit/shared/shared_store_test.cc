@@ -181,6 +181,14 @@ TYPED_TEST(SharedStoreTest, OneWhosePresenceHasEndedIsTakenOverWhereThatIsSaid) 
   EXPECT_TRUE(absl::IsAborted(this->store().Append(this->WriteOf(this->key_, 1, 1), 1, "late")));
 }
 
+TYPED_TEST(SharedStoreTest, WhoWasNotPresentIsTold) {
+  EXPECT_FALSE(*this->store().Renew(ReplicaNo(1), this->kLong));
+  EXPECT_TRUE(*this->store().Renew(ReplicaNo(1), this->kLong));
+  EXPECT_FALSE(*this->store().Renew(ReplicaNo(2), this->kLong));
+  ASSERT_TRUE(this->store().Leave(ReplicaNo(1)).ok());
+  EXPECT_FALSE(*this->store().Renew(ReplicaNo(1), this->kLong));
+}
+
 TYPED_TEST(SharedStoreTest, WhoLeavesIsPresentNoMore) {
   ASSERT_TRUE(this->store().Renew(ReplicaNo(1), this->kLong).ok());
   this->Make(this->key_);
@@ -318,7 +326,7 @@ TYPED_TEST(SharedStoreTest, WhatCannotBeIsRefused) {
   for (const std::string& id : {std::string(), std::string(31, 'a'), std::string(32, 'A'),
                                 std::string(32, 'g'), std::string(33, 'a')}) {
     const Replica nobody = {id, "address"};
-    EXPECT_TRUE(invalid(store.Renew(nobody, this->kLong))) << id;
+    EXPECT_TRUE(invalid(store.Renew(nobody, this->kLong).status())) << id;
     EXPECT_TRUE(invalid(store.Leave(nobody))) << id;
     EXPECT_TRUE(invalid(store.Wanted(nobody, Duration(0)).status())) << id;
     EXPECT_TRUE(invalid(store.TryClaim(nobody, this->key_, true).status())) << id;

@@ -82,7 +82,8 @@ class TurnOptions(GenerateOptions, total=False):
     commit: Literal["on_complete", "partial"]
     """What a turn leaves that is cut short: nothing, or what was sent of it. Default "on_complete"."""
     durability: Literal["process", "power", "replicated"]
-    """Whether the turn is safe from the end of the server's process, or of its machine. Default "process"."""
+    """Whether the turn is safe from the end of the server's process, or of its machine, or is with the
+    replicas' shared store. Default: the server's, normally "process"."""
 
 
 _Number = TypeVar("_Number")
