@@ -338,8 +338,9 @@ TEST_F(SsmctlTest, HealthIsAnExitStatus) {
   const Finished serving = Run({"health"});
   EXPECT_EQ(serving.status, 0) << serving.errors;
   EXPECT_EQ(serving.output, "SERVING\n");
-  EXPECT_STREQ(Json({"health", "--service", "ssmd.v1.SessionService"})["status"].GetString(),
-               "SERVING");
+  EXPECT_STREQ(
+      Json({"health", "--json", "--service", "ssmd.v1.SessionService"})["status"].GetString(),
+      "SERVING");
   EXPECT_EQ(Run({"health", "--service", "no.such.Service"}).status, 1);
   ASSERT_TRUE(client_->Drain().ok());
   const Finished draining = Run({"health"});
