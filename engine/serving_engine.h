@@ -150,6 +150,7 @@ class ServingEngine final : public Engine {
   // sharing (serving_engine_sharing.cc)
   absl::Status OpenSharing();
   SharingHooks MakeHooks();
+  absl::Status CheckImageHere(const SessionImage& image) const;
   absl::StatusOr<std::string> EncodeState(const std::string& model, const StateRef& state);
   absl::StatusOr<StateRef> AdoptState(const std::string& model, const SharedState& state,
                                       uint64_t history_hash);

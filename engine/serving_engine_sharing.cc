@@ -5,10 +5,22 @@
 #include "engine/base/errors.h"
 #include "engine/base/secure_random.h"
 #include "engine/base/status_macros.h"
+#include "engine/schedule/prepare.h"
 #include "engine/serving_engine.h"
 #include "engine/session/session_errors.h"
 
 namespace ssmd {
+namespace {
+
+std::vector<int32_t> IdsOf(const TokenLog& tokens) {
+  std::vector<int32_t> ids;
+  ids.reserve(tokens.size());
+  for (const LoggedToken token : tokens) ids.push_back(token.token_id());
+  return ids;
+}
+
+}  // namespace
+
 absl::Status ServingEngine::OpenSharing() {
   if (sharing_options_.store == nullptr) return absl::OkStatus();
   Replica self;
@@ -35,10 +47,7 @@ SharingHooks ServingEngine::MakeHooks() {
                              uint64_t history_hash) {
     return AdoptState(model, state, history_hash);
   };
-  hooks.check_room = [this](const std::string& model) -> absl::Status {
-    SSMD_ASSIGN_OR_RETURN(const size_t index, FindModel(model));
-    return models_[index]->admission->CheckRoom(1);
-  };
+  hooks.check_image = [this](const SessionImage& image) { return CheckImageHere(image); };
   hooks.on_gone = [this](const SessionKey& key, const std::string& model) {
     const auto index = FindModel(model);
     if (!index.ok()) return;
@@ -46,6 +55,18 @@ SharingHooks ServingEngine::MakeHooks() {
         [this, index = *index, key] { runners_[index]->DropSession(key, SessionMoved(key.id)); });
   };
   return hooks;
+}
+
+absl::Status ServingEngine::CheckImageHere(const SessionImage& image) const {
+  SSMD_ASSIGN_OR_RETURN(const size_t index, FindModel(image.model));
+  const ModelInService& model = *models_[index];
+  const auto tokens = static_cast<int64_t>(image.history.size());
+  SSMD_RETURN_IF_ERROR(CheckHistoryLength(tokens, 0, 0, limits_.max_history_tokens));
+  SSMD_RETURN_IF_ERROR(CheckTokenIds(model, "the shared history", IdsOf(image.history)));
+  for (const auto& checkpoint : image.checkpoints) {
+    SSMD_RETURN_IF_ERROR(CheckTokenIds(model, "a checkpoint", IdsOf(checkpoint.history)));
+  }
+  return model.admission->CheckRoom(1);
 }
 
 absl::StatusOr<std::string> ServingEngine::EncodeState(const std::string& name,
@@ -135,7 +156,7 @@ absl::StatusOr<std::shared_ptr<OutputStream>> ServingEngine::StartOnSession(Requ
     return WithReason(absl::FailedPreconditionError(
                           "durability REPLICATED takes replicas that share their sessions, and "
                           "this server was started without a shared store"),
-                      reason::kNotReplicated);
+                      reason::kNoSharedStore);
   }
   SSMD_RETURN_IF_ERROR((this->*start)(std::move(request), std::move(request_id), stream));
   return stream;

@@ -25,6 +25,8 @@ constexpr std::chrono::milliseconds kFarewell(500);
 constexpr std::chrono::seconds kHandOver(5);
 // Engine calls that wait at once. They share the log's writes.
 constexpr int kBlockingThreads = 4;
+// And some of them for sessions that are at other replicas, for seconds.
+constexpr int kBlockingThreadsShared = 32;
 constexpr std::chrono::seconds kHousekeeping(1);
 constexpr std::chrono::seconds kHeap(5);
 // What a reader that was too slow gets at least to learn it.
@@ -79,7 +81,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Options& options, En
 absl::Status Daemon::Open() {
   SSMD_ASSIGN_OR_RETURN(tenants_, Tenants::Open(options_.token_file));
   work_ = std::make_unique<WorkQueue>();
-  blocking_ = std::make_unique<BlockingPool>(kBlockingThreads);
+  blocking_ = std::make_unique<BlockingPool>(options_.replica.shared() ? kBlockingThreadsShared
+                                                                       : kBlockingThreads);
   services_.engine = engine_;
   services_.tenants = tenants_.get();
   services_.admission = &admission_;

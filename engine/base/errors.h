@@ -29,6 +29,7 @@ inline constexpr std::string_view kSessionNotFound = "SESSION_NOT_FOUND";
 inline constexpr std::string_view kSessionElsewhere = "SESSION_ELSEWHERE";
 inline constexpr std::string_view kSessionMoved = "SESSION_MOVED";
 inline constexpr std::string_view kSharedStore = "SHARED_STORE";
+inline constexpr std::string_view kNoSharedStore = "NO_SHARED_STORE";
 inline constexpr std::string_view kNotReplicated = "NOT_REPLICATED";
 inline constexpr std::string_view kPointNotHeld = "POINT_NOT_HELD";
 inline constexpr std::string_view kAnswerNotKept = "ANSWER_NOT_KEPT";

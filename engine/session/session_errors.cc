@@ -1,23 +1,10 @@
 #include "engine/session/session_errors.h"
 
-#include <algorithm>
-
 #include "absl/strings/str_format.h"
 #include "engine/base/errors.h"
 #include "engine/base/text_view.h"
 
 namespace ssmd {
-namespace {
-
-constexpr size_t kIdLength = 32;
-
-}  // namespace
-
-bool IsSessionId(const std::string& text) {
-  return text.size() == kIdLength && std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
-}
 
 // The id is repeated only when it is one: an arbitrary string has no place in messages and logs.
 absl::Status SessionNotFound(const std::string& session_id) {

@@ -10,11 +10,11 @@
 
 #include "absl/status/status.h"
 #include "engine/base/errors.h"
+#include "engine/base/secure_random.h"
 
 namespace ssmd {
 
-// 32 lower-case hexadecimal digits.
-bool IsSessionId(const std::string& text);
+inline bool IsSessionId(const std::string& text) { return IsRandomId(text); }
 
 absl::Status SessionNotFound(const std::string& session_id);
 absl::Status SessionBusy(const std::string& session_id);

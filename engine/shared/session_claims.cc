@@ -57,7 +57,8 @@ absl::StatusOr<bool> SharingImpl::AwaitTurnToClaim(const SessionKey& key, TimePo
       return false;
     }
     if (row == nullptr || row->phase == Phase::kRecovered) {
-      *recovered = row != nullptr;
+      // Of before a restart; or the own log could not be told that it had gone.
+      *recovered = table_->Get(key.tenant, key.id).ok();
       if (row == nullptr) row = MakeRow(key, Phase::kClaiming);
       row->phase = Phase::kClaiming;
       return true;
@@ -118,8 +119,14 @@ absl::StatusOr<bool> SharingImpl::TryToClaim(const SessionKey& key, bool recover
   }
   if (!claim.ok()) {
     MutexLock lock(&mutex_);
-    if (doubtful_.size() < kDoubtfulMax) doubtful_.insert(key);
+    // What is left out is given up when its presence ends, or when it is used here.
+    if (doubtful_.size() >= kDoubtfulMax) doubtful_.erase(doubtful_.begin());
+    doubtful_.insert(key);
     return StoreError(claim.status());
+  }
+  {
+    MutexLock lock(&mutex_);
+    doubtful_.erase(key);
   }
   if (std::holds_alternative<OwnedElsewhere>(*claim)) return false;
   if (auto* shared = std::get_if<SharedSession>(&*claim)) {
@@ -148,7 +155,7 @@ absl::Status SharingImpl::TakeIn(const SessionKey& key, SharedSession shared, bo
       return absl::OkStatus();
     }
   }
-  SSMD_RETURN_IF_ERROR(hooks_.check_room(image.model));
+  SSMD_RETURN_IF_ERROR(hooks_.check_image(image));
   AdoptStates(
       shared.states,
       [this, &image](const SharedState& state, uint64_t history_hash) {
@@ -193,6 +200,7 @@ void SharingImpl::Enter(const SessionKey& key, const SharedSession* shared, bool
     row->states_due = row->dirty_since = Now();
     Schedule(key, row, Now());
   }
+  if (leaving_) GiveWhenIdle(key, row);  // it was on its way when the others were given up
   changed_.NotifyAll();
 }
 
@@ -203,7 +211,7 @@ void SharingImpl::RemoveLocal(const SessionKey& key) {
   bool busy = false;
   auto proposal = table_->ProposeDelete(key.tenant, key.id, std::nullopt, &busy);
   if (!proposal.ok()) return;
-  // Where the local log fails, the session comes back as a recovered one, and is looked at again.
+  // Where the own log fails, the session stays in the table and is looked at like a recovered one.
   local_->WriteAndWait(*std::move(proposal), Durability::kProcess).status().IgnoreError();
   hooks_.on_gone(key, session->model);
 }

@@ -238,6 +238,14 @@ void SharingImpl::Note(std::vector<Change> changes, Done done) {
         over.emplace_back(each, SessionMoved(change.key.id));
         continue;
       }
+      const bool is_unseen = row->phase == Phase::kRecovered || row->phase == Phase::kClaiming;
+      if (change.kind == Change::Kind::kDeleted && is_unseen) {
+        // Its time was over before it was looked at again: what the store has may be another's, and
+        // ends there.
+        if (row->phase == Phase::kRecovered) EraseRow(change.key, absl::OkStatus(), &over);
+        over.emplace_back(each, absl::OkStatus());
+        continue;
+      }
       if (change.kind == Change::Kind::kDeleted) row->deleted = true;
       ++row->noted;
       if (!row->needs_image) {
@@ -303,7 +311,10 @@ void SharingImpl::KeepPresence() {
     }
     MutexLock lock(&mutex_);
     if (known.ok()) {
-      if (!*known) DoubtAll();
+      if (!*known) {  // and nobody else is known there either
+        DoubtAll();
+        well_since_.reset();
+      }
       present_until_ = begin + limits_.presence;
       if (!well_since_.has_value()) well_since_ = begin;
     } else {
@@ -358,10 +369,7 @@ absl::Status SharingImpl::Leave(TimePoint deadline) {
     leaving_ = true;
     changed_.NotifyAll();
     for (auto& [key, row] : rows_) {
-      if (row.phase != Phase::kHere) continue;
-      row.wanted_until = deadline;
-      row.states_due = Now();
-      Schedule(key, &row, Now());
+      if (row.phase == Phase::kHere) GiveWhenIdle(key, &row);
     }
     const auto is_here = [](const auto& entry) { return entry.second.phase != Phase::kRecovered; };
     while (Now() < deadline && std::any_of(rows_.begin(), rows_.end(), is_here)) {
@@ -377,6 +385,12 @@ absl::Status SharingImpl::Leave(TimePoint deadline) {
   if (left == 0) return status;
   return absl::DeadlineExceededError(
       absl::StrFormat("%d sessions could not be given up to other replicas in time", left));
+}
+
+void SharingImpl::GiveWhenIdle(const SessionKey& key, Row* row) {
+  row->wanted_until = TimePoint::max();
+  row->states_due = Now();
+  Schedule(key, row, Now());
 }
 
 SharingFigures SharingImpl::figures() const {

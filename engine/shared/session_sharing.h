@@ -83,8 +83,9 @@ struct SharingHooks {
   std::function<absl::StatusOr<StateRef>(const std::string& model, const SharedState& state,
                                          uint64_t history_hash)>
       adopt_state;
-  // Whether there is room for one more session of the model.
-  std::function<absl::Status(const std::string& model)> check_room;
+  // Whether a session that comes can be served here: its model is, there is room, and its tokens
+  // are ones of that model, no more than a history may have.
+  std::function<absl::Status(const SessionImage& image)> check_image;
   // The session is not here any more: whatever runs on it ends.
   std::function<void(const SessionKey& key, const std::string& model)> on_gone;
 };

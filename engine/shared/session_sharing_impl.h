@@ -130,6 +130,8 @@ class SharingImpl final : public SessionSharing {
   void AwaitWriting(const SessionKey& key, Row* row, const std::shared_ptr<const Done>& done,
                     Over* over) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void Tell(const Over& over);  // without the lock
+  // At the end: to be written, and given up.
+  void GiveWhenIdle(const SessionKey& key, Row* row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropRecords(Row* row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void KeepPresence();
   void DoubtAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

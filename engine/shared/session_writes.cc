@@ -15,6 +15,8 @@ namespace ssmd {
 namespace {
 
 constexpr std::chrono::milliseconds kWriteAgain(250);
+// Where there is no room: that does not change in a moment.
+constexpr std::chrono::seconds kFullAgain(5);
 constexpr std::chrono::milliseconds kLookAgain(20);
 // Changes are replaced by an image when they are more bytes than it, or than this.
 constexpr int64_t kRecordBytes = int64_t{64} << 10;
@@ -273,16 +275,18 @@ bool SharingImpl::Failed(const SessionKey& key, const Step& step, const absl::St
       return true;
     }
     ++totals_.failures;
+    const TimePoint again =
+        Now() + (absl::IsResourceExhausted(status) ? Duration(kFullAgain) : Duration(kWriteAgain));
     if (row->phase == Phase::kLeaving) row->phase = Phase::kHere;
     if (step.kind == Step::Kind::kStates) {
       row->states = step.states;
-      row->states_due = Now() + kWriteAgain;
+      row->states_due = again;
     }
     for (Waiter& waiter : row->waiters) {
       over.emplace_back(std::move(waiter.done), NotReplicated(status));
     }
     row->waiters.clear();
-    Schedule(key, row, Now() + kWriteAgain);
+    Schedule(key, row, again);
     changed_.NotifyAll();
   }
   Tell(over);

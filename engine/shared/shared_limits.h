@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "engine/base/secure_random.h"
 #include "engine/shared/shared_store.h"
 
 namespace ssmd {
@@ -23,9 +24,7 @@ inline constexpr int64_t kSharedWantedMax = 256;     // asked of a replica and n
 // Of fences and numbers: so many integers are exact everywhere.
 inline constexpr uint64_t kSharedNumberMax = (uint64_t{1} << 53) - 1;
 
-inline bool IsReplicaId(std::string_view id) {
-  return id.size() == 32 && id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
+inline bool IsReplicaId(std::string_view id) { return IsRandomId(id); }
 
 // INVALID_ARGUMENT where it cannot be; "number" is one of a change, an image or a position.
 absl::Status CheckReplica(const Replica& replica);

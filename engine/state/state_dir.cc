@@ -21,8 +21,6 @@ namespace {
 constexpr mode_t kFileMode = 0600;
 constexpr size_t kReplicaIdDigits = 32;
 
-bool IsLowerHex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
-
 absl::Status Error(const std::string& file, absl::string_view what) {
   return absl::ErrnoToStatus(errno, absl::StrCat(file, ": ", what));
 }
@@ -75,7 +73,7 @@ absl::StatusOr<std::string> StateDir::ReplicaId() const {
     std::string id(kReplicaIdDigits, '\0');
     const bool whole = (*existing)->bytes() == static_cast<int64_t>(id.size());
     if (whole) SSMD_RETURN_IF_ERROR((*existing)->ReadAt(0, absl::MakeSpan(id)));
-    if (whole && std::all_of(id.begin(), id.end(), IsLowerHex)) return id;
+    if (whole && IsRandomId(id)) return id;
     return absl::DataLossError(absl::StrCat(
         path, ": is damaged. Remove it to serve this folder's sessions as those of a new replica"));
   }

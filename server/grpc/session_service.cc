@@ -19,7 +19,7 @@ grpc::ServerUnaryReactor* SessionService::CreateSession(grpc::CallbackServerCont
 grpc::ServerUnaryReactor* SessionService::GetSession(grpc::CallbackServerContext* context,
                                                      const grpc::ByteBuffer* request,
                                                      grpc::ByteBuffer* response) {
-  return ServeUnary<v1::GetSessionRequest, v1::GetSessionResponse>(
+  return ServeBlocking<v1::GetSessionRequest, v1::GetSessionResponse>(
       services_, "GetSession", context, request, response,
       [this](const CallInfo& info, const v1::GetSessionRequest& in, v1::GetSessionResponse* out) {
         SSMD_RETURN_IF_ERROR(Validate(in, services_.limits));

@@ -8,6 +8,7 @@
 
 #include "server/telemetry/model_series.h"
 #include "server/telemetry/series.h"
+#include "server/telemetry/sharing_series.h"
 
 namespace ssmd::server {
 namespace {
@@ -55,29 +56,6 @@ struct Metrics::Shared {
                            "Reads and writes of stored states that wait or run", {})),
         store_failures(Counter(r, "ssmd_state_store_failures_total",
                                "Reads and writes of stored states that failed", {})),
-        shared_up(Gauge(r, "ssmd_shared_store_up",
-                        "1 while the replicas' shared store of sessions answers", {})),
-        shared_sessions(Gauge(r, "ssmd_shared_sessions",
-                              "Sessions in the shared store that this replica owns", {})),
-        shared_unwritten(Gauge(r, "ssmd_shared_unwritten_sessions",
-                               "Of those, with commits that the shared store does not have", {})),
-        shared_lag(Gauge(r, "ssmd_shared_lag_seconds",
-                         "Since the oldest commit that the shared store does not have", {})),
-        shared_queued(Gauge(r, "ssmd_shared_queue_bytes",
-                            "Commits that wait to be written to the shared store", {})),
-        shared_claimed(Counter(r, "ssmd_shared_claimed_total",
-                               "Sessions that came here from other replicas", {})),
-        shared_taken_over(Counter(r, "ssmd_shared_taken_over_total",
-                                  "Of those, from replicas that had gone without giving them up",
-                                  {})),
-        shared_given_up(
-            Counter(r, "ssmd_shared_given_up_total", "Sessions given up to other replicas", {})),
-        shared_lost(Counter(r, "ssmd_shared_lost_total",
-                            "Sessions that other replicas had taken over while this one thought "
-                            "that they were its own",
-                            {})),
-        shared_failures(Counter(r, "ssmd_shared_store_failures_total",
-                                "Calls to the shared store that failed", {})),
         registry(r) {}
 
   void Refresh(const EngineFigures& figures, const ProcessFigures& process) {
@@ -94,25 +72,15 @@ struct Metrics::Shared {
     stored_limit->Set(static_cast<double>(figures.store.bytes_limit));
     store_queued->Set(static_cast<double>(figures.store.queued));
     CatchUp(figures.store.failures, store_failures);
-    if (figures.sharing.has_value()) Refresh(*figures.sharing);
+    if (figures.sharing.has_value()) {
+      if (!sharing.has_value()) sharing.emplace(registry);
+      sharing->Refresh(*figures.sharing);
+    }
     for (const kernels::FastKernelState& kernel : figures.fast_kernels) {
       Gauge(registry, "ssmd_gpu_kernels_off",
             "1 where fast kernels are not used, as the log says why", {{"kernel", kernel.name}})
           ->Set(kernel.off_because.empty() ? 0 : 1);
     }
-  }
-
-  void Refresh(const SharingFigures& figures) {
-    shared_up->Set(figures.reachable ? 1 : 0);
-    shared_sessions->Set(static_cast<double>(figures.sessions));
-    shared_unwritten->Set(static_cast<double>(figures.unwritten));
-    shared_lag->Set(Seconds(figures.lag));
-    shared_queued->Set(static_cast<double>(figures.queued_bytes));
-    CatchUp(figures.claimed, shared_claimed);
-    CatchUp(figures.taken_over, shared_taken_over);
-    CatchUp(figures.given_up, shared_given_up);
-    CatchUp(figures.lost, shared_lost);
-    CatchUp(figures.failures, shared_failures);
   }
 
   prometheus::Gauge* const ready;
@@ -129,16 +97,7 @@ struct Metrics::Shared {
   prometheus::Gauge* const stored_limit;
   prometheus::Gauge* const store_queued;
   prometheus::Counter* const store_failures;
-  prometheus::Gauge* const shared_up;
-  prometheus::Gauge* const shared_sessions;
-  prometheus::Gauge* const shared_unwritten;
-  prometheus::Gauge* const shared_lag;
-  prometheus::Gauge* const shared_queued;
-  prometheus::Counter* const shared_claimed;
-  prometheus::Counter* const shared_taken_over;
-  prometheus::Counter* const shared_given_up;
-  prometheus::Counter* const shared_lost;
-  prometheus::Counter* const shared_failures;
+  std::optional<SharingSeries> sharing;  // absent where sessions are not shared
   prometheus::Registry* const registry;  // kernels are not known before a device is
 };
 

@@ -1,9 +1,12 @@
 // The trained models that come with ssmd give the log-probabilities of their trainer, over a
 // thousand tokens of a text that none was trained on.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,6 +17,7 @@
 #include "engine/models/language_model.h"
 #include "kernels/device.h"
 #include "tests/golden/golden_files.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/test_model.h"
 
 namespace ssmd {
@@ -48,6 +52,23 @@ Stories ReadStories() {
     }
   }
   return stories;
+}
+
+TEST(Stories, AHeadSizeThatIsNotTheFilesIsRefused) {
+  const testing::TempFolder folder;
+  const fs::path model = SSMD_DEPLOY "/models/stories-rwkv7";
+  fs::create_symlink(model / "model.safetensors", fs::path(folder.path()) / "model.safetensors");
+  std::ifstream in(model / "config.json");
+  std::string config((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const std::string written = "\"head_dim\": 32";
+  const size_t at = config.find(written);
+  ASSERT_NE(at, std::string::npos);
+  folder.Write("config.json", config.replace(at, written.size(), "\"head_dim\": 64"));
+  const auto device = kernels::MakeCpuDevice({std::nullopt, 1});
+  const absl::Status status = LoadLanguageModel(folder.path(), {}, device.get()).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_THAT(std::string(status.message()),
+              ::testing::HasSubstr("r_k\" has heads of 32, and head_dim is 64"));
 }
 
 TEST(Stories, HaveTheLogProbabilitiesOfTheirTrainer) {

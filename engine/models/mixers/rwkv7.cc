@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
 #include "engine/models/mixers/projection.h"
 #include "engine/models/mixers/rwkv_parts.h"
@@ -79,6 +80,10 @@ Rwkv7Tensors BindTensors7(const RwkvTimeMixing& config, const BlockPlace& place,
   t.k_k = vector("k_k");
   t.k_a = vector("k_a");
   t.r_k = vector("r_k");
+  if (t.r_k != nullptr && t.r_k->shape.size() > 1 && t.r_k->shape.back() != config.head_dim) {
+    binder->AddProblem(prefix + "r_k", absl::StrCat("has heads of ", t.r_k->shape.back(),
+                                                    ", and head_dim is ", config.head_dim));
+  }
   t.norm_weight = vector("ln_x.weight");
   t.norm_bias = vector("ln_x.bias");
   return t;

@@ -37,9 +37,12 @@ def parse_mixer(text, d_model, context):
     for setting in settings:
         name, _, value = setting.partition("=")
         try:
-            mixer[name] = json.loads(value)
+            read = json.loads(value)
         except json.JSONDecodeError:
-            mixer[name] = value
+            read = value
+        if isinstance(mixer.get(name), (int, float)) and not isinstance(read, (int, float)):
+            raise ValueError(f"{kind}: {name} must be a number, got {value!r}")
+        mixer[name] = read
     return mixer
 
 

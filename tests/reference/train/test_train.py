@@ -44,6 +44,26 @@ def test_soon_beats_the_unigrams(mixer, text, tmp_path):
     assert final < 0.95 * log["unigram"]["bits_per_character"]
 
 
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("--steps=0", "--steps: must be at least 1, got 0"),
+        ("--batch=0", "--batch: must be at least 1, got 0"),
+        ("--layers=0", "--layers: must be at least 1, got 0"),
+        ("--context=1", "--context: must be at least 2, got 1"),
+        ("--minutes=-1", "--minutes: must be at least 0.001, got -1"),
+        ("--minutes=nan", "--minutes: must be at least 0.001, got nan"),
+        ("--steps=many", "--steps: invalid int value: 'many'"),
+        ("--mixer=s5:d_state=x", "s5: d_state must be a number, got 'x'"),
+        ("--mixer=s6", "there is no mixer 's6'"),
+    ],
+)
+def test_says_what_is_wrong_with_its_arguments(flag, words, text, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        train.main([str(tmp_path), str(text), *SMALL, flag])
+    assert words in capsys.readouterr().err + str(end.value)
+
+
 def test_writes_the_folder_that_is_served(text, tmp_path):
     train.main([str(tmp_path), str(text), *SMALL, "--steps=2", "--mixer=s4d:d_state=8,rwkv6", "--type=bf16"])
     model = ssm_lm.load(tmp_path)

@@ -223,6 +223,19 @@ class Training:
         )
 
 
+def number(kind, least):
+    """An argument's type: a number of this kind, no less than that."""
+
+    def parse(text):
+        value = kind(text)
+        if not least <= value < math.inf:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, got {text}")
+        return value
+
+    parse.__name__ = kind.__name__  # argparse names it where the text is no number
+    return parse
+
+
 def parse_arguments(argv):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -249,25 +262,25 @@ def parse_arguments(argv):
     model.add_argument(
         "--config", type=pathlib.Path, help="instead: a config.json; vocab_size is that of --vocabulary"
     )
-    model.add_argument("--d-model", type=int, default=128)
-    model.add_argument("--layers", type=int, default=6)
+    model.add_argument("--d-model", type=number(int, 1), default=128)
+    model.add_argument("--layers", type=number(int, 1), default=6)
     model.add_argument(
         "--mlp",
         default="auto",
         choices=["auto", "none", "swiglu", "gelu", "rwkv4", "rwkv5", "rwkv6", "rwkv7"],
     )
-    model.add_argument("--d-inner", type=int, help="of the mlp; default: twice --d-model")
-    model.add_argument("--vocabulary", type=int, default=1024)
+    model.add_argument("--d-inner", type=number(int, 1), help="of the mlp; default: twice --d-model")
+    model.add_argument("--vocabulary", type=number(int, 2), default=1024)
     model.add_argument("--type", default="f32", choices=list(ssm_lm.DTYPES), help="of the weights in OUT")
     training = parser.add_argument_group("training")
-    training.add_argument("--minutes", type=float, help="the budget; default 10, unless --steps is given")
-    training.add_argument("--steps", type=int, help="the budget; with --minutes, whichever ends first")
-    training.add_argument("--batch", type=int, default=8, help="sequences a step")
-    training.add_argument("--context", type=int, default=256, help="tokens a sequence")
+    training.add_argument("--minutes", type=number(float, 0.001), help="the budget; default 10, unless --steps is given")
+    training.add_argument("--steps", type=number(int, 1), help="the budget; with --minutes, whichever ends first")
+    training.add_argument("--batch", type=number(int, 1), default=8, help="sequences a step")
+    training.add_argument("--context", type=number(int, 2), default=256, help="tokens a sequence")
     training.add_argument("--lr", type=float, default=3e-3)
     training.add_argument("--weight-decay", type=float, default=0.05)
     training.add_argument("--seed", type=int, default=1)
-    training.add_argument("--threads", type=int, default=torch.get_num_threads())
+    training.add_argument("--threads", type=number(int, 1), default=torch.get_num_threads())
     training.add_argument(
         "--resume", action="store_true", help="from OUT/training.pt, with its model and tokens"
     )

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "engine/text/builtin_chat_formats.h"
+#include "tests/support/forwarding_shared_store.h"
 #include "tests/unit/schedule/fake_tokenizer.h"
 
 namespace ssmd::testing {
@@ -115,6 +116,11 @@ std::unique_ptr<Engine> MakeFakeEngine(FakeProbe* probe, FakeEngineOptions optio
   parts.state_dir = std::move(options.state_dir);
   parts.clock = options.clock;
   parts.observer = options.observer;
+  if (options.shared != nullptr) {
+    parts.sharing.store = std::make_unique<test::ForwardingSharedStore>(options.shared);
+  }
+  parts.sharing.limits = options.sharing;
+  parts.durability = options.durability;
   auto engine = MakeEngine(std::move(parts), wake);
   EXPECT_TRUE(engine.ok()) << engine.status();
   return engine.ok() ? *std::move(engine) : nullptr;

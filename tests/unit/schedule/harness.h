@@ -54,6 +54,9 @@ struct FakeEngineOptions {
   std::vector<std::string> models = {"fake"};
   const Clock* clock = nullptr;
   Observer* observer = nullptr;
+  SharedStore* shared = nullptr;  // outlives the engine; null: sessions are the engine's alone
+  SharingLimits sharing;
+  Durability durability = Durability::kProcess;
 };
 
 std::unique_ptr<Engine> MakeFakeEngine(FakeProbe* probe, FakeEngineOptions options = {},

@@ -377,5 +377,32 @@ TEST_F(RecoveredTest, WithoutTheStoreItsSessionsWait) {
   EXPECT_TRUE(again->Hold(id).ok());
 }
 
+TEST_F(RecoveredTest, ASessionWhoseTimeWasOverIsForgotten) {
+  auto a = Start(1);
+  const std::string id = a->New();
+  auto again = Recovered(1, *a, id);
+  a.reset();
+  store_.SetReachable(false);  // so that it is not looked at before
+  again->Start();
+  ASSERT_TRUE(again->Write(again->table().ProposeDelete("ann", id, {}, nullptr)).ok());
+  EXPECT_EQ(again->sharing().figures().sessions, 0);
+  EXPECT_EQ(again->sharing().figures().unwritten, 0);
+}
+
+TEST_F(RecoveredTest, ACopyThatCouldNotBeRemovedIsReplaced) {
+  const auto a = Start(1);
+  const auto b = Start(2);
+  const std::string id = a->New();
+  ASSERT_TRUE(a->Turn(id, {1, 2}).ok());
+  const auto left_over = a->table().Freeze({"ann", id})->Image();
+  ASSERT_TRUE(b->Turn(id, {3}).ok());
+  // As where the own log could not take the removal.
+  ASSERT_TRUE(a->table().Replay({left_over}).ok());
+  ASSERT_TRUE(a->Turn(id, {4}).ok());
+  const auto hold = a->Hold(id);
+  ASSERT_TRUE(hold.ok()) << hold.status();
+  EXPECT_THAT(a->History(id), ElementsAre(1, 2, 3, 4));
+}
+
 }  // namespace
 }  // namespace ssmd

@@ -59,7 +59,7 @@ class Node {
       state->NoteHistory(hash);
       return state;
     };
-    hooks.check_room = [this](const std::string&) {
+    hooks.check_image = [this](const SessionImage&) {
       return full_ ? absl::ResourceExhaustedError("no room") : absl::OkStatus();
     };
     hooks.on_gone = [this](const SessionKey& key, const std::string&) {

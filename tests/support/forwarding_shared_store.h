@@ -1,0 +1,55 @@
+// A SharedStore of an engine's own that is somebody else's, so that several engines have one.
+#ifndef SSMD_TESTS_SUPPORT_FORWARDING_SHARED_STORE_H_
+#define SSMD_TESTS_SUPPORT_FORWARDING_SHARED_STORE_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/shared/shared_store.h"
+
+namespace ssmd::test {
+
+class ForwardingSharedStore final : public SharedStore {
+ public:
+  // `store` outlives it.
+  explicit ForwardingSharedStore(SharedStore* store) : store_(store) {}
+
+  absl::StatusOr<bool> Renew(const Replica& self, Duration ttl) override {
+    return store_->Renew(self, ttl);
+  }
+  absl::Status Leave(const Replica& self) override { return store_->Leave(self); }
+  absl::StatusOr<std::vector<SessionKey>> Wanted(const Replica& self, Duration patience) override {
+    return store_->Wanted(self, patience);
+  }
+  absl::StatusOr<Claim> TryClaim(const Replica& self, const SessionKey& key,
+                                 bool take_over) override {
+    return store_->TryClaim(self, key, take_over);
+  }
+  absl::Status GiveUp(const SessionKey& key, uint64_t fence) override {
+    return store_->GiveUp(key, fence);
+  }
+  absl::Status PutImage(const Write& write, uint64_t number, std::string_view image) override {
+    return store_->PutImage(write, number, image);
+  }
+  absl::Status Append(const Write& write, uint64_t number, std::string_view change) override {
+    return store_->Append(write, number, change);
+  }
+  absl::Status PutState(const Write& write, const SharedState& state) override {
+    return store_->PutState(write, state);
+  }
+  absl::Status DropState(const Write& write, const std::string& name) override {
+    return store_->DropState(write, name);
+  }
+  absl::Status Delete(const SessionKey& key, uint64_t fence) override {
+    return store_->Delete(key, fence);
+  }
+  SharedStoreFigures figures() const override { return store_->figures(); }
+
+ private:
+  SharedStore* const store_;
+};
+
+}  // namespace ssmd::test
+
+#endif  // SSMD_TESTS_SUPPORT_FORWARDING_SHARED_STORE_H_
