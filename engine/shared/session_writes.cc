@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kWriteAgain(250);
 // Where there is no room: that does not change in a moment.
-constexpr std::chrono::seconds kFullAgain(5);
+constexpr std::chrono::seconds kFullAgain(2);
 constexpr std::chrono::milliseconds kLookAgain(20);
 // Changes are replaced by an image when they are more bytes than it, or than this.
 constexpr int64_t kRecordBytes = int64_t{64} << 10;

@@ -27,6 +27,7 @@ std::string ScrapeOfAll() {
   stats.model = std::string("MODEL");
   EngineFigures figures;
   figures.fast_kernels = {{"KERNEL", ""}};
+  figures.sharing.emplace();
   return metrics.Scrape({stats}, figures, {});
 }
 

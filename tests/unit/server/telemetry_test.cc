@@ -341,6 +341,20 @@ TEST(Metrics, TotalsOfTheEngineAreNotCountedTwice) {
   EXPECT_THAT(metrics.Scrape({}, figures, {}), HasSubstr("ssmd_commit_log_records_total 7\n"));
 }
 
+TEST(Metrics, AStoreThatIsNotSharedIsNotDown) {
+  Metrics metrics({"m"});
+  EngineFigures figures;
+  EXPECT_THAT(metrics.Scrape({}, figures, {}), Not(HasSubstr("ssmd_shared_")));
+  figures.sharing.emplace().lag = std::chrono::milliseconds(1500);
+  figures.sharing->lost = 2;
+  for (int i = 0; i < 2; ++i) {
+    const std::string text = metrics.Scrape({}, figures, {});
+    EXPECT_THAT(text, HasSubstr("ssmd_shared_store_up 0\n"));
+    EXPECT_THAT(text, HasSubstr("ssmd_shared_lag_seconds 1.5\n"));
+    EXPECT_THAT(text, HasSubstr("ssmd_shared_lost_total 2\n"));
+  }
+}
+
 TEST(Metrics, KernelsThatAreOffAreSeen) {
   Metrics metrics({"m"});
   EngineFigures figures;
