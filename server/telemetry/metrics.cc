@@ -4,8 +4,10 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <array>
 #include <chrono>
 
+#include "server/access/tenants.h"
 #include "server/telemetry/model_series.h"
 #include "server/telemetry/series.h"
 
@@ -21,6 +23,14 @@ LatencyHistogram Copy(const prometheus::Histogram& histogram) {
   }
   out.sum_seconds = metric.sample_sum;
   return out;
+}
+
+std::array<const char*, kCredentialFaults> CredentialFaultNames() {
+  std::array<const char*, kCredentialFaults> names{};
+  for (int i = 0; i < kCredentialFaults; ++i) {
+    names[static_cast<size_t>(i)] = NameOf(static_cast<CredentialFault>(i));
+  }
+  return names;
 }
 
 }  // namespace
@@ -78,6 +88,9 @@ struct Metrics::Shared {
                             {})),
         shared_failures(Counter(r, "ssmd_shared_store_failures_total",
                                 "Calls to the shared store that failed", {})),
+        refused_credentials(Counters<kCredentialFaults>(r, "ssmd_refused_credentials_total",
+                                                        "Calls whose credential was refused", {},
+                                                        "credential", CredentialFaultNames())),
         registry(r) {}
 
   void Refresh(const EngineFigures& figures, const ProcessFigures& process) {
@@ -139,6 +152,7 @@ struct Metrics::Shared {
   prometheus::Counter* const shared_given_up;
   prometheus::Counter* const shared_lost;
   prometheus::Counter* const shared_failures;
+  const std::array<prometheus::Counter*, kCredentialFaults> refused_credentials;
   prometheus::Registry* const registry;  // kernels are not known before a device is
 };
 
@@ -198,6 +212,10 @@ void Metrics::RequestEnd(const RequestRecord& request) {
 
 void Metrics::CountRefused(const std::string& model, const absl::Status& status) {
   if (ModelSeries* series = Find(model)) series->CountEnd(status);
+}
+
+void Metrics::CountRefusedCredential(CredentialFault why) {
+  shared_->refused_credentials[static_cast<size_t>(why)]->Increment();
 }
 
 ModelObservations Metrics::Observations(const std::string& model) const {
