@@ -14,7 +14,7 @@ namespace ssmd::server {
 namespace {
 
 absl::Status Unauthenticated(CredentialFault because, const char* message, CredentialFault* fault) {
-  *fault = because;
+  if (fault != nullptr) *fault = because;
   return WithReason(absl::UnauthenticatedError(message), reason::kUnauthenticated);
 }
 

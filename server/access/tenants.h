@@ -56,9 +56,9 @@ class Tenants {
       const std::string& path, WallClock clock = &std::chrono::system_clock::now);
 
   // `authorization` is the header's value ("Bearer …"), if there was one; an empty one for several.
-  // UNAUTHENTICATED otherwise, and `fault` is why.
+  // UNAUTHENTICATED otherwise, and `fault`, which may be null, is why.
   absl::StatusOr<Caller> Authenticate(std::optional<std::string_view> authorization,
-                                      bool loopback_peer, CredentialFault* fault) const;
+                                      bool loopback_peer, CredentialFault* fault = nullptr) const;
   bool has_tokens() const { return !path_.empty(); }
 
   // Reloads a changed file. Returns what to report: OK when nothing changed or the reload worked.

@@ -60,7 +60,7 @@ class GrpcServerImpl final : public GrpcServer {
   ~GrpcServerImpl() override { Shutdown(std::chrono::steady_clock::now()); }
 
   absl::Status Listen(const Config& config) {
-    const bool tls = config.certificates->Current() != nullptr;
+    const bool tls = config.certificates != nullptr && config.certificates->Current() != nullptr;
     credentials_ = grpc::InsecureServerCredentials();
     if (tls) credentials_ = std::make_shared<ReloadingCredentials>(config.certificates);
     grpc::ServerBuilder builder;

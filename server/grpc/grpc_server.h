@@ -23,7 +23,7 @@ class GrpcServer {
   struct Config {
     ListenAddress listen;
     ServerLimits limits;
-    const Certificates* certificates = nullptr;  // outlives the server
+    const Certificates* certificates = nullptr;  // outlives the server; null: plaintext
   };
   // Serves from here on; health says NOT_SERVING until SetServing(true). `services` outlives it.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const Config& config,

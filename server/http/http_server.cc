@@ -132,6 +132,7 @@ class HttpServerImpl final : public HttpServer {
   // A context is not to be changed under the connections that it serves: those that begin get a
   // new one where there is a new certificate.
   absl::Status TakeCertificates() {
+    if (config_.certificates == nullptr) return absl::OkStatus();
     auto current = config_.certificates->Current();
     if (current == material_) return absl::OkStatus();
     material_ = std::move(current);

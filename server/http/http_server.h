@@ -21,7 +21,7 @@ class HttpServer {
   struct Config {
     ListenAddress listen;
     ServerLimits limits;
-    const Certificates* certificates = nullptr;  // outlives the server
+    const Certificates* certificates = nullptr;  // outlives the server; null: plaintext
   };
   // `router` outlives the server.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const Config& config,

@@ -110,6 +110,7 @@ class FakeEngine final : public Engine {
   absl::StatusOr<int64_t> SnapshotBytesMax(const std::string& model) const override;
   absl::Status Maintain() override;
   absl::Status StoreAll(TimePoint deadline) override;
+  absl::Status LeaveReplicas(TimePoint deadline) override;
   EngineFigures Figures() const override;
   std::vector<ServedModel> Models() const override;
   std::vector<ModelStats> Stats() const override;

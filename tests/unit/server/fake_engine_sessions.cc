@@ -220,8 +220,11 @@ absl::Status FakeEngine::StoreAll(TimePoint deadline) {
   return absl::OkStatus();
 }
 
+absl::Status FakeEngine::LeaveReplicas(TimePoint /*deadline*/) { return absl::OkStatus(); }
+
 EngineFigures FakeEngine::Figures() const {
   EngineFigures figures;
+  figures.sharing.emplace().sessions = 13;
   figures.log.bytes = 11;
   figures.store.bytes = 12;
   return figures;
