@@ -18,7 +18,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "reflection.pb.h"
 #include "ssmd/v1/admin.pb.h"
 #include "ssmd/v1/generation.pb.h"
 #include "ssmd/v1/memory.pb.h"
@@ -29,8 +28,6 @@
 
 namespace ssmd::trust {
 namespace {
-
-namespace reflection = grpc::reflection::v1alpha;
 
 constexpr char kRightToken[] = "right-token-7Yq2";
 constexpr char kOtherToken[] = "other-token-m1Xw";
@@ -61,6 +58,8 @@ constexpr char kCaller[] = "UUUUU +++";  // any tenant
 constexpr char kOwner[] = "UUUUU N+N";   // the tenant of the session
 constexpr char kAdminsOnly[] = "UUUUU PP+";
 
+constexpr char kReflection[] = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+
 struct GrpcRow {
   const char* method;
   const char* request;  // text format; $S: the session
@@ -70,8 +69,7 @@ struct GrpcRow {
 constexpr GrpcRow kGrpcRows[] = {
     {"/grpc.health.v1.Health/Check", "", kOpen},
     {"/grpc.health.v1.Health/Watch", "", kOpen},
-    {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "list_services: \"\"",
-     kOpen},
+    {kReflection, "list_services: \"\"", kOpen},
     {"/ssmd.v1.GenerationService/Detokenize", "token_ids: 1", kCaller},
     {"/ssmd.v1.GenerationService/Encode", "text: \"a\"", kCaller},
     {"/ssmd.v1.GenerationService/Generate", "text: \"a\" max_tokens: 1 session_id: \"$S\"", kOwner},
@@ -229,34 +227,6 @@ class TableTest : public ::testing::Test {
   int refusals_ = 0;
 };
 
-// "/package.Service/Method" of all that the daemon serves, by its own word.
-std::set<std::string> ServedMethods(const std::shared_ptr<grpc::Channel>& channel) {
-  reflection::ServerReflectionRequest request;
-  request.set_list_services("");
-  const GrpcAnswer answer =
-      CallGrpc(channel, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-               request.SerializeAsString(), {});
-  reflection::ServerReflectionResponse response;
-  EXPECT_TRUE(answer.responses.size() == 1 && response.ParseFromString(answer.responses[0]));
-  std::set<std::string> methods;
-  for (const auto& service : response.list_services_response().service()) {
-    const auto* pool = google::protobuf::DescriptorPool::generated_pool();
-    const auto* descriptor = pool->FindServiceByName(service.name());
-    if (descriptor == nullptr && service.name() == "grpc.health.v1.Health") {
-      methods.insert({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"});
-      continue;  // gRPC's own comes without a descriptor
-    }
-    if (descriptor == nullptr) {
-      ADD_FAILURE() << service.name() << " is served, and its methods are not known";
-      continue;
-    }
-    for (int i = 0; i < descriptor->method_count(); ++i) {
-      methods.insert(absl::StrCat("/", service.name(), "/", descriptor->method(i)->name()));
-    }
-  }
-  return methods;
-}
-
 std::string Serialized(const std::string& method, const std::string& text) {
   const size_t slash = method.rfind('/');
   const auto* service = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(
@@ -267,6 +237,42 @@ std::string Serialized(const std::string& method, const std::string& text) {
   const std::unique_ptr<google::protobuf::Message> message(factory.GetPrototype(type)->New());
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, message.get())) << text;
   return message->SerializeAsString();
+}
+
+// "/package.Service/Method" of all that the daemon serves, by its own word.
+std::set<std::string> ServedMethods(const std::shared_ptr<grpc::Channel>& channel) {
+  const auto* pool = google::protobuf::DescriptorPool::generated_pool();
+  const GrpcAnswer answer =
+      CallGrpc(channel, kReflection, Serialized(kReflection, "list_services: \"\""), {});
+  // Its messages are within gRPC's library, which has no header for them.
+  google::protobuf::DynamicMessageFactory factory;
+  const std::unique_ptr<google::protobuf::Message> response(
+      factory
+          .GetPrototype(
+              pool->FindMessageTypeByName("grpc.reflection.v1alpha.ServerReflectionResponse"))
+          ->New());
+  EXPECT_TRUE(answer.responses.size() == 1 && response->ParseFromString(answer.responses[0]));
+  std::string text;
+  google::protobuf::TextFormat::PrintToString(*response, &text);
+  std::set<std::string> methods;
+  const std::regex service_name("name: \"([^\"]+)\"");
+  for (std::sregex_iterator it(text.begin(), text.end(), service_name), end; it != end; ++it) {
+    const std::string name = (*it)[1];
+    if (name == "grpc.health.v1.Health") {  // gRPC's own comes without a descriptor
+      methods.insert({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"});
+      continue;
+    }
+    const auto* service = pool->FindServiceByName(name);
+    if (service == nullptr) {
+      ADD_FAILURE() << name << " is served, and its methods are not known";
+      continue;
+    }
+    for (int i = 0; i < service->method_count(); ++i) {
+      methods.insert(absl::StrCat("/", name, "/", service->method(i)->name()));
+    }
+  }
+  EXPECT_GT(methods.size(), 20U);
+  return methods;
 }
 
 TEST_F(TableTest, EveryMethodAndRouteAndEveryCredential) {
@@ -333,7 +339,7 @@ TEST_F(TableTest, EveryMethodAndRouteAndEveryCredential) {
       EXPECT_EQ(LetterOf(answer.code), Expected(row.expected, i))
           << where << ": " << answer.code << " " << answer.message;
       NoteRefusal(LetterOf(answer.code));
-      if (LetterOf(answer.code) == 'U') EXPECT_TRUE(answer.responses.empty()) << where;
+      EXPECT_TRUE(LetterOf(answer.code) != 'U' || answer.responses.empty()) << where;
       if (answer.code != 0) ExpectNoLeak(where, answer.message + answer.details);
     }
   }
