@@ -61,7 +61,8 @@ absl::StatusOr<WallTime> ParseTime(absl::string_view text) {
   absl::Time time;
   std::string error;
   // One that says no zone would mean another time on another machine.
-  if (!absl::ParseTime(absl::RFC3339_full, text, &time, &error)) {
+  const bool read = absl::ParseTime(absl::RFC3339_full, text, &time, &error);
+  if (!read || time == absl::InfiniteFuture() || time == absl::InfinitePast()) {
     return Invalid("expires= takes a time such as 2027-01-31T00:00:00Z");
   }
   return absl::ToChronoTime(time);
