@@ -22,8 +22,11 @@ grpc_ssl_certificate_config_reload_status ReloadingCredentials::Fetch(
   auto current = credentials->certificates_->Current();
   if (current == credentials->given_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
   const grpc_ssl_pem_key_cert_pair pair = {current->key.c_str(), current->certificate.c_str()};
-  *config = grpc_ssl_server_certificate_config_create(
-      current->client_ca.empty() ? nullptr : current->client_ca.c_str(), &pair, 1);
+  // gRPC insists on an authority here even where clients are asked for nothing, and then does
+  // nothing with it.
+  const std::string& authority =
+      current->client_ca.empty() ? current->certificate : current->client_ca;
+  *config = grpc_ssl_server_certificate_config_create(authority.c_str(), &pair, 1);
   credentials->given_ = std::move(current);
   return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
 }

@@ -186,7 +186,7 @@ TEST(Secrets, AreInNothingThatTheDaemonWrites) {
     EXPECT_EQ(all.find(prefix), std::string::npos) << prefix;
   }
   for (const absl::string_view line : absl::StrSplit(key, '\n', absl::SkipEmpty())) {
-    EXPECT_EQ(all.find(line), std::string::npos) << "a line of the key";
+    EXPECT_EQ(all.find(std::string(line)), std::string::npos) << "a line of the key";
   }
 }
 
