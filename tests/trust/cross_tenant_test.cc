@@ -63,7 +63,8 @@ class CrossTenantTest : public ::testing::Test {
     options.token_file = folder_.Write("tokens", "token-of-ann ann\ntoken-of-bob bob\n");
     options.engine.state_slots = 256;
     options.engine.max_transfers = 256;  // an answer may come before its place is free again
-    daemon_ = std::make_unique<TrustDaemon>(absl::StrCat(SSMD_DEPLOY, "/models/tales-2m"), options);
+    daemon_ = std::make_unique<TrustDaemon>(absl::StrCat(SSMD_DEPLOY, "/models/tales-2m"), options,
+                                            server::LogLevel::kError);
     http_ = std::make_unique<HttpCaller>(daemon_->daemon().http_address());
     tenants_[0].authorization = {"Bearer token-of-ann"};
     tenants_[1].authorization = {"Bearer token-of-bob"};

@@ -158,7 +158,7 @@ class TableTest : public ::testing::Test {
                                kAdminToken, " operators admin\n"));
     options.engine.state_slots = 64;
     options.http_listen.host = std::string("0.0.0.0");  // there /metrics want a token
-    daemon_ = std::make_unique<TrustDaemon>(kModel, options);
+    daemon_ = std::make_unique<TrustDaemon>(kModel, options, server::LogLevel::kDebug);
     http_ = std::make_unique<HttpCaller>(daemon_->daemon().http_address());
   }
 

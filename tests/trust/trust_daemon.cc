@@ -32,8 +32,8 @@ std::string BytesOf(const grpc::ByteBuffer& buffer) {
 
 }  // namespace
 
-TrustDaemon::TrustDaemon(const std::string& path, server::Options options)
-    : log_(server::LogLevel::kDebug, server::LogFormat::kText,
+TrustDaemon::TrustDaemon(const std::string& path, server::Options options, server::LogLevel level)
+    : log_(level, server::LogFormat::kText,
            std::make_shared<spdlog::sinks::ostream_sink_mt>(log_text_)),
       metrics_({"m"}),
       rates_({}, &clock_),

@@ -19,8 +19,8 @@ namespace ssmd::trust {
 
 class TrustDaemon {
  public:
-  // Serves the model in `path` as "m".
-  TrustDaemon(const std::string& path, server::Options options);
+  // Serves the model in `path` as "m". The log is kept, from `level` up.
+  TrustDaemon(const std::string& path, server::Options options, server::LogLevel level);
 
   server::Daemon& daemon() { return *daemon_; }
   Engine& engine() { return *engine_; }
