@@ -9,7 +9,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
-#include "server/access/pem_file.h"
 #include "server/http/api/api_error.h"
 #include "server/http/api/completion_routes.h"
 #include "server/http/api/session_routes.h"
@@ -50,41 +49,41 @@ std::string KernelNote(const std::vector<kernels::FastKernelState>& kernels) {
 
 }  // namespace
 
-Daemon::Daemon(const Options& options, Engine* engine, Metrics* metrics, Log* log)
+Daemon::Daemon(const Options& options, Engine* engine, const Shared& shared)
     : options_(options),
       engine_(engine),
-      metrics_(metrics),
-      log_(log),
+      metrics_(shared.metrics),
+      log_(shared.log),
+      rates_(shared.rates),
       admission_(options.server.requests, options.server.tenant_requests),
       transfers_(options.engine.max_transfers),
-      step_watch_(engine, options.server.step_time, &clock_) {}
+      step_watch_(engine, options.server.step_time, &clock_),
+      audit_(log_, metrics_, &clock_) {}
 
 Daemon::~Daemon() = default;
 
 absl::Status Daemon::CheckFiles(const Options& options) {
   SSMD_RETURN_IF_ERROR(Tenants::Open(options.token_file).status());
-  const TlsFiles& tls = options.tls;
-  if (!tls.enabled()) return absl::OkStatus();
-  SSMD_RETURN_IF_ERROR(ReadPemFile("--tls-cert", tls.certificate).status());
-  SSMD_RETURN_IF_ERROR(ReadPemFile("--tls-key", tls.key).status());
-  if (tls.client_ca.empty()) return absl::OkStatus();
-  return ReadPemFile("--tls-client-ca", tls.client_ca).status();
+  return Certificates::Open(options.tls).status();
 }
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Options& options, Engine* engine,
-                                                      Metrics* metrics, Log* log) {
-  std::unique_ptr<Daemon> daemon(new Daemon(options, engine, metrics, log));
+                                                      const Shared& shared) {
+  std::unique_ptr<Daemon> daemon(new Daemon(options, engine, shared));
   SSMD_RETURN_IF_ERROR(daemon->Open());
   return daemon;
 }
 
 absl::Status Daemon::Open() {
   SSMD_ASSIGN_OR_RETURN(tenants_, Tenants::Open(options_.token_file));
+  SSMD_ASSIGN_OR_RETURN(certificates_, Certificates::Open(options_.tls));
   work_ = std::make_unique<WorkQueue>();
   blocking_ = std::make_unique<BlockingPool>(options_.replica.shared() ? kBlockingThreadsShared
                                                                        : kBlockingThreads);
   services_.engine = engine_;
   services_.tenants = tenants_.get();
+  services_.rates = rates_;
+  services_.audit = &audit_;
   services_.admission = &admission_;
   services_.transfers = &transfers_;
   services_.work = work_.get();
@@ -99,8 +98,8 @@ absl::Status Daemon::Open() {
   services_.drain = [this] { Drain(); };
   services_.draining = [this] { return draining(); };
 
-  router_ = std::make_unique<Router>(tenants_.get(),
-                                     Router::Config{options_.http_hosts, options_.http_origins});
+  router_ = std::make_unique<Router>(
+      tenants_.get(), Router::Config{options_.http_hosts, options_.http_origins, rates_, &audit_});
   OpsRoutes ops;
   ops.metrics = [this] {
     return metrics_->Scrape(
@@ -118,10 +117,11 @@ absl::Status Daemon::Open() {
   AddWebRoutes(options_.playground, router_.get());
 
   SSMD_ASSIGN_OR_RETURN(
-      http_,
-      HttpServer::Start({options_.http_listen, options_.server, options_.tls}, router_.get()));
+      http_, HttpServer::Start({options_.http_listen, options_.server, certificates_.get()},
+                               router_.get()));
   SSMD_ASSIGN_OR_RETURN(
-      grpc_, GrpcServer::Start({options_.grpc_listen, options_.server, options_.tls}, services_));
+      grpc_,
+      GrpcServer::Start({options_.grpc_listen, options_.server, certificates_.get()}, services_));
   housekeeper_ = std::make_unique<Housekeeper>(engine_, log_, kHousekeeping, &clock_);
   MutexLock lock(&mutex_);
   serving_ = grpc_.get();
@@ -169,6 +169,16 @@ void Daemon::WatchSteps() {
               {{"max_step_time_s", Seconds(options_.server.step_time)}});
 }
 
+void Daemon::LogReload(const char* what, const absl::Status& status, bool reloaded) {
+  if (!status.ok()) {
+    const std::string message(status.message());
+    log_->Write(LogLevel::kError, absl::StrCat(what, "_refused"),
+                {{"message", std::string_view(message)}});
+  } else if (reloaded) {
+    log_->Write(LogLevel::kInfo, absl::StrCat(what, "_reloaded"), {});
+  }
+}
+
 bool Daemon::Tick() {
   LogKernels();
   WatchSteps();
@@ -177,12 +187,11 @@ bool Daemon::Tick() {
     heap_.Look();
   }
   bool reloaded = false;
-  if (const absl::Status status = tenants_->Poll(&reloaded); !status.ok()) {
-    const std::string message(status.message());
-    log_->Write(LogLevel::kError, "token_file_refused", {{"message", std::string_view(message)}});
-  } else if (reloaded) {
-    log_->Write(LogLevel::kInfo, "token_file_reloaded", {});
-  }
+  absl::Status polled = tenants_->Poll(&reloaded);
+  LogReload("token_file", polled, reloaded);
+  polled = certificates_->Poll(&reloaded);
+  LogReload("tls_files", polled, reloaded);
+  audit_.Tick();
   // Later than the engine ends the turn, so that a reader that wakes up in between learns why.
   const Duration timeout = options_.server.slow_reader_timeout;
   const Duration patience = timeout + std::max<Duration>(timeout / 2, kWakeUp);

@@ -5,10 +5,14 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/base/mutex.h"
 #include "server/access/admission.h"
+#include "server/access/certificates.h"
+#include "server/access/refusal_audit.h"
+#include "server/access/tenant_rates.h"
 #include "server/access/tenants.h"
 #include "server/access/transfers.h"
 #include "server/blocking_pool.h"
@@ -32,9 +36,15 @@ class Daemon {
   // Whether the files that the options name, but for the models', can be read and make sense: to be
   // asked before a model is loaded for minutes.
   static absl::Status CheckFiles(const Options& options);
+  // What the engine's observer has a part of, too.
+  struct Shared {
+    Metrics* metrics = nullptr;
+    Log* log = nullptr;
+    TenantRates* rates = nullptr;
+  };
   // Serves from here on. Everything that is pointed to outlives the daemon.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(const Options& options, Engine* engine,
-                                                       Metrics* metrics, Log* log);
+                                                       const Shared& shared);
   // Breaks off what is still running.
   ~Daemon();
 
@@ -45,14 +55,15 @@ class Daemon {
   std::string grpc_address() const { return grpc_listen().ToReachable(); }
   std::string http_address() const { return http_listen().ToReachable(); }
 
-  // To be called now and then (every second or so), by one thread: notices a changed token file,
-  // kernels that are off and a step that does not end, gives free memory back, and breaks off calls
-  // that are stuck. False once the device has failed: it is time to Stop.
+  // To be called now and then (every second or so), by one thread: notices changed token and TLS
+  // files, kernels that are off and a step that does not end, gives free memory back, and breaks
+  // off calls that are stuck. False once the device has failed: it is time to Stop.
   bool Tick();
   // False while a step takes longer than it may, by the latest Tick. Thread-safe.
   bool alive() const;
   // Thread-safe.
   bool draining() const;
+  const std::vector<Router::Route>& http_routes() const { return router_->routes(); }
 
   // Not ready; new turns are refused; those accepted go on. Thread-safe, irreversible, returns at
   // once.
@@ -62,9 +73,11 @@ class Daemon {
   bool Stop();
 
  private:
-  Daemon(const Options& options, Engine* engine, Metrics* metrics, Log* log);
+  Daemon(const Options& options, Engine* engine, const Shared& shared);
   absl::Status Open();
   void LogKernels();
+  // What a reload came to: `what` is the event's name up to "_reloaded" or "_refused".
+  void LogReload(const char* what, const absl::Status& status, bool reloaded);
   void WatchSteps();
   bool ready() const;
 
@@ -73,6 +86,7 @@ class Daemon {
   Engine* const engine_;
   Metrics* const metrics_;
   Log* const log_;
+  TenantRates* const rates_;
   mutable Mutex mutex_;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool alive_ ABSL_GUARDED_BY(mutex_) = true;
@@ -87,6 +101,8 @@ class Daemon {
   HeapTrim heap_;
   TimePoint heap_looked_at_{};
   std::unique_ptr<Tenants> tenants_;
+  std::unique_ptr<Certificates> certificates_;
+  RefusalAudit audit_;
   std::unique_ptr<Router> router_;
   ServiceContext services_;
   // The order of these is the order of their ends: first nobody calls any more, then what was

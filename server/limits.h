@@ -36,13 +36,15 @@ struct RequestLimits {
 
 // Of the wire and the process; enforced by grpc/ and http/, and by access/admission.*.
 struct ServerLimits {
-  int32_t message_bytes = 4 << 20;      // a gRPC message received
-  int32_t metadata_bytes = 16 << 10;    // of a gRPC call
-  int32_t concurrent_streams = 1024;    // calls at once on one gRPC connection
-  int64_t grpc_memory_bytes = 1 << 30;  // gRPC's own buffers, all connections together
-  int32_t requests = 1024;              // generation calls at once, all tenants
-  int32_t tenant_requests = 1024;       // generation calls at once, of one tenant
-  int32_t http_connections = 512;       // at once
+  int32_t message_bytes = 4 << 20;       // a gRPC message received
+  int32_t metadata_bytes = 16 << 10;     // of a gRPC call
+  int32_t concurrent_streams = 1024;     // calls at once on one gRPC connection
+  int64_t grpc_memory_bytes = 1 << 30;   // gRPC's own buffers, all connections together
+  int32_t requests = 1024;               // generation calls at once, all tenants
+  int32_t tenant_requests = 1024;        // generation calls at once, of one tenant
+  int32_t tenant_rate = 0;               // calls a second, of one tenant; 0: no limit
+  int64_t tenant_tokens_per_minute = 0;  // read and generated, of one tenant; 0: no limit
+  int32_t http_connections = 512;        // at once
   int32_t http_header_bytes = 16 << 10;
   int32_t http_body_bytes = 1 << 20;
   Duration http_timeout = std::chrono::seconds(30);       // to read a request, to write a piece

@@ -172,12 +172,15 @@ int Run(const Options& options) {
   Log log(options.log_level, options.log_format);
   if (const absl::Status files = Daemon::CheckFiles(options); !files.ok()) return Fail(files);
   Metrics metrics(names);
-  EngineObserver observer(&metrics, &log, options.log_slow);
+  TenantRates rates({static_cast<double>(options.server.tenant_rate),
+                     static_cast<double>(options.server.tenant_tokens_per_minute)},
+                    &clock);
+  EngineObserver observer(&metrics, &log, options.log_slow, &rates);
   const auto manager = ConnectServiceManager(&clock, &log);
   auto engine = LoadEngine(options, &observer, manager.get(), &log);
   if (!engine.ok()) return Fail(engine.status());
   SignalWatch signals;
-  auto daemon = Daemon::Start(options, engine->get(), &metrics, &log);
+  auto daemon = Daemon::Start(options, engine->get(), {&metrics, &log, &rates});
   if (!daemon.ok()) return Fail(daemon.status());
   if (!options.ready_file.empty()) {
     const absl::Status written = WriteReadyFile(options.ready_file, (*daemon)->grpc_address(),

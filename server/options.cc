@@ -215,7 +215,8 @@ void AddListenFlags(CLI::App* app, Options* options, RawOptions* raw) {
 }
 
 void AddAccessFlags(CLI::App* app, Options* options) {
-  app->add_option("--tls-cert", options->tls.certificate, "Certificate chain (PEM)")
+  app->add_option("--tls-cert", options->tls.certificate,
+                  "Certificate chain (PEM). These three are read again when they change")
       ->group(kGroupAccess)
       ->type_name("FILE");
   app->add_option("--tls-key", options->tls.key, "Its private key (PEM)")
@@ -226,7 +227,8 @@ void AddAccessFlags(CLI::App* app, Options* options) {
       ->group(kGroupAccess)
       ->type_name("FILE");
   app->add_option("--token-file", options->token_file,
-                  "Bearer tokens, one line each: TOKEN TENANT [admin]. Reloaded when it changes")
+                  "Bearer tokens, one line each: TOKEN TENANT [admin] [expires=TIME] [rate=N] "
+                  "[tokens-per-minute=N]; TOKEN may be sha256:HEX. Reloaded when it changes")
       ->group(kGroupAccess)
       ->type_name("FILE");
   app->add_flag("--insecure", options->insecure,

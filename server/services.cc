@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "engine/base/errors.h"
+#include "engine/base/status_macros.h"
+#include "server/access/tenant_rates.h"
 #include "server/blocking_pool.h"
 #include "server/telemetry/log.h"
 
@@ -27,6 +29,11 @@ void LogCall(const ServiceContext& services, const CallInfo& info, const absl::S
   if (info.trace.has_value())
     fields.push_back({"trace_id", std::string_view(info.trace->trace_id)});
   services.log->Write(level, "call", fields);
+}
+
+absl::StatusOr<Admission::Ticket> AdmitWork(const ServiceContext& services, const Caller& caller) {
+  SSMD_RETURN_IF_ERROR(services.rates->CheckTokens(caller));
+  return services.admission->Enter(caller.tenant);
 }
 
 void PostBlocking(const ServiceContext& services, std::function<void()> work) {

@@ -18,7 +18,9 @@ namespace ssmd::server {
 class BlockingPool;
 class Log;
 class Metrics;
+class RefusalAudit;
 class StreamWatch;
+class TenantRates;
 class Transfers;
 class WorkQueue;
 
@@ -26,6 +28,8 @@ class WorkQueue;
 struct ServiceContext {
   Engine* engine = nullptr;
   const Tenants* tenants = nullptr;
+  TenantRates* rates = nullptr;
+  RefusalAudit* audit = nullptr;
   Admission* admission = nullptr;
   Transfers* transfers = nullptr;
   WorkQueue* work = nullptr;
@@ -45,12 +49,16 @@ struct CallInfo {
   const char* method = "";  // "Generate"
   std::string request_id;
   std::optional<TraceContext> trace;  // of the caller
+  std::string peer;                   // the caller's address, by gRPC
   Caller caller;
   TimePoint started_at;
 };
 
 // One line for a call that the engine does not report (all but accepted turns).
 void LogCall(const ServiceContext& services, const CallInfo& info, const absl::Status& status);
+
+// Before anything is computed for a caller: whether it has tokens left to use, and a place.
+absl::StatusOr<Admission::Ticket> AdmitWork(const ServiceContext& services, const Caller& caller);
 
 // Posts to the BlockingPool.
 void PostBlocking(const ServiceContext& services, std::function<void()> work);

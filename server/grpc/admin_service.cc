@@ -3,13 +3,15 @@
 
 #include "engine/base/errors.h"
 #include "engine/base/status_macros.h"
+#include "server/access/refusal_audit.h"
 #include "server/telemetry/metrics.h"
 
 namespace ssmd::server {
 namespace {
 
-absl::Status RequireAdmin(const Caller& caller) {
-  if (caller.admin) return absl::OkStatus();
+absl::Status RequireAdmin(const ServiceContext& services, const CallInfo& info) {
+  if (info.caller.admin) return absl::OkStatus();
+  services.audit->Refused(info.peer, info.method, CredentialFault::kNotAdmin, info.caller.tenant);
   return WithReason(
       absl::PermissionDeniedError("this call is for administrators: use a token with the admin "
                                   "role, or the loopback where the server has no tokens"),
@@ -24,7 +26,7 @@ grpc::ServerUnaryReactor* AdminService::Drain(grpc::CallbackServerContext* conte
   return ServeUnary<v1::DrainRequest, v1::DrainResponse>(
       services_, "Drain", context, request, response,
       [this](const CallInfo& info, const v1::DrainRequest& /*in*/, v1::DrainResponse* out) {
-        SSMD_RETURN_IF_ERROR(RequireAdmin(info.caller));
+        SSMD_RETURN_IF_ERROR(RequireAdmin(services_, info));
         services_.drain();
         int remaining = 0;
         for (const ModelStats& stats : services_.engine->Stats()) {
@@ -41,7 +43,7 @@ grpc::ServerUnaryReactor* AdminService::GetStats(grpc::CallbackServerContext* co
   return ServeUnary<v1::GetStatsRequest, v1::GetStatsResponse>(
       services_, "GetStats", context, request, response,
       [this](const CallInfo& info, const v1::GetStatsRequest& /*in*/, v1::GetStatsResponse* out) {
-        SSMD_RETURN_IF_ERROR(RequireAdmin(info.caller));
+        SSMD_RETURN_IF_ERROR(RequireAdmin(services_, info));
         out->set_uptime_seconds(Seconds(std::chrono::steady_clock::now() - services_.started_at));
         out->set_resident_bytes(ResidentBytes());
         out->set_draining(services_.draining());

@@ -10,6 +10,8 @@
 #include "engine/base/errors.h"
 #include "engine/base/secure_random.h"
 #include "server/access/listen_address.h"
+#include "server/access/refusal_audit.h"
+#include "server/access/tenant_rates.h"
 
 namespace ssmd::server {
 namespace {
@@ -34,11 +36,16 @@ absl::Status BeginCall(const ServiceContext& services, const char* method,
   context->AddInitialMetadata(kRequestIdKey, info->request_id);
   info->trace = ContinueTrace(Metadata(*context, kTraceparent).value_or(""));
   if (info->trace.has_value()) context->AddInitialMetadata(kTraceparent, info->trace->ToHeader());
+  info->peer = context->peer();
+  CredentialFault fault{};
   auto caller = services.tenants->Authenticate(Metadata(*context, "authorization"),
-                                               IsLoopbackPeer(context->peer()));
-  if (!caller.ok()) return caller.status();
+                                               IsLoopbackPeer(info->peer), &fault);
+  if (!caller.ok()) {
+    services.audit->Refused(info->peer, method, fault, "");
+    return caller.status();
+  }
   info->caller = *std::move(caller);
-  return absl::OkStatus();
+  return services.rates->TakeCall(info->caller);
 }
 
 std::optional<TimePoint> DeadlineOf(const grpc::ServerContextBase& context) {

@@ -30,7 +30,8 @@ namespace ssmd::server {
 
 inline constexpr char kRequestIdKey[] = "x-ssmd-request-id";
 
-// Gives the call an id, sent as initial metadata, and finds out who calls. `info` is filled as far
+// Gives the call an id, sent as initial metadata, finds out who calls, and counts the call against
+// its tenant's rate. `info` is filled as far
 // as known on errors, too.
 absl::Status BeginCall(const ServiceContext& services, const char* method,
                        grpc::CallbackServerContext* context, CallInfo* info);

@@ -52,7 +52,7 @@ absl::Status CreateSessionCall::Begin(const grpc::ByteBuffer& bytes) {
     Fork(message.model(), fork.session_id(), options);
     return absl::OkStatus();
   }
-  SSMD_ASSIGN_OR_RETURN(ticket_, services_.admission->Enter(info_.caller.tenant));
+  SSMD_ASSIGN_OR_RETURN(ticket_, AdmitWork(services_, info_.caller));
   request.tenant = info_.caller.tenant;
   request.deadline = DeadlineOf(*context_);
   Create(std::move(request));

@@ -56,7 +56,7 @@ class EngineCall final : public grpc::ServerUnaryReactor {
     SSMD_RETURN_IF_ERROR(ParseMessage(bytes, &message));
     model_ = message.model();
     SSMD_ASSIGN_OR_RETURN(typename Rpc::Request request, FromProto(message, services_.limits));
-    SSMD_ASSIGN_OR_RETURN(ticket_, services_.admission->Enter(info_.caller.tenant));
+    SSMD_ASSIGN_OR_RETURN(ticket_, AdmitWork(services_, info_.caller));
     request.tenant = info_.caller.tenant;
     request.deadline = DeadlineOf(*context_);
     cancel_ = (services_.engine->*Rpc::kStart)(

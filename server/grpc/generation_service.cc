@@ -60,7 +60,7 @@ absl::StatusOr<GenerationService::Turn> GenerationService::StartTurn(
   SSMD_RETURN_IF_ERROR(ParseMessage(bytes, &message));
   *model = message.model();
   SSMD_ASSIGN_OR_RETURN(GenerateRequest request, FromProto(message, services_.limits));
-  SSMD_ASSIGN_OR_RETURN(Admission::Ticket ticket, services_.admission->Enter(info->caller.tenant));
+  SSMD_ASSIGN_OR_RETURN(Admission::Ticket ticket, AdmitWork(services_, info->caller));
   request.tenant = info->caller.tenant;
   if (info->trace.has_value()) request.trace_id = info->trace->trace_id;
   request.deadline = DeadlineOf(*context);

@@ -14,11 +14,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
-#include "server/access/pem_file.h"
 #include "server/grpc/admin_service.h"
 #include "server/grpc/generation_service.h"
 #include "server/grpc/memory_service.h"
 #include "server/grpc/model_service.h"
+#include "server/grpc/reloading_credentials.h"
 #include "server/grpc/session_service.h"
 
 namespace ssmd::server {
@@ -29,20 +29,6 @@ constexpr int kKeepaliveMs = 60'000;
 constexpr int kKeepaliveTimeoutMs = 20'000;
 // A client may ping this often; one that pings more is disconnected.
 constexpr int kMinPingIntervalMs = 10'000;
-
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(const TlsFiles& tls) {
-  if (!tls.enabled()) return grpc::InsecureServerCredentials();
-  grpc::SslServerCredentialsOptions options;
-  grpc::SslServerCredentialsOptions::PemKeyCertPair pair;
-  SSMD_ASSIGN_OR_RETURN(pair.cert_chain, ReadPemFile("--tls-cert", tls.certificate));
-  SSMD_ASSIGN_OR_RETURN(pair.private_key, ReadPemFile("--tls-key", tls.key));
-  options.pem_key_cert_pairs.push_back(std::move(pair));
-  if (!tls.client_ca.empty()) {
-    SSMD_ASSIGN_OR_RETURN(options.pem_root_certs, ReadPemFile("--tls-client-ca", tls.client_ca));
-    options.client_certificate_request = GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
-  }
-  return grpc::SslServerCredentials(options);
-}
 
 void SetLimits(const ServerLimits& limits, grpc::ServerBuilder* builder) {
   builder->SetMaxReceiveMessageSize(limits.message_bytes);
@@ -74,11 +60,13 @@ class GrpcServerImpl final : public GrpcServer {
   ~GrpcServerImpl() override { Shutdown(std::chrono::steady_clock::now()); }
 
   absl::Status Listen(const Config& config) {
-    SSMD_ASSIGN_OR_RETURN(auto credentials, Credentials(config.tls));
+    const bool tls = config.certificates != nullptr && config.certificates->Current() != nullptr;
+    credentials_ = grpc::InsecureServerCredentials();
+    if (tls) credentials_ = std::make_shared<ReloadingCredentials>(config.certificates);
     grpc::ServerBuilder builder;
     SetLimits(config.limits, &builder);
     int port = 0;
-    builder.AddListeningPort(config.listen.ToString(), credentials, &port);
+    builder.AddListeningPort(config.listen.ToString(), credentials_, &port);
     builder.RegisterService(&generation_);
     builder.RegisterService(&session_);
     builder.RegisterService(&memory_);
@@ -86,10 +74,10 @@ class GrpcServerImpl final : public GrpcServer {
     builder.RegisterService(&admin_);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port == 0) {
-      return absl::UnavailableError(absl::StrCat(
-          "cannot listen on --grpc-listen ", config.listen.ToString(),
-          config.tls.enabled() ? ": is the port free, and are the TLS files valid?"
-                               : ": is the port free, and the address of this machine?"));
+      return absl::UnavailableError(
+          absl::StrCat("cannot listen on --grpc-listen ", config.listen.ToString(),
+                       tls ? ": is the port free, and are the TLS files valid?"
+                           : ": is the port free, and the address of this machine?"));
     }
     port_ = static_cast<uint16_t>(port);
     SetServing(false);
@@ -128,7 +116,8 @@ class GrpcServerImpl final : public GrpcServer {
   MemoryService memory_;
   ModelService model_;
   AdminService admin_;
-  std::unique_ptr<grpc::Server> server_;  // after the services, which it calls
+  std::shared_ptr<grpc::ServerCredentials> credentials_;
+  std::unique_ptr<grpc::Server> server_;  // after the services and credentials, which it calls
   uint16_t port_ = 0;
   bool shut_down_ = false;
 };

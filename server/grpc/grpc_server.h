@@ -12,6 +12,7 @@
 
 namespace ssmd::server {
 
+class Certificates;
 struct ServiceContext;
 
 // What probes ask that decide whether to start the daemon anew: not whether it takes new turns.
@@ -22,7 +23,7 @@ class GrpcServer {
   struct Config {
     ListenAddress listen;
     ServerLimits limits;
-    TlsFiles tls;
+    const Certificates* certificates = nullptr;  // outlives the server; null: plaintext
   };
   // Serves from here on; health says NOT_SERVING until SetServing(true). `services` outlives it.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const Config& config,

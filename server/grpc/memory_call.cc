@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/base/errors.h"
 #include "engine/base/status_macros.h"
+#include "server/access/tenant_rates.h"
 #include "server/convert_enums.h"
 #include "server/telemetry/metrics.h"
 #include "server/work_queue.h"
@@ -143,6 +144,7 @@ absl::StatusOr<SessionInfo> MemoryCall::CreateSession(const v1::MemoryOpen& open
 
 absl::Status MemoryCall::Append(const v1::MemoryAppend& append) {
   SSMD_ASSIGN_OR_RETURN(AppendRequest request, FromProto(append, services_.limits));
+  SSMD_RETURN_IF_ERROR(services_.rates->CheckTokens(info_.caller));
   request.tenant = info_.caller.tenant;
   request.session_id = session_id_;
   if (info_.trace.has_value()) request.trace_id = info_.trace->trace_id;

@@ -45,14 +45,14 @@ class Connection final : public AnyConnection,
   // `router`, which may be null, and `limits` outlive the connection; `timeout` is that of each
   // read and write; `on_close` is called when it is gone.
   Connection(Stream stream, const Router* router, const ServerLimits* limits, Duration timeout,
-             bool loopback_peer, std::function<void()> on_close)
+             HttpPeer peer, std::function<void()> on_close)
       : stream_(std::move(stream)),
         work_(stream_.get_executor()),
         timer_(stream_.get_executor()),
         router_(router),
         limits_(limits),
         timeout_(timeout),
-        loopback_peer_(loopback_peer),
+        peer_(std::move(peer)),
         on_close_(std::move(on_close)) {}
   ~Connection() override { on_close_(); }
 
@@ -211,7 +211,7 @@ class Connection final : public AnyConnection,
     }
     const uint64_t to_come = parser_->chunked() ? body_bytes : length.value_or(0);
     if (router_ != nullptr && to_come > kShortBodyBytes) {
-      HttpRequest head = FromWire(WireRequest(request.base()), loopback_peer_);
+      HttpRequest head = FromWire(WireRequest(request.base()), peer_);
       if (auto refused = router_->Admit(&head)) {
         CloseWith(*std::move(refused));
         return;
@@ -234,7 +234,7 @@ class Connection final : public AnyConnection,
       const WireRequest& request = parser_->get();
       wire_.version = request.version();
       wire_.head = request.method() == boost::beast::http::verb::head;
-      wire_.headers = router_->CorsOf(FromWire(WireRequest(request.base()), loopback_peer_));
+      wire_.headers = router_->CorsOf(FromWire(WireRequest(request.base()), peer_));
     }
     Send(WholeText(std::move(answer), wire_), nullptr);
     closing_ = true;
@@ -266,7 +266,7 @@ class Connection final : public AnyConnection,
     if (router_ == nullptr) {
       exchange->Respond(AnswerToOneTooMany());
     } else {
-      HttpRequest asked = FromWire(std::move(request), loopback_peer_);
+      HttpRequest asked = FromWire(std::move(request), peer_);
       asked.admission = std::exchange(admission_, nullptr);
       wire_.headers = router_->CorsOf(asked);
       router_->Handle(std::move(asked), exchange);
@@ -387,7 +387,7 @@ class Connection final : public AnyConnection,
   const Router* const router_;
   const ServerLimits* const limits_;
   const Duration timeout_;
-  const bool loopback_peer_;
+  const HttpPeer peer_;
   const std::function<void()> on_close_;
   boost::beast::flat_buffer buffer_;
   std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> parser_;

@@ -54,4 +54,10 @@ HttpResponse PlainResponse(int status, std::string_view text) {
   return response;
 }
 
+void AddRetryAfter(std::chrono::milliseconds delay, HttpResponse* response) {
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(delay).count();
+  response->headers.emplace_back("Retry-After", absl::StrCat(std::max<int64_t>(seconds, 1)));
+  response->headers.emplace_back("Retry-After-Ms", absl::StrCat(delay.count()));
+}
+
 }  // namespace ssmd::server

@@ -6,6 +6,7 @@
 #ifndef SSMD_SERVER_HTTP_EXCHANGE_H_
 #define SSMD_SERVER_HTTP_EXCHANGE_H_
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -17,6 +18,12 @@
 
 namespace ssmd::server {
 
+// Who asks, as far as the connection knows.
+struct HttpPeer {
+  std::string address;
+  bool loopback = false;
+};
+
 struct HttpRequest {
   std::string method;                       // "GET"
   std::string target;                       // "/metrics?x=y"
@@ -26,7 +33,7 @@ struct HttpRequest {
   std::string content_type;
   std::string traceparent;
   std::string body;
-  bool loopback_peer = false;
+  HttpPeer peer;
   std::map<std::string, std::string> path_values;  // by the names in the route's path
   std::shared_ptr<void> admission;                 // what its route's `admit` gave, if it was asked
 
@@ -44,6 +51,8 @@ struct HttpResponse {
 };
 
 HttpResponse PlainResponse(int status, std::string_view text);  // adds a line end
+// When to ask again: in whole seconds as HTTP has it, and in milliseconds.
+void AddRetryAfter(std::chrono::milliseconds delay, HttpResponse* response);
 
 class Exchange {
  public:

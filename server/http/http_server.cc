@@ -15,7 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
-#include "server/access/pem_file.h"
+#include "server/access/certificates.h"
 #include "server/http/connection.h"
 
 namespace ssmd::server {
@@ -35,32 +35,27 @@ constexpr std::chrono::seconds kRefusalTimeout(10);
 // For callers to be told how what they asked ended, when the server stops.
 constexpr std::chrono::seconds kFarewell(1);
 
-absl::Status TlsError(const char* flag, const std::string& path, error_code error) {
-  return absl::InvalidArgumentError(absl::StrCat(flag, " ", path, ": ", error.message()));
+absl::Status TlsError(const char* flag, error_code error) {
+  return absl::InvalidArgumentError(absl::StrCat(flag, ": ", error.message()));
 }
 
-absl::StatusOr<std::unique_ptr<asio::ssl::context>> MakeTls(const TlsFiles& files) {
-  if (!files.enabled()) return nullptr;
-  SSMD_ASSIGN_OR_RETURN(const std::string certificate,
-                        ReadPemFile("--tls-cert", files.certificate));
-  SSMD_ASSIGN_OR_RETURN(const std::string key, ReadPemFile("--tls-key", files.key));
+absl::StatusOr<std::unique_ptr<asio::ssl::context>> MakeTls(const TlsMaterial& material) {
   auto context = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
   error_code error;
   context->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
                            asio::ssl::context::no_tlsv1_1,
                        error);
-  if (!error) context->use_certificate_chain(asio::buffer(certificate), error);
-  if (error) return TlsError("--tls-cert", files.certificate, error);
-  context->use_private_key(asio::buffer(key), asio::ssl::context::pem, error);
-  if (error) return TlsError("--tls-key", files.key, error);
-  if (!files.client_ca.empty()) {
-    SSMD_ASSIGN_OR_RETURN(const std::string ca, ReadPemFile("--tls-client-ca", files.client_ca));
-    context->add_certificate_authority(asio::buffer(ca), error);
+  if (!error) context->use_certificate_chain(asio::buffer(material.certificate), error);
+  if (error) return TlsError("--tls-cert", error);
+  context->use_private_key(asio::buffer(material.key), asio::ssl::context::pem, error);
+  if (error) return TlsError("--tls-key", error);
+  if (!material.client_ca.empty()) {
+    context->add_certificate_authority(asio::buffer(material.client_ca), error);
     if (!error) {
       context->set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert,
                                error);
     }
-    if (error) return TlsError("--tls-client-ca", files.client_ca, error);
+    if (error) return TlsError("--tls-client-ca", error);
   }
   return context;
 }
@@ -89,7 +84,7 @@ class HttpServerImpl final : public HttpServer {
   }
 
   absl::Status Listen() {
-    SSMD_ASSIGN_OR_RETURN(tls_, MakeTls(config_.tls));
+    SSMD_RETURN_IF_ERROR(TakeCertificates());
     error_code error;
     tcp::resolver resolver(io_);
     const auto found = resolver.resolve(config_.listen.host, std::to_string(config_.listen.port),
@@ -134,12 +129,25 @@ class HttpServerImpl final : public HttpServer {
     });
   }
 
+  // A context is not to be changed under the connections that it serves: those that begin get a
+  // new one where there is a new certificate.
+  absl::Status TakeCertificates() {
+    if (config_.certificates == nullptr) return absl::OkStatus();
+    auto current = config_.certificates->Current();
+    if (current == material_) return absl::OkStatus();
+    material_ = std::move(current);
+    SSMD_ASSIGN_OR_RETURN(tls_, MakeTls(*material_));
+    return absl::OkStatus();
+  }
+
   // `count` is one higher while the connection is there.
   void Serve(tcp::socket socket, const Router* router, Duration timeout, int* count) {
     error_code error;
     const auto peer = socket.remote_endpoint(error);
     if (error) return;
-    const bool loopback = IsLoopbackHost(peer.address().to_string());
+    const std::string host = peer.address().to_string();
+    const HttpPeer caller{ListenAddress{host, peer.port()}.ToString(), IsLoopbackHost(host)};
+    TakeCertificates().IgnoreError();  // they were looked at before: the old context goes on
     ++*count;
     const uint64_t number = ++last_number_;
     const auto on_close = [this, count, number] {
@@ -149,11 +157,11 @@ class HttpServerImpl final : public HttpServer {
     };
     if (tls_ != nullptr) {
       Begin(std::make_shared<Connection<TlsStream>>(TlsStream(std::move(socket), *tls_), router,
-                                                    &config_.limits, timeout, loopback, on_close),
+                                                    &config_.limits, timeout, caller, on_close),
             number);
     } else {
       Begin(std::make_shared<Connection<PlainStream>>(PlainStream(std::move(socket)), router,
-                                                      &config_.limits, timeout, loopback, on_close),
+                                                      &config_.limits, timeout, caller, on_close),
             number);
     }
   }
@@ -179,6 +187,7 @@ class HttpServerImpl final : public HttpServer {
   bool stopping_ = false;
   uint64_t last_number_ = 0;
   std::map<uint64_t, std::weak_ptr<AnyConnection>> open_;
+  std::shared_ptr<const TlsMaterial> material_;  // of which tls_ is made; null: plaintext
   std::unique_ptr<asio::ssl::context> tls_;
   asio::io_context io_{1};
   tcp::acceptor acceptor_;

@@ -14,12 +14,14 @@
 
 namespace ssmd::server {
 
+class Certificates;
+
 class HttpServer {
  public:
   struct Config {
     ListenAddress listen;
     ServerLimits limits;
-    TlsFiles tls;
+    const Certificates* certificates = nullptr;  // outlives the server; null: plaintext
   };
   // `router` outlives the server.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const Config& config,

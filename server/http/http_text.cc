@@ -55,7 +55,7 @@ std::string StatusAndHeaders(const HttpResponse& response, const WireAnswer& wir
 
 }  // namespace
 
-HttpRequest FromWire(WireRequest request, bool loopback_peer) {
+HttpRequest FromWire(WireRequest request, HttpPeer peer) {
   HttpRequest out;
   out.method = std::string(TextOf(request.method_string()));
   out.target = std::string(TextOf(request.target()));
@@ -65,7 +65,7 @@ HttpRequest FromWire(WireRequest request, bool loopback_peer) {
   out.content_type = std::string(TextOf(request[http::field::content_type]));
   out.traceparent = std::string(TextOf(request["traceparent"]));
   out.body = std::move(request.body());
-  out.loopback_peer = loopback_peer;
+  out.peer = std::move(peer);
   return out;
 }
 

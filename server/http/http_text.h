@@ -22,7 +22,7 @@ using WireRequest = boost::beast::http::request<boost::beast::http::string_body>
 inline std::string_view TextOf(boost::beast::string_view text) {
   return {text.data(), text.size()};
 }
-HttpRequest FromWire(WireRequest request, bool loopback_peer);
+HttpRequest FromWire(WireRequest request, HttpPeer peer);
 // Whether the caller waits to be told that its body is wanted, and what it is told.
 bool ExpectsContinue(const WireRequest& request);
 inline constexpr std::string_view kContinueText = "HTTP/1.1 100 Continue\r\n\r\n";

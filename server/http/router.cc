@@ -8,8 +8,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "engine/base/errors.h"
 #include "engine/base/text_view.h"
 #include "server/access/listen_address.h"
+#include "server/access/refusal_audit.h"
+#include "server/access/tenant_rates.h"
 
 namespace ssmd::server {
 namespace {
@@ -149,12 +152,31 @@ bool Router::IsAllowedOrigin(const HttpRequest& request) const {
   return own || IsListed(origin);
 }
 
-HttpResponse Router::Refuse(const HttpRequest& request, int status,
-                            std::string_view message) const {
+HttpResponse Router::Refuse(const HttpRequest& request, int status, std::string_view message,
+                            std::string_view reason) const {
   for (const auto& [path, refusal] : refusals_) {
-    if (absl::StartsWith(request.target, path)) return refusal(status, message);
+    if (absl::StartsWith(request.target, path)) return refusal(status, message, reason);
   }
   return PlainResponse(status, message);
+}
+
+HttpResponse Router::RefuseLimit(const HttpRequest& request, const absl::Status& status) const {
+  HttpResponse refused = Refuse(request, 429, std::string(status.message()), ReasonOf(status));
+  if (const auto delay = RetryAfterOf(status)) AddRetryAfter(*delay, &refused);
+  return refused;
+}
+
+absl::StatusOr<Caller> Router::Authenticate(const HttpRequest& request, const Route& route) const {
+  std::optional<std::string_view> authorization;
+  if (!request.authorizations.empty()) authorization = "";  // several count for none
+  if (request.authorizations.size() == 1) authorization = request.authorizations.front();
+  CredentialFault fault{};
+  auto caller = tenants_->Authenticate(authorization, request.peer.loopback, &fault);
+  if (!caller.ok() && config_.audit != nullptr) {
+    config_.audit->Refused(request.peer.address, absl::StrCat(route.method, " ", route.path), fault,
+                           "");
+  }
+  return caller;
 }
 
 std::optional<size_t> Router::BodyBytes(std::string_view method, std::string_view target) const {
@@ -217,15 +239,9 @@ std::optional<HttpResponse> Router::Resolve(HttpRequest* request, const Route** 
   }
   request->path_values = ValuesIn((*route)->path, path);
   if ((*route)->access == Access::kCaller) {
-    std::optional<std::string_view> authorization;
-    if (request->authorizations.size() == 1) authorization = request->authorizations.front();
-    auto known = tenants_->Authenticate(authorization, request->loopback_peer);
+    auto known = Authenticate(*request, **route);
     if (!known.ok()) {
-      HttpResponse refused = Refuse(
-          *request, 401,
-          request->authorizations.empty()
-              ? "a token is needed: send the header \"Authorization: Bearer TOKEN\""
-              : "that token is not known here: send the header \"Authorization: Bearer TOKEN\"");
+      HttpResponse refused = Refuse(*request, 401, std::string(known.status().message()));
       refused.headers.emplace_back("WWW-Authenticate", "Bearer");
       return refused;
     }
@@ -247,7 +263,7 @@ std::optional<HttpResponse> Router::Admit(HttpRequest* head) const {
   if (auto refused = Resolve(head, &route, &caller)) return refused;
   if (!route->admit) return std::nullopt;
   auto admission = route->admit();
-  if (!admission.ok()) return Refuse(*head, 429, std::string(admission.status().message()));
+  if (!admission.ok()) return RefuseLimit(*head, admission.status());
   head->admission = *std::move(admission);
   return std::nullopt;
 }
@@ -258,6 +274,12 @@ void Router::Handle(HttpRequest request, const std::shared_ptr<Exchange>& exchan
   if (auto refused = Resolve(&request, &route, &caller)) {
     exchange->Respond(*std::move(refused));
     return;
+  }
+  if (route->access == Access::kCaller && config_.rates != nullptr) {
+    if (const absl::Status status = config_.rates->TakeCall(caller); !status.ok()) {
+      exchange->Respond(RefuseLimit(request, status));
+      return;
+    }
   }
   route->handler(std::move(request), caller, exchange);
 }

@@ -24,6 +24,9 @@
 
 namespace ssmd::server {
 
+class RefusalAudit;
+class TenantRates;
+
 class Router {
  public:
   enum class Access : unsigned char {
@@ -39,16 +42,19 @@ class Router {
   using Handler = std::function<void(HttpRequest, const Caller&, const std::shared_ptr<Exchange>&)>;
   // Of a request that is answered at once.
   using QuickHandler = std::function<HttpResponse(const HttpRequest&, const Caller&)>;
-  // A refusal in the words of a part of the API. `status` is of HTTP.
-  using Refusal = std::function<HttpResponse(int status, std::string_view message)>;
+  // A refusal in the words of a part of the API. `status` is of HTTP; `reason` may be empty.
+  using Refusal =
+      std::function<HttpResponse(int status, std::string_view message, std::string_view reason)>;
 
   struct Config {
     // By what names, besides addresses and localhost, this server may be called.
     std::vector<std::string> host_names;
     // "https://app.example", as browsers send it; "*": any, without credentials.
     std::vector<std::string> origins;
+    TenantRates* rates = nullptr;   // null: calls are not counted
+    RefusalAudit* audit = nullptr;  // null: nobody hears of refused credentials
   };
-  // `tenants` outlives the router.
+  // `tenants` and what the config points to outlive the router.
   Router(const Tenants* tenants, Config config);
 
   struct Route {
@@ -69,6 +75,7 @@ class Router {
   void AddGet(std::string path, Access access, QuickHandler handler);
   // Refusals below this path are made by `refusal`; elsewhere they are a line of text.
   void RefuseBelow(std::string path, Refusal refusal);
+  const std::vector<Route>& routes() const { return routes_; }
 
   // The most bytes of a body that this request may bring; nothing: the preset.
   std::optional<size_t> BodyBytes(std::string_view method, std::string_view target) const;
@@ -89,7 +96,11 @@ class Router {
   // Whether a page of the request's origin may ask.
   bool IsAllowedOrigin(const HttpRequest& request) const;
   bool IsListed(std::string_view origin) const;
-  HttpResponse Refuse(const HttpRequest& request, int status, std::string_view message) const;
+  HttpResponse Refuse(const HttpRequest& request, int status, std::string_view message,
+                      std::string_view reason = "") const;
+  // Of a limit, with when to try again.
+  HttpResponse RefuseLimit(const HttpRequest& request, const absl::Status& status) const;
+  absl::StatusOr<Caller> Authenticate(const HttpRequest& request, const Route& route) const;
   // What is wrong with the request before any route is looked for.
   std::optional<HttpResponse> CheckHeaders(const HttpRequest& request) const;
   // Finds the route, fills in the path's values and who calls; or an answer without a route.

@@ -2,6 +2,7 @@
 #include "server/telemetry/engine_observer.h"
 
 #include "engine/base/errors.h"
+#include "server/access/tenant_rates.h"
 #include "server/telemetry/names.h"
 
 namespace ssmd::server {
@@ -47,6 +48,10 @@ bool EngineObserver::IsSlow(const RequestRecord& request) const {
 
 void EngineObserver::OnRequestEnd(const RequestRecord& request) {
   metrics_->RequestEnd(request);
+  if (rates_ != nullptr) {
+    rates_->CountTokens(request.tenant,
+                        request.usage.prompt_tokens + request.usage.generated_tokens);
+  }
   const bool slow = IsSlow(request) && log_->enabled(LogLevel::kWarn);
   if (!slow && !log_->enabled(LogLevel::kInfo)) return;
   const std::string status = absl::StatusCodeToString(request.status.code());

@@ -1,4 +1,5 @@
-// Passes on what the engine tells: to the metrics, and as log lines: one a request (`request`), a
+// Passes on what the engine tells: to the metrics, what requests came to to the tenants' rates, and
+// as log lines: one a request (`request`), a
 // second one of a request that was slow (`slow_request`), one a stored state that is not what it
 // was. Called on the step thread; the log only queues there. What users wrote and models said is
 // not among what it is told.
@@ -14,10 +15,13 @@
 
 namespace ssmd::server {
 
+class TenantRates;
+
 class EngineObserver final : public Observer {
  public:
-  EngineObserver(Metrics* metrics, Log* log, const SlowRequests& slow)
-      : metrics_(metrics), log_(log), slow_(slow) {}
+  // `rates` may be null; it, too, outlives this.
+  EngineObserver(Metrics* metrics, Log* log, const SlowRequests& slow, TenantRates* rates = nullptr)
+      : metrics_(metrics), log_(log), slow_(slow), rates_(rates) {}
 
   void OnFirstToken(const std::string& model, Duration since_submission) override {
     metrics_->FirstToken(model, since_submission);
@@ -42,6 +46,7 @@ class EngineObserver final : public Observer {
   Metrics* const metrics_;
   Log* const log_;
   const SlowRequests slow_;
+  TenantRates* const rates_;
 };
 
 }  // namespace ssmd::server

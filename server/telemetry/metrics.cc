@@ -4,8 +4,10 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <array>
 #include <chrono>
 
+#include "server/access/tenants.h"
 #include "server/telemetry/model_series.h"
 #include "server/telemetry/series.h"
 #include "server/telemetry/sharing_series.h"
@@ -22,6 +24,14 @@ LatencyHistogram Copy(const prometheus::Histogram& histogram) {
   }
   out.sum_seconds = metric.sample_sum;
   return out;
+}
+
+std::array<const char*, kCredentialFaults> CredentialFaultNames() {
+  std::array<const char*, kCredentialFaults> names{};
+  for (int i = 0; i < kCredentialFaults; ++i) {
+    names[static_cast<size_t>(i)] = NameOf(static_cast<CredentialFault>(i));
+  }
+  return names;
 }
 
 }  // namespace
@@ -56,6 +66,9 @@ struct Metrics::Shared {
                            "Reads and writes of stored states that wait or run", {})),
         store_failures(Counter(r, "ssmd_state_store_failures_total",
                                "Reads and writes of stored states that failed", {})),
+        refused_credentials(Counters<kCredentialFaults>(r, "ssmd_refused_credentials_total",
+                                                        "Calls whose credential was refused", {},
+                                                        "credential", CredentialFaultNames())),
         registry(r) {}
 
   void Refresh(const EngineFigures& figures, const ProcessFigures& process) {
@@ -98,6 +111,7 @@ struct Metrics::Shared {
   prometheus::Gauge* const store_queued;
   prometheus::Counter* const store_failures;
   std::optional<SharingSeries> sharing;  // absent where sessions are not shared
+  const std::array<prometheus::Counter*, kCredentialFaults> refused_credentials;
   prometheus::Registry* const registry;  // kernels are not known before a device is
 };
 
@@ -157,6 +171,10 @@ void Metrics::RequestEnd(const RequestRecord& request) {
 
 void Metrics::CountRefused(const std::string& model, const absl::Status& status) {
   if (ModelSeries* series = Find(model)) series->CountEnd(status);
+}
+
+void Metrics::CountRefusedCredential(CredentialFault why) {
+  shared_->refused_credentials[static_cast<size_t>(why)]->Increment();
 }
 
 ModelObservations Metrics::Observations(const std::string& model) const {

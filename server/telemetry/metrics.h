@@ -7,6 +7,7 @@
 #ifndef SSMD_SERVER_TELEMETRY_METRICS_H_
 #define SSMD_SERVER_TELEMETRY_METRICS_H_
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -26,6 +27,7 @@ class Registry;
 namespace ssmd::server {
 
 class ModelSeries;
+enum class CredentialFault : uint8_t;
 
 class Metrics {
  public:
@@ -40,6 +42,8 @@ class Metrics {
   void RequestEnd(const RequestRecord& request);
   // A generation call that the engine never accepted. `model` is what the caller wrote.
   void CountRefused(const std::string& model, const absl::Status& status);
+
+  void CountRefusedCredential(CredentialFault why);
 
   // So far; nothing, without bounds, for a model that is not there.
   ModelObservations Observations(const std::string& model) const;

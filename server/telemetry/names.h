@@ -43,6 +43,8 @@ inline constexpr std::array kReasons = {
     reason::kTooManyWaiting,
     reason::kTooManyCheckpoints,
     reason::kStateQuota,
+    reason::kCallRate,
+    reason::kTokenRate,
     reason::kRequestIdReused,
     reason::kRequestKnown,
     reason::kNumerical,

@@ -2,7 +2,6 @@
 #include "server/http/api/api_error.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -101,9 +100,7 @@ HttpResponse ErrorResponse(const absl::Status& status) {
   HttpResponse response = Response(HttpStatusOf(status), ErrorJson(status));
   if (IsRefusal(status)) response.headers.emplace_back(kRefusedKey, kRefusedElsewhere);
   if (const auto delay = RetryAfterOf(status)) {
-    const auto seconds = std::chrono::ceil<std::chrono::seconds>(*delay).count();
-    response.headers.emplace_back("Retry-After", absl::StrCat(std::max<int64_t>(seconds, 1)));
-    response.headers.emplace_back("Retry-After-Ms", absl::StrCat(delay->count()));
+    AddRetryAfter(*delay, &response);
   } else if (absl::IsResourceExhausted(status)) {
     // Something has to be given up first. OpenAI's packages look at this one.
     response.headers.emplace_back("x-should-retry", "false");
@@ -111,8 +108,9 @@ HttpResponse ErrorResponse(const absl::Status& status) {
   return response;
 }
 
-HttpResponse ApiRefusal(int status, std::string_view message) {
-  return Response(status, Shape(message, status, "", status == 401 ? "invalid_api_key" : ""));
+HttpResponse ApiRefusal(int status, std::string_view message, std::string_view reason) {
+  const std::string code = absl::AsciiStrToLower(View(reason));
+  return Response(status, Shape(message, status, "", status == 401 ? "invalid_api_key" : code));
 }
 
 HttpResponse JsonResponse(std::string json) {

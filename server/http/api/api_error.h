@@ -16,8 +16,8 @@ int HttpStatusOf(const absl::Status& status);
 std::string ErrorJson(const absl::Status& status);
 // With Retry-After, where the status has a delay.
 HttpResponse ErrorResponse(const absl::Status& status);
-// Of a request that no handler saw.
-HttpResponse ApiRefusal(int status, std::string_view message);
+// Of a request that no handler saw. `reason` may be empty.
+HttpResponse ApiRefusal(int status, std::string_view message, std::string_view reason);
 
 HttpResponse JsonResponse(std::string json);
 

@@ -75,7 +75,7 @@ absl::Status CompletionCall::Prepare(HttpRequest request) {
     return InvalidField("ssmd.commit \"partial\" is for requests with \"stream\": true");
   }
   SSMD_ASSIGN_OR_RETURN(turn_, FromProto(request_.turn, services_.limits));
-  SSMD_ASSIGN_OR_RETURN(ticket_, services_.admission->Enter(info_.caller.tenant));
+  SSMD_ASSIGN_OR_RETURN(ticket_, AdmitWork(services_, info_.caller));
   turn_.tenant = info_.caller.tenant;
   if (info_.trace.has_value()) turn_.trace_id = info_.trace->trace_id;
   answer_.choices.resize(static_cast<size_t>(turn_.choices));

@@ -17,6 +17,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/base/text_view.h"
 #include "engine/session/session_errors.h"
+#include "server/access/tenant_rates.h"
 #include "server/access/transfers.h"
 #include "server/convert.h"
 #include "server/http/api/api_call.h"
@@ -321,6 +322,9 @@ absl::Status InWordsOfCreate(const absl::Status& status) {
 void Create(const CallRef& call) {
   auto create = ParseCreate(*call, std::move(call->request.body));
   if (!create.ok()) return call->Answer(create.status());
+  if (const absl::Status left = call->services.rates->CheckTokens(call->info.caller); !left.ok()) {
+    return call->Answer(left);
+  }
   PostBlocking(call->services, [call, create = *std::move(create)] {
     // The caller that goes away leaves a session that has read its prompt: as with gRPC's, it is
     // listed.

@@ -73,13 +73,13 @@ TEST(TokenFile, ReadsTokensTenantsRolesAndComments) {
       "# tokens\n\n  token-one  ann\ntoken-two\tbob admin\r\n   # another comment\ntoken-3333 "
       "ann\n");
   ASSERT_TRUE(entries.ok()) << entries.status();
-  ASSERT_EQ(entries->size(), 3U);
-  EXPECT_EQ((*entries)[0].tenant, "ann");
-  EXPECT_FALSE((*entries)[0].admin);
-  EXPECT_EQ((*entries)[1].tenant, "bob");
-  EXPECT_TRUE((*entries)[1].admin);
-  EXPECT_EQ((*entries)[2].tenant, "ann");
-  EXPECT_TRUE(ParseTokenFile("")->empty());
+  ASSERT_EQ(entries->entries.size(), 3U);
+  EXPECT_EQ(entries->entries[0].tenant, "ann");
+  EXPECT_FALSE(entries->entries[0].admin);
+  EXPECT_EQ(entries->entries[1].tenant, "bob");
+  EXPECT_TRUE(entries->entries[1].admin);
+  EXPECT_EQ(entries->entries[2].tenant, "ann");
+  EXPECT_TRUE(ParseTokenFile("")->entries.empty());
 }
 
 TEST(TokenFile, NamesTheLineThatIsWrongAndNotTheToken) {
@@ -88,14 +88,23 @@ TEST(TokenFile, NamesTheLineThatIsWrongAndNotTheToken) {
     const char* words;
   } kCases[] = {
       {"token-one", "line 1: expected TOKEN TENANT"},
-      {"token-one a b c", "line 1: expected TOKEN TENANT"},
+      {"token-one a b c", "line 1: after TOKEN TENANT come"},
       {"\n#\nseven77 a", "line 3: a token has 8 to 512"},
       {std::string(513, 'x') + " a", "a token has 8 to 512"},
       {"token-\x01one a", "a token has 8 to 512"},
       {"token-\xc3\xa9one a", "a token has 8 to 512"},
       {"token-one a/b", "a tenant has 1 to 64"},
       {"token-one " + std::string(65, 'x'), "a tenant has 1 to 64"},
-      {"token-one a root", "the only role is admin"},
+      {"token-one a root", "after TOKEN TENANT come admin"},
+      {"sha256:00 a", "64 hexadecimal digits"},
+      {"sha256:" + std::string(63, '0') + "g a", "64 hexadecimal digits"},
+      {"token-one a expires=2027-01-31", "expires= takes a time"},
+      {"token-one a expires=2027-01-31T00:00:00", "expires= takes a time"},
+      {"token-one a expires=infinite-future", "expires= takes a time"},
+      {"token-one a rate=-1", "rate= takes a number"},
+      {"token-one a rate=nan", "rate= takes a number"},
+      {"token-one a tokens-per-minute=1e13", "tokens-per-minute= takes a number"},
+      {"token-one a rate=1\ntoken-two a rate=2", "line 2: a line above gives this tenant another"},
       {"token-one a\ntoken-one b", "line 2: this token is in the file already"},
   };
   for (const auto& test : kCases) {

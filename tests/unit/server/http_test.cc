@@ -1,9 +1,6 @@
 // The router's checks, and the HTTP listener over real sockets.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
@@ -11,14 +8,15 @@
 #include <boost/asio/read.hpp>
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/write.hpp>
-#include <cstdio>
 #include <future>
 #include <thread>
 
+#include "server/access/certificates.h"
 #include "server/http/ops_routes.h"
 #include "server/http/router.h"
 #include "tests/support/eventually.h"
 #include "tests/support/temp_folder.h"
+#include "tests/support/tls_files.h"
 #include "tests/unit/server/raw_connection.h"
 #include "tests/unit/server/test_daemon.h"
 
@@ -35,7 +33,7 @@ HttpRequest Get(const std::string& target, const std::string& host = "localhost"
   request.method = std::string("GET");
   request.target = target;
   request.hosts = {host};
-  request.loopback_peer = true;
+  request.peer.loopback = true;
   return request;
 }
 
@@ -502,43 +500,15 @@ TEST(HttpServer, ItsEndEndsWhatIsUnderWay) {
   EXPECT_EQ(connection.ReadAll(), "");
 }
 
-// A self-signed certificate of localhost and its key, made anew.
-TlsFiles MakeTlsFiles(const testing::TempFolder& folder) {
-  TlsFiles files{folder.File("cert.pem"), folder.File("key.pem"), ""};
-  EVP_PKEY* key = EVP_EC_gen("P-256");
-  X509* certificate = X509_new();
-  ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-  X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
-  X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-  X509_set_pubkey(certificate, key);
-  X509_NAME* name = X509_get_subject_name(certificate);
-  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-                             reinterpret_cast<const unsigned char*>("localhost"), -1, -1, 0);
-  X509_set_issuer_name(certificate, name);
-  X509_sign(certificate, key, EVP_sha256());
-  std::FILE* out = std::fopen(files.certificate.c_str(), "w");
-  PEM_write_X509(out, certificate);
-  std::fclose(out);
-  out = std::fopen(files.key.c_str(), "w");
-  PEM_write_PrivateKey(out, key, nullptr, nullptr, 0, nullptr, nullptr);
-  std::fclose(out);
-  X509_free(certificate);
-  EVP_PKEY_free(key);
-  return files;
-}
-
-absl::StatusOr<std::unique_ptr<HttpServer>> StartTls(const TlsFiles& files, const Router* router) {
-  HttpServer::Config config;
-  config.listen.host = std::string("127.0.0.1");
-  config.tls = files;
-  return HttpServer::Start(config, router);
-}
-
 TEST(HttpServer, ServesTlsFromFilesAndNoPlaintextThen) {
   const testing::TempFolder folder;
-  const TlsFiles files = MakeTlsFiles(folder);
+  const TlsFiles files = MakeTlsFiles(folder, "localhost");
   const Router router(nullptr, {});
-  const auto server = StartTls(files, &router);
+  const auto certificates = *Certificates::Open(files);
+  HttpServer::Config config;
+  config.listen.host = std::string("127.0.0.1");
+  config.certificates = certificates.get();
+  const auto server = HttpServer::Start(config, &router);
   ASSERT_TRUE(server.ok()) << server.status();
   const tcp::endpoint endpoint(boost::asio::ip::make_address("127.0.0.1"), (*server)->port());
   boost::asio::io_context io;
@@ -564,22 +534,14 @@ TEST(HttpServer, ServesTlsFromFilesAndNoPlaintextThen) {
   EXPECT_THAT(answer, ::testing::Not(HasSubstr("HTTP/1.1")));
 }
 
-TEST(HttpServer, TlsFilesThatDoNotFitAreAnErrorThatNamesThem) {
-  const testing::TempFolder folder;
-  TlsFiles files = MakeTlsFiles(folder);
-  std::swap(files.certificate, files.key);
-  const Router router(nullptr, {});
-  const auto server = StartTls(files, &router);
-  ASSERT_FALSE(server.ok());
-  EXPECT_THAT(std::string(server.status().message()), StartsWith("--tls-cert "));
-}
-
 TEST(HttpServer, APortThatIsTakenIsAnError) {
   TestDaemon daemon;
   const auto taken = ParseListenAddress(daemon.daemon().http_address());
   const Router router(nullptr, {});
   HttpServer::Config config;
   config.listen = *taken;
+  const auto certificates = *Certificates::Open({});
+  config.certificates = certificates.get();
   const auto second = HttpServer::Start(config, &router);
   ASSERT_FALSE(second.ok());
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("cannot listen on --http-listen"));

@@ -34,16 +34,21 @@ class TestDaemon {
   explicit TestDaemon(Options options = {})
       : log_(LogLevel::kDebug, LogFormat::kText,
              std::make_shared<spdlog::sinks::ostream_sink_mt>(log_text_)),
-        metrics_({"m"}) {
+        metrics_({"m"}),
+        rates_({static_cast<double>(options.server.tenant_rate),
+                static_cast<double>(options.server.tenant_tokens_per_minute)},
+               &rate_clock_) {
     options.grpc_listen.port = 0;
     options.http_listen.port = 0;
-    auto daemon = Daemon::Start(options, &engine_, &metrics_, &log_);
+    auto daemon = Daemon::Start(options, &engine_, {&metrics_, &log_, &rates_});
     if (!daemon.ok()) ADD_FAILURE() << daemon.status();
     daemon_ = *std::move(daemon);
   }
 
   FakeEngine& engine() { return engine_; }
   Metrics& metrics() { return metrics_; }
+  TenantRates& rates() { return rates_; }
+  FakeClock& rate_clock() { return rate_clock_; }
   Daemon& daemon() { return *daemon_; }
   std::string Scrape() { return metrics_.Scrape({}, {}, {}); }
   // Ends the daemon and returns all that it logged.
@@ -63,6 +68,8 @@ class TestDaemon {
   std::ostringstream log_text_;
   Log log_;
   Metrics metrics_;
+  FakeClock rate_clock_;
+  TenantRates rates_;
   FakeEngine engine_;
   std::unique_ptr<Daemon> daemon_;
 };
