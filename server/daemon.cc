@@ -94,6 +94,7 @@ absl::Status Daemon::Open() {
   services_.log = log_;
   services_.limits = options_.request;
   services_.state_dir = !options_.state_dir.path.empty();
+  services_.shared_store = options_.replica.shared();
   services_.started_at = std::chrono::steady_clock::now();
   services_.drain = [this] { Drain(); };
   services_.draining = [this] { return draining(); };

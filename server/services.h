@@ -39,7 +39,8 @@ struct ServiceContext {
   Metrics* metrics = nullptr;
   Log* log = nullptr;
   RequestLimits limits;
-  bool state_dir = false;  // sessions outlive the process
+  bool state_dir = false;     // sessions outlive the process
+  bool shared_store = false;  // sessions are also other replicas'
   TimePoint started_at;
   std::function<void()> drain;  // AdminService.Drain
   std::function<bool()> draining;

@@ -19,15 +19,20 @@ grpc::ServerUnaryReactor* SessionService::CreateSession(grpc::CallbackServerCont
 grpc::ServerUnaryReactor* SessionService::GetSession(grpc::CallbackServerContext* context,
                                                      const grpc::ByteBuffer* request,
                                                      grpc::ByteBuffer* response) {
-  return ServeBlocking<v1::GetSessionRequest, v1::GetSessionResponse>(
-      services_, "GetSession", context, request, response,
-      [this](const CallInfo& info, const v1::GetSessionRequest& in, v1::GetSessionResponse* out) {
-        SSMD_RETURN_IF_ERROR(Validate(in, services_.limits));
-        SSMD_ASSIGN_OR_RETURN(const SessionInfo session,
-                              services_.engine->GetSession(info.caller.tenant, in.session_id()));
-        ToProto(session, out->mutable_session());
-        return absl::OkStatus();
-      });
+  const auto get = [this](const CallInfo& info, const v1::GetSessionRequest& in,
+                          v1::GetSessionResponse* out) {
+    SSMD_RETURN_IF_ERROR(Validate(in, services_.limits));
+    SSMD_ASSIGN_OR_RETURN(const SessionInfo session,
+                          services_.engine->GetSession(info.caller.tenant, in.session_id()));
+    ToProto(session, out->mutable_session());
+    return absl::OkStatus();
+  };
+  // A shared store is asked first; without one nothing waits, and it does not wait for changes.
+  return services_.shared_store
+             ? ServeBlocking<v1::GetSessionRequest, v1::GetSessionResponse>(
+                   services_, "GetSession", context, request, response, get)
+             : ServeUnary<v1::GetSessionRequest, v1::GetSessionResponse>(
+                   services_, "GetSession", context, request, response, get);
 }
 
 grpc::ServerUnaryReactor* SessionService::ListSessions(grpc::CallbackServerContext* context,
