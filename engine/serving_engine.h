@@ -105,6 +105,8 @@ class ServingEngine final : public Engine {
   std::vector<ModelOfSessions> ModelsOfSessions() const;
   void StartLoop();
 
+  // UNAVAILABLE while sessions are being given up to other replicas.
+  absl::Status CheckMayMakeSessions(const ModelInService& model) const;
   // A model with its runner, by number in models_.
   absl::StatusOr<size_t> FindModel(const std::string& name) const;
   absl::StatusOr<size_t> ModelOfSession(const std::string& tenant, const std::string& session_id,

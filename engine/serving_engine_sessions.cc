@@ -49,6 +49,11 @@ absl::StatusOr<SessionInfo> ServingEngine::WriteOne(absl::StatusOr<Proposal> pro
   return std::move(sessions.front());
 }
 
+// What is made while the others are given up would stay behind.
+absl::Status ServingEngine::CheckMayMakeSessions(const ModelInService& model) const {
+  return sharing_ == nullptr ? absl::OkStatus() : model.admission->CheckOpen();
+}
+
 std::function<void()> ServingEngine::CreateSession(
     CreateSessionRequest request, std::string request_id,
     std::function<void(absl::StatusOr<SessionInfo>)> done) {
@@ -63,6 +68,10 @@ std::function<void()> ServingEngine::CreateSession(
       done(status);
       return nothing_to_cancel;
     }
+  }
+  if (const absl::Status status = CheckMayMakeSessions(*models_[*model]); !status.ok()) {
+    done(status);
+    return nothing_to_cancel;
   }
   auto created =
       WriteOne(sessions_->ProposeCreate(request.tenant, models_[*model]->name, request.lifetime));
@@ -235,6 +244,7 @@ absl::StatusOr<SessionInfo> ServingEngine::ImportSession(const std::string& tena
                                                          absl::Span<const char> snapshot) {
   SSMD_ASSIGN_OR_RETURN(const size_t index, FindModel(options.model));
   const ModelInService& model = *models_[index];
+  SSMD_RETURN_IF_ERROR(CheckMayMakeSessions(model));
   SnapshotLimits limits;
   limits.state_bytes = model.pool->bytes_per_slot();
   limits.history_tokens = limits_.max_history_tokens;

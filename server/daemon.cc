@@ -22,6 +22,8 @@ namespace {
 constexpr std::chrono::milliseconds kFarewell(500);
 // For giving sessions up to other replicas, at least.
 constexpr std::chrono::seconds kHandOver(5);
+// Of a replica, times --replica-farewell.
+constexpr int kFarewellsAtMost = 3;
 // Engine calls that wait at once. They share the log's writes.
 constexpr int kBlockingThreads = 4;
 // And some of them for sessions that are at other replicas, for seconds.
@@ -216,6 +218,17 @@ void Daemon::Drain() {
   idle_.CancelStuck(TimePoint::max());
 }
 
+void Daemon::LeaveReplicas(TimePoint deadline) {
+  // Turns may have taken all of the time; others wait for their sessions.
+  const TimePoint latest =
+      std::max(deadline, std::chrono::steady_clock::now() + TimePoint::duration(kHandOver));
+  if (const absl::Status status = engine_->LeaveReplicas(latest); !status.ok()) {
+    // They are taken over as of what was written before.
+    const std::string message(status.message());
+    log_->Write(LogLevel::kWarn, "sessions_not_given_up", {{"message", std::string_view(message)}});
+  }
+}
+
 bool Daemon::Stop() {
   Drain();
   const TimePoint deadline = std::chrono::steady_clock::now() + options_.server.drain_timeout;
@@ -223,16 +236,17 @@ bool Daemon::Stop() {
   if (!finished) {
     log_->Write(LogLevel::kWarn, "drain_timeout", {{"calls", int64_t{admission_.active()}}});
   }
+  // Those that do not end hold their sessions until they are cut off. Otherwise whoever still comes
+  // here is told to go elsewhere, where the sessions are by now, for as long as anybody comes: gRPC
+  // would cancel what reaches it while it closes, and no caller knows what that means.
+  if (finished && options_.replica.shared()) {
+    LeaveReplicas(deadline);
+    const Duration quiet = options_.replica.farewell;
+    admission_.WaitQuiet(quiet, std::chrono::steady_clock::now() + kFarewellsAtMost * quiet);
+  }
   grpc_->Shutdown(std::chrono::steady_clock::now() + kFarewell);
   housekeeper_->Stop();
-  // Turns may have taken all of the time; others wait for their sessions.
-  const TimePoint farewell =
-      std::max(deadline, std::chrono::steady_clock::now() + TimePoint::duration(kHandOver));
-  if (const absl::Status status = engine_->LeaveReplicas(farewell); !status.ok()) {
-    // They are taken over as of what was written before.
-    const std::string message(status.message());
-    log_->Write(LogLevel::kWarn, "sessions_not_given_up", {{"message", std::string_view(message)}});
-  }
+  if (!finished) LeaveReplicas(deadline);
   if (const absl::Status status = engine_->StoreAll(deadline); !status.ok()) {
     // Nothing is lost: the next start reads again what was not stored.
     const std::string message(status.message());

@@ -77,6 +77,7 @@ class Daemon {
   absl::Status Open();
   void LogKernels();
   // What a reload came to: `what` is the event's name up to "_reloaded" or "_refused".
+  void LeaveReplicas(TimePoint deadline);
   void LogReload(const char* what, const absl::Status& status, bool reloaded);
   void WatchSteps();
   bool ready() const;

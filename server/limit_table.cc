@@ -131,6 +131,9 @@ std::vector<LimitRow> ReplicaRows(ReplicaOptions* r) {
        "over"},
       {"--replica-patience", kReplicas, &r->limits.patience, Unit::kSeconds, 0, kDay,
        "A call waits so long for a session that another replica has, or had"},
+      {"--replica-farewell", kReplicas, &r->farewell, Unit::kSeconds, 0, 600,
+       "A replica that stops closes its listeners once no call has come for so long, or after "
+       "three times that: longer than routers need to see that it drains"},
       {"--max-waiting-claims", kReplicas, &r->limits.waiting_calls, Unit::kNone, 1, 65536,
        "Calls whose sessions are elsewhere, at once"},
       {"--shared-state-after", kReplicas, &r->limits.state_after, Unit::kSeconds, 0, kDay,

@@ -15,6 +15,9 @@ struct ReplicaOptions {
   RedisOptions store;   // url empty: sessions are this process's alone
   std::string address;  // of this replica, for people and routers; empty: where gRPC listens
   SharingLimits limits;
+  // A replica that stops goes on saying so until no call has come for so long: a little longer than
+  // what routers need to notice (deploy/envoy asks each second, and a tenth of it more).
+  Duration farewell = std::chrono::milliseconds(1200);
   std::string durability = "process";  // of turns whose requests do not say
   bool shared() const { return !store.url.empty(); }
 };

@@ -15,7 +15,7 @@ usage: tests/run.sh [--all] [ctest arguments…]
               SSMD_FUZZ_SECONDS (60) seconds; the playground against its mock server; the trainer, where
               SSMD_TORCH_PYTHON names a Python with torch; the Debian package in a bare system; kernels/ on an
               emulated Arm; the container image, built and run; chaos (tests/chaos); attacks on the daemon, bare
-              and behind Envoy; the benchmarks
+              and behind Envoy; a thousand streams; the benchmarks
   others      go to ctest, for example: tests/run.sh -R Tokenizer, tests/run.sh -L unit
 
 The release build has the CUDA device where there is an nvcc, for one kind of GPU (90a). Where there
@@ -173,6 +173,8 @@ run_everything_else() {
   check "chaos: replicas, Redis and the network between them, broken" \
     timeout 600 tests/chaos/run.sh build/release all --seconds 60 --restarts 20 --conversations 200
   check "attacks on the daemon" tests/deploy/run.sh build/release attacks --check
+  check "a thousand streams for a minute" \
+    tests/deploy/run.sh build/release soak --seconds 60 --warm-up 60 --drift-max 0.05
   check "benchmarks" build/release/bin/ssmd-bench engine --random=mamba-130m --batch=1,16
 }
 

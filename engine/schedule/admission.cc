@@ -45,10 +45,7 @@ absl::StatusOr<Admission::Ticket> Admission::Admit(int working_slots, int new_st
                                                    std::optional<Duration> time_left) {
   const int64_t held = options_.states_held ? options_.states_held() : 0;
   MutexLock lock(&mutex_);
-  if (draining_) {
-    return WithReason(absl::UnavailableError("the server is draining: use another one"),
-                      reason::kDraining);
-  }
+  SSMD_RETURN_IF_ERROR(CheckOpenLocked());
   if (working_slots > options_.slots) {
     return WithReason(absl::InvalidArgumentError(absl::StrFormat(
                           "n must be at most %d, the state slots of model %s, got %d",
@@ -125,6 +122,17 @@ void Admission::NoteEnd(TimePoint now) {
 void Admission::Drain() {
   MutexLock lock(&mutex_);
   draining_ = true;
+}
+
+absl::Status Admission::CheckOpen() const {
+  MutexLock lock(&mutex_);
+  return CheckOpenLocked();
+}
+
+absl::Status Admission::CheckOpenLocked() const {
+  if (!draining_) return absl::OkStatus();
+  return WithReason(absl::UnavailableError("the server is draining: use another one"),
+                    reason::kDraining);
 }
 
 bool Admission::drained() const {

@@ -64,10 +64,12 @@ class Admission {
   void NoteEnd(TimePoint now);
 
   void Drain();
-  bool drained() const;  // draining, and no tickets are out
+  absl::Status CheckOpen() const;  // UNAVAILABLE once draining
+  bool drained() const;            // draining, and no tickets are out
   int waiting() const;
 
  private:
+  absl::Status CheckOpenLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckRoomLocked(int64_t new_states, int64_t held) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Refuse(const std::string& why, double seconds) const

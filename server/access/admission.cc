@@ -17,6 +17,7 @@ absl::Status Full(const std::string& message, std::string_view reason) {
 
 absl::StatusOr<Admission::Ticket> Admission::Enter(const std::string& tenant) {
   MutexLock lock(&mutex_);
+  asked_ = std::chrono::steady_clock::now();
   if (active_ >= requests_max_) {
     return Full(absl::StrCat("the server's limit of ", requests_max_,
                              " calls at once (--max-requests) is reached; try again later"),
@@ -45,6 +46,17 @@ bool Admission::WaitIdle(TimePoint deadline) {
     if (!left_.WaitUntil(&mutex_, deadline)) return active_ == 0;
   }
   return true;
+}
+
+bool Admission::WaitQuiet(Duration quiet, TimePoint deadline) {
+  const TimePoint start = std::chrono::steady_clock::now();
+  MutexLock lock(&mutex_);
+  for (;;) {
+    const TimePoint until = std::max(start, asked_) + quiet;
+    if (std::chrono::steady_clock::now() >= until) return true;
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    left_.WaitUntil(&mutex_, std::min(until, deadline));
+  }
 }
 
 void Admission::Leave(const std::string& tenant) {

@@ -48,6 +48,8 @@ class Admission {
   int active() const;
   // Waits until no ticket is held; false when `deadline` passed first.
   bool WaitIdle(TimePoint deadline);
+  // Waits until nobody has asked for one for `quiet`; false when `deadline` passed first.
+  bool WaitQuiet(Duration quiet, TimePoint deadline);
 
  private:
   void Leave(const std::string& tenant);
@@ -56,6 +58,7 @@ class Admission {
   const int tenant_requests_max_;
   mutable Mutex mutex_;
   CondVar left_;
+  TimePoint asked_ ABSL_GUARDED_BY(mutex_){};  // for a ticket, last
   int active_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::string, int> tenants_ ABSL_GUARDED_BY(mutex_);  // only those with active calls
 };

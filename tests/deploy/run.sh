@@ -2,9 +2,10 @@
 # Tests what deploy/envoy and deploy/docker give to operators, with the packages in build/tools/python, without
 # which it is skipped (exit status 77).
 #
-# usage: run.sh BUILD_DIR test|attacks|lint [arguments…]
+# usage: run.sh BUILD_DIR test|attacks|soak|lint [arguments…]
 #   test     by pytest: files of this folder, against BUILD_DIR/bin/ssmd and a real Envoy
 #   attacks  attacks.py, which says what it takes with --help
+#   soak     soak.py: an hour of a thousand streams, or what its arguments say
 #   lint     format, mistakes and types of these tests
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -27,6 +28,7 @@ cd "$here"
 case $command in
   test) exec python -m pytest -p no:cacheprovider -q -rs "$@" ;;
   attacks) exec python attacks.py "$@" ;;
+  soak) exec python soak.py "$@" ;;
   lint)
     settings=$root/clients/python/pyproject.toml
     ruff check --quiet --no-cache --config "$settings" ./*.py

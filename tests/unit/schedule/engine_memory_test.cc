@@ -114,20 +114,6 @@ class EngineMemoryTest : public ::testing::Test {
     target.allow_recompute = true;
     return engine_->RewindSession("tenant", session, target);
   }
-  std::string Export(const std::string& session) {
-    std::promise<std::string> done;
-    engine_->ExportSession("tenant", session, "", [&](absl::StatusOr<EncodedSnapshot> snapshot) {
-      EXPECT_TRUE(snapshot.ok()) << snapshot.status();
-      std::string bytes = snapshot->front;
-      if (snapshot->state != nullptr) {
-        bytes.append(reinterpret_cast<const char*>(snapshot->state->data()),
-                     snapshot->state->bytes());
-      }
-      done.set_value(bytes);
-    });
-    return done.get_future().get();
-  }
-
   const TempFolder folder_;
   const TempFolder states_;
   std::string state_dir_;
@@ -221,7 +207,7 @@ TEST_F(EngineMemoryTest, CheckpointsHoldStates) {
 TEST_F(EngineMemoryTest, AnExportGoesOnWhereItLeftOff) {
   const std::string session = NewSession();
   Append(session, Wave(0, 130));
-  const std::string bytes = Export(session);
+  const std::string bytes = ExportSession(engine_.get(), session);
   Engine::ImportOptions options;
   options.model = "legs";
   const auto imported = engine_->ImportSession("tenant", options, bytes);

@@ -108,6 +108,21 @@ TEST_F(EngineSharingTest, CallsBetweenTurnsFetchTheSession) {
   EXPECT_TRUE(absl::IsNotFound(other_->GetSession("tenant", id).status()));
 }
 
+TEST_F(EngineSharingTest, NothingIsMadeWhereSessionsAreGivenUp) {
+  StartBoth();
+  const std::string id = NewSession();
+  RunTurn(engine_.get(), On(id, {1, 2, 3}));
+  const std::string bytes = ExportSession(engine_.get(), id);
+  engine_->Drain();
+  EXPECT_EQ(ReasonOf(CreateSession(engine_.get(), "tenant").status()), reason::kDraining);
+  EXPECT_EQ(ReasonOf(engine_->ImportSession("tenant", {}, bytes).status()), reason::kDraining);
+  LeaveFor(engine_.get());
+  EXPECT_EQ(ReasonOf(engine_->GetSession("tenant", id).status()), reason::kDraining);
+  EXPECT_EQ(ReasonOf(engine_->ForkSession("tenant", id, {}).status()), reason::kDraining);
+  EXPECT_TRUE(other_->ImportSession("tenant", {}, bytes).ok());
+  EXPECT_EQ(other_->GetSession("tenant", id)->position, 8);
+}
+
 TEST_F(EngineSharingTest, WhatCannotBeFetchedIsSaidByTheStream) {
   sharing_.patience = std::chrono::milliseconds(50);
   StartBoth();

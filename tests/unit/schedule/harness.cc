@@ -153,6 +153,20 @@ absl::StatusOr<SessionInfo> CreateSession(Engine* engine, CreateSessionRequest r
   return created.get_future().get();
 }
 
+std::string ExportSession(Engine* engine, const std::string& session) {
+  std::promise<std::string> done;
+  engine->ExportSession("tenant", session, "", [&](absl::StatusOr<EncodedSnapshot> snapshot) {
+    EXPECT_TRUE(snapshot.ok()) << snapshot.status();
+    std::string bytes = snapshot.ok() ? snapshot->front : "";
+    if (snapshot.ok() && snapshot->state != nullptr) {
+      bytes.append(reinterpret_cast<const char*>(snapshot->state->data()),
+                   snapshot->state->bytes());
+    }
+    done.set_value(std::move(bytes));
+  });
+  return done.get_future().get();
+}
+
 void AwaitStats(const Engine& engine, const std::function<bool(const ModelStats&)>& condition) {
   while (!condition(engine.Stats().front())) std::this_thread::yield();
 }

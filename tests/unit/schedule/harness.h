@@ -68,6 +68,8 @@ GenerateRequest Request(std::vector<int32_t> prompt, int32_t max_tokens);
 absl::StatusOr<SessionInfo> CreateSession(Engine* engine, CreateSessionRequest request);
 absl::StatusOr<SessionInfo> CreateSession(Engine* engine, const std::string& tenant,
                                           const std::string& model = "");
+// The bytes of a snapshot of "tenant"'s session.
+std::string ExportSession(Engine* engine, const std::string& session);
 
 // Blocks until `condition` holds of the engine's figures for its first model.
 void AwaitStats(const Engine& engine, const std::function<bool(const ModelStats&)>& condition);

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -222,6 +223,37 @@ TEST(Admission, WaitsUntilNobodyIsLeftOrTheTimeIsUp) {
   std::thread leaver([&ticket] { *ticket = Admission::Ticket(); });
   EXPECT_TRUE(admission.WaitIdle(std::chrono::steady_clock::now() + std::chrono::minutes(5)));
   leaver.join();
+}
+
+TEST(Admission, IsQuietWhenNobodyHasAskedForLongEnough) {
+  using std::chrono::milliseconds;
+  using std::chrono::minutes;
+  const auto now = [] { return std::chrono::steady_clock::now(); };
+  Admission admission(1, 1);
+  EXPECT_TRUE(admission.WaitQuiet(Duration::zero(), now()));
+  EXPECT_FALSE(admission.WaitQuiet(minutes(5), now() + milliseconds(1)));
+  const TimePoint start = now();
+  EXPECT_TRUE(admission.WaitQuiet(milliseconds(20), start + minutes(5)));
+  EXPECT_GE(now() - start, milliseconds(20));
+
+  // Those that are turned away count too.
+  const auto ticket = admission.Enter("a");
+  std::atomic<bool> stop = false;
+  std::atomic<bool> asked = false;
+  TimePoint last{};
+  std::thread caller([&] {
+    while (!stop) {
+      last = now();
+      EXPECT_FALSE(admission.Enter("b").ok());
+      asked = true;
+    }
+  });
+  while (!asked) std::this_thread::yield();
+  EXPECT_FALSE(admission.WaitQuiet(minutes(1), now() + milliseconds(20)));
+  stop = true;
+  caller.join();
+  EXPECT_TRUE(admission.WaitQuiet(milliseconds(20), now() + minutes(5)));
+  EXPECT_GE(now() - last, milliseconds(20));
 }
 
 TEST(PemFile, NamesTheFlag) {

@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Keeps a daemon under many streams for long, and says whether it is afterwards what it was before.
+
+Conversations of several turns, of prompts and answers of all lengths, by ssmd-bench over gRPC. Resident
+memory is looked at once a second: its drift is between the median of the first and of the last tenth of the
+load. Then descriptors, slots and sessions are counted again, and compared with what they were between a
+warm-up and the load: threads and polling make a few descriptors of their own when they are first needed.
+The cache of prompts holds slots by design, up to its limit: it is off here, so that what is held is a leak.
+
+Fails when a request failed, the memory drifted by more than --drift-max, or a descriptor, a slot or a session
+is left. SSMD_BINARY is the daemon; tests/deploy/run.sh sets it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import fleet
+
+BENCH = fleet.BINARY.with_name("ssmd-bench")
+SECONDS_MAX = 86400
+STREAMS_MAX = 4096
+SETTLE_SECONDS = 60
+TENTHS = 10
+
+
+class Daemon:
+    """One that has room for the streams."""
+
+    def __init__(self, folder: Path, streams: int) -> None:
+        ready = folder / "ready"
+        command = [str(fleet.BINARY), "--model", f"{fleet.MODEL}={fleet.MODEL_FOLDER}"]
+        command += ["--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
+        command += ["--ready-file", str(ready), "--log-level", "error"]
+        command += ["--prefix-cache-bytes", "0", "--state-slots", str(2 * streams + 2)]
+        for limit in ("running", "waiting", "requests", "tenant-requests", "concurrent-streams"):
+            command += [f"--max-{limit}", str(2 * streams)]
+        command += ["--max-queue-time", "3600"]
+        self.process = subprocess.Popen(command)
+        assert fleet.eventually(lambda: ready.exists() or self.process.poll() is not None)
+        assert self.process.poll() is None, "the daemon did not start"
+        addresses = json.loads(ready.read_text())
+        self.grpc: str = addresses["grpc"]
+        self._metrics = f"http://{addresses['http']}/metrics"
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric's values, of those whose labels are in the name."""
+        with urllib.request.urlopen(self._metrics, timeout=60) as answer:
+            lines = answer.read().decode().splitlines()
+        name, _, label = name.partition("{")
+        found = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+        assert found, name
+        return sum(float(line.rsplit(" ", 1)[1]) for line in found if label in line)
+
+    def resident(self) -> int:
+        return fleet.resident_bytes(self.process.pid)
+
+    def held(self) -> dict[str, int]:
+        """What the load must give back."""
+        return {
+            "descriptors": len(os.listdir(f"/proc/{self.process.pid}/fd")),
+            "slots": int(self.metric('ssmd_state_slots{state="used"')),
+            "sessions": int(self.metric("ssmd_sessions")),
+        }
+
+
+@contextmanager
+def daemon(streams: int) -> Iterator[Daemon]:
+    with tempfile.TemporaryDirectory() as folder:
+        one = Daemon(Path(folder), streams)
+        try:
+            yield one
+        finally:
+            one.process.terminate()
+            one.process.wait(60)
+
+
+def load(one: Daemon, streams: int, seconds: int) -> subprocess.Popen[str]:
+    command = [str(BENCH), "serve", "--server", one.grpc, "--json", "--streams", str(streams)]
+    command += ["--duration", str(seconds), "--turns", "uniform:1:4"]
+    command += ["--prompt-tokens", "lognormal:60:0.8", "--max-tokens", "lognormal:60:0.8"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def watch(one: Daemon, loader: subprocess.Popen[str], seconds: int) -> list[int]:
+    """Resident bytes, each second that the whole load is there; a line of progress now and then."""
+    sizes: list[int] = []
+    began = said = time.monotonic()
+    while loader.poll() is None and one.process.poll() is None:
+        time.sleep(1)
+        now = time.monotonic()
+        if now - began <= seconds:
+            sizes.append(one.resident())
+        if now - said >= max(10, seconds / 20):
+            said = now
+            print(
+                f"{now - began:.0f} of {seconds} s: {sizes[-1] / 1e6:.1f} MB",
+                file=sys.stderr,
+                flush=True,
+            )
+    return sizes
+
+
+def drift(sizes: list[int]) -> tuple[float, int, int]:
+    tenth = max(1, len(sizes) // TENTHS)
+    first, last = statistics.median(sizes[:tenth]), statistics.median(sizes[-tenth:])
+    return last / first - 1, int(first), int(last)
+
+
+def soak(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    complaints: list[str] = []
+    with daemon(options.streams) as one:
+        load(one, options.streams, options.warm_up).communicate()
+        fleet.eventually(lambda: one.held()["slots"] == 0, SETTLE_SECONDS)
+        before = one.held()
+        loader = load(one, options.streams, options.seconds)
+        sizes = watch(one, loader, options.seconds)
+        seen = json.loads(loader.communicate()[0])
+        if one.process.poll() is not None:
+            return {}, [f"the daemon ended with status {one.process.returncode}"]
+        fleet.eventually(lambda: one.held() == before, SETTLE_SECONDS)
+        after = one.held()
+    change, first, last = drift(sizes)
+    if seen["errors"]:
+        complaints.append(f"requests failed: {seen['errors']}")
+    if change > options.drift_max:
+        complaints.append(f"resident memory grew by {100 * change:.2f} %")
+    complaints += [f"{name} held" for name in ("slots", "sessions") if after[name]]
+    for name, count in before.items():
+        if after[name] != count:
+            complaints.append(f"{name}: {count} before, {after[name]} afterwards")
+    report = {
+        "streams": options.streams,
+        "seconds": options.seconds,
+        "requests": seen["succeeded"],
+        "generated_tokens": seen["generated_tokens"],
+        "resident_first_tenth": first,
+        "resident_last_tenth": last,
+        "resident_min": min(sizes),
+        "resident_max": max(sizes),
+        "drift": round(change, 5),
+        "held_before": before,
+        "held_after": after,
+    }
+    return report, complaints
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--streams", type=int, default=1000, help="at once [1000]")
+    parser.add_argument("--seconds", type=int, default=3600, help="of load [3600]")
+    parser.add_argument("--warm-up", type=int, default=300, help="seconds before [300]")
+    parser.add_argument("--drift-max", type=float, default=0.01, help="of the memory [0.01]")
+    parser.add_argument("--json", type=Path, help="a file for the figures")
+    options = parser.parse_args()
+    if not 0 < options.streams <= STREAMS_MAX or not 0 < options.seconds <= SECONDS_MAX:
+        parser.error(f"streams are at most {STREAMS_MAX}, seconds {SECONDS_MAX}")
+    report, complaints = soak(options)
+    text = json.dumps(report, indent=1)
+    print(text)
+    if options.json is not None:
+        options.json.write_text(text + "\n")
+    for complaint in complaints:
+        print(f"soak: {complaint}", file=sys.stderr)
+    return int(bool(complaints))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
