@@ -17,6 +17,8 @@ constexpr int kHoldThreads = 16;
 // After a renewal that failed.
 constexpr std::chrono::milliseconds kRenewAgain(100);
 constexpr std::chrono::milliseconds kTryAgain(250);
+// Whoever makes a session, for a store that does not answer just now.
+constexpr std::chrono::seconds kMakersWait(1);
 
 absl::Status ShuttingDown() { return absl::UnavailableError("the server is shutting down"); }
 
@@ -258,10 +260,19 @@ void SharingImpl::Note(std::vector<Change> changes, Done done) {
       }
       if (!row->dirty_since.has_value()) row->dirty_since = now;
       if (!row->states_due.has_value()) row->states_due = now + limits_.state_after;
-      AwaitWriting(change.key, row, each, &over);
+      const bool makes = change.kind == Change::Kind::kMade;
+      AwaitWriting(change.key, row, {row->noted, each, makes ? PatienceOfMakers() : now}, &over);
     }
   }
   Tell(over);
+}
+
+// Of a store that hiccups: the next call of the new session may be at another replica, which finds
+// it in the store or not at all. One that has been gone for a while keeps nobody waiting.
+TimePoint SharingImpl::PatienceOfMakers() const {
+  const TimePoint now = Now();
+  const bool hiccups = last_well_.has_value() && now - *last_well_ < limits_.presence;
+  return hiccups ? now + std::min<Duration>(kMakersWait, limits_.patience) : now;
 }
 
 void SharingImpl::WhenWritten(const SessionKey& key, Done done) {
@@ -275,20 +286,19 @@ void SharingImpl::WhenWritten(const SessionKey& key, Done done) {
     } else if (row->written == row->noted && !row->deleted) {
       over.emplace_back(waiting, absl::OkStatus());
     } else {
-      AwaitWriting(key, row, waiting, &over);
+      AwaitWriting(key, row, {row->noted, waiting, {}}, &over);
     }
   }
   Tell(over);
 }
 
-void SharingImpl::AwaitWriting(const SessionKey& key, Row* row,
-                               const std::shared_ptr<const Done>& done, Over* over) {
+void SharingImpl::AwaitWriting(const SessionKey& key, Row* row, Waiter waiter, Over* over) {
   Schedule(key, row, Now());
-  if (done == nullptr) return;
+  if (waiter.done == nullptr) return;
   if (stopping_) {
-    over->emplace_back(done, ShuttingDown());
+    over->emplace_back(std::move(waiter.done), ShuttingDown());
   } else {
-    row->waiters.push_back({row->noted, done});
+    row->waiters.push_back(std::move(waiter));
   }
 }
 
@@ -317,6 +327,7 @@ void SharingImpl::KeepPresence() {
       }
       present_until_ = begin + limits_.presence;
       if (!well_since_.has_value()) well_since_ = begin;
+      last_well_ = begin;
     } else {
       well_since_.reset();
       ++totals_.failures;

@@ -55,6 +55,7 @@ class SharingImpl final : public SessionSharing {
   struct Waiter {
     uint64_t number = 0;
     std::shared_ptr<const Done> done;
+    TimePoint patient_until{};  // is not told before of a store that is away
   };
   // A state that the store has: position and hash of its tokens.
   using StateMark = std::pair<int64_t, uint64_t>;
@@ -127,8 +128,9 @@ class SharingImpl final : public SessionSharing {
   void Schedule(const SessionKey& key, Row* row, TimePoint when)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `done` may be null.
-  void AwaitWriting(const SessionKey& key, Row* row, const std::shared_ptr<const Done>& done,
-                    Over* over) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AwaitWriting(const SessionKey& key, Row* row, Waiter waiter, Over* over)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  TimePoint PatienceOfMakers() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void Tell(const Over& over);  // without the lock
   // At the end: to be written, and given up.
   void GiveWhenIdle(const SessionKey& key, Row* row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -191,6 +193,7 @@ class SharingImpl final : public SessionSharing {
   // Until when others certainly know that this replica is alive; since when the store is well.
   TimePoint present_until_ ABSL_GUARDED_BY(mutex_){};
   std::optional<TimePoint> well_since_ ABSL_GUARDED_BY(mutex_);
+  std::optional<TimePoint> last_well_ ABSL_GUARDED_BY(mutex_);
   SharingFigures totals_ ABSL_GUARDED_BY(mutex_);
   bool leaving_ ABSL_GUARDED_BY(mutex_) = false;
   bool left_ ABSL_GUARDED_BY(mutex_) = false;

@@ -282,10 +282,14 @@ bool SharingImpl::Failed(const SessionKey& key, const Step& step, const absl::St
       row->states = step.states;
       row->states_due = again;
     }
-    for (Waiter& waiter : row->waiters) {
-      over.emplace_back(std::move(waiter.done), NotReplicated(status));
+    const bool passes = absl::IsUnavailable(status);
+    const auto told = std::partition(
+        row->waiters.begin(), row->waiters.end(),
+        [&](const Waiter& waiter) { return passes && again < waiter.patient_until; });
+    for (auto waiter = told; waiter != row->waiters.end(); ++waiter) {
+      over.emplace_back(std::move(waiter->done), NotReplicated(status));
     }
-    row->waiters.clear();
+    row->waiters.erase(told, row->waiters.end());
     Schedule(key, row, again);
     changed_.NotifyAll();
   }

@@ -13,6 +13,7 @@
 #include "absl/strings/str_replace.h"
 #include "tests/e2e/session_fixture.h"
 #include "tests/support/prometheus.h"
+#include "tests/support/redis_process.h"
 
 namespace ssmd::test {
 namespace {
@@ -36,13 +37,18 @@ class DashboardTest : public SessionFixture {
     if (!Prometheus::Installed()) {
       GTEST_SKIP() << "prometheus is not installed (Debian package prometheus)";
     }
+    if (!RedisProcess::Installed()) GTEST_SKIP() << RedisProcess::kNotInstalled;
+    redis_ = RedisProcess::Start();
+    ASSERT_NE(redis_, nullptr);
     Start({"--state-dir", dir_.File("state"), "--state-slots", std::to_string(kSlots),
-           "--host-state-bytes", "0"});
+           "--host-state-bytes", "0", "--shared-store", redis_->url()});
     prometheus_ = Prometheus::Start(daemon_->http(), {SSMD_DEPLOY "/prometheus/recording.yml",
                                                       SSMD_DEPLOY "/prometheus/alerts.yml"});
     ASSERT_NE(prometheus_, nullptr);
     for (size_t i = 0; i < kSessions; ++i) sessions_.push_back(Create());
   }
+
+  void TearDown() override { daemon_.reset(); }  // while there is a store to give sessions up to
 
   // Some of everything: sessions more than there is room for, prompts without a session that begin
   // alike, and errors.
@@ -66,6 +72,7 @@ class DashboardTest : public SessionFixture {
   }
 
   const TempDir dir_;
+  std::unique_ptr<RedisProcess> redis_;
   std::unique_ptr<Prometheus> prometheus_;
   std::vector<std::string> sessions_;
 };

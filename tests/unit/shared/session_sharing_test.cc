@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "tests/unit/shared/sharing_fixture.h"
 
 namespace ssmd {
@@ -238,6 +240,34 @@ TEST_F(SharingTest, SessionsThatAreHereGoOnWithoutTheStore) {
   EXPECT_TRUE(Settled(*a));
   EXPECT_TRUE(Eventually([&] { return b->Hold(id).ok(); }));
   EXPECT_THAT(b->History(id), ElementsAre(1, 2, 3, 4));
+}
+
+TEST_F(SharingTest, WhoMakesASessionWaitsForAStoreThatHiccups) {
+  limits_.presence = std::chrono::minutes(5);
+  limits_.patience = std::chrono::minutes(1);
+  const auto a = Start(1);
+  const auto b = Start(2);
+  ASSERT_TRUE(Eventually([&] { return a->sharing().figures().present; }));
+  store_.SetReachable(false);
+  std::thread heals([&] {
+    EXPECT_TRUE(Eventually([&] { return a->sharing().figures().failures > 0; }));
+    store_.SetReachable(true);
+  });
+  const std::string id = a->New();
+  heals.join();
+  EXPECT_TRUE(b->Hold(id).ok());
+}
+
+TEST_F(SharingTest, WhoMakesASessionDoesNotWaitForAStoreThatIsGone) {
+  limits_.patience = std::chrono::minutes(1);
+  store_.SetReachable(false);
+  const auto a = Start(1);
+  const std::string id = a->New();
+  EXPECT_TRUE(a->Turn(id, {1, 2}, Durability::kProcess).ok());
+  store_.SetReachable(true);
+  const auto b = Start(2);
+  EXPECT_TRUE(Settled(*a));
+  EXPECT_TRUE(b->Hold(id).ok());
 }
 
 TEST_F(SharingTest, WhatTheStoreLostIsWrittenAgain) {

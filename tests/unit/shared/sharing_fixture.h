@@ -92,7 +92,9 @@ class Node {
     SSMD_ASSIGN_OR_RETURN(auto infos, log_->WriteAndWait(*std::move(proposal), durability));
     return infos.empty() ? SessionInfo() : infos.front();
   }
-  std::string New() { return Write(table_.ProposeCreate("ann", "model", {}))->session_id; }
+  std::string New() {
+    return Write(table_.ProposeCreate("ann", "model", {}), Durability::kProcess)->session_id;
+  }
   // A whole turn, as the engine takes it: held, queued, committed.
   absl::StatusOr<SessionInfo> Turn(const std::string& id, const std::vector<int32_t>& ids,
                                    Durability durability = Durability::kReplicated,
