@@ -34,6 +34,13 @@ SECONDS_MAX = 86400
 STREAMS_MAX = 4096
 SETTLE_SECONDS = 60
 TENTHS = 10
+OF_ALL_LENGTHS = (
+    *("--turns", "uniform:1:4"),
+    *("--prompt-tokens", "lognormal:60:0.8"),
+    *("--max-tokens", "lognormal:60:0.8"),
+)
+# All of them run at once: what will ever be in use is, and has been touched.
+ALL_AT_ONCE = ("--turns", "2", "--prompt-tokens", "60", "--max-tokens", "150")
 
 
 class Daemon:
@@ -87,10 +94,9 @@ def daemon(streams: int) -> Iterator[Daemon]:
             one.process.wait(60)
 
 
-def load(one: Daemon, streams: int, seconds: int) -> subprocess.Popen[str]:
+def load(one: Daemon, streams: int, seconds: int, *what: str) -> subprocess.Popen[str]:
     command = [str(BENCH), "serve", "--server", one.grpc, "--json", "--streams", str(streams)]
-    command += ["--duration", str(seconds), "--turns", "uniform:1:4"]
-    command += ["--prompt-tokens", "lognormal:60:0.8", "--max-tokens", "lognormal:60:0.8"]
+    command += ["--duration", str(seconds), *what]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -122,10 +128,10 @@ def drift(sizes: list[int]) -> tuple[float, int, int]:
 def soak(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     complaints: list[str] = []
     with daemon(options.streams) as one:
-        load(one, options.streams, options.warm_up).communicate()
+        load(one, options.streams, options.warm_up, *ALL_AT_ONCE).communicate()
         fleet.eventually(lambda: one.held()["slots"] == 0, SETTLE_SECONDS)
         before = one.held()
-        loader = load(one, options.streams, options.seconds)
+        loader = load(one, options.streams, options.seconds, *OF_ALL_LENGTHS)
         sizes = watch(one, loader, options.seconds)
         seen = json.loads(loader.communicate()[0])
         if one.process.poll() is not None:
