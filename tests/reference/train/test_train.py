@@ -14,6 +14,7 @@ import torch
 
 import bpe
 import model as ssm_lm
+import model_card
 import train
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -162,6 +163,19 @@ def test_a_config_says_what_the_model_is(trained, text, tmp_path, capsys):
     with pytest.raises(SystemExit):
         train.main([str(tmp_path), str(text), f"--config={trained / 'config.json'}", "--layers=3"])
     assert "argument --layers: --config" in capsys.readouterr().err
+
+
+def test_a_card_says_how_its_sample_is_had_again(trained, tmp_path, capsys):
+    (tmp_path / "said").write_text("Once\n\nmore")
+    words = [str(trained), str(tmp_path / "m"), "--data=d", "--data-licence=e", "--licence=f"]
+    words.append(f"--sample={tmp_path / 'said'}")
+    with pytest.raises(SystemExit):
+        model_card.main(words)
+    assert "--sample wants --sample-command and --sample-profile" in capsys.readouterr().err
+    model_card.main([*words, "--sample-command=ssmctl generate --seed=1", "--sample-profile=p"])
+    card = (tmp_path / "m" / "README.md").read_text()
+    assert "**It says**, to `ssmctl generate --seed=1` (numerics profile `p`; another" in card
+    assert "> Once\n>\n> more\n" in card
 
 
 def test_held_out_documents_are_not_trained_on(tmp_path):
