@@ -23,7 +23,8 @@ absl::StatusOr<std::vector<double>> LoadExponentials(const TensorInfo& tensor,
                                                      WeightLoader* loader);
 
 // Step sizes, of which the tensor has the logarithms: INVALID_ARGUMENT where one is not finite in
-// single precision. What is made of a smaller one may still overflow, with what it is multiplied by.
+// single precision. What is made of a smaller one may still overflow, with what it is multiplied
+// by.
 absl::StatusOr<std::vector<double>> LoadSteps(const TensorInfo& tensor, WeightLoader* loader);
 
 // (channels, n) as state rows: (n, PaddedLanes(channels)), padding zero.

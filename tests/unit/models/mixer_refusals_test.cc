@@ -215,10 +215,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadWeights{"s4",
                    [](StackModel* m) { m->Set(SSMD_LAYER_1 "inv_dt", 3, 400); },
                    {"\"what is made of " SSMD_LAYER_1 "inv_dt\" is not finite at index 3"}},
-        // A step that is finite, and too much for what it is multiplied by.
+        // What is finite by itself, and not when multiplied.
         BadWeights{"s4",
                    [](StackModel* m) {
-                     m->Set(SSMD_LAYER_1 "inv_dt", 0, 20);
+                     m->Set(SSMD_LAYER_1 "B", 0, 1e9f);
                      m->Set(SSMD_LAYER_1 "C", 0, 3e38f);
                    },
                    {SSMD_LAYER_1 "C with " SSMD_LAYER_1 "inv_dt\" is not finite at index"}},
