@@ -45,6 +45,20 @@ absl::Status CheckFits(const Tokenizer& tokenizer, int vocabulary) {
       tokenizer.size() - 1, vocabulary));
 }
 
+// Heads are padded to round sizes, so that this is no error; it is one's only sign of a tokenizer
+// that is another model's.
+void WarnOfIdsWithoutText(LoadedModel* loaded) {
+  const int vocabulary = loaded->model->info().vocabulary;
+  const int named = loaded->tokenizer->size();
+  if (loaded->model->info().memory.has_value() || named >= vocabulary) return;
+  loaded->warnings.push_back(absl::StrFormat(
+      "the tokenizer has token ids up to %d, and the model's vocabulary is %d: ids from %d to %d "
+      "may "
+      "be sampled and have no text; they count as tokens, and the model goes on from them. That is "
+      "as it should be where they are padding; else the tokenizer is of another model",
+      named - 1, vocabulary, named, vocabulary - 1));
+}
+
 // A template that cannot be used is no reason not to serve the model.
 void LoadChat(const ModelSpec& spec, LoadedModel* loaded) {
   if (loaded->tokenizer == nullptr) return;
@@ -74,6 +88,7 @@ absl::StatusOr<LoadedModel> Load(const ModelSpec& spec, int token_budget, kernel
   if (tokenizer.ok()) {
     loaded.tokenizer = *std::move(tokenizer);
     SSMD_RETURN_IF_ERROR(CheckFits(*loaded.tokenizer, loaded.model->info().vocabulary));
+    WarnOfIdsWithoutText(&loaded);
   } else if (!absl::IsNotFound(tokenizer.status())) {
     return tokenizer.status();
   }

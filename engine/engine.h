@@ -203,7 +203,7 @@ class Engine {
   // another model, layout or numerics profile; with `allow_inexact` another profile's state is
   // used, with `rebuild` its history is read again by the next turn instead.
   struct ImportOptions {
-    std::string model;  // empty: the only one served
+    std::string model;  // empty: the only one served, or that which the snapshot names
     bool allow_inexact = false;
     bool rebuild = false;
     SessionLifetime lifetime;
@@ -211,7 +211,7 @@ class Engine {
   virtual absl::StatusOr<SessionInfo> ImportSession(const std::string& tenant,
                                                     const ImportOptions& options,
                                                     absl::Span<const char> snapshot) = 0;
-  // The largest snapshot that ImportSession takes of a model (empty: the only one).
+  // The largest snapshot that ImportSession takes of a model (empty: of any).
   virtual absl::StatusOr<int64_t> SnapshotBytesMax(const std::string& model) const = 0;
 
   // Ends sessions whose time is over, stores states, keeps the log short. Blocking; called now and

@@ -111,6 +111,9 @@ class ServingEngine final : public Engine {
   absl::StatusOr<size_t> FindModel(const std::string& name) const;
   absl::StatusOr<size_t> ModelOfSession(const std::string& tenant, const std::string& session_id,
                                         const std::string& asked) const;
+  // The one asked for or, where several are served and none is, that which the snapshot names.
+  absl::StatusOr<size_t> ModelOfSnapshot(const std::string& asked,
+                                         absl::Span<const char> snapshot) const;
   // `stream`: where its events go.
   absl::Status StartTurn(size_t model, GenerateRequest request, std::string request_id,
                          std::shared_ptr<OutputStream> stream);

@@ -1,9 +1,12 @@
 // ServingEngine: sessions between their turns.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "engine/base/errors.h"
 #include "engine/base/status_macros.h"
+#include "engine/formats/quoted.h"
 #include "engine/schedule/prepare.h"
 #include "engine/serving_engine.h"
 
@@ -234,15 +237,39 @@ void ServingEngine::ExportHere(const std::string& tenant, const std::string& ses
 }
 
 absl::StatusOr<int64_t> ServingEngine::SnapshotBytesMax(const std::string& name) const {
-  SSMD_ASSIGN_OR_RETURN(const size_t model, FindModel(name));
-  return static_cast<int64_t>(models_[model]->pool->bytes_per_slot()) +
+  size_t state_bytes = 0;
+  if (name.empty()) {
+    for (const auto& model : models_) {
+      state_bytes = std::max(state_bytes, model->pool->bytes_per_slot());
+    }
+  } else {
+    SSMD_ASSIGN_OR_RETURN(const size_t model, FindModel(name));
+    state_bytes = models_[model]->pool->bytes_per_slot();
+  }
+  return static_cast<int64_t>(state_bytes) +
          limits_.max_history_tokens * static_cast<int64_t>(sizeof(LoggedToken)) + kSnapshotFrontMax;
+}
+
+absl::StatusOr<size_t> ServingEngine::ModelOfSnapshot(const std::string& asked,
+                                                      absl::Span<const char> snapshot) const {
+  if (!asked.empty() || models_.size() == 1) return FindModel(asked);
+  SSMD_ASSIGN_OR_RETURN(const std::string name, ModelNameOfSnapshot(snapshot));
+  for (size_t i = 0; i < models_.size(); ++i) {
+    if (models_[i]->name == name) return i;
+  }
+  std::vector<std::string> served;
+  for (const auto& model : models_) served.push_back(model->name);
+  return WithReason(absl::NotFoundError(absl::StrFormat(
+                        "the snapshot is of a model %s, which is not served: name the one that is "
+                        "to go on with it, of %s",
+                        Quoted(name), absl::StrJoin(served, ", "))),
+                    reason::kModelNotFound);
 }
 
 absl::StatusOr<SessionInfo> ServingEngine::ImportSession(const std::string& tenant,
                                                          const ImportOptions& options,
                                                          absl::Span<const char> snapshot) {
-  SSMD_ASSIGN_OR_RETURN(const size_t index, FindModel(options.model));
+  SSMD_ASSIGN_OR_RETURN(const size_t index, ModelOfSnapshot(options.model, snapshot));
   const ModelInService& model = *models_[index];
   SSMD_RETURN_IF_ERROR(CheckMayMakeSessions(model));
   SnapshotLimits limits;
@@ -250,10 +277,7 @@ absl::StatusOr<SessionInfo> ServingEngine::ImportSession(const std::string& tena
   limits.history_tokens = limits_.max_history_tokens;
   limits.vocabulary = model.model->info().vocabulary;
   SSMD_ASSIGN_OR_RETURN(Snapshot read, DecodeSnapshot(snapshot, limits));
-  if (!read.session.has_value()) {
-    return absl::InvalidArgumentError(
-        "this is a state of a store, without a session: export a session to get one");
-  }
+  if (!read.session.has_value()) return NoSessionInSnapshot();
   // The history alone says what the state is, to whatever model reads it.
   const bool keeps_state = read.state != nullptr && !options.rebuild;
   if (keeps_state) {

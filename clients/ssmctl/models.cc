@@ -8,10 +8,18 @@
 namespace ssmd::ctl {
 namespace {
 
-void WriteModel(const v1::Model& model, JsonWriter* writer) {
-  writer->BeginObject();
-  writer->Key("name").String(model.name());
-  writer->Key("architecture").String(model.architecture());
+void WriteMemory(const v1::Memory& memory, JsonWriter* writer) {
+  writer->Key("memory").BeginObject();
+  writer->Key("basis").String(memory.basis());
+  writer->Key("state_size").Int(memory.state_size());
+  writer->Key("channels").Int(memory.channels());
+  writer->Key("window").Int(memory.window());
+  writer->Key("discretization").String(memory.discretization());
+  writer->EndObject();
+}
+
+// What only language models have.
+void WriteLanguageModel(const v1::Model& model, JsonWriter* writer) {
   writer->Key("weights").String(model.weights());
   writer->Key("parameters").Int(model.parameters());
   writer->Key("weight_bytes").Int(model.weight_bytes());
@@ -20,6 +28,18 @@ void WriteModel(const v1::Model& model, JsonWriter* writer) {
   writer->Key("vocabulary_size").Int(model.vocabulary_size());
   writer->Key("has_tokenizer").Bool(model.has_tokenizer());
   writer->Key("eos_token_ids").Ids(model.eos_token_ids());
+  writer->Key("chat_format").String(model.chat_format());
+}
+
+void WriteModel(const v1::Model& model, JsonWriter* writer) {
+  writer->BeginObject();
+  writer->Key("name").String(model.name());
+  writer->Key("architecture").String(model.architecture());
+  if (model.has_memory()) {
+    WriteMemory(model.memory(), writer);
+  } else {
+    WriteLanguageModel(model, writer);
+  }
   writer->Key("state").String(model.state());
   writer->Key("state_bytes_per_session").Int(model.state_bytes_per_session());
   writer->Key("state_slots").Int(model.state_slots());
@@ -28,16 +48,30 @@ void WriteModel(const v1::Model& model, JsonWriter* writer) {
   writer->Key("fingerprint").String(model.fingerprint());
   writer->Key("numerics_profile").String(model.numerics_profile());
   writer->Key("device").String(model.device());
-  writer->Key("chat_format").String(model.chat_format());
   writer->EndObject();
 }
 
-void PrintModel(const Context& context, const v1::Model& model) {
-  context.PrintLine(absl::StrFormat(
+std::string DescribeMemory(const v1::Model& model) {
+  const v1::Memory& memory = model.memory();
+  const std::string past = memory.window() > 0
+                               ? absl::StrFormat("a window of %d samples", memory.window())
+                               : "all of the past";
+  return absl::StrFormat("%s: %s, basis %s over %s, N = %d, %d channel%s, %s", model.name(),
+                         model.architecture(), memory.basis(), past, memory.state_size(),
+                         memory.channels(), memory.channels() == 1 ? "" : "s",
+                         memory.discretization());
+}
+
+std::string DescribeLanguageModel(const v1::Model& model) {
+  return absl::StrFormat(
       "%s: %s, %.1f M parameters in %s (%.1f MB), %d layers of %d, vocabulary %d%s", model.name(),
       model.architecture(), static_cast<double>(model.parameters()) / 1e6, model.weights(),
       static_cast<double>(model.weight_bytes()) / 1e6, model.layers(), model.d_model(),
-      model.vocabulary_size(), model.has_tokenizer() ? "" : ", no tokenizer (token ids only)"));
+      model.vocabulary_size(), model.has_tokenizer() ? "" : ", no tokenizer (token ids only)");
+}
+
+void PrintModel(const Context& context, const v1::Model& model) {
+  context.PrintLine(model.has_memory() ? DescribeMemory(model) : DescribeLanguageModel(model));
   context.PrintLine(absl::StrFormat("    %d slots of %.1f KB of state; on %s; %s",
                                     model.state_slots(),
                                     static_cast<double>(model.state_bytes_per_session()) / 1e3,

@@ -140,7 +140,8 @@ void AddMoving(Actions& actions) {
   CLI::App* in =
       actions.Add("import", "A new session from an exported one; prints its id", ImportSession);
   in->add_option("FILE", options.file, "The file; -: standard input")->required();
-  in->add_option("-m,--model", options.model, "Name of the model that is to go on with it");
+  in->add_option("-m,--model", options.model,
+                 "Name of the model that is to go on with it [the snapshot's]");
   in->add_flag("--rebuild", options.rebuild,
                "Leave its state out; the next turn reads the history again");
   in->add_flag("--allow-inexact", options.allow_inexact,

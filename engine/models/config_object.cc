@@ -20,6 +20,17 @@ absl::Status ConfigObject::AllowOnly(std::span<const std::string_view> known) co
   return absl::OkStatus();
 }
 
+absl::Status ConfigObject::RefuseNull(std::span<const std::string_view> allowed) const {
+  if (!object_) return absl::OkStatus();
+  for (const auto& [key, value] : object_->members()) {
+    if (!value.is_null() || std::find(allowed.begin(), allowed.end(), key) != allowed.end()) {
+      continue;
+    }
+    return Error(key, "must not be null; leave it out where its default is meant");
+  }
+  return absl::OkStatus();
+}
+
 bool ConfigObject::Mentions(std::string_view key) const {
   return object_ && object_->Find(key).has_value();
 }

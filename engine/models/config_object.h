@@ -1,8 +1,8 @@
 // Typed, range-checked reading of one JSON object of a configuration file.
 //
-// A member that is null counts as absent, as Python writes None. Errors are INVALID_ARGUMENT and
-// read "config.json: hidden_size must be a whole number in [1, 65536], got -1". A view: the
-// JsonDocument must outlive it.
+// A member that is null counts as absent, as Python writes None, but where RefuseNull says
+// otherwise. Errors are INVALID_ARGUMENT and read "config.json: hidden_size must be a whole number
+// in [1, 65536], got -1". A view: the JsonDocument must outlive it.
 #ifndef SSMD_ENGINE_MODELS_CONFIG_OBJECT_H_
 #define SSMD_ENGINE_MODELS_CONFIG_OBJECT_H_
 
@@ -26,6 +26,7 @@ class ConfigObject {
   ConfigObject(std::optional<JsonValue> object, std::string prefix)
       : object_(object), prefix_(std::move(prefix)) {}
 
+  bool absent() const { return !object_.has_value(); }
   bool Has(std::string_view key) const { return Find(key).has_value(); }
   std::optional<JsonValue> Find(std::string_view key) const;
   // Whether it is there, if only as null.
@@ -44,6 +45,8 @@ class ConfigObject {
 
   // INVALID_ARGUMENT where there is a member that is none of these.
   absl::Status AllowOnly(std::span<const std::string_view> known) const;
+  // INVALID_ARGUMENT where a member is null that is none of `allowed`.
+  absl::Status RefuseNull(std::span<const std::string_view> allowed = {}) const;
 
   absl::Status Error(std::string_view key, std::string_view reason) const;
   // "<prefix><key>", as errors call it

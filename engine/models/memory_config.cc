@@ -10,7 +10,6 @@
 namespace ssmd {
 namespace {
 
-constexpr std::string_view kModelType = "hippo_memory";
 constexpr std::string_view kMembers[] = {"model_type", "basis",  "d_state",
                                          "channels",   "window", "discretization"};
 // One sample of a window would be forgotten by the next; far above, matrices are the identity.
@@ -61,18 +60,19 @@ absl::string_view MemoryBasisName(MemoryBasis basis) {
 }
 
 std::string MemoryConfig::Describe() const {
-  return absl::StrCat(std::string(kModelType), " basis=", MemoryBasisName(basis),
-                      " d_state=", state_size, " channels=", channels, " window=", window,
+  return absl::StrCat(kMemoryModelType, " basis=", MemoryBasisName(basis), " d_state=", state_size,
+                      " channels=", channels, " window=", window,
                       " discretization=", discretization());
 }
 
 bool IsMemoryConfig(const ConfigObject& root) {
   const auto type = root.StringOr("model_type", "");
-  return type.ok() && *type == kModelType;
+  return type.ok() && *type == kMemoryModelType;
 }
 
 absl::StatusOr<MemoryConfig> ParseMemoryConfig(const ConfigObject& root) {
   SSMD_RETURN_IF_ERROR(root.AllowOnly(kMembers));
+  SSMD_RETURN_IF_ERROR(root.RefuseNull());
   MemoryConfig config;
   SSMD_ASSIGN_OR_RETURN(config.basis, BasisOf(root));
   SSMD_ASSIGN_OR_RETURN(config.state_size, root.Int("d_state", 1, kernels::kMaxMemoryState));

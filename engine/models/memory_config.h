@@ -14,6 +14,8 @@
 
 namespace ssmd {
 
+inline constexpr char kMemoryModelType[] = "hippo_memory";
+
 enum class MemoryBasis : uint8_t {
   kLegs,     // Legendre polynomials over all of the past
   kLegt,     // Legendre polynomials over a sliding window

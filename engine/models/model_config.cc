@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/base/status_macros.h"
 #include "engine/formats/quoted.h"
+#include "engine/models/registry.h"
 
 namespace ssmd {
 namespace {
@@ -16,6 +17,7 @@ constexpr double kDefaultNormEps = 1e-5;
 constexpr double kRetNetNormEps = 1e-6;
 constexpr double kMaxNormEps = 1;
 constexpr size_t kMaxEosTokens = 64;
+constexpr std::string_view kNullInSsmLm[] = {"mlp", "bos_token_id", "eos_token_id"};  // null: none
 
 // Token ids beyond the vocabulary are dropped with a warning, and are no error: library defaults
 // put them into files of small models, and they can be neither fed nor sampled.
@@ -63,6 +65,7 @@ absl::StatusOr<ModelConfig> ParseHuggingFace(const ConfigObject& root) {
   ModelConfig config;
   config.spelling = ConfigSpelling::kHuggingFace;
   SSMD_ASSIGN_OR_RETURN(config.architecture, root.StringOr("model_type", ""));
+  if (!IsArchitecture(config.architecture)) return config;  // PlanStack refuses it by name
   SSMD_ASSIGN_OR_RETURN(config.d_model, root.Int("hidden_size", 1, kMaxModelWidth));
   SSMD_ASSIGN_OR_RETURN(config.layers, root.Int("num_hidden_layers", 1, kMaxLayers));
   SSMD_ASSIGN_OR_RETURN(config.vocabulary, root.Int("vocab_size", 1, kMaxVocabulary));
@@ -100,6 +103,7 @@ absl::StatusOr<ModelConfig> ParseSsmLm(const ConfigObject& root) {
   ModelConfig config;
   config.spelling = ConfigSpelling::kSsmLm;
   config.architecture = std::string(kSsmLm);
+  SSMD_RETURN_IF_ERROR(root.RefuseNull(kNullInSsmLm));
   SSMD_ASSIGN_OR_RETURN(config.d_model, root.Int("d_model", 1, kMaxModelWidth));
   SSMD_ASSIGN_OR_RETURN(config.layers, root.Int("n_layer", 1, kMaxLayers));
   SSMD_ASSIGN_OR_RETURN(config.vocabulary, root.Int("vocab_size", 1, kMaxVocabulary));
@@ -181,7 +185,7 @@ absl::StatusOr<ModelConfig> ParseGgufConfig(const ConfigObject& root, int64_t vo
   config.spelling = ConfigSpelling::kGguf;
   SSMD_ASSIGN_OR_RETURN(const std::string name, root.StringOr("general.architecture", ""));
   SSMD_ASSIGN_OR_RETURN(config.architecture, GgufArchitecture(root, name));
-  if (name != "mamba" && name != "mamba2") return config;  // the registry refuses it by name
+  if (name != "mamba" && name != "mamba2") return config;  // PlanStack refuses it by name
   SSMD_ASSIGN_OR_RETURN(config.d_model, root.Int(name + ".embedding_length", 1, kMaxModelWidth));
   SSMD_ASSIGN_OR_RETURN(config.layers, root.Int(name + ".block_count", 1, kMaxLayers));
   config.vocabulary = vocabulary;

@@ -1,5 +1,6 @@
 #include "engine/models/registry.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "engine/base/status_macros.h"
 #include "engine/formats/quoted.h"
+#include "engine/models/memory_config.h"
 #include "engine/models/mixers/mamba.h"
 #include "engine/models/mixers/mamba2.h"
 #include "engine/models/retnet_model.h"
@@ -54,6 +56,11 @@ constexpr Architecture kArchitectures[] = {
 
 }  // namespace
 
+bool IsArchitecture(std::string_view name) {
+  return std::any_of(std::begin(kArchitectures), std::end(kArchitectures),
+                     [name](const Architecture& known) { return known.name == name; });
+}
+
 absl::StatusOr<Stack> PlanStack(const ModelConfig& config, const ConfigObject& root) {
   std::vector<const char*> known;
   for (const Architecture& architecture : kArchitectures) {
@@ -61,9 +68,10 @@ absl::StatusOr<Stack> PlanStack(const ModelConfig& config, const ConfigObject& r
     known.push_back(architecture.name);
   }
   const bool gguf = config.spelling == ConfigSpelling::kGguf;
+  if (!gguf) known.push_back(kMemoryModelType);  // which is no stack
   return root.Error(gguf ? "general.architecture" : "model_type",
                     absl::StrCat(Quoted(config.architecture),
-                                 " is not supported; these are: ", absl::StrJoin(known, ", ")));
+                                 " is not known here; these are: ", absl::StrJoin(known, ", ")));
 }
 
 }  // namespace ssmd

@@ -2,7 +2,7 @@
 #ifndef SSMD_ENGINE_MODELS_REGISTRY_H_
 #define SSMD_ENGINE_MODELS_REGISTRY_H_
 
-#include <memory>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "engine/models/config_object.h"
@@ -10,6 +10,8 @@
 #include "engine/models/stack.h"
 
 namespace ssmd {
+
+bool IsArchitecture(std::string_view name);
 
 // INVALID_ARGUMENT lists the known names where config.architecture is none of them.
 absl::StatusOr<Stack> PlanStack(const ModelConfig& config, const ConfigObject& root);

@@ -28,6 +28,7 @@ constexpr std::string_view kModelMembers[] = {
     "model_type", "d_model", "n_layer", "vocab_size",          "norm",         "norm_eps",
     "mixer",      "mlp",     "layers",  "tie_word_embeddings", "bos_token_id", "eos_token_id"};
 constexpr std::string_view kLayerMembers[] = {"mixer", "mlp"};
+constexpr std::string_view kNullInLayer[] = {"mlp"};  // null: none
 
 using ParseFamily = absl::StatusOr<std::unique_ptr<MixerFamily>> (*)(const ModelConfig& config,
                                                                      const ConfigObject& members);
@@ -69,7 +70,7 @@ class Planner {
     const std::string prefix = absl::StrCat("backbone.layers.", layer_, ".");
     SSMD_ASSIGN_OR_RETURN(const MixerFamily* family, Family(mixer, kMixers));
     stack_.blocks.push_back({prefix + "norm", prefix + "mixer.", layer_, family});
-    if (mlp.Has("type")) {
+    if (!mlp.absent()) {
       SSMD_ASSIGN_OR_RETURN(family, Family(mlp, kMlps));
       stack_.blocks.push_back({prefix + "norm2", prefix + "mlp.", layer_, family});
     }
@@ -87,6 +88,7 @@ class Planner {
  private:
   absl::StatusOr<const MixerFamily*> Family(const ConfigObject& members,
                                             std::span<const Kind> kinds) {
+    SSMD_RETURN_IF_ERROR(members.RefuseNull());
     SSMD_ASSIGN_OR_RETURN(const std::string type, members.StringOr("type", ""));
     std::vector<std::string> known;
     for (const Kind& kind : kinds) {
@@ -98,8 +100,9 @@ class Planner {
       if (made) stack_.families.push_back(std::move(family));
       return at->second;
     }
-    return members.Error("type", absl::StrCat("must be one of ", absl::StrJoin(known, ", "),
-                                              ", got ", Quoted(type)));
+    return members.Error("type", absl::StrCat(members.Has("type") ? "" : "is missing: it ",
+                                              "must be one of ", absl::StrJoin(known, ", "),
+                                              members.Has("type") ? ", got " + Quoted(type) : ""));
   }
 
   const ModelConfig& config_;
@@ -123,6 +126,7 @@ absl::StatusOr<ConfigObject> LayerMembers(const ConfigObject& root, int64_t laye
   }
   ConfigObject members(entry, root.NameOf(absl::StrCat("layers[", i, "].")));
   SSMD_RETURN_IF_ERROR(members.AllowOnly(kLayerMembers));
+  SSMD_RETURN_IF_ERROR(members.RefuseNull(kNullInLayer));
   return members;
 }
 
@@ -146,6 +150,9 @@ absl::StatusOr<Stack> PlanSsmLm(const ModelConfig& config, const ConfigObject& r
   for (int64_t i = 0; i < config.layers; ++i) {
     SSMD_ASSIGN_OR_RETURN(const ConfigObject layer, LayerMembers(root, config.layers, i));
     SSMD_ASSIGN_OR_RETURN(const ConfigObject mixer, OwnOrDefault(layer, root, "mixer"));
+    if (mixer.absent()) {
+      return root.Error("mixer", absl::StrCat("is missing, and layer ", i, " has none of its own"));
+    }
     SSMD_ASSIGN_OR_RETURN(const ConfigObject mlp, OwnOrDefault(layer, root, "mlp"));
     SSMD_RETURN_IF_ERROR(planner.AddLayer(mixer, mlp));
   }

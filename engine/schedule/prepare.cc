@@ -41,8 +41,8 @@ absl::StatusOr<std::vector<int32_t>> WithBos(const ModelInService& model,
 absl::Status TakeChat(const ModelInService& model, bool adds_bos,
                       absl::StatusOr<std::vector<int32_t>> made, std::vector<int32_t>* ids) {
   if (!made.ok()) {
-    return InvalidField(
-        absl::StrFormat("model %s: %s", model.name, std::string(made.status().message())));
+    return InvalidField(absl::StrFormat("messages cannot be given to model %s: %s", model.name,
+                                        std::string(made.status().message())));
   }
   SSMD_RETURN_IF_ERROR(CheckTokenIds(model, "prompt", *made));
   if (adds_bos) {

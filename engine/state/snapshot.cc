@@ -234,6 +234,22 @@ EncodedSnapshot EncodeSnapshot(const Snapshot& snapshot) {
   return encoded;
 }
 
+absl::Status NoSessionInSnapshot() {
+  return absl::InvalidArgumentError(
+      "this is a state of a store, without a session: export a session to get one");
+}
+
+absl::StatusOr<std::string> ModelNameOfSnapshot(absl::Span<const char> bytes) {
+  SSMD_ASSIGN_OR_RETURN(const SnapshotTable table,
+                        SnapshotTable::Decode({bytes.data(), bytes.size()}));
+  SSMD_RETURN_IF_ERROR(CheckSections(table));
+  const SnapshotSection* session = table.Find(kSessionSection);
+  if (session == nullptr) return NoSessionInSnapshot();
+  SSMD_RETURN_IF_ERROR(CheckText(table, kSessionSection));
+  SSMD_RETURN_IF_ERROR(table.CheckDigests());
+  return std::string(ByteReader(session->bytes).GetBytes());
+}
+
 absl::StatusOr<Snapshot> DecodeSnapshot(absl::Span<const char> bytes,
                                         const SnapshotLimits& limits) {
   SSMD_ASSIGN_OR_RETURN(const SnapshotTable table,

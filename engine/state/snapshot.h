@@ -33,7 +33,7 @@ using StateBytes = std::shared_ptr<const kernels::Buffer>;
 
 // What an exported session has beside its state.
 struct SnapshotSession {
-  std::string model;  // its name where it came from, for messages
+  std::string model;  // its name where it came from
   uint64_t revision = 0;
   TokenLog history;  // whole
   int64_t pending_tokens = 0;
@@ -76,6 +76,13 @@ struct SnapshotLimits {
 // for); RESOURCE_EXHAUSTED where there is no memory for the state. Checks that the history (when
 // there is one) hashes to history_hash and that positions fit together; not the identity.
 absl::StatusOr<Snapshot> DecodeSnapshot(absl::Span<const char> bytes, const SnapshotLimits& limits);
+
+// The model's name in the snapshot of a session. Errors as DecodeSnapshot, which checks more.
+// INVALID_ARGUMENT where there is no session.
+absl::StatusOr<std::string> ModelNameOfSnapshot(absl::Span<const char> bytes);
+
+// INVALID_ARGUMENT: said of a snapshot without a session.
+absl::Status NoSessionInSnapshot();
 
 // FAILED_PRECONDITION, naming everything that differs and both values, unless the snapshot's state
 // can be gone on from by a model of identity `ours`. `allow_profile`: another numerics profile is

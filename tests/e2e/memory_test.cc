@@ -16,6 +16,7 @@ namespace ssmd::test {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 class MemoryTest : public ::testing::Test {
@@ -91,6 +92,19 @@ TEST_F(MemoryTest, ModelsSayWhatTheyAre) {
   EXPECT_EQ(memory.value().architecture(), "hippo_memory");
   EXPECT_EQ(memory.value().memory().state_size(), 64);
   EXPECT_FALSE(client_->GetModel("tales").value().has_memory());
+
+  const Finished printed = RunSsmctl(daemon_->grpc(), {"models", "legs"});
+  EXPECT_THAT(printed.output,
+              StartsWith("legs: hippo_memory, basis legs over all of the past, N = 64, 1 channel, "
+                         "zoh\n    "));
+  EXPECT_THAT(printed.output, Not(HasSubstr("parameters")));
+  const Finished json = RunSsmctl(daemon_->grpc(), {"models", "legs", "--json"});
+  rapidjson::Document model;
+  model.Parse(json.output.c_str());
+  ASSERT_TRUE(!model.HasParseError() && model.IsObject()) << json.output;
+  EXPECT_FALSE(model.HasMember("vocabulary_size"));
+  EXPECT_EQ(model["memory"]["state_size"].GetInt(), 64);
+  EXPECT_EQ(model["memory"]["channels"].GetInt(), 1);
 }
 
 TEST_F(MemoryTest, ForksGoOnByThemselves) {

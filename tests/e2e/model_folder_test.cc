@@ -20,6 +20,7 @@
 namespace ssmd::test {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -57,6 +58,41 @@ TEST(ModelFolder, AModelWithoutATokenizerServesTokenIds) {
       daemon->grpc(), {"generate", "--tokens", "1,2,3", "--max-tokens", "3", "--temperature", "0"});
   EXPECT_EQ(printed.output, absl::StrFormat("%d,%d,%d\n", turn.only().ids[0], turn.only().ids[1],
                                             turn.only().ids[2]));
+}
+
+TEST(ModelFolder, IdsThatTheTokenizerDoesNotNameAreOneWarningAndAreFedOn) {
+  const auto warnings = [](const std::string& log) {
+    size_t count = 0;
+    for (size_t at = 0; (at = log.find("model_warning", at)) != std::string::npos; ++at) ++count;
+    return count;
+  };
+  const TempDir dir;
+  MambaShape shape;
+  shape.vocabulary = 2050;  // two more than the tokenizer names
+  WriteRandomMamba(dir.File("m"), shape, 1);
+  std::filesystem::copy(SSMD_DEPLOY "/models/tales-2m/tokenizer.json", dir.File("m"));
+  auto daemon = Daemon::Start(DaemonOptions{{}, "m=" + dir.File("m")});
+  ASSERT_NE(daemon, nullptr);
+  EXPECT_TRUE(Eventually([&] { return warnings(daemon->log()) > 0; }));
+  EXPECT_THAT(
+      daemon->log(),
+      HasSubstr("the tokenizer has token ids up to 2047, and the model's vocabulary is 2050: "
+                "ids from 2048 to 2049 may be sampled and have no text"));
+  EXPECT_EQ(warnings(daemon->log()), 1U);
+  v1::GenerateRequest request = GreedyRequest("", 3);
+  SetTokens({1, 2, 3}, &request);
+  (*request.mutable_sampling()->mutable_logit_bias())[2049] = 100;
+  const Turn turn = RunTurn(*daemon->Connect(), request);
+  ASSERT_FALSE(turn.error) << turn.Describe();
+  EXPECT_THAT(turn.only().ids, ElementsAre(2049, 2049, 2049));
+  EXPECT_THAT(turn.only().text, IsEmpty());
+
+  shape.vocabulary = 2048;
+  WriteRandomMamba(dir.File("whole"), shape, 1);
+  std::filesystem::copy(SSMD_DEPLOY "/models/tales-2m/tokenizer.json", dir.File("whole"));
+  daemon = Daemon::Start(DaemonOptions{{}, "m=" + dir.File("whole")});
+  ASSERT_NE(daemon, nullptr);
+  EXPECT_EQ(warnings(daemon->log()), 0U);
 }
 
 TEST(ModelFolder, OddShapesServeAndABatchEqualsSoloRuns) {

@@ -81,6 +81,26 @@ TEST_F(SessionsSsmctlTest, ASnapshotIsAFile) {
   EXPECT_EQ(Run({"sessions", "import", dir.File("cut")}).status, 1);
 }
 
+TEST_F(SessionsSsmctlTest, ASnapshotGoesToTheModelOfItsNameWhereSeveralAreServed) {
+  const std::string tales = SSMD_DEPLOY "/models/tales-2m";
+  ASSERT_NO_FATAL_FAILURE(Start({"--model", "other=" + tales}));
+  const std::string id =
+      Json({"sessions", "create", "--model", "other", "--text", "Once"})["session_id"].GetString();
+  const TempDir dir;
+  ASSERT_EQ(Run({"sessions", "export", id, dir.File("s")}).status, 0);
+  const auto model_of = [&](const rapidjson::Document& imported) {
+    return Get(imported["session_id"].GetString()).model();
+  };
+  EXPECT_EQ(model_of(Json({"sessions", "import", dir.File("s")})), "other");
+  EXPECT_EQ(model_of(Json({"sessions", "import", dir.File("s"), "--model", "tales"})), "tales");
+
+  ASSERT_NO_FATAL_FAILURE(Start({"--model", "another=" + tales}));
+  const Finished refused = Run({"sessions", "import", dir.File("s")});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.errors, HasSubstr("of a model \"other\", which is not served"));
+  EXPECT_EQ(model_of(Json({"sessions", "import", dir.File("s"), "--model", "another"})), "another");
+}
+
 TEST_F(SessionsSsmctlTest, ARequestWithAnIdIsAppliedOnce) {
   const std::string id = CreateWithText();
   const std::vector<std::string> turn = {"generate",     "--session",   id,

@@ -83,15 +83,22 @@ testing::Expected ExpectedOf(const std::string& name, const std::string& form) {
 
 constexpr const char* kRwkvCases[] = {"rwkv4", "rwkv5_1", "rwkv5_2", "rwkv6", "rwkv6_odd", "rwkv7"};
 
+// Which cases have one, as make_rwkv_golden.py makes them.
+bool HasPth(const std::string& name) {
+  return name == "rwkv4" || name == "rwkv6" || name == "rwkv7";
+}
+
 TEST_P(RwkvGolden, EveryFormOfFileGivesTheLogProbabilitiesOfFloat64) {
   for (const std::string name : kRwkvCases) {
-    const struct {
+    struct File {
       const char* form;
       std::string path;
-    } files[] = {{"_bin", name + ".bin"},
-                 {"_pth", name + "/" + name + ".pth"},
-                 {"_folder", name},
-                 {"_hf", name + "_hf"}};
+    };
+    std::vector<File> files = {{"_bin", name + ".bin"}, {"_hf", name + "_hf"}};
+    if (HasPth(name)) {
+      files.push_back({"_pth", name + "/" + name + ".pth"});
+      files.push_back({"_folder", name});
+    }
     for (const auto& [form, path] : files) {
       SCOPED_TRACE(path);
       const auto model = LoadRwkv(RwkvFolder() / path, device_.get());

@@ -3,8 +3,9 @@ rwkv_fp64.py.
 
     venv/bin/python make_rwkv_golden.py ../golden/rwkv      (numpy and torch)
 
-Of a CASE: CASE.bin, of rwkv.cpp; CASE/CASE.pth, as BlinkDL's; CASE_hf/, the same tensors under the
-names of a Hugging Face class, with its config.json; CASE.expected.safetensors. A form that norms
+Of a CASE: CASE.bin, of rwkv.cpp; CASE_hf/, the same tensors under the names of a Hugging Face class,
+with its config.json; CASE.expected.safetensors; of those in PTH also CASE/CASE.pth, as BlinkDL's, whose
+tensors have the names of CASE.bin. A form that norms
 otherwise has logits of its own: rwkv.cpp's of version 5, and that of version 7 with an epsilon in
 its config.json.
 """
@@ -33,6 +34,8 @@ CASES = {
     "rwkv6_odd": dict(version=6, d=21, inner=21, hidden=40, layers=2, head=7, mix_rank=2, decay_rank=3),
     "rwkv7": dict(version=7, d=32, inner=32, hidden=45, layers=3, head=16, ranks=dict(w=5, a=4, v=3, g=6)),
 }
+
+PTH = ("rwkv4", "rwkv6", "rwkv7")
 
 
 class Draw:
@@ -228,8 +231,9 @@ def make(name, case, seed, root):
     tokens = np.random.default_rng(seed).integers(0, VOCABULARY, TOKENS).tolist()
     write_rwkv_cpp(root / f"{name}.bin", tensors, case)
     shutil.rmtree(root / name, ignore_errors=True)
-    (root / name).mkdir()
-    torch.save({n: torch.from_numpy(t) for n, t in tensors.items()}, root / name / f"{name}.pth")
+    if name in PTH:
+        (root / name).mkdir()
+        torch.save({n: torch.from_numpy(t) for n, t in tensors.items()}, root / name / f"{name}.pth")
     write_folder(root / f"{name}_hf", *hugging_face(case, tensors))
     write_expected(root / f"{name}.expected.safetensors", tensors, tokens)
     if case["version"] == 5:

@@ -39,6 +39,14 @@ absl::StatusOr<std::vector<double>> LoadExponentials(const TensorInfo& tensor,
   return values;
 }
 
+absl::StatusOr<std::vector<double>> LoadSteps(const TensorInfo& tensor, WeightLoader* loader) {
+  SSMD_ASSIGN_OR_RETURN(std::vector<double> steps, LoadExponentials(tensor, loader));
+  for (size_t i = 0; i < steps.size(); ++i) {
+    SSMD_RETURN_IF_ERROR(Narrow(steps[i], tensor.name, static_cast<int64_t>(i)).status());
+  }
+  return steps;
+}
+
 std::vector<float> StateRows(const std::vector<float>& values, int64_t channels) {
   const int64_t size = static_cast<int64_t>(values.size()) / channels;
   const int64_t lanes = kernels::PaddedLanes(channels);

@@ -22,6 +22,11 @@ absl::StatusOr<std::vector<Complex>> LoadComplex(const TensorInfo& tensor, Weigh
 absl::StatusOr<std::vector<double>> LoadExponentials(const TensorInfo& tensor,
                                                      WeightLoader* loader);
 
+// Step sizes, of which the tensor has the logarithms: INVALID_ARGUMENT where one is not finite in
+// single precision. What is made of a smaller one may still overflow, with what it is multiplied
+// by.
+absl::StatusOr<std::vector<double>> LoadSteps(const TensorInfo& tensor, WeightLoader* loader);
+
 // (channels, n) as state rows: (n, PaddedLanes(channels)), padding zero.
 std::vector<float> StateRows(const std::vector<float>& values, int64_t channels);
 

@@ -105,8 +105,8 @@ absl::StatusOr<S4Eigenbasis> S4Mixer::Eigenbasis(const S4Channel& head, int64_t 
 absl::StatusOr<ModalTable> S4Mixer::Coefficients(WeightLoader* loader) {
   SSMD_ASSIGN_OR_RETURN(std::vector<S4Channel> heads, LoadHeads(loader));
   SSMD_ASSIGN_OR_RETURN(const std::vector<Complex> c, LoadComplex(*c_, loader));
-  SSMD_ASSIGN_OR_RETURN(const std::vector<double> steps, LoadExponentials(*inv_dt_, loader));
-  ModalTable table(config_, a_real_->name, c_->name);
+  SSMD_ASSIGN_OR_RETURN(const std::vector<double> steps, LoadSteps(*inv_dt_, loader));
+  ModalTable table(config_, a_real_->name, absl::StrCat(c_->name, " with ", inv_dt_->name));
   S4Eigenbasis basis;
   for (int64_t channel = 0; channel < config_.d_model; ++channel) {
     const int64_t head = config_.heads == 1 ? 0 : channel;

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "engine/base/status_macros.h"
 #include "engine/models/mixers/discretise.h"
@@ -55,8 +56,8 @@ absl::StatusOr<ModalTable> S4dMixer::Coefficients(WeightLoader* loader) {
     SSMD_ASSIGN_OR_RETURN(b, LoadComplex(*b_, loader));
   }
   SSMD_ASSIGN_OR_RETURN(const std::vector<Complex> c, LoadComplex(*c_, loader));
-  SSMD_ASSIGN_OR_RETURN(const std::vector<double> steps, LoadExponentials(*log_dt_, loader));
-  ModalTable table(config_, log_a_real_->name, c_->name);
+  SSMD_ASSIGN_OR_RETURN(const std::vector<double> steps, LoadSteps(*log_dt_, loader));
+  ModalTable table(config_, log_a_real_->name, absl::StrCat(c_->name, " with ", log_dt_->name));
   size_t i = 0;
   for (int64_t channel = 0; channel < config_.d_model; ++channel) {
     ModalChannel modes;

@@ -24,8 +24,27 @@ def test_a_conversation(tmp_path: Path) -> None:
             assert text.strip()
             assert "<|" not in text
         assert continued(daemon) == whole
+        refuses_a_system_message(daemon)
     finally:
         daemon.stop()
+
+
+def refuses_a_system_message(daemon: Daemon) -> None:
+    """Its template has no place for one: the error is of the messages, and not of the model."""
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": QUESTIONS[0]},
+    ]
+    asked = {
+        "messages": ("/v1/chat/completions", {"messages": messages}),
+        "input": ("/v1/responses", {"input": messages}),
+    }
+    for param, (path, body) in asked.items():
+        reply = daemon.http.post(path, json={"model": NAME, **body})
+        assert reply.status_code == 400
+        error = reply.json()["error"]
+        assert error["param"] == param
+        assert error["message"].endswith("this model knows user and assistant, not system")
 
 
 def whole_history(

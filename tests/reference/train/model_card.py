@@ -2,7 +2,8 @@
 
     model_card.py OUT deploy/models/NAME --data "TinyStories" --data-licence CDLA-Sharing-1.0 --licence Apache-2.0
 
---sample is a file with what the model said, for the card.
+--sample is a file with what the model said, for the card, and --sample-command what it said that to: with its
+sampling and seed, so that it can be had again.
 """
 
 import argparse
@@ -77,12 +78,15 @@ def card(name, log, weights, args):
     )
     yield "![Loss and held-out bits over the tokens trained on](loss.svg)\n"
     if args.sample:
-        yield "**It says**:\n"
+        yield (
+            f"**It says**, to `{args.sample_command}` (numerics profile `{args.sample_profile}`; another one may "
+            "draw other words):\n"
+        )
         yield "\n".join(f"> {line}" if line else ">" for line in args.sample.read_text().splitlines()) + "\n"
     yield f"It is a demonstration: it knows nothing. Licence of the weights: {args.licence}."
 
 
-def main():
+def main(argv=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -92,7 +96,11 @@ def main():
     parser.add_argument("--data-licence", required=True)
     parser.add_argument("--licence", required=True, help="of the weights")
     parser.add_argument("--sample", type=pathlib.Path)
-    args = parser.parse_args()
+    parser.add_argument("--sample-command")
+    parser.add_argument("--sample-profile", help="as ssmctl models names it")
+    args = parser.parse_args(argv)
+    if args.sample and not (args.sample_command and args.sample_profile):
+        parser.error("--sample wants --sample-command and --sample-profile")
     args.folder.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         shutil.copyfile(args.out / name, args.folder / name)

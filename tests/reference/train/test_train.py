@@ -14,6 +14,7 @@ import torch
 
 import bpe
 import model as ssm_lm
+import model_card
 import train
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -109,6 +110,72 @@ def test_goes_on_from_its_checkpoint_to_the_same_model(text, tmp_path):
     interrupted.save()
     train.main([str(parts), *common, "--steps=6", "--resume"])
     assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def trained(text, tmp_path_factory):
+    out = tmp_path_factory.mktemp("trained")
+    train.main([str(out), str(text), *SMALL, "--steps=1", "--mixer=lru:d_state=8", "--type=bf16", "--seed=0"])
+    return out
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("--mixer=s5", "argument --mixer: the training of {path} was with lru:d_state=8, got s5;"),
+        ("--layers=3", "argument --layers: the training of {path} was with 2, got 3;"),
+        ("--d-model=64", "argument --d-model: the training of {path} was with 32, got 64;"),
+        ("--d-inner=48", "argument --d-inner: the training of {path} was without it, got 48;"),
+        ("--mlp=gelu", "argument --mlp: the training of {path} was with auto, got gelu;"),
+        ("--vocabulary=400", "argument --vocabulary: the training of {path} was with 300, got 400;"),
+        ("--context=64", "argument --context: the training of {path} was with 32, got 64;"),
+        ("--batch=2", "argument --batch: the training of {path} was with 4, got 2;"),
+        ("--weight-decay=0.1", "argument --weight-decay: the training of {path} was with 0.05, got 0.1;"),
+        ("--seed=1", "argument --seed: the training of {path} was with 0, got 1;"),
+        ("--dialogues", "argument --dialogues: the training of {path} was without it, got True;"),
+        ("--held-out={other}", "argument --held-out: the training of {path} was without it, got {other};"),
+        ("--config={other}", "argument --config: the training of {path} was without it, got {other};"),
+        ("{other}", "argument texts: the training of {path} was with {text}, got {text} {other} (sha256 "),
+    ],
+)
+def test_going_on_refuses_what_contradicts_the_checkpoint(flag, words, trained, text, tmp_path, capsys):
+    other = tmp_path / "other.txt"
+    other.write_text("Other words.")
+    names = {"path": trained / "training.pt", "other": other, "text": text}
+    before = (trained / "training.pt").read_bytes()
+    with pytest.raises(SystemExit):
+        train.main([str(trained), str(text), flag.format(**names), "--resume", "--steps=2"])
+    assert words.format(**names) in capsys.readouterr().err
+    assert (trained / "training.pt").read_bytes() == before
+
+
+def test_going_on_takes_the_checkpoint_s_arguments(trained, text, tmp_path):
+    same = tmp_path / "the_same.txt"  # a text is what is in it
+    same.write_bytes(text.read_bytes())
+    args = train.parse_arguments([str(trained), str(same), "--resume", "--mixer=lru:d_state=8", "--lr=0.001"])
+    assert (args.steps, args.minutes, args.layers, args.context, args.seed) == (1, None, 2, 32, 0)
+    assert (args.type, args.threads, args.lr, args.dialogues) == ("bf16", 1, 0.001, False)
+    longer = train.parse_arguments([str(trained), str(text), "--resume", "--minutes=3"])
+    assert (longer.steps, longer.minutes) == (None, 3)
+
+
+def test_a_config_says_what_the_model_is(trained, text, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        train.main([str(tmp_path), str(text), f"--config={trained / 'config.json'}", "--layers=3"])
+    assert "argument --layers: --config" in capsys.readouterr().err
+
+
+def test_a_card_says_how_its_sample_is_had_again(trained, tmp_path, capsys):
+    (tmp_path / "said").write_text("Once\n\nmore")
+    words = [str(trained), str(tmp_path / "m"), "--data=d", "--data-licence=e", "--licence=f"]
+    words.append(f"--sample={tmp_path / 'said'}")
+    with pytest.raises(SystemExit):
+        model_card.main(words)
+    assert "--sample wants --sample-command and --sample-profile" in capsys.readouterr().err
+    model_card.main([*words, "--sample-command=ssmctl generate --seed=1", "--sample-profile=p"])
+    card = (tmp_path / "m" / "README.md").read_text()
+    assert "**It says**, to `ssmctl generate --seed=1` (numerics profile `p`; another" in card
+    assert "> Once\n>\n> more\n" in card
 
 
 def test_held_out_documents_are_not_trained_on(tmp_path):

@@ -2,7 +2,8 @@
 
     train.py OUT stories.txt --mixer mamba2 --minutes 30
     train.py OUT stories.txt --mixer s4d:d_state=64,rwkv7 --layers 8 --d-model 192 --minutes 60
-    train.py OUT stories.txt --minutes 90 --resume        go on where the last one was when it ended
+    train.py OUT stories.txt --minutes 90 --resume        go on where the last one was when it ended; what is
+                                                          not given is as it was then
 
     train.py OUT chats.txt --dialogues --mixer mamba2     a model to chat with
 
@@ -16,6 +17,7 @@ again, on the same machine with the same number of threads; --minutes asks the c
 """
 
 import argparse
+import hashlib
 import json
 import math
 import pathlib
@@ -34,6 +36,30 @@ from stack import make_config
 WARM_UP = 0.03  # of the budget, but no fewer than
 WARM_UP_STEPS = 20
 SSM_RATE = 0.3  # of the learning rate, for what a mixer has beside matrices
+# What is not given; of the budget, --minutes where there is no --steps.
+DEFAULTS = {
+    "dialogues": False,
+    "mixer": "mamba2",
+    "d_model": 128,
+    "layers": 6,
+    "mlp": "auto",
+    "vocabulary": 1024,
+    "type": "f32",
+    "batch": 8,
+    "context": 256,
+    "lr": 3e-3,
+    "weight_decay": 0.05,
+    "seed": 1,
+    "threads": torch.get_num_threads(),
+    "resume": False,
+    "report_seconds": 10.0,
+    "save_seconds": 120.0,
+}
+DEFAULT_MINUTES = 10.0
+SHAPE = ("mixer", "d_model", "layers", "mlp", "d_inner")  # what --config says instead
+FILES = ("texts", "held_out", "config")  # the same where their contents are
+# What may differ where a training goes on; all else is in its checkpoint.
+FREE = ("out", "resume", "minutes", "steps", "type", "lr", "threads", "report_seconds", "save_seconds")
 
 
 class Corpus:
@@ -121,6 +147,7 @@ class Training:
         self.optimiser = make_optimiser(self.model, args)
         self.generator = torch.Generator().manual_seed(args.seed)
         self.step, self.seconds = 0, 0.0
+        self.digests = {name: digest(value) for name in FILES if (value := getattr(args, name))}
         parameters = sum(p.numel() for p in self.model.parameters())
         layers = config.get("layers") or [{}] * config["n_layer"]
         names = dict.fromkeys(layer.get("mixer", config["mixer"])["type"] for layer in layers)
@@ -140,6 +167,7 @@ class Training:
         self.optimiser.load_state_dict(saved["optimiser"])
         self.generator.set_state(saved["generator"])
         self.step, self.seconds, self.log = saved["step"], saved["seconds"], saved["log"]
+        self.digests = saved["digests"]
 
     def save(self):
         """All of OUT. The files that training goes on from are replaced at once or not at all."""
@@ -153,6 +181,8 @@ class Training:
                 "step": self.step,
                 "seconds": self.seconds,
                 "log": self.log,
+                "arguments": plain(self.args),
+                "digests": self.digests,
             },
             unfinished,
         )
@@ -236,7 +266,8 @@ def number(kind, least):
     return parse
 
 
-def parse_arguments(argv):
+def make_parser():
+    """What is not given is None: see DEFAULTS."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -250,46 +281,131 @@ def parse_arguments(argv):
     parser.add_argument(
         "--dialogues",
         action="store_true",
+        default=None,
         help="for a chat model: texts are dialogues, lines of `User: ` and `Assistant: `, a blank line between two",
     )
     model = parser.add_argument_group("model")
     model.add_argument(
         "--mixer",
-        default="mamba2",
         metavar="NAME[:MEMBER=VALUE…][,…]",
         help="one for all layers, or several in turn; see README.md for names and members",
     )
     model.add_argument(
         "--config", type=pathlib.Path, help="instead: a config.json; vocab_size is that of --vocabulary"
     )
-    model.add_argument("--d-model", type=number(int, 1), default=128)
-    model.add_argument("--layers", type=number(int, 1), default=6)
+    model.add_argument("--d-model", type=number(int, 1))
+    model.add_argument("--layers", type=number(int, 1))
     model.add_argument(
         "--mlp",
-        default="auto",
         choices=["auto", "none", "swiglu", "gelu", "rwkv4", "rwkv5", "rwkv6", "rwkv7"],
     )
     model.add_argument("--d-inner", type=number(int, 1), help="of the mlp; default: twice --d-model")
-    model.add_argument("--vocabulary", type=number(int, 2), default=1024)
-    model.add_argument("--type", default="f32", choices=list(ssm_lm.DTYPES), help="of the weights in OUT")
+    model.add_argument("--vocabulary", type=number(int, 2))
+    model.add_argument("--type", choices=list(ssm_lm.DTYPES), help="of the weights in OUT")
     training = parser.add_argument_group("training")
-    training.add_argument("--minutes", type=number(float, 0.001), help="the budget; default 10, unless --steps is given")
-    training.add_argument("--steps", type=number(int, 1), help="the budget; with --minutes, whichever ends first")
-    training.add_argument("--batch", type=number(int, 1), default=8, help="sequences a step")
-    training.add_argument("--context", type=number(int, 2), default=256, help="tokens a sequence")
-    training.add_argument("--lr", type=float, default=3e-3)
-    training.add_argument("--weight-decay", type=float, default=0.05)
-    training.add_argument("--seed", type=int, default=1)
-    training.add_argument("--threads", type=number(int, 1), default=torch.get_num_threads())
     training.add_argument(
-        "--resume", action="store_true", help="from OUT/training.pt, with its model and tokens"
+        "--minutes", type=number(float, 0.001), help="the budget; default 10, unless --steps is given"
     )
-    training.add_argument("--report-seconds", type=float, default=10)
-    training.add_argument("--save-seconds", type=float, default=120)
+    training.add_argument(
+        "--steps", type=number(int, 1), help="the budget; with --minutes, whichever ends first"
+    )
+    training.add_argument("--batch", type=number(int, 1), help="sequences a step")
+    training.add_argument("--context", type=number(int, 2), help="tokens a sequence")
+    training.add_argument("--lr", type=float)
+    training.add_argument("--weight-decay", type=float)
+    training.add_argument("--seed", type=int)
+    training.add_argument("--threads", type=number(int, 1))
+    training.add_argument(
+        "--resume",
+        action="store_true",
+        default=None,
+        help="from OUT/training.pt, with its model, texts and arguments; others for the budget, --lr, --type, "
+        "--threads and reports may be given",
+    )
+    training.add_argument("--report-seconds", type=float)
+    training.add_argument("--save-seconds", type=float)
+    return parser
+
+
+def parse_arguments(argv):
+    parser = make_parser()
     args = parser.parse_args(argv)
+    budget = ("minutes", "steps") if args.minutes is None and args.steps is None else ()
+    try:
+        refuse_shape(args, args.config)
+        if args.resume:
+            go_on(args, args.out / "training.pt", budget)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    for name, value in DEFAULTS.items():
+        if getattr(args, name) is None and not (args.config and name in SHAPE):
+            setattr(args, name, value)
     if args.minutes is None and args.steps is None:
-        args.minutes = 10
+        args.minutes = DEFAULT_MINUTES
     return args
+
+
+def flag(name):
+    return name if name in ("out", "texts") else "--" + name.replace("_", "-")
+
+
+def refuse_shape(args, config):
+    """A model is that of --config or that of other arguments."""
+    for name in SHAPE if config else ():
+        if (value := getattr(args, name)) is not None:
+            raise ValueError(f"argument {flag(name)}: --config {config} says what the model is, got {value}")
+
+
+def digest(paths):
+    """Of the contents of a file, or of several in a row."""
+    sha256 = hashlib.sha256()
+    for path in paths if isinstance(paths, list) else [paths]:
+        sha256.update(path.read_bytes() + b"\0")
+    return sha256.hexdigest()[:12]
+
+
+def plain(args):
+    """What training.pt has of the arguments: paths are absolute there."""
+
+    def one(value):
+        if isinstance(value, list):
+            return [one(element) for element in value]
+        return str(value.resolve()) if isinstance(value, pathlib.Path) else value
+
+    return {name: one(value) for name, value in vars(args).items()}
+
+
+def go_on(args, path, budget):
+    """Arguments of a training that goes on from `path`: what is not given is as it was, and what is given agrees
+    with it. `budget`: what of that is taken over, too."""
+    saved = torch.load(path, weights_only=True)
+    if "arguments" not in saved:
+        raise ValueError(
+            f"argument --resume: {path} is of an older train.py and lacks its arguments; train anew"
+        )
+    was = saved["arguments"]
+    refuse_shape(args, was["config"])
+    for name, given in vars(args).items():
+        if given is None and (name not in ("minutes", "steps") or name in budget):
+            setattr(args, name, pathlib.Path(was[name]) if name in FILES and was[name] else was[name])
+        if name in FILES and (given or (name == "held_out" and args.held_out)):
+            now, before = digest(getattr(args, name)), saved["digests"].get(name)
+            if now != before:
+                contents = f" (sha256 {before}…, now {now}…)" if before else ""
+                refuse_other(path, name, was[name], getattr(args, name), contents)
+        elif given is not None and name not in FREE and given != was[name]:
+            refuse_other(path, name, was[name], given)
+
+
+def refuse_other(path, name, was, given, difference=""):
+    def shown(value):
+        return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+    before = "without it" if was is None or was is False else f"with {shown(was)}"
+    raise ValueError(
+        f"argument {flag(name)}: the training of {path} was {before}, got {shown(given)}{difference}; "
+        "leave it out, or train anew without --resume"
+    )
 
 
 def prepare(args):

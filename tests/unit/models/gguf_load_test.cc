@@ -146,7 +146,7 @@ INSTANTIATE_TEST_SUITE_P(
                    "m.gguf: general.architecture is missing"},
         GgufChange{"OtherArchitecture",
                    [](GgufFile* f) { f->Set("general.architecture", GgufString("llama")); },
-                   "m.gguf: general.architecture \"llama\" is not supported; these are: mamba"},
+                   "m.gguf: general.architecture \"llama\" is not known here; these are: mamba"},
         GgufChange{"OnePartOfSeveral", [](GgufFile* f) { f->Set("split.count", GgufU32(2)); },
                    "m.gguf: split.count is 2"},
         GgufChange{"NoWidth", [](GgufFile* f) { f->Remove("mamba.embedding_length"); },

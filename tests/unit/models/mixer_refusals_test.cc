@@ -23,19 +23,19 @@ using ::testing::HasSubstr;
 using testing::Members;
 using testing::StackModel;
 
-// config.json of two layers of d_model 24 with this mixer, as loading reads it: what the stack says
-// of itself.
-absl::StatusOr<std::string> Plan(const std::string& mixer) {
-  const JsonDocument document = testing::ToJson({{"model_type", "\"ssm_lm\""},
-                                                 {"d_model", "24"},
-                                                 {"n_layer", "2"},
-                                                 {"vocab_size", "100"},
-                                                 {"mixer", mixer}});
+// config.json of two layers of d_model 24, as loading reads it: what the stack says of itself.
+absl::StatusOr<std::string> PlanWith(const Members& changes) {
+  Members members = {
+      {"model_type", "\"ssm_lm\""}, {"d_model", "24"}, {"n_layer", "2"}, {"vocab_size", "100"}};
+  for (const auto& [key, value] : changes) members[key] = value;
+  const JsonDocument document = testing::ToJson(members);
   const ConfigObject root(document.root(), "config.json: ");
   SSMD_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(root));
   SSMD_ASSIGN_OR_RETURN(const Stack stack, PlanStack(config, root));
   return stack.Describe();
 }
+
+absl::StatusOr<std::string> Plan(const std::string& mixer) { return PlanWith({{"mixer", mixer}}); }
 
 struct BadMixer {
   const char* mixer;
@@ -56,7 +56,9 @@ INSTANTIATE_TEST_SUITE_P(
     Members, MixerConfigRefuses,
     ::testing::Values(
         BadMixer{R"({"type": "s6"})", {"mixer.type must be one of", "hippo_legs", "got \"s6\""}},
-        BadMixer{R"({"d_state": 4})", {"mixer.type must be one of"}},
+        BadMixer{R"({"d_state": 4})", {"mixer.type is missing: it must be one of mamba, mamba2"}},
+        BadMixer{R"({"type": null})", {"mixer.type must not be null"}},
+        BadMixer{R"({"type": "s4", "d_state": 8, "rank": null})", {"mixer.rank must not be null"}},
         BadMixer{R"({"type": "s4"})", {"mixer.d_state is missing"}},
         BadMixer{R"({"type": "s4", "d_state": 7})", {"mixer.d_state must be even, got 7"}},
         BadMixer{R"({"type": "s4", "d_state": 514})", {"mixer.d_state must be", "[2, 512]"}},
@@ -101,6 +103,44 @@ INSTANTIATE_TEST_SUITE_P(
                  {"mixer.d_key over num_heads is 258"}},
         BadMixer{R"({"type": "retnet", "num_heads": 2, "output": "glu"})",
                  {"mixer.output is not known here"}}));
+
+struct BadStack {
+  Members members;
+  const char* error;
+};
+
+TEST(StackConfig, RefusesWhatIsMissingOrNullNamingTheMember) {
+  const std::string s4d = R"({"type": "s4d", "d_state": 4})";
+  for (const BadStack& bad : std::vector<BadStack>{
+           {{}, "config.json: mixer is missing, and layer 0 has none of its own"},
+           {{{"layers", "[{\"mixer\": " + s4d + "}, {}]"}},
+            "config.json: mixer is missing, and layer 1 has none of its own"},
+           {{{"mixer", s4d}, {"layers", "null"}}, "config.json: layers must not be null"},
+           {{{"mixer", s4d}, {"layers", "{}"}},
+            "config.json: layers must be a list of n_layer = 2"},
+           {{{"mixer", "null"}}, "config.json: mixer must not be null"},
+           {{{"mixer", s4d}, {"layers", "[{}, {\"mixer\": null}]"}},
+            "config.json: layers[1].mixer must not be null"},
+           {{{"mixer", s4d}, {"layers", "[{\"mlp\": {\"d_inner\": 8}}, {}]"}},
+            "config.json: layers[0].mlp.type is missing: it must be one of swiglu, gelu"},
+           {{{"mixer", s4d}, {"mlp", R"({"type": "gelu", "d_inner": null})"}},
+            "config.json: mlp.d_inner must not be null"},
+           {{{"mixer", s4d}, {"norm", "null"}}, "config.json: norm must not be null"},
+           {{{"mixer", s4d}, {"norm_eps", "null"}}, "config.json: norm_eps must not be null"},
+           {{{"mixer", s4d}, {"tie_word_embeddings", "null"}},
+            "config.json: tie_word_embeddings must not be null"},
+           {{{"mixer", s4d}, {"d_model", "null"}}, "config.json: d_model must not be null"}}) {
+    const auto plan = PlanWith(bad.members);
+    ASSERT_EQ(plan.status().code(), absl::StatusCode::kInvalidArgument) << bad.error;
+    EXPECT_THAT(std::string(plan.status().message()), HasSubstr(bad.error));
+  }
+  EXPECT_TRUE(PlanWith({{"mixer", s4d},
+                        {"mlp", "null"},
+                        {"bos_token_id", "null"},
+                        {"eos_token_id", "null"},
+                        {"layers", "[{\"mlp\": null}, {}]"}})
+                  .ok());
+}
 
 // Layers that compute another function may not share a family, nor models a fingerprint.
 TEST(MixerConfig, DescribesAllThatChangesALogitOrALayout) {
@@ -169,6 +209,27 @@ INSTANTIATE_TEST_SUITE_P(
         BadWeights{"s4",
                    [](StackModel* m) { m->Set(SSMD_LAYER_1 "A_real", 1, 800); },
                    {"\"exp of " SSMD_LAYER_1 "A_real\" is not finite at index 1"}},
+        BadWeights{"s4",
+                   [](StackModel* m) { m->Set(SSMD_LAYER_1 "inv_dt", 3, 1000); },
+                   {"\"exp of " SSMD_LAYER_1 "inv_dt\" is not finite at index 3"}},
+        BadWeights{"s4",
+                   [](StackModel* m) { m->Set(SSMD_LAYER_1 "inv_dt", 3, 400); },
+                   {"\"what is made of " SSMD_LAYER_1 "inv_dt\" is not finite at index 3"}},
+        // What is finite by itself, and not when multiplied.
+        BadWeights{"s4",
+                   [](StackModel* m) {
+                     m->Set(SSMD_LAYER_1 "B", 0, 1e9f);
+                     m->Set(SSMD_LAYER_1 "C", 0, 3e38f);
+                   },
+                   {SSMD_LAYER_1 "C with " SSMD_LAYER_1 "inv_dt\" is not finite at index"}},
+        BadWeights{"s4d",
+                   [](StackModel* m) {
+                     m->Set(SSMD_LAYER_1 "log_A_real", 0, -100);
+                     m->Set(SSMD_LAYER_1 "A_imag", 0, 0);
+                     m->Set(SSMD_LAYER_1 "C", 0, 1e4f);
+                     m->Set(SSMD_LAYER_1 "log_dt", 0, 88);
+                   },
+                   {SSMD_LAYER_1 "C with " SSMD_LAYER_1 "log_dt\" is not finite at index 0"}},
         BadWeights{"s4",
                    [](StackModel* m) { m->Set(SSMD_LAYER_1 "P", 2, NAN); },
                    {"\"" SSMD_LAYER_1 "P\" is not finite at index 2"}},

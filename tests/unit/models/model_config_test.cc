@@ -213,7 +213,10 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         BadConfig{"Nothing", {}, "model_type is missing"},
         BadConfig{"UnknownType", HuggingFace({{"model_type", "\"llama\""}}),
-                  "\"llama\" is not supported; these are: mamba, falcon_mamba, mamba2"},
+                  "\"llama\" is not known here; these are: mamba, falcon_mamba, mamba2"},
+        BadConfig{"UnknownTypeOfAnotherSpelling", Original({{"model_type", "\"ssm\""}}),
+                  "model_type \"ssm\" is not known here; these are: mamba, falcon_mamba, mamba2, "
+                  "retnet, rwkv, rwkv5, rwkv6, rwkv7, ssm_lm, hippo_memory"},
         BadConfig{"TypeNotAString", HuggingFace({{"model_type", "7"}}),
                   "model_type must be a string"},
         BadConfig{"NoWidth", HuggingFace({{"hidden_size", ""}}), "hidden_size is missing"},

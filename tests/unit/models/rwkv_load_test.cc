@@ -128,6 +128,28 @@ TEST_F(RwkvLoad, ReadsItsSizesFromTheTensors) {
   }
 }
 
+// Whose tensors are those of BlinkDL's .pth: heads and their norm are not those of rwkv.cpp's
+// files.
+TEST_F(RwkvLoad, ReadsVersion5InBlinkDLsNames) {
+  testing::TensorsToWrite tensors;
+  for (const RwkvCppTensor& tensor : File5().tensors) {
+    std::vector<int64_t> shape(tensor.dimensions.rbegin(), tensor.dimensions.rend());
+    const bool of_heads =
+        tensor.name.ends_with("time_first") || tensor.name.ends_with("time_decay");
+    if (of_heads) shape = {2};
+    tensors[tensor.name] = {"F32", shape, tensor.bytes};
+  }
+  folder_.Write("model.safetensors", testing::SafetensorsFile(tensors));
+  const auto model = LoadLanguageModel(folder_.path(), ModelLoadOptions(), device_.get());
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ((*model)->info().architecture, "rwkv5");
+  EXPECT_EQ((*model)->info().eos_token_ids, std::vector<int32_t>{0});
+  const auto of_rwkv_cpp = Load(File5());
+  ASSERT_TRUE(of_rwkv_cpp.ok()) << of_rwkv_cpp.status();
+  EXPECT_EQ((*model)->state_layout().Describe(), (*of_rwkv_cpp)->state_layout().Describe());
+  EXPECT_NE((*model)->info().fingerprint, (*of_rwkv_cpp)->info().fingerprint);
+}
+
 TEST_F(RwkvLoad, NoByteEndsAText) {
   RwkvCppFile file = File4();
   file.vocabulary = 256;

@@ -83,12 +83,13 @@ TEST_F(EngineChatTest, WhatTheTemplateRefusesAtTheStartItMayTakeBehindAHistory) 
   EXPECT_THAT(Why(Says("tool", "e")), HasSubstr("users begin"));
 }
 
-TEST_F(EngineChatTest, ARefusalIsAnInvalidFieldThatNamesTheModel) {
+TEST_F(EngineChatTest, ARefusalIsAnInvalidFieldThatNamesTheMessagesAndTheModel) {
   StartWith("{{ raise_exception('no ' ~ messages[0].role) }}");
   const absl::Status status = Refusal(Chat(Says("user", "e")));
   EXPECT_TRUE(absl::IsInvalidArgument(status));
   EXPECT_EQ(ReasonOf(status), reason::kInvalidField);
-  EXPECT_EQ(status.message(), "model fake: the chat template refuses this chat: no user");
+  EXPECT_EQ(status.message(),
+            "messages cannot be given to model fake: the chat template refuses this chat: no user");
 }
 
 TEST_F(EngineChatTest, ASessionMadeWithAnAnswerGoesOnBehindIt) {

@@ -149,6 +149,20 @@ std::string WithTableDigest(std::string bytes) {
   return bytes;
 }
 
+TEST(Snapshot, NamesTheModelThatItsSessionIsOf) {
+  const std::string whole = Bytes(MakeSnapshot(20, 1, true, kSmallStateBytes));
+  EXPECT_EQ(*ModelNameOfSnapshot(whole), "tales");
+  EXPECT_EQ(ModelNameOfSnapshot("words").status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ModelNameOfSnapshot(whole.substr(0, whole.size() - 1)).status().code(),
+            absl::StatusCode::kDataLoss);
+  std::string changed = whole;
+  changed[whole.find("tales")] = 'T';
+  EXPECT_EQ(ModelNameOfSnapshot(changed).status().code(), absl::StatusCode::kDataLoss);
+  const std::string stored = Bytes(MakeSnapshot(20, 1, false, kSmallStateBytes));
+  EXPECT_THAT(std::string(ModelNameOfSnapshot(stored).status().message()),
+              HasSubstr("without a session"));
+}
+
 TEST(Snapshot, RefusesANewerVersion) {
   std::string bytes = Bytes(MakeSnapshot(20, 1, true, kSmallStateBytes));
   bytes[8] = 2;
