@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SELF = "a" * 32
 SIZES = [87_040, 233_472, 2_801_664, 24_903_680]  # bytes of states: rwkv7, tales-2m, mamba-130m, mamba-2.8b
 RECORD_BYTES = 1024
+LISTENERS = 100  # at once, as Redis looks at timeouts ten times a second
 KEEP_MS = "604800000"
 Word = Union[str, bytes]
 Reply = Any  # bytes, a number, nothing, or a list of these
@@ -38,19 +39,23 @@ class Client:
 
     def __init__(self, port: str) -> None:
         self._socket = socket.socket(socket.AF_INET)
+        self.port = port
         self._socket.connect(("127.0.0.1", int(port)))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")
 
     def call(self, *words: Word) -> Reply:
+        self.send(*words)
+        return self.receive()
+
+    def send(self, *words: Word) -> None:
         parts = [word.encode() if isinstance(word, str) else word for word in words]
         frame = [b"*%d\r\n" % len(parts)]
         for part in parts:
             frame += [b"$%d\r\n" % len(part), part, b"\r\n"]
         self._socket.sendall(b"".join(frame))
-        return self._read()
 
-    def _read(self) -> Reply:
+    def receive(self) -> Reply:
         line = self._file.readline()
         kind, rest = line[:1], line[1:-2]
         if kind == b"+":
@@ -62,7 +67,7 @@ class Client:
         if kind == b"$":
             return None if int(rest) < 0 else self._file.read(int(rest) + 2)[:-2]
         if kind == b"*":
-            return None if int(rest) < 0 else [self._read() for _ in range(int(rest))]
+            return None if int(rest) < 0 else [self.receive() for _ in range(int(rest))]
         raise RuntimeError(f"no reply of Redis: {line[:80]!r}")
 
     def info(self, section: str) -> Dict[str, str]:
@@ -118,7 +123,9 @@ class Probe:
         assert isinstance(digest, bytes)
         return self._client.call("EVALSHA", digest, str(len(keys)), *keys, *arguments)
 
-    def measure(self, what: str, bytes_moved: int, once: Callable[[int], object]) -> Dict[str, object]:
+    def measure(
+        self, what: str, bytes_moved: int, once: Callable[[int], object], calls_each: int = 1
+    ) -> Dict[str, object]:
         """Medians of five rounds, each a fifth of the time."""
         rounds = []
         for _ in range(5):
@@ -128,6 +135,7 @@ class Probe:
                 once(calls)
                 calls += 1
             wall = time.monotonic() - begin
+            calls *= calls_each
             cpu = self._cpu() - before - self.idle_share * wall
             rounds.append((cpu / calls * 1e6, self._exec() / calls, wall / calls * 1e6, calls))
         cpu_us, exec_us, wall_us, _ = (statistics.median(column) for column in zip(*rounds))
@@ -162,7 +170,15 @@ def rows(client: Client, seconds: float) -> List[Dict[str, object]]:
     found.append(probe.measure("renew", 0, lambda _: probe.renew()))
     client.call("DEL", f"ssmd:r:{SELF}")
     listen = f"ssmd:w:{SELF}"
-    found.append(probe.measure("listen", 0, lambda _: client.call("BLPOP", listen, "0.001")))
+    listeners = [Client(client.port) for _ in range(LISTENERS)]
+
+    def hear(_: int) -> None:
+        for listener in listeners:
+            listener.send("BLPOP", listen, "0.001")
+        for listener in listeners:
+            listener.receive()
+
+    found.append(probe.measure("listen", 0, hear, LISTENERS))
     talked, numbers = 16, itertools.count(1)  # the session after those with states
     probe.write("put_image", talked, "0", change)
 
@@ -198,9 +214,9 @@ def rows(client: Client, seconds: float) -> List[Dict[str, object]]:
 
 def memory_by_bytes(client: Client) -> float:
     """Redis's own memory for a session of mamba-130m, by its bytes."""
-    client.call("FLUSHALL")
-    before, count = int(client.info("memory")["used_memory"]), 50
-    probe = Probe(client, 1)
+    client.call("FLUSHALL", "SYNC")
+    probe, count = Probe(client, 1), 50
+    before = int(client.info("memory")["used_memory"])
     for session in range(count):
         probe.write("put_image", session, "0", os.urandom(RECORD_BYTES))
         probe.write("put_state", session, "", os.urandom(2_801_664))
