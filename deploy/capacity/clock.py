@@ -1,9 +1,10 @@
 """Time and what happens in it: the core of the simulation. Nothing here knows what is simulated."""
 
 import heapq
-from typing import Callable, List, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Callable
 
-Action = Callable[[], None]
+Action = Callable[[], object]
 
 
 class Clock:
@@ -11,7 +12,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self._due: List[Tuple[float, int, Action]] = []
+        self._due: list[tuple[float, int, Action]] = []
         self._count = 0
 
     def at(self, time: float, action: Action) -> None:

@@ -2,7 +2,6 @@
 
 import random
 from dataclasses import dataclass, field
-from typing import Dict, List
 
 from clock import Clock
 from load import Load
@@ -21,16 +20,16 @@ class Figures:
     arrived: int = 0
     served: int = 0
     refused: int = 0
-    first_token: List[float] = field(default_factory=list)
-    sources: Dict[str, int] = field(default_factory=dict)
-    take_over: List[float] = field(default_factory=list)
-    take_over_first_token: List[float] = field(default_factory=list)
+    first_token: list[float] = field(default_factory=list)
+    sources: dict[str, int] = field(default_factory=dict)
+    take_over: list[float] = field(default_factory=list)
+    take_over_first_token: list[float] = field(default_factory=list)
     taken_over: int = 0
     given_up: int = 0
     commits_lost: int = 0
     left: int = 0
-    record_lag: List[float] = field(default_factory=list)
-    state_lag: List[float] = field(default_factory=list)
+    record_lag: list[float] = field(default_factory=list)
+    state_lag: list[float] = field(default_factory=list)
     noted_bytes: float = 0.0
     written_bytes: float = 0.0
     states_written: int = 0
@@ -41,26 +40,31 @@ class Figures:
 
 class Fleet:
     def __init__(
-        self, clock: Clock, seed: int, load: Load, machine: Machine, limits: SharingLimits, store_limits: StoreLimits,
-        costs: Costs, servers: List[Server], shares: List[float],
+        self, clock: Clock, seed: int, load: Load, machine: Machine, limits: SharingLimits,
+        store_limits: StoreLimits, costs: Costs, servers: list[Server], shares: list[float],
     ) -> None:  # fmt: skip
         """`shares`: what part of the sessions each replica is the place of, in any unit."""
         self.clock, self.load, self.machine = clock, load, machine
-        self.limits, self.store_limits, self.costs, self.servers = limits, store_limits, costs, servers
+        self.limits, self.store_limits, self.costs, self.servers = (
+            limits,
+            store_limits,
+            costs,
+            servers,
+        )
         self.dice = random.Random(f"{seed} fleet")
         self._users = random.Random(f"{seed} users")
         self.figures = Figures()
         self.in_flight = 0
-        self._asked: Dict[Turn, int] = {}
+        self._asked: dict[Turn, int] = {}
         self._shares, self._names = shares, 0
-        self._making: Dict[Session, None] = {}
-        self._awaited: Dict[Turn, None] = {}  # take-overs whose waiting counts
+        self._making: dict[Session, None] = {}
+        self._awaited: dict[Turn, None] = {}  # take-overs whose waiting counts
         self.replicas = [Replica(self, number) for number in range(len(shares))]
         for replica in self.replicas:
             replica.start(present=True)
 
     def fill(self, sessions: int, states_are_stored: bool) -> None:
-        """As they are found at some moment of a long run: each in the middle of a pause, those used last in the slots."""
+        """As they are at some moment of a long run: each in a pause, those used last in the slots."""
         mean_tokens = self.load.prompt.mean + self.load.answer.mean
         found = []
         for home in self.dice.choices(range(len(self._shares)), self._shares, k=sessions):
@@ -70,7 +74,9 @@ class Fleet:
             session.tokens = session.written_tokens = round(turns * mean_tokens)
             session.stored = session.tokens if states_are_stored else 0
             session.has_image = True
-            session.image_bytes = self.limits.image_bytes + session.tokens * self.limits.image_token_bytes
+            session.image_bytes = (
+                self.limits.image_bytes + session.tokens * self.limits.image_token_bytes
+            )
             session.owner = self.replicas[home]
             found.append((past / session.popularity, session))
             self._think(session, left / session.popularity)
@@ -80,7 +86,11 @@ class Fleet:
 
     def reset(self) -> None:
         old, self.figures = self.figures, Figures()
-        self.figures.arrived, self.figures.served, self.figures.refused = old.arrived, old.served, old.refused
+        self.figures.arrived, self.figures.served, self.figures.refused = (
+            old.arrived,
+            old.served,
+            old.refused,
+        )
         for server in self.servers:
             server.busy_s, server.calls, server.bytes = 0.0, 0, 0.0
         for replica in self.replicas:
@@ -193,7 +203,7 @@ class Fleet:
     # --- Deaths ---
 
     def kill(self, number: int, back_after_s: float) -> None:
-        """Its callers see broken connections at once and go on elsewhere; another replica takes its place later."""
+        """Its callers see that at once and go on elsewhere; another replica takes its place later."""
         dead = self.replicas[number]
         for turn in dead.die():
             self._awaited.pop(turn, None)  # two deaths are no figure of one

@@ -1,9 +1,8 @@
-"""What callers do: think, ask, read; some much more often than others. Distributions are those of figures.json."""
+"""What callers do: think, ask, read; some much more often than others (figures.json)."""
 
 import math
 import random
 from dataclasses import dataclass
-from typing import List, Tuple
 
 
 @dataclass
@@ -14,7 +13,7 @@ class Lognormal:
     sigma: float
 
     def draw(self, dice: random.Random) -> float:
-        return self._at(dice, -self.sigma**2 / 2)
+        return self._at(dice, -(self.sigma**2) / 2)
 
     def draw_by_length(self, dice: random.Random) -> float:
         """Of the interval that a moment falls into: long ones are met more often, by their length."""
@@ -29,7 +28,7 @@ class Lognormal:
 
 @dataclass
 class Load:
-    think: List[Tuple[float, Lognormal]]  # shares, which add up to 1, of a user's pauses
+    think: list[tuple[float, Lognormal]]  # shares, which add up to 1, of a user's pauses
     turns: float  # of a session, in the mean; their number is geometric
     prompt: Lognormal  # tokens
     answer: Lognormal
@@ -45,20 +44,25 @@ class Load:
     def draw_think(self, dice: random.Random) -> float:
         return self._kind(dice, [share for share, _ in self.think]).draw(dice)
 
-    def draw_met_pause(self, dice: random.Random) -> Tuple[float, float]:
+    def draw_met_pause(self, dice: random.Random) -> tuple[float, float]:
         """At some moment: how long a pause has gone on for, and how long it still goes on."""
-        length = self._kind(dice, [share * think.mean for share, think in self.think]).draw_by_length(dice)
+        length = self._kind(
+            dice, [share * think.mean for share, think in self.think]
+        ).draw_by_length(dice)
         past = dice.random() * length
         return past, length - past
 
-    def draw_tokens(self, dice: random.Random) -> Tuple[int, int]:
+    def draw_tokens(self, dice: random.Random) -> tuple[int, int]:
         prompt, answer = self.prompt.draw(dice), self.answer.draw(dice)
-        return (min(max(round(prompt), 1), self.tokens_max), min(max(round(answer), 1), self.tokens_max))
+        return (
+            min(max(round(prompt), 1), self.tokens_max),
+            min(max(round(answer), 1), self.tokens_max),
+        )
 
     def ends(self, dice: random.Random) -> bool:
         return dice.random() < 1 / self.turns
 
-    def _kind(self, dice: random.Random, weights: List[float]) -> Lognormal:
+    def _kind(self, dice: random.Random, weights: list[float]) -> Lognormal:
         at = dice.random() * sum(weights)
         for weight, (_, think) in zip(weights, self.think):
             at -= weight

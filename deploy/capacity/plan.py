@@ -1,29 +1,30 @@
-"""How many replicas and how much of Redis a number of sessions takes: from the figures, by adding up. The simulation then
-says what it is like there."""
+"""How many replicas and how much of Redis a number of sessions takes: from the figures, by adding up."""
 
 import json
 import math
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from load import Load, Lognormal
 from replica import TIERS, Machine
-from sharing import LISTEN_S, SharingLimits
+from sharing import LISTEN_S, WRITERS, SharingLimits
 from store import Costs, StoreLimits
 
-Json = Dict[str, Any]
+Json = dict[str, Any]
 
 
 def read_figures(path: Path) -> Json:
-    """figures.json without the words: of an object with a "value" that, of one with "rows" too."""
+    """figures.json without the words: of an object with a "value", that."""
 
     def strip(node: Any) -> Any:
         if isinstance(node, dict):
             if "value" in node:
                 return strip(node["value"])
-            return {key: strip(value) for key, value in node.items() if key not in ("source", "about")}
+            return {
+                key: strip(value) for key, value in node.items() if key not in ("source", "about")
+            }
         return [strip(value) for value in node] if isinstance(node, list) else node
 
     figures = strip(json.loads(path.read_text(encoding="utf-8")))
@@ -47,14 +48,19 @@ class Scenario:
     def of(figures: Json, name: str) -> "Scenario":
         chosen = figures["scenarios"][name]
         load, machine = figures["load"], figures["machines"][chosen["machine"]]
-        slots = {tier: int(machine[f"{tier}_state_bytes"] / machine["state_bytes"]) for tier in TIERS}
+        slots = {
+            tier: int(machine[f"{tier}_state_bytes"] / machine["state_bytes"]) for tier in TIERS
+        }
         kept = {key: value for key, value in machine.items() if not key.endswith("_state_bytes")}
         kept["steps"] = [(streams, streams / rate) for streams, rate in kept.pop("decode_tok_s")]
         return Scenario(
             name,
             chosen["title"],
             Load(
-                [(kind["share"], Lognormal(kind["mean_s"], kind["sigma"])) for kind in load["think"]],
+                [
+                    (kind["share"], Lognormal(kind["mean_s"], kind["sigma"]))
+                    for kind in load["think"]
+                ],
                 load["turns"],
                 Lognormal(**load["prompt_tokens"]),
                 Lognormal(**load["answer_tokens"]),
@@ -83,7 +89,6 @@ class Plan:
     redis_bytes_s: float
     redis_calls_s: float
     redis_busy: float  # seconds of main threads a second
-    presence_busy: float  # of that, in each Redis, when all replicas are one fleet
     ring_peak: float  # the fullest replica's sessions by the mean, with Envoy's ring as it is
 
 
@@ -93,47 +98,78 @@ def presence_s(scenario: Scenario) -> float:
     return renewals * scenario.costs.total("renew") + scenario.costs.total("listen") / LISTEN_S
 
 
-def states_a_turn(scenario: Scenario) -> float:
-    """Of a session's turns those within `state_after` of one another share a state that is written."""
-    after = scenario.sharing.state_after_s
-    return 1 / (1 + after / scenario.load.think_mean())
+@dataclass
+class Demand:
+    """What a session takes, in the mean of a long time."""
+
+    turn_s: float  # of a busy replica
+    turns_s: float  # of a session
+    states_a_turn: float  # written
+    bytes_a_turn: float
+    calls_a_turn: float
+    busy_a_turn: float  # of Redis's thread
+    session_bytes: float  # in Redis
+    left: float  # sessions that nobody comes back to, for each that is open
+
+
+def demand(scenario: Scenario, moved: float = 1.0) -> Demand:
+    """`moved`: the share of new sessions that are made at another replica than the one that is their place."""
+    load, machine, sharing, costs = (
+        scenario.load,
+        scenario.machine,
+        scenario.sharing,
+        scenario.costs,
+    )
+    turn_s = machine.turn_s(load.prompt.mean, load.answer.mean)
+    rate = 1 / (load.think_mean() + turn_s)
+    # A session's turns that follow within `state_after` share a state that is written.
+    states = 1 / (1 + sharing.state_after_s / load.think_mean())
+    if states < 0.01:
+        states = 0.0  # sessions are over before
+    made = 1 / load.turns
+    asked = 5 * made * moved  # small calls: three that ask, the wish and the giving up
+    history = load.turns / 2 * (load.prompt.mean + load.answer.mean)
+    state = machine.state_bytes if states else 0.0
+    content = (
+        sharing.image_bytes
+        + history * sharing.image_token_bytes
+        + state
+        + scenario.redis["session_bytes"]
+    )
+    return Demand(
+        turn_s=turn_s,
+        turns_s=rate,
+        states_a_turn=states,
+        bytes_a_turn=sharing.record(load.prompt.mean, load.answer.mean)
+        + states * machine.state_bytes
+        + made * sharing.image_bytes,
+        calls_a_turn=1 + states + made + asked,
+        busy_a_turn=costs.total("append")
+        + states * costs.total("put_state", machine.state_bytes)
+        + made * costs.total("put_state", sharing.image_bytes)
+        + asked * costs.total("renew"),
+        session_bytes=content * scenario.redis["memory_by_bytes"],
+        left=rate / load.turns * sharing.keep_s,
+    )
 
 
 def plan(scenario: Scenario, sessions: int) -> Plan:
-    load, machine, sharing, costs = scenario.load, scenario.machine, scenario.sharing, scenario.costs
-    planning, redis = scenario.planning, scenario.redis
-    turn_s = machine.turn_s(load.prompt.mean, load.answer.mean)
-    rate = sessions / (load.think_mean() + turn_s)
-    held = sum(machine.slots.values())
-    replicas = max(math.ceil(rate * turn_s / planning["replica_busy"]), math.ceil(sessions / held), 2)
-
-    tokens = load.prompt.mean + load.answer.mean
-    record = sharing.record_bytes + tokens * sharing.record_token_bytes
-    states = states_a_turn(scenario)
-    record_only = 0.0 if states > 0.01 else 1.0  # then sessions have no state there at all
-    # Each new session is made at one replica and asked for by another.
-    made = 1 / load.turns
-    moved = made * (1 - 1 / replicas)
-    bytes_a_turn = record + states * machine.state_bytes + made * sharing.image_bytes
-    calls_a_turn = 1 + states + made + 5 * moved
-    busy_a_turn = (
-        costs.total("append")
-        + states * costs.total("put_state", machine.state_bytes)
-        + made * costs.total("put_state", sharing.image_bytes)
-        + 5 * moved * costs.total("renew")
+    planning, one = scenario.planning, presence_s(scenario)
+    needed = demand(scenario)
+    rate = sessions * needed.turns_s
+    held = sum(scenario.machine.slots.values())
+    replicas = max(
+        math.ceil(rate * needed.turn_s / planning["replica_busy"]), math.ceil(sessions / held), 2
     )
-    one = presence_s(scenario)
-    cells = max(math.ceil(replicas * one / planning["presence_busy"]), 1)
-    history = load.turns / 2 * tokens
-    session = sharing.image_bytes + history * sharing.image_token_bytes + machine.state_bytes * (1 - record_only)
-    session = (session + redis["session_bytes"]) * redis["memory_by_bytes"]
-    left = rate / load.turns * sharing.keep_s
-    busy = rate * busy_a_turn
-    usable = planning["redis_busy"] - planning["presence_busy"] * min(replicas * one / planning["presence_busy"], 1)
+    needed = demand(scenario, 1 - 1 / replicas)
+    presence = replicas * one
+    cells = max(math.ceil(presence / planning["presence_busy"]), 1)
     needs = {
-        "CPU": busy / usable,
-        "memory": sessions * session / redis["memory_bytes"],
-        "network": rate * bytes_a_turn / (planning["link_busy"] * scenario.store.link_bytes_s),
+        "CPU": rate * needed.busy_a_turn / (planning["redis_busy"] - presence / cells),
+        "memory": sessions * needed.session_bytes / scenario.redis["memory_bytes"],
+        "network": rate
+        * needed.bytes_a_turn
+        / (planning["link_busy"] * scenario.store.link_bytes_s),
     }
     why = max(needs, key=lambda name: needs[name])
     return Plan(
@@ -143,31 +179,74 @@ def plan(scenario: Scenario, sessions: int) -> Plan:
         cells=cells,
         redis=cells * max(math.ceil(needs[why] / cells), 1),
         redis_why=why,
-        redis_bytes=sessions * session,
-        redis_bytes_left=left * session,
-        redis_bytes_s=rate * bytes_a_turn,
-        redis_calls_s=rate * calls_a_turn + replicas * (3 / sharing.presence_s + 1 / LISTEN_S),
-        redis_busy=busy + replicas * one,
-        presence_busy=replicas * one,
+        redis_bytes=sessions * needed.session_bytes,
+        redis_bytes_left=sessions * needed.left * needed.session_bytes,
+        redis_bytes_s=rate * needed.bytes_a_turn,
+        redis_calls_s=rate * needed.calls_a_turn
+        + replicas * (3 / scenario.sharing.presence_s + 1 / LISTEN_S),
+        redis_busy=rate * needed.busy_a_turn + presence,
         ring_peak=ring_peak(replicas, planning["ring_points"]),
     )
 
 
-def ring_shares(dice: random.Random, replicas: int, points: int) -> List[float]:
-    """Of a consistent hash with so many points in all (Envoy rounds up to as many for each): gaps between random points."""
+def breaks(scenario: Scenario) -> dict[str, float]:
+    """With one Redis and all as it is by default: the open sessions at which each thing is at its end."""
+    needed, machine, store, redis = (
+        demand(scenario),
+        scenario.machine,
+        scenario.store,
+        scenario.redis,
+    )
+    each = scenario.planning["replica_busy"] / (
+        needed.turn_s * needed.turns_s
+    )  # sessions of a replica
+    fits = redis["memory_bytes"] / needed.session_bytes
+    found = {
+        "memory, and what is left": fits / (1 + needed.left),
+        "memory": fits,
+        "thread": 1 / (needed.turns_s * needed.busy_a_turn),
+        "network": store.link_bytes_s / (needed.turns_s * needed.bytes_a_turn),
+        "ring": each * uneven_from(scenario),
+        "connections": each * redis["connections_max"] / (store.connections + 1),
+        "presence": each / presence_s(scenario),
+    }
+    if needed.states_a_turn:
+        seconds = (
+            machine.state_bytes / machine.encode_bytes_s + machine.state_bytes / store.link_bytes_s
+        )
+        seconds += scenario.costs.total("put_state", machine.state_bytes)
+        found["writers of one replica"] = (
+            WRITERS / seconds / (needed.turns_s * needed.states_a_turn)
+        )
+    return found
+
+
+def uneven_from(scenario: Scenario) -> int:
+    """Replicas at which the fullest is asked for more than it can do, while the mean one is not."""
+    planning = scenario.planning
+    count = 2
+    while ring_peak(count, planning["ring_points"]) * planning["replica_busy"] <= 1:
+        count = math.ceil(count * 1.1)
+    return count
+
+
+def ring_shares(dice: random.Random, replicas: int, points: int) -> list[float]:
+    """Of a consistent hash with so many points in all (Envoy gives each as many): gaps between them."""
     each = math.ceil(points / replicas)
-    return [round(sum(dice.expovariate(1.0) for _ in range(each)) / each, 9) for _ in range(replicas)]
+    return [
+        round(sum(dice.expovariate(1.0) for _ in range(each)) / each, 9) for _ in range(replicas)
+    ]
 
 
 def ring_peak(replicas: int, points: int) -> float:
-    """The fullest of them by the mean. Of 100,000 and more the peak of as many grows no more that one could see."""
+    """The fullest of them by the mean; of more than 100,000 that of so many."""
     dice = random.Random("ring")
     shares = ring_shares(dice, min(replicas, 100_000), points if replicas < 100_000 else 1)
     return max(shares) * len(shares) / sum(shares)
 
 
-def sample(plan_: Plan, planning: Json) -> Tuple[int, int]:
-    """Replicas and Redis processes to simulate, in the proportion of a cell's: all, or as many as share one Redis."""
+def sample(plan_: Plan, planning: Json) -> tuple[int, int]:
+    """To simulate, in a cell's proportion: all replicas, or as many as share one Redis."""
     replicas, redis = math.ceil(plan_.replicas / plan_.cells), plan_.redis // plan_.cells
     simulated = min(replicas, max(math.ceil(replicas / redis), planning["replicas_min"]))
     return simulated, max(round(simulated * redis / replicas), 1)

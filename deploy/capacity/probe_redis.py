@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""What the calls that ssmd's replicas make cost a Redis, by ssmd's own scripts (engine/shared/redis_scripts.cc), on this
-machine: JSON on standard output, the Redis figures of figures.json. It starts a redis-server of its own, in memory only.
+"""What replicas' calls cost a Redis, by ssmd's own scripts (engine/shared/redis_scripts.cc), on this machine:
+JSON, the Redis figures of figures.json. It starts a redis-server of its own, in memory only.
 
-What counts is the CPU time of Redis's main thread, since it runs one command at a time: that is what a busy client or a
-busy neighbour changes least. `exec` is the part in which nobody else is served, by Redis's own account; the rest is
-reading and sending. The kernel's part of loopback is in it, a network card's is not.
+`cpu` is the CPU time of Redis's main thread, which runs one command at a time: a busy client or neighbour
+changes that least. `exec` is the time in which nobody else is served, by Redis's own account. The loopback is
+in it, no network is.
 
 usage: probe_redis.py [--redis-server PATH] [--seconds S]
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -21,12 +22,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, Union
+from typing import Any, Callable, Optional, Union
 
 ROOT = Path(__file__).resolve().parents[2]
 SELF = "a" * 32
-SIZES = [87_040, 233_472, 2_801_664, 24_903_680]  # bytes of states: rwkv7, tales-2m, mamba-130m, mamba-2.8b
+SIZES = [
+    87_040,
+    233_472,
+    2_801_664,
+    24_903_680,
+]  # bytes of states: rwkv7, tales-2m, mamba-130m, mamba-2.8b
 RECORD_BYTES = 1024
 LISTENERS = 100  # at once, as Redis looks at timeouts ten times a second
 KEEP_MS = "604800000"
@@ -70,13 +77,13 @@ class Client:
             return None if int(rest) < 0 else [self.receive() for _ in range(int(rest))]
         raise RuntimeError(f"no reply of Redis: {line[:80]!r}")
 
-    def info(self, section: str) -> Dict[str, str]:
+    def info(self, section: str) -> dict[str, str]:
         text = self.call("INFO", section)
         assert isinstance(text, bytes)
         return dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
 
 
-def scripts() -> Dict[str, str]:
+def scripts() -> dict[str, str]:
     """The scripts as RedisScripts puts them together, so that what is timed is what is run."""
     source = (ROOT / "engine/shared/redis_scripts.cc").read_text(encoding="utf-8")
     limits = (ROOT / "engine/shared/shared_limits.h").read_text(encoding="utf-8")
@@ -99,7 +106,9 @@ def scripts() -> Dict[str, str]:
 class Probe:
     def __init__(self, client: Client, seconds: float) -> None:
         self._client, self._seconds = client, seconds
-        self._digests = {name: client.call("SCRIPT", "LOAD", text) for name, text in scripts().items()}
+        self._digests = {
+            name: client.call("SCRIPT", "LOAD", text) for name, text in scripts().items()
+        }
         begin, before = time.monotonic(), self._cpu()
         time.sleep(1)
         # What Redis does by itself.
@@ -125,7 +134,7 @@ class Probe:
 
     def measure(
         self, what: str, bytes_moved: int, once: Callable[[int], object], calls_each: int = 1
-    ) -> Dict[str, object]:
+    ) -> dict[str, object]:
         """Medians of five rounds, each a fifth of the time."""
         rounds = []
         for _ in range(5):
@@ -160,11 +169,15 @@ class Probe:
         # A script's own commands are counted again, and are in it already.
         scripted = "cmdstat_evalsha" in stats
         outside = ("cmdstat_evalsha", "cmdstat_hgetall")
-        found = [re.search(r"usec=(\d+)", stats[name]) for name in names if not scripted or name in outside]
+        found = [
+            re.search(r"usec=(\d+)", stats[name])
+            for name in names
+            if not scripted or name in outside
+        ]
         return sum(float(match.group(1)) for match in found if match)
 
 
-def rows(client: Client, seconds: float) -> List[Dict[str, object]]:
+def rows(client: Client, seconds: float) -> list[dict[str, object]]:
     probe = Probe(client, seconds)
     change, found = os.urandom(RECORD_BYTES), []
     found.append(probe.measure("renew", 0, lambda _: probe.renew()))
@@ -223,29 +236,34 @@ def memory_by_bytes(client: Client) -> float:
     return (int(client.info("memory")["used_memory"]) - before) / count / 2_801_664
 
 
-def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\nusage")[0])
-    parser.add_argument("--redis-server", default=shutil.which("redis-server") or ROOT / "build/tools/redis/redis-server")
-    parser.add_argument("--seconds", type=float, default=5.0, help="for each call (5)")
-    options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as taken:
+@contextlib.contextmanager
+def redis_server(program: Optional[str]) -> Iterator[Client]:
+    """A Redis that keeps nothing, on a port of the loopback that was free a moment ago."""
+    program = (
+        program or shutil.which("redis-server") or str(ROOT / "build/tools/redis/redis-server")
+    )
+    with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = str(taken.getsockname()[1])
-        taken.close()
-        flags = ["--port", port, "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no"]
-        server = subprocess.Popen([str(options.redis_server), *flags], stdout=subprocess.DEVNULL)
+    with tempfile.TemporaryDirectory() as folder:
+        flags = [
+            "--port",
+            port,
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            folder,
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]
+        server = subprocess.Popen([program, *flags], stdout=subprocess.DEVNULL)
         try:
-            client = connect(port)
-            result = {
-                "redis": client.info("server")["redis_version"],
-                "rows": rows(client, options.seconds),
-                "memory_by_bytes": round(memory_by_bytes(client), 3),
-            }
+            yield connect(port)
         finally:
             server.kill()
             server.wait()
-    json.dump(result, sys.stdout, indent=1)
-    print()
 
 
 def connect(port: str) -> Client:
@@ -255,6 +273,21 @@ def connect(port: str) -> Client:
         except OSError:
             time.sleep(0.05)
     raise RuntimeError("redis-server does not answer")
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\nusage")[0])
+    parser.add_argument("--redis-server", help="the program (that on the path, or in build/tools)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each call (5)")
+    options = parser.parse_args(arguments)
+    with redis_server(options.redis_server) as client:
+        result = {
+            "redis": client.info("server")["redis_version"],
+            "rows": rows(client, options.seconds),
+            "memory_by_bytes": round(memory_by_bytes(client), 3),
+        }
+    json.dump(result, sys.stdout, indent=1)
+    print()
 
 
 if __name__ == "__main__":

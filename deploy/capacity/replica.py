@@ -4,7 +4,7 @@
 import heapq
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
+from typing import Any, Callable, Optional
 
 from clock import Clock, Level
 
@@ -15,14 +15,14 @@ TIERS = ("device", "host", "disk")
 class Machine:
     """What a replica's hardware does with a model."""
 
-    steps: List[Tuple[int, float]]  # a step that decodes: streams, seconds; ascending
+    steps: list[tuple[int, float]]  # a step that decodes: streams, seconds; ascending
     prefill_tok_s: float
     token_budget: int
     prompt_budget: int
     max_running: int
     max_waiting: int
     state_bytes: float
-    slots: Dict[str, int]  # states that a tier holds
+    slots: dict[str, int]  # states that a tier holds
     host_bytes_s: float  # between host memory and the device
     disk_bytes_s: float
     disk_latency_s: float
@@ -65,11 +65,11 @@ class Turn:
 
 
 class Tiers:
-    """Which sessions' states are where, least recently used first. Those in a slot go down when others want it."""
+    """Which sessions' states are where, least recently used first: those go down."""
 
-    def __init__(self, slots: Dict[str, int]) -> None:
+    def __init__(self, slots: dict[str, int]) -> None:
         self._slots = slots
-        self._tiers: Dict[str, "OrderedDict[Any, None]"] = {tier: OrderedDict() for tier in TIERS}
+        self._tiers: dict[str, OrderedDict[Any, None]] = {tier: OrderedDict() for tier in TIERS}
 
     def find(self, session: Any) -> Optional[str]:
         return next((tier for tier in TIERS if session in self._tiers[tier]), None)
@@ -95,7 +95,7 @@ class Tiers:
 
 @dataclass(eq=False)
 class Engine:
-    """Turns whose session is here: load, wait, read the prompt, decode; all that run advance by a token a step."""
+    """Turns whose session is here load, wait, read the prompt, decode; all by a token a step."""
 
     clock: Clock
     machine: Machine
@@ -111,11 +111,11 @@ class Engine:
     def __post_init__(self) -> None:
         self.tiers = Tiers(self.machine.slots)
         self.inside = Level(self.clock)
-        self.running: Dict[Turn, None] = {}
-        self._waiting: Deque[Turn] = deque()
-        self._prompts: List[Turn] = []  # oldest first
-        self._lanes: List[Tuple[int, int, Turn]] = []  # by the step that ends them
-        self._loading: Dict[Turn, None] = {}
+        self.running: dict[Turn, None] = {}
+        self._waiting: deque[Turn] = deque()
+        self._prompts: list[Turn] = []  # oldest first
+        self._lanes: list[tuple[int, int, Turn]] = []  # by the step that ends them
+        self._loading: dict[Turn, None] = {}
         self._steps = self._begun = 0
         self._stepping = False
         self._disk_free = 0.0
@@ -126,7 +126,9 @@ class Engine:
         turn.source = found or "none"
         delay, size = 0.0, self.machine.state_bytes
         if found == "disk":
-            self._disk_free = max(self._disk_free, self.clock.now) + size / self.machine.disk_bytes_s
+            self._disk_free = (
+                max(self._disk_free, self.clock.now) + size / self.machine.disk_bytes_s
+            )
             delay += self._disk_free - self.clock.now + self.machine.disk_latency_s
         if found in ("disk", "host"):
             delay += size / self.machine.host_bytes_s
@@ -142,7 +144,10 @@ class Engine:
             self._queue(turn)
 
     def _queue(self, turn: Turn) -> None:
-        if len(self._waiting) >= self.machine.max_waiting and len(self.running) >= self.machine.max_running:
+        if (
+            len(self._waiting) >= self.machine.max_waiting
+            and len(self.running) >= self.machine.max_running
+        ):
             self.inside.add(-1)
             self.on_refused(turn)
             return
@@ -150,7 +155,7 @@ class Engine:
         if not self._stepping:
             self._step()
 
-    def turns(self) -> List[Turn]:
+    def turns(self) -> list[Turn]:
         return [*self._loading, *self._waiting, *self.running]
 
     def _step(self) -> None:

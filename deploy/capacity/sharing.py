@@ -1,10 +1,10 @@
-"""A replica among others, as engine/shared has it (README.md there, "A session's way"): who owns a session, how it comes and
-goes, what is written behind, who counts as alive. Constants with a name there have the same value here."""
+"""A replica among others, as engine/shared has it (README.md there, "A session's way"): who owns a session,
+how it comes and goes, what is written behind, who counts as alive. Constants are those of the code there."""
 
 import heapq
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Optional
 
 from replica import Engine, Turn
 from store import Store
@@ -26,26 +26,31 @@ class SharingLimits:
     state_after_s: float
     waiting_calls: int
     keep_s: float
-    record_bytes: float  # of a commit, and what each of its tokens adds
-    record_token_bytes: float
+    record_bytes: float  # of a commit, and what each token of its prompt and of its answer adds
+    record_prompt_bytes: float
+    record_answer_bytes: float
     image_bytes: float
     image_token_bytes: float
+
+    def record(self, prompt: float, answer: float) -> float:
+        return (
+            self.record_bytes
+            + prompt * self.record_prompt_bytes
+            + answer * self.record_answer_bytes
+        )
 
 
 class Session:
     """One session, as its user, its owner and the store know it. `owner` is what the store says."""
 
-    __slots__ = (
-        "again", "busy", "came", "due", "has_image", "home", "image_bytes", "name", "on_written", "owner", "popularity",
-        "record_bytes", "records", "state_due", "state_since", "stored", "tokens", "wanted_until", "writing",
-        "written_tokens",
-    )  # fmt: skip
-
     def __init__(self, name: int, popularity: float, home: int) -> None:
         self.name, self.popularity, self.home = name, popularity, home
         self.owner: Optional[Replica] = None
-        self.tokens = self.written_tokens = self.stored = 0  # of the history; in the store; consumed by its state there
-        self.records: Deque[Tuple[float, float, int]] = deque()  # not written: when, bytes, tokens then
+        # Tokens: of the history; of that in the store; consumed by its state there.
+        self.tokens = self.written_tokens = self.stored = 0
+        self.records: deque[tuple[float, float, int]] = (
+            deque()
+        )  # not written: when, bytes, tokens then
         self.has_image, self.image_bytes, self.record_bytes = False, 0.0, 0.0
         self.state_due: Optional[float] = None
         self.state_since: Optional[float] = None
@@ -60,13 +65,17 @@ class Replica:
     def __init__(self, fleet: "Fleet", number: int) -> None:
         self.fleet, self.number, self.alive, self.died = fleet, number, True, float("inf")
         self._clock, self._limits = fleet.clock, fleet.limits
-        self.engine = Engine(self._clock, fleet.machine, fleet.first_token, self._ended, fleet.refused)
-        self.stores = [Store(self._clock, server, fleet.costs, fleet.store_limits) for server in fleet.servers]
+        self.engine = Engine(
+            self._clock, fleet.machine, fleet.first_token, self._ended, fleet.refused
+        )
+        self.stores = [
+            Store(self._clock, server, fleet.costs, fleet.store_limits) for server in fleet.servers
+        ]
         self.present_until = [0.0] * len(self.stores)
-        self.well_since: List[Optional[float]] = [None] * len(self.stores)
-        self._claims: Deque[Turn] = deque()
-        self._claiming: Dict[Turn, None] = {}
-        self._due: List[Tuple[float, int, Session]] = []
+        self.well_since: list[Optional[float]] = [None] * len(self.stores)
+        self._claims: deque[Turn] = deque()
+        self._claiming: dict[Turn, None] = {}
+        self._due: list[tuple[float, int, Session]] = []
         self._count, self._idle = 0, WRITERS
 
     def start(self, present: bool) -> None:
@@ -79,7 +88,7 @@ class Replica:
             self._clock.after(phase if present else 0.0, self._renewal(shard))
             self._clock.after(phase, self._listening(shard))
 
-    def die(self) -> List[Turn]:
+    def die(self) -> list[Turn]:
         """What was going on here."""
         self.alive = self.engine.alive = False
         self.died = self._clock.now
@@ -113,7 +122,9 @@ class Replica:
             self.fleet.figures.renewals_failed += 1
             self.well_since[shard] = None
         self.fleet.figures.renewals += 1
-        self._clock.at(begin + (self._limits.presence_s / 3 if well else RENEW_AGAIN_S), self._renewal(shard))
+        self._clock.at(
+            begin + (self._limits.presence_s / 3 if well else RENEW_AGAIN_S), self._renewal(shard)
+        )
 
     def _listening(self, shard: int) -> Callable[[], None]:
         def listen() -> None:
@@ -149,7 +160,9 @@ class Replica:
 
     def _ask(self, turn: Turn, give_up: float, pause: float) -> None:
         if self.alive:
-            self._store(turn.session).call("renew", 0, lambda well: self._asked(turn, give_up, pause, well))
+            self._store(turn.session).call(
+                "renew", 0, lambda well: self._asked(turn, give_up, pause, well)
+            )
 
     def _asked(self, turn: Turn, give_up: float, pause: float, well: bool) -> None:
         if not self.alive:
@@ -170,7 +183,9 @@ class Replica:
             if now + pause >= give_up:
                 self._end_claim(turn, TRY_LATER_S)
             else:
-                self._clock.after(pause, lambda: self._ask(turn, give_up, min(pause * 2, ASK_AGAIN_MAX_S)))
+                self._clock.after(
+                    pause, lambda: self._ask(turn, give_up, min(pause * 2, ASK_AGAIN_MAX_S))
+                )
 
     def _may_own(self, session: Session) -> bool:
         owner = session.owner
@@ -178,7 +193,11 @@ class Replica:
             return True
         shard, now = session.name % len(self.stores), self._clock.now
         well = self.well_since[shard]
-        return now > owner.present_until[shard] and well is not None and now - well >= self._limits.presence_s
+        return (
+            now > owner.present_until[shard]
+            and well is not None
+            and now - well >= self._limits.presence_s
+        )
 
     def _own(self, turn: Turn) -> None:
         session = turn.session
@@ -187,7 +206,11 @@ class Replica:
         session.owner, session.came, session.wanted_until = self, self._clock.now, None
         session.due, session.state_due, session.writing = None, None, False
         has_state = session.stored > 0
-        size = (self.fleet.machine.state_bytes if has_state else 0.0) + session.image_bytes + session.record_bytes
+        size = (
+            (self.fleet.machine.state_bytes if has_state else 0.0)
+            + session.image_bytes
+            + session.record_bytes
+        )
         self._store(session).call("claim", size, lambda well: self._read(turn, size, well))
 
     def _read(self, turn: Turn, size: float, well: bool) -> None:
@@ -219,7 +242,11 @@ class Replica:
 
     def hear(self, session: Session) -> None:
         now = self._clock.now
-        if not self.alive or session.owner is not self or (session.came is not None and now - session.came < STAYS_S):
+        if (
+            not self.alive
+            or session.owner is not self
+            or (session.came is not None and now - session.came < STAYS_S)
+        ):
             return
         session.wanted_until = now + WISH_LASTS_S
         self.schedule(session, now)
@@ -230,9 +257,9 @@ class Replica:
         if session.owner is not self:  # taken over meanwhile: SESSION_MOVED
             self.fleet.again(turn, 0.0)
             return
-        tokens = turn.answer + self.fleet.prompt_of(turn)
-        session.tokens += tokens
-        self.note(session, self._limits.record_bytes + tokens * self._limits.record_token_bytes)
+        prompt = self.fleet.prompt_of(turn)
+        session.tokens += prompt + turn.answer
+        self.note(session, self._limits.record(prompt, turn.answer))
         if session.state_due is None:
             session.state_due = session.state_since = now
             session.state_due += self._limits.state_after_s
@@ -271,16 +298,26 @@ class Replica:
             tokens = session.tokens
             size = self._limits.image_bytes + tokens * self._limits.image_token_bytes
             count = len(session.records)
-            store.call("put_state", size, lambda well: self._noted(session, count, size, True, well))
+            store.call(
+                "put_state", size, lambda well: self._noted(session, count, size, True, well)
+            )
         elif session.records:
             size = session.records[0][1]
             store.call("append", size, lambda well: self._noted(session, 1, size, False, well))
-        elif session.state_due is not None and (session.state_due <= now or self._is_wanted(session)):
-            since, tokens, size = session.state_since, session.tokens, self.fleet.machine.state_bytes
+        elif session.state_due is not None and (
+            session.state_due <= now or self._is_wanted(session)
+        ):
+            since, tokens, size = (
+                session.state_since,
+                session.tokens,
+                self.fleet.machine.state_bytes,
+            )
             session.state_due = None
             self._clock.after(
                 size / self.fleet.machine.encode_bytes_s,
-                lambda: store.call("put_state", size, lambda well: self._stored(session, since, tokens, size, well)),
+                lambda: store.call(
+                    "put_state", size, lambda well: self._stored(session, since, tokens, size, well)
+                ),
             )
         else:
             if session.state_due is not None:
@@ -294,7 +331,9 @@ class Replica:
                 store.call("renew", 0, lambda well: self._given(session, well))
 
     def _needs_image(self, session: Session) -> bool:
-        return not session.has_image or session.record_bytes > max(RECORD_BYTES_MAX, session.image_bytes)
+        return not session.has_image or session.record_bytes > max(
+            RECORD_BYTES_MAX, session.image_bytes
+        )
 
     def _is_wanted(self, session: Session) -> bool:
         return session.wanted_until is not None and self._clock.now < session.wanted_until
@@ -315,7 +354,9 @@ class Replica:
             told()
         self._next(session)
 
-    def _stored(self, session: Session, since: Optional[float], tokens: int, size: float, well: bool) -> None:
+    def _stored(
+        self, session: Session, since: Optional[float], tokens: int, size: float, well: bool
+    ) -> None:
         if not well and session.owner is self and session.state_due is None:
             session.state_due = self._clock.now + WRITE_AGAIN_S
         if not self._goes_on(session, well):
@@ -351,5 +392,3 @@ class Replica:
             self.schedule(session, self._clock.now)
         session.again = False
         self._clock.after(0.0, self._write)
-
-

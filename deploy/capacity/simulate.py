@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Simulates fleets of ssmd from 10^4 to 10^8 sessions: what they take, what users feel, what a death costs (../capacity.md).
+"""Simulates fleets of ssmd from 10^4 to 10^8 sessions: what they take, what users feel, what a death costs.
 
-The figures that it starts from are in figures.json, each with its source. The same figures, seed and sizes give the same
-bytes. Python's standard library is all that it needs.
+../capacity.md has what comes of it. Figures are in figures.json, each with its source. The same figures, seed
+and sizes give the same bytes. Python's standard library is all that it needs.
 
 usage: simulate.py                         the tables, on standard output
        simulate.py --sizes 1e4 --scenarios cpu --json
-       simulate.py --write                 puts the tables into ../capacity.md and draws ../capacity.svg (minutes)
+       simulate.py --write                 tables into ../capacity.md, and ../capacity.svg (minutes)
 """
 
 import argparse
@@ -16,20 +16,21 @@ import math
 import multiprocessing
 import random
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any
 
 import plot
 from clock import Clock, quantile
 from fleet import Fleet
-from plan import Plan, Scenario, plan, presence_s, read_figures, ring_shares, sample
+from plan import Plan, Scenario, breaks, plan, presence_s, read_figures, ring_shares, sample
 from store import Server
 
 HERE = Path(__file__).resolve().parent
 PAGE, PICTURE = HERE.parent / "capacity.md", HERE.parent / "capacity.svg"
 SIZES = [10**4, 10**5, 10**6, 10**7, 10**8]
 WARM_UP_S, BACK_AFTER_S, BETWEEN_DEATHS_S = 20.0, 5.0, 8.0
-Json = Dict[str, Any]
+Json = dict[str, Any]
 
 
 @dataclasses.dataclass
@@ -38,7 +39,7 @@ class Effort:
 
     turns: int = 20_000
     seconds_min: float = 20.0
-    seconds_max: float = 150.0
+    seconds_max: float = 100.0
     take_overs: int = 400
     deaths_max: int = 15
 
@@ -47,12 +48,22 @@ def make_fleet(scenario: Scenario, plan_: Plan, seed: int) -> Fleet:
     planning, clock = scenario.planning, Clock()
     replicas, redis = sample(plan_, planning)
     in_cell = math.ceil(plan_.replicas / plan_.cells)
-    points = max(planning["ring_points"], planning["ring_points_each"] * in_cell) * replicas // in_cell
+    points = (
+        max(planning["ring_points"], planning["ring_points_each"] * in_cell) * replicas // in_cell
+    )
     shares = ring_shares(random.Random(f"{seed} ring"), replicas, points)
     others = (in_cell - replicas) * presence_s(scenario)
     servers = [Server(clock, scenario.redis["piece_s"], others) for _ in range(redis)]
     fleet = Fleet(
-        clock, seed, scenario.load, scenario.machine, scenario.sharing, scenario.store, scenario.costs, servers, shares
+        clock,
+        seed,
+        scenario.load,
+        scenario.machine,
+        scenario.sharing,
+        scenario.store,
+        scenario.costs,
+        servers,
+        shares,
     )
     # Within `state_after` of a day sessions of hours have no state in the store.
     fleet.fill(
@@ -74,7 +85,9 @@ def simulate(scenario: Scenario, plan_: Plan, seed: int, effort: Effort) -> Json
     calm = fleet.figures
     busy = sum(replica.engine.busy_s for replica in fleet.replicas) / replicas / calm_s
     redis_busy = sum(server.busy_s for server in fleet.servers) / len(fleet.servers) / calm_s
-    sources = {source: count / len(calm.first_token) for source, count in sorted(calm.sources.items())}
+    sources = {
+        source: count / len(calm.first_token) for source, count in sorted(calm.sources.items())
+    }
     slots = sum(replica.engine.tiers.count("device") for replica in fleet.replicas) / replicas
 
     fleet.reset()
@@ -88,8 +101,18 @@ def simulate(scenario: Scenario, plan_: Plan, seed: int, effort: Effort) -> Json
     after = fleet.figures
     return {
         "plan": dataclasses.asdict(plan_),
-        "simulated": {"replicas": replicas, "redis": len(fleet.servers), "seconds": round(calm_s, 3), "deaths": deaths},
-        "turns": {"arrived": after.arrived, "served": after.served, "refused": after.refused, "inside": fleet.in_flight},
+        "simulated": {
+            "replicas": replicas,
+            "redis": len(fleet.servers),
+            "seconds": round(calm_s, 3),
+            "deaths": deaths,
+        },
+        "turns": {
+            "arrived": after.arrived,
+            "served": after.served,
+            "refused": after.refused,
+            "inside": fleet.in_flight,
+        },
         "first_token_s": quantiles(calm.first_token, (0.5, 0.99, 0.999)),
         "state_was": rounded(sources),
         "replica_busy": round(busy, 4),
@@ -107,15 +130,15 @@ def simulate(scenario: Scenario, plan_: Plan, seed: int, effort: Effort) -> Json
     }
 
 
-def quantiles(values: Sequence[float], shares: Sequence[float]) -> List[float]:
+def quantiles(values: Sequence[float], shares: Sequence[float]) -> list[float]:
     return [round(quantile(values, share), 4) for share in shares]
 
 
-def rounded(shares: Dict[str, float]) -> Dict[str, float]:
+def rounded(shares: dict[str, float]) -> dict[str, float]:
     return {name: round(share, 4) for name, share in shares.items()}
 
 
-def run(job: Tuple[str, str, int, int, Effort]) -> Json:
+def run(job: tuple[str, str, int, int, Effort]) -> Json:
     path, name, sessions, seed, effort = job
     scenario = Scenario.of(read_figures(Path(path)), name)
     return simulate(scenario, plan(scenario, sessions), seed, effort)
@@ -138,7 +161,7 @@ def amount(value: float, unit: str = "") -> str:
 
 def duration(seconds: float) -> str:
     if math.isnan(seconds):
-        return "–"
+        return "none"
     if seconds < 0.0995:
         return f"{seconds * 1e3:.2g} ms"
     return f"{seconds * 1e3:.0f} ms" if seconds < 0.9995 else f"{seconds:.1f} s"
@@ -149,13 +172,14 @@ def durations(values: Sequence[float]) -> str:
 
 
 HEAD = [
-    "sessions", "turns/s", "replicas", "sessions of one: all, in slots", "Redis: bytes", "written/s", "calls/s",
-    "threads busy", "processes, for want of", "commit, state in it after (p99)", "take-over p50 / p99",
+    "sessions", "turns/s", "replicas", "sessions of one: all, in slots", "Redis: bytes", "written/s",
+    "calls/s", "threads busy", "processes, for want of", "commit, state in it after (p99)",
+    "take-over p50 / p99",
     "its first token p50 / p99", "first token p50 / p99 / p99.9",
 ]  # fmt: skip
 
 
-def row(result: Json) -> List[str]:
+def row(result: Json) -> list[str]:
     made = result["plan"]
     cells = f" in {made['cells']} cells" if made["cells"] > 1 else ""
     return [
@@ -176,11 +200,47 @@ def row(result: Json) -> List[str]:
 
 
 def table(title: str, results: Sequence[Json]) -> str:
-    lines = [f"**{title[:1].upper()}{title[1:]}**", "", "| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+    lines = [
+        f"**{title[:1].upper()}{title[1:]}**",
+        "",
+        "| " + " | ".join(HEAD) + " |",
+        "|" + "---|" * len(HEAD),
+    ]
     return "\n".join([*lines, *("| " + " | ".join(row(result)) + " |" for result in results)])
 
 
-def replace_tables(page: str, tables: Dict[str, str]) -> str:
+BREAKS = {
+    "memory, and what is left": "memory of one Redis, sessions that are over included (`--shared-keep`)",
+    "memory": "memory of one Redis, nothing left behind",
+    "thread": "its thread is busy all the time",
+    "network": "its 10 Gb/s are full",
+    "writers of one replica": "a single replica's two writers are busy all the time",
+    "ring": "the fullest of Envoy's ring is asked for more than it can do",
+    "connections": "`maxclients` of Redis's default, 10,000",
+    "presence": "presence alone keeps a Redis busy",
+}
+
+
+def breaks_table(scenarios: Sequence[Scenario]) -> str:
+    found = [breaks(scenario) for scenario in scenarios]
+    lines = [
+        "| open sessions at which | "
+        + " | ".join(f"`{scenario.name}`" for scenario in scenarios)
+        + " |"
+    ]
+    lines.append("|---|" + "---|" * len(scenarios))
+    for name, what in BREAKS.items():
+        cells = [f"{significant(limits[name]):,}" if name in limits else "none" for limits in found]
+        lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def significant(value: float) -> int:
+    """Two digits: more would be pretence."""
+    return int(float(f"{value:.1e}"))
+
+
+def replace_tables(page: str, tables: dict[str, str]) -> str:
     """Between the page's marks."""
     for name, text in tables.items():
         begin, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
@@ -193,12 +253,19 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\nusage")[0])
     parser.add_argument("--figures", default=str(HERE / "figures.json"))
     parser.add_argument("--scenarios", help="names in figures.json, with commas between them (all)")
-    parser.add_argument("--sizes", help="numbers of sessions, with commas between them (1e4 to 1e8)")
+    parser.add_argument(
+        "--sizes", help="numbers of sessions, with commas between them (1e4 to 1e8)"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="all that is known, in place of tables")
-    parser.add_argument("--write", action="store_true", help="into ../capacity.md, and ../capacity.svg")
+    parser.add_argument(
+        "--write", action="store_true", help="into ../capacity.md, and ../capacity.svg"
+    )
     options = parser.parse_args(arguments)
-    titles = {name: entry["title"] for name, entry in read_figures(Path(options.figures))["scenarios"].items()}
+    titles = {
+        name: entry["title"]
+        for name, entry in read_figures(Path(options.figures))["scenarios"].items()
+    }
     names = options.scenarios.split(",") if options.scenarios else list(titles)
     sizes = [int(float(size)) for size in options.sizes.split(",")] if options.sizes else SIZES
     for name in names:
@@ -206,17 +273,24 @@ def main(arguments: Sequence[str]) -> None:
             sys.exit(f"simulate.py: there is no scenario {name}; there are {', '.join(titles)}")
     if min(sizes) < 100 or max(sizes) > 10**9:
         sys.exit("simulate.py: sizes are from 100 to 1e9 sessions")
-    jobs = [(options.figures, name, size, options.seed, Effort()) for name in names for size in sizes]
+    jobs = [
+        (options.figures, name, size, options.seed, Effort()) for name in names for size in sizes
+    ]
     with multiprocessing.Pool() as pool:
         found = pool.map(run, jobs, chunksize=1)
-    results = {name: found[at * len(sizes) : (at + 1) * len(sizes)] for at, name in enumerate(names)}
+    results = {
+        name: found[at * len(sizes) : (at + 1) * len(sizes)] for at, name in enumerate(names)
+    }
     if options.json:
         json.dump(results, sys.stdout, indent=1)
         print()
     tables = {name: table(titles[name], results[name]) for name in names}
+    tables["breaks"] = breaks_table(
+        [Scenario.of(read_figures(Path(options.figures)), name) for name in names]
+    )
     if options.write:
         PAGE.write_text(replace_tables(PAGE.read_text(encoding="utf-8"), tables), encoding="utf-8")
-        PICTURE.write_text(plot.draw(results, titles), encoding="utf-8")
+        PICTURE.write_text(plot.draw(results), encoding="utf-8")
     elif not options.json:
         print("\n\n".join(tables.values()))
 

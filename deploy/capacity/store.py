@@ -2,27 +2,29 @@
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Callable, Deque, Dict, List, Tuple
+from typing import Any, Callable
 
 from clock import Action, Clock
 
-Json = Dict[str, Any]
+Json = dict[str, Any]
 
 
 class Costs:
     """Seconds of Redis's main thread for a call, measured at some sizes, between them by straight lines.
 
-    `io` is reading and sending, in which others are served in between; `run` is the command itself, in which nobody is.
+    `io` is reading and sending, while others are served too; `run` the command itself, while nobody is.
     """
 
-    def __init__(self, rows: List[Json]) -> None:
-        self._points: Dict[str, List[Tuple[int, float, float]]] = {}
+    def __init__(self, rows: list[Json]) -> None:
+        self._points: dict[str, list[tuple[int, float, float]]] = {}
         for row in rows:
             cpu, run = row["cpu_us"] * 1e-6, row["exec_us"] * 1e-6
-            run = min(run, cpu)  # Redis's own account is of the clock, and counts who else had the CPU
+            run = min(
+                run, cpu
+            )  # Redis's own account is of the clock, and counts who else had the CPU
             self._points.setdefault(row["call"], []).append((row["bytes"], cpu - run, run))
 
-    def of(self, call: str, size: float) -> Tuple[float, float]:
+    def of(self, call: str, size: float) -> tuple[float, float]:
         points = self._points[call]
         if len(points) == 1:
             return points[0][1:]
@@ -39,7 +41,7 @@ class Costs:
 
 
 class Server:
-    """A Redis: one thread, which reads and sends a piece for one connection after the other and runs one command at a time.
+    """A Redis: one thread, which reads or sends a piece for each connection in turn, and runs commands whole.
 
     `taken`: the share of it that those need who are not simulated (presence of all replicas).
     """
@@ -47,7 +49,7 @@ class Server:
     def __init__(self, clock: Clock, piece_s: float, taken: float = 0.0) -> None:
         self._clock, self._piece_s = clock, piece_s
         self._stretch = 1 / (1 - taken)
-        self._queue: Deque[Tuple[float, float, Action]] = deque()
+        self._queue: deque[tuple[float, float, Action]] = deque()
         self._busy = False
         self.busy_s = 0.0
         self.calls = 0
@@ -94,19 +96,21 @@ class StoreLimits:
 class _Call:
     __slots__ = ("asked", "done", "io_s", "run_s", "size", "stage")
 
-    def __init__(self, io_s: float, run_s: float, size: float, done: Callable[[bool], None], asked: float) -> None:
+    def __init__(
+        self, io_s: float, run_s: float, size: float, done: Callable[[bool], None], asked: float
+    ) -> None:
         self.io_s, self.run_s, self.size, self.done, self.asked = io_s, run_s, size, done, asked
         self.stage = "waits"  # then "runs", "over"
 
 
 class Store:
-    """A replica's connections to one Redis: a call has one for itself, a deadline, and fails at once for a while after one
-    that failed. What Redis was sent it does, whether or not anybody waits for it."""
+    """A replica's connections to one Redis: a call has one for itself and a deadline, and fails at once for a
+    while after one that failed. What Redis was sent it does, whether or not anybody waits for it."""
 
     def __init__(self, clock: Clock, server: Server, costs: Costs, limits: StoreLimits) -> None:
         self._clock, self._server, self._costs, self._limits = clock, server, costs, limits
         self._idle = limits.connections
-        self._waiting: Deque[_Call] = deque()
+        self._waiting: deque[_Call] = deque()
         self._open_until = 0.0
         self.calls = self.failures = 0
 
@@ -132,10 +136,15 @@ class Store:
             call.stage, waited = "runs", self._clock.now - call.asked
             # Who waited long for a connection says nothing of the server (WithClient, is_fair).
             call.asked = float("inf") if waited > self._limits.timeout_s / 2 else call.asked
-            self._clock.after(self._limits.round_trip_s + call.size / self._limits.link_bytes_s, self._sender(call))
+            self._clock.after(
+                self._limits.round_trip_s + call.size / self._limits.link_bytes_s,
+                self._sender(call),
+            )
 
     def _sender(self, call: _Call) -> Action:
-        return lambda: self._server.submit(call.io_s, call.run_s, call.size, lambda: self._answer(call))
+        return lambda: self._server.submit(
+            call.io_s, call.run_s, call.size, lambda: self._answer(call)
+        )
 
     def _answer(self, call: _Call) -> None:
         if call.stage == "over":
