@@ -113,7 +113,7 @@ class Demand:
 
 
 def demand(scenario: Scenario, moved: float = 1.0) -> Demand:
-    """`moved`: the share of new sessions that are made at another replica than the one that is their place."""
+    """`moved`: the share of new sessions that are made at another replica than that of their place."""
     load, machine, sharing, costs = (
         scenario.load,
         scenario.machine,

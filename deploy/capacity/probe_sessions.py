@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a session has in the shared store, of a daemon and a Redis of its own: JSON, the figures of records
-and images in figures.json. Turns of three sizes tell the part that is always there and that of each token. They
-have a request_id, as those of clients that try again, so that a record has the answer.
+and images in figures.json. Turns of three sizes tell the part that is always there and that of each token.
+They have a request_id, as those of clients that try again, so that a record has the answer.
 
 usage: probe_sessions.py [--bin build/release/bin] [--redis-server PATH]
 """
