@@ -48,9 +48,7 @@ class Session:
         self.owner: Optional[Replica] = None
         # Tokens: of the history; of that in the store; consumed by its state there.
         self.tokens = self.written_tokens = self.stored = 0
-        self.records: deque[tuple[float, float, int]] = (
-            deque()
-        )  # not written: when, bytes, tokens then
+        self.records: list[tuple[float, float, int]] = []  # not written: when, bytes, tokens then
         self.has_image, self.image_bytes, self.record_bytes = False, 0.0, 0.0
         self.state_due: Optional[float] = None
         self.state_since: Optional[float] = None
@@ -343,7 +341,7 @@ class Replica:
             return
         self.fleet.figures.written_bytes += size
         for _ in range(count):
-            since, _, session.written_tokens = session.records.popleft()
+            since, _, session.written_tokens = session.records.pop(0)
             self.fleet.figures.record_lag.append(self._clock.now - since)
         if image:
             session.has_image, session.image_bytes, session.record_bytes = True, size, 0.0

@@ -276,7 +276,7 @@ def main(arguments: Sequence[str]) -> None:
     jobs = [
         (options.figures, name, size, options.seed, Effort()) for name in names for size in sizes
     ]
-    with multiprocessing.Pool() as pool:
+    with multiprocessing.Pool(maxtasksperchild=1) as pool:
         found = pool.map(run, jobs, chunksize=1)
     results = {
         name: found[at * len(sizes) : (at + 1) * len(sizes)] for at, name in enumerate(names)
