@@ -29,6 +29,7 @@ from store import Server
 HERE = Path(__file__).resolve().parent
 PAGE, PICTURE = HERE.parent / "capacity.md", HERE.parent / "capacity.svg"
 SIZES = [10**4, 10**5, 10**6, 10**7, 10**8]
+PART = 10**6  # of more sessions, a part as of so many is simulated: they are so many fleets
 WARM_UP_S, BACK_AFTER_S, BETWEEN_DEATHS_S = 20.0, 5.0, 8.0
 Json = dict[str, Any]
 
@@ -142,6 +143,13 @@ def run(job: tuple[str, str, int, int, Effort]) -> Json:
     path, name, sessions, seed, effort = job
     scenario = Scenario.of(read_figures(Path(path)), name)
     return simulate(scenario, plan(scenario, sessions), seed, effort)
+
+
+def at_size(scenario: Scenario, sessions: int, part: Json) -> Json:
+    """A part's figures with the plan of the whole."""
+    whole = dataclasses.asdict(plan(scenario, sessions))
+    by_part = whole["replicas"] / part["plan"]["replicas"]
+    return {**part, "plan": whole, "redis_bytes_s": round(part["redis_bytes_s"] * by_part)}
 
 
 # --- Tables ---
@@ -273,21 +281,23 @@ def main(arguments: Sequence[str]) -> None:
             sys.exit(f"simulate.py: there is no scenario {name}; there are {', '.join(titles)}")
     if min(sizes) < 100 or max(sizes) > 10**9:
         sys.exit("simulate.py: sizes are from 100 to 1e9 sessions")
+    scenarios = {name: Scenario.of(read_figures(Path(options.figures)), name) for name in names}
+    parts = sorted({min(size, PART) for size in sizes})
     jobs = [
-        (options.figures, name, size, options.seed, Effort()) for name in names for size in sizes
+        (options.figures, name, size, options.seed, Effort()) for size in parts for name in names
     ]
     with multiprocessing.Pool(maxtasksperchild=1) as pool:
         found = pool.map(run, jobs, chunksize=1)
+    made = {(job[1], job[2]): result for job, result in zip(jobs, found)}
     results = {
-        name: found[at * len(sizes) : (at + 1) * len(sizes)] for at, name in enumerate(names)
+        name: [at_size(scenarios[name], size, made[name, min(size, PART)]) for size in sizes]
+        for name in names
     }
     if options.json:
         json.dump(results, sys.stdout, indent=1)
         print()
     tables = {name: table(titles[name], results[name]) for name in names}
-    tables["breaks"] = breaks_table(
-        [Scenario.of(read_figures(Path(options.figures)), name) for name in names]
-    )
+    tables["breaks"] = breaks_table(list(scenarios.values()))
     if options.write:
         PAGE.write_text(replace_tables(PAGE.read_text(encoding="utf-8"), tables), encoding="utf-8")
         PICTURE.write_text(plot.draw(results), encoding="utf-8")
