@@ -198,7 +198,7 @@ def row(result: Json) -> list[str]:
         amount(made["redis_bytes"], "B"),
         amount(result["redis_bytes_s"], "B"),
         amount(made["redis_calls_s"]),
-        f"{made['redis_busy']:,.3g}",
+        f"{made['redis_busy']:,.0f}" if made["redis_busy"] >= 100 else f"{made['redis_busy']:.3g}",
         f"{made['redis']:,} ({made['redis_why']})",
         f"{duration(result['record_lag_s'][1])}, {duration(result['state_lag_s'][1])}",
         durations(result["take_over_s"]),
