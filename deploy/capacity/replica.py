@@ -1,5 +1,5 @@
 """A replica as a server of turns: continuous batching (engine/schedule/README.md) and the tiers of states
-(engine/state/README.md). What it shares with others is in fleet.py."""
+(engine/state/README.md). What it shares with others is in sharing.py."""
 
 import heapq
 from collections import OrderedDict, deque

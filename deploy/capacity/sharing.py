@@ -10,7 +10,7 @@ from replica import Engine, Turn
 from store import Store
 
 if TYPE_CHECKING:
-    from fleet import Fleet
+    from population import Fleet
 
 WRITERS, HOLD_THREADS = 2, 16
 RENEW_AGAIN_S, WRITE_AGAIN_S, LOOK_AGAIN_S = 0.1, 0.25, 0.02

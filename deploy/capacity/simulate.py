@@ -22,8 +22,8 @@ from typing import Any
 
 import plot
 from clock import Clock, quantile
-from fleet import Fleet
 from plan import Plan, Scenario, breaks, plan, presence_s, read_figures, ring_shares, sample
+from population import Fleet
 from store import Server
 
 HERE = Path(__file__).resolve().parent
