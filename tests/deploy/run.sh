@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests what deploy/envoy and deploy/docker give to operators, with the packages in build/tools/python, without
+# Tests what deploy/envoy, deploy/docker and deploy/capacity give to operators, with the packages in build/tools/python, without
 # which it is skipped (exit status 77).
 #
 # usage: run.sh BUILD_DIR test|attacks|soak|lint [arguments…]
@@ -31,9 +31,11 @@ case $command in
   soak) exec python soak.py "$@" ;;
   lint)
     settings=$root/clients/python/pyproject.toml
-    ruff check --quiet --no-cache --config "$settings" ./*.py
-    ruff format --quiet --no-cache --config "$settings" --diff ./*.py
-    exec python -m mypy --cache-dir "$build_dir/mypy-deploy" --config-file "$settings" ./*.py
+    files=(./*.py "$root"/deploy/capacity/*.py)
+    ruff check --quiet --no-cache --config "$settings" "${files[@]}"
+    ruff format --quiet --no-cache --config "$settings" --diff "${files[@]}"
+    export MYPYPATH=$root/deploy/capacity
+    exec python -m mypy --cache-dir "$build_dir/mypy-deploy" --config-file "$settings" "${files[@]}"
     ;;
   *)
     echo "run.sh: there is no command $command" >&2
