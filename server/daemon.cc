@@ -62,7 +62,12 @@ Daemon::Daemon(const Options& options, Engine* engine, const Shared& shared)
       step_watch_(engine, options.server.step_time, &clock_),
       audit_(log_, metrics_, &clock_) {}
 
-Daemon::~Daemon() = default;
+// No more calls; then whoever still works on one ends, and then what they worked with.
+Daemon::~Daemon() {
+  http_.reset();
+  if (grpc_ != nullptr) grpc_->Shutdown(std::chrono::steady_clock::now());
+  blocking_.reset();
+}
 
 absl::Status Daemon::CheckFiles(const Options& options) {
   SSMD_RETURN_IF_ERROR(Tenants::Open(options.token_file).status());
