@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/base/errors.h"
+#include "engine/base/fault_point.h"
 #include "engine/base/status_macros.h"
 #include "engine/engine_internal.h"
 #include "engine/engine_limits.h"
@@ -12,6 +13,8 @@
 
 namespace ssmd {
 namespace {
+
+FaultPoint text_memory("memory.load_text", FaultPoint::Kind::kAllocation);
 
 absl::Status CheckModels(const std::vector<ModelSpec>& specs) {
   if (specs.empty()) return absl::InvalidArgumentError("no model was given: name at least one");
@@ -52,7 +55,9 @@ void LoadChat(const ModelSpec& spec, LoadedModel* loaded) {
     loaded->no_chat = "chats are turned off for it";
     return;
   }
-  auto chat = LoadChatFormat(spec.path, spec.chat, loaded->tokenizer.get());
+  auto chat = UnlessOutOfMemory(text_memory, "load it", [&] {
+    return LoadChatFormat(spec.path, spec.chat, loaded->tokenizer.get());
+  });
   if (chat.ok()) {
     loaded->chat = *std::move(chat);
     return;
@@ -70,7 +75,8 @@ absl::StatusOr<LoadedModel> Load(const ModelSpec& spec, int token_budget, kernel
   ModelLoadOptions options = spec.load;
   options.max_rows = token_budget;
   SSMD_ASSIGN_OR_RETURN(loaded.model, LoadLanguageModel(spec.path, options, device));
-  auto tokenizer = LoadTokenizer(spec.path);
+  auto tokenizer = UnlessOutOfMemory(text_memory, "load the tokenizer",
+                                     [&] { return LoadTokenizer(spec.path); });
   if (tokenizer.ok()) {
     loaded.tokenizer = *std::move(tokenizer);
     SSMD_RETURN_IF_ERROR(CheckFits(*loaded.tokenizer, loaded.model->info().vocabulary));
