@@ -7,6 +7,7 @@
 #include <future>
 #include <utility>
 
+#include "engine/base/errors.h"
 #include "kernels/device.h"
 #include "tests/support/eventually.h"
 #include "tests/support/models.h"
@@ -34,10 +35,6 @@ EngineOptions TinyOptions(const std::string& model, const std::string& state_fol
   return options;
 }
 
-absl::StatusOr<std::unique_ptr<Engine>> MakeEngine(EngineOptions options) {
-  return Engine::Create(kernels::MakeCpuDevice({std::nullopt, 1}), std::move(options));
-}
-
 std::string WriteModel(const TempFolder& folder) {
   test::MambaShape shape;
   shape.d_model = 32;
@@ -48,6 +45,10 @@ std::string WriteModel(const TempFolder& folder) {
 GenerateRequest TurnRequest(TokenIds prompt) {
   GenerateRequest request = Request(std::move(prompt), kTurnTokens);
   request.tenant = kTenant;
+  // All logits are looked at, and something is drawn from them.
+  request.sampling.temperature = 0.9F;
+  request.sampling.top_p = 0.95F;
+  request.sampling.penalties.repetition = 1.1F;
   request.deadline = std::chrono::steady_clock::now() + kPatience;
   return request;
 }
@@ -68,8 +69,11 @@ TokenIds EndOf(const TokenIds& history, size_t count) {
 
 // --- What nothing happens to ---
 
-Undisturbed::Undisturbed() : model_(WriteModel(folder_)), state_(folder_.File("state")) {
-  auto engine = MakeEngine(TinyOptions(model_, ""));
+Undisturbed::Undisturbed(DeviceMaker make_device)
+    : make_device_(std::move(make_device)),
+      model_(WriteModel(folder_)),
+      state_(folder_.File("state")) {
+  auto engine = Make(TinyOptions(model_, ""));
   EXPECT_TRUE(engine.ok()) << engine.status();
   engine_ = *std::move(engine);
 
@@ -80,11 +84,17 @@ Undisturbed::Undisturbed() : model_(WriteModel(folder_)), state_(folder_.File("s
   EXPECT_TRUE(world.Turn(victim_).ok());
   EXPECT_TRUE(world.Checkpoint().ok());
   EXPECT_TRUE(world.Create().ok());
-  for (const auto& [id, session] : world.sessions()) EXPECT_TRUE(world.Turn(id).ok());
+  EXPECT_TRUE(world.TurnOfEach(Durability::kProcess).ok());
   EXPECT_TRUE(world.Fork().ok());
   EXPECT_TRUE(world.engine()->StoreAll(TimePoint::max()).ok());
   world.Settle();
   sessions_ = world.sessions();
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> Undisturbed::Make(EngineOptions options) const {
+  auto device = make_device_();
+  if (device == nullptr) return absl::ResourceExhaustedError("no memory for the device");
+  return Engine::Create(std::move(device), std::move(options));
 }
 
 const TokenIds& Undisturbed::Sampled(const TokenIds& history, const TokenIds& prompt) {
@@ -99,9 +109,10 @@ const TokenIds& Undisturbed::Sampled(const TokenIds& history, const TokenIds& pr
 
 // --- The server ---
 
-FaultWorld::FaultWorld(Undisturbed* undisturbed, Adjust adjust)
+FaultWorld::FaultWorld(Undisturbed* undisturbed, Adjust adjust, Adjust share)
     : undisturbed_(undisturbed),
       adjust_(std::move(adjust)),
+      share_(std::move(share)),
       sessions_(undisturbed->sessions()),
       victim_(undisturbed->victim()) {
   std::filesystem::copy(undisturbed->state_folder(), folder_.File("state"),
@@ -113,13 +124,15 @@ FaultWorld::FaultWorld(Undisturbed* undisturbed, const std::string& state_folder
       adjust_([=](EngineOptions* options) { options->state_dir.path = state_folder; }) {}
 
 EngineOptions FaultWorld::Options() const {
-  return TinyOptions(undisturbed_->model(), folder_.File("state"));
+  EngineOptions options = TinyOptions(undisturbed_->model(), folder_.File("state"));
+  if (share_) share_(&options);
+  return options;
 }
 
 absl::Status FaultWorld::Start() {
   EngineOptions options = Options();
   if (adjust_) adjust_(&options);
-  auto engine = MakeEngine(std::move(options));
+  auto engine = undisturbed_->Make(std::move(options));
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
   return absl::OkStatus();
@@ -127,10 +140,12 @@ absl::Status FaultWorld::Start() {
 
 void FaultWorld::Restart() {
   Stop();
-  auto engine = MakeEngine(Options());
+  auto engine = undisturbed_->Make(Options());
   ASSERT_TRUE(engine.ok()) << engine.status();
   engine_ = *std::move(engine);
 }
+
+void FaultWorld::LoseFolder() { std::filesystem::remove_all(folder_.File("state")); }
 
 void FaultWorld::Settle() {
   EXPECT_TRUE(test::Eventually([this] {
@@ -181,6 +196,10 @@ absl::Status FaultWorld::Turn(const std::string& id, Durability durability) {
   const Answer answer = RunTurn(engine_.get(), std::move(request));
   const TokenIds& sampled = undisturbed_->Sampled(session.history, prompt);
   const TokenIds after = session.history + prompt + sampled;
+  if (ReasonOf(answer.status) == reason::kNotReplicated) {  // and committed here, it says
+    session = {session.revision + 1, after, std::nullopt};
+    return answer.status;
+  }
   if (!answer.status.ok()) {
     return Refused(answer.status, id, {false, session.revision + 1, after});
   }
@@ -188,6 +207,14 @@ absl::Status FaultWorld::Turn(const std::string& id, Durability durability) {
   EXPECT_EQ(answer.choices.at(0).finish.revision, session.revision + 1);
   session = {session.revision + 1, after, std::nullopt};
   return absl::OkStatus();
+}
+
+absl::Status FaultWorld::TurnOfEach(Durability durability) {
+  absl::Status first;
+  std::vector<std::string> ids;
+  for (const auto& [id, session] : sessions_) ids.push_back(id);
+  for (const std::string& id : ids) first.Update(Turn(id, durability));
+  return first;
 }
 
 absl::Status FaultWorld::Anonymous() {
@@ -270,7 +297,19 @@ absl::Status FaultWorld::Delete(const std::string& id) {
 
 // --- Looking ---
 
+// Sessions come when they are asked for, and the store heals by itself.
+void FaultWorld::AwaitShared() {
+  for (const auto& [id, session] : sessions_) {
+    absl::Status status;
+    EXPECT_TRUE(test::Eventually([&] {
+      status = engine_->GetSession(kTenant, id).status();
+      return !absl::IsUnavailable(status);
+    })) << status;
+  }
+}
+
 void FaultWorld::LookAtSessions(bool restarted) {
+  if (share_) AwaitShared();
   const auto page = engine_->ListSessions(kTenant, {}, 1000, "");
   ASSERT_TRUE(page.ok()) << page.status();
   std::map<std::string, SessionInfo> found;
@@ -301,6 +340,7 @@ void FaultWorld::LookAtSessions(bool restarted) {
 }
 
 bool FaultWorld::Look(bool restarted, bool may_be_broken) {
+  engine_->Maintain().IgnoreError();  // as whoever keeps house does, now and then
   LookAtSessions(restarted);
   bool broken = false;
   std::vector<std::string> ids;

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,13 +36,15 @@ struct ExpectedSession {
 using ExpectedSessions = std::map<std::string, ExpectedSession>;  // by id
 
 using Adjust = std::function<void(EngineOptions*)>;
+using DeviceMaker = std::function<std::unique_ptr<kernels::Device>()>;
 
 // A tiny model, what an engine with it says that nothing happens to, and a state folder to begin
 // with.
 class Undisturbed {
  public:
-  Undisturbed();
+  explicit Undisturbed(DeviceMaker make_device);
   const std::string& model() const { return model_; }
+  absl::StatusOr<std::unique_ptr<Engine>> Make(EngineOptions options) const;
   // What is sampled after `history` and `prompt`.
   const TokenIds& Sampled(const TokenIds& history, const TokenIds& prompt);
 
@@ -52,6 +55,7 @@ class Undisturbed {
   const std::string& victim() const { return victim_; }
 
  private:
+  const DeviceMaker make_device_;
   const TempFolder folder_;
   const std::string model_;
   const std::string state_;
@@ -63,9 +67,11 @@ class Undisturbed {
 
 class FaultWorld {
  public:
-  // `adjust` may be null. Begins with a copy of `undisturbed`'s state folder, or with a folder that
-  // is given, and the sessions in it.
-  FaultWorld(Undisturbed* undisturbed, Adjust adjust);
+  // Begins with a copy of `undisturbed`'s state folder and the sessions in it. `adjust`: of the
+  // engine's options until the restart; `share`: all the time, so that sessions are shared. Both
+  // may be null.
+  FaultWorld(Undisturbed* undisturbed, Adjust adjust, Adjust share);
+  // With an empty folder that is given.
   FaultWorld(Undisturbed* undisturbed, const std::string& state_folder);
 
   Engine* engine() { return engine_.get(); }
@@ -73,8 +79,9 @@ class FaultWorld {
   const ExpectedSessions& sessions() const { return sessions_; }
 
   absl::Status Start();
-  void Restart();  // as it is without `adjust`; must succeed
+  void Restart();  // must succeed
   void Stop() { engine_ = nullptr; }
+  void LoseFolder();  // for what is shared alone
 
   // Operations. What they do is expected from then on if they say that it is done.
   absl::Status Create();
@@ -86,6 +93,7 @@ class FaultWorld {
   absl::StatusOr<std::string> Export();
   absl::Status Import(const std::string& snapshot);  // of the victim
   absl::Status Delete(const std::string& id);
+  absl::Status TurnOfEach(Durability durability);  // the first error
 
   // Until nothing is under way.
   void Settle();
@@ -104,12 +112,14 @@ class FaultWorld {
   absl::Status Refused(const absl::Status& status, const std::string& id,
                        ExpectedSession::Doubt doubt);
   void CheckMessage(const absl::Status& status) const;
+  void AwaitShared();
   void LookAtSessions(bool restarted);
   void LookAtFigures();
 
   Undisturbed* const undisturbed_;
   const TempFolder folder_;
-  Adjust adjust_;
+  const Adjust adjust_;
+  const Adjust share_;
   std::unique_ptr<Engine> engine_;
   ExpectedSessions sessions_;
   std::string victim_;

@@ -5,9 +5,12 @@
 // SSMD_FAULT_TABLE=FILE: where the table of README.md is written.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <iterator>
 #include <map>
@@ -20,8 +23,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "engine/shared/redis_store.h"
+#include "kernels/device.h"
 #include "tests/fault/fault_world.h"
 #include "tests/support/faults.h"
+#include "tests/support/redis_process.h"
 
 namespace ssmd::testing {
 namespace {
@@ -33,6 +39,8 @@ struct Operation {
   Adjust adjust;                            // of the engine; may be null
   std::function<void(FaultWorld*)> before;  // unharmed; null: nothing, with an engine that runs
   std::function<absl::Status(FaultWorld*)> run;
+  std::string after;  // the first hit of this point fails as well; empty: none
+  bool ends = false;  // the engine serves nothing more after it
 };
 
 // --- The operations ---
@@ -50,76 +58,151 @@ void Narrow(EngineOptions* options) {
   options->limits.host_state_bytes = 0;
 }
 
-std::vector<Operation> Operations() {
-  std::vector<Operation> all;
-  const auto add = [&](std::string name, Adjust adjust, std::function<void(FaultWorld*)> before,
-                       std::function<absl::Status(FaultWorld*)> run) {
-    all.push_back({std::move(name), std::move(adjust), std::move(before), std::move(run)});
-  };
-  const auto nothing = [](FaultWorld* /*world*/) {};
-  add("start", nullptr, nothing, [](FaultWorld* world) { return world->Start(); });
-  add("create", nullptr, StartUnharmed, [](FaultWorld* world) { return world->Create(); });
-  add("turn", nullptr, StartUnharmed,
-      [](FaultWorld* world) { return world->Turn(world->victim()); });
-  add("turn (POWER)", nullptr, StartUnharmed,
-      [](FaultWorld* world) { return world->Turn(world->victim(), Durability::kPower); });
-  add("fork", nullptr, StartUnharmed, [](FaultWorld* world) { return world->Fork(); });
-  add("rewind", nullptr, StartUnharmed, [](FaultWorld* world) { return world->Rewind(); });
-  add("checkpoint", nullptr, StartUnharmed, [](FaultWorld* world) { return world->Checkpoint(); });
-  add("export", nullptr, StartUnharmed, [](FaultWorld* world) { return world->Export().status(); });
+Operation Of(std::string name, std::function<absl::Status(FaultWorld*)> run) {
+  Operation operation;
+  operation.name = std::move(name);
+  operation.before = StartUnharmed;
+  operation.run = std::move(run);
+  return operation;
+}
+
+absl::Status VictimsTurn(FaultWorld* world) { return world->Turn(world->victim()); }
+absl::Status Maintain(FaultWorld* world) { return world->engine()->Maintain(); }
+
+Operation Start() {
+  Operation start = Of("start", [](FaultWorld* world) { return world->Start(); });
+  start.before = [](FaultWorld* /*world*/) {};
+  return start;
+}
+
+Operation Import() {
   const auto snapshot = std::make_shared<std::string>();
-  add(
-      "import", nullptr,
-      [snapshot](FaultWorld* world) {
-        StartUnharmed(world);
-        *snapshot = world->Export().value();
-      },
-      [snapshot](FaultWorld* world) { return world->Import(*snapshot); });
-  add("delete", nullptr, StartUnharmed,
-      [](FaultWorld* world) { return world->Delete(world->victim()); });
-  add(
-      "store states", [](EngineOptions* options) { options->state_dir.store_after = Duration(0); },
-      [](FaultWorld* world) {
-        StartUnharmed(world);
-        EXPECT_TRUE(world->Turn(world->victim()).ok());
-      },
-      [](FaultWorld* world) { return world->engine()->Maintain(); });
-  add(
-      "compact the log", [](EngineOptions* options) { options->state_dir.compact_bytes = 1; },
-      StartUnharmed, [](FaultWorld* world) { return world->engine()->Maintain(); });
-  add(
-      "evict and bring back", Narrow,
-      [](FaultWorld* world) {
-        StartUnharmed(world);
-        for (int i = 0; i < kMoreThanHostKeeps; ++i) EXPECT_TRUE(world->Fork().ok());
-      },
-      [](FaultWorld* world) {
-        std::vector<std::string> ids;
-        for (const auto& [id, session] : world->sessions()) ids.push_back(id);
-        absl::Status first;
-        for (const std::string& id : ids) first.Update(world->Turn(id));
-        first.Update(world->Turn(ids.front()));
-        return first;
-      });
-  add(
-      "turn without a session",
-      [](EngineOptions* options) {
-        Narrow(options);
-        options->limits.prefix_cache_bytes = 1 << 20;
-        options->limits.prefix_grid_tokens = 2;
-      },
-      StartUnharmed, [](FaultWorld* world) { return world->Anonymous(); });
-  add(
-      "drain and store all", nullptr,
-      [](FaultWorld* world) {
-        StartUnharmed(world);
-        EXPECT_TRUE(world->Turn(world->victim()).ok());
-      },
-      [](FaultWorld* world) {
-        world->engine()->Drain();
-        return world->engine()->StoreAll(TimePoint::max());
-      });
-  return all;
+  Operation import =
+      Of("import", [snapshot](FaultWorld* world) { return world->Import(*snapshot); });
+  import.before = [snapshot](FaultWorld * world) { StartUnharmed(world);
+  *snapshot = world->Export().value();
+};
+return import;
+}  // namespace
+
+Operation StoreStates() {
+  Operation store = Of("store states", Maintain);
+  store.adjust = [](EngineOptions* options) { options->state_dir.store_after = Duration(0); };
+  store.before = [](FaultWorld* world) {
+    StartUnharmed(world);
+    EXPECT_TRUE(VictimsTurn(world).ok());
+  };
+  return store;
+}
+
+Operation Compact() {
+  Operation compact = Of("compact the log", Maintain);
+  compact.adjust = [](EngineOptions* options) { options->state_dir.compact_bytes = 1; };
+  return compact;
+}
+
+Operation EvictAndBringBack() {
+  Operation evict = Of("evict and bring back", [](FaultWorld* world) {
+    absl::Status first = world->TurnOfEach(Durability::kProcess);
+    first.Update(world->Turn(world->sessions().begin()->first));
+    return first;
+  });
+  evict.adjust = Narrow;
+  evict.before = [](FaultWorld* world) {
+    StartUnharmed(world);
+    for (int i = 0; i < kMoreThanHostKeeps; ++i) EXPECT_TRUE(world->Fork().ok());
+  };
+  return evict;
+}
+
+Operation WithoutSession() {
+  Operation anonymous =
+      Of("turn without a session", [](FaultWorld* world) { return world->Anonymous(); });
+  anonymous.adjust = [](EngineOptions* options) {
+    Narrow(options);
+    options->limits.prefix_cache_bytes = 1 << 20;
+    options->limits.prefix_grid_tokens = 2;
+  };
+  return anonymous;
+}
+
+Operation DrainAndStore() {
+  Operation drain = Of("drain and store all", [](FaultWorld* world) {
+    world->engine()->Drain();
+    return world->engine()->StoreAll(TimePoint::max());
+  });
+  drain.before = [](FaultWorld* world) {
+    StartUnharmed(world);
+    EXPECT_TRUE(VictimsTurn(world).ok());
+  };
+  drain.ends = true;
+  return drain;
+}
+
+Operation TurnAfterAFailedWrite() {
+  Operation turn = Of("turn that is not written", VictimsTurn);
+  turn.after = "file.write";
+  return turn;
+}
+
+std::vector<Operation> LocalOperations() {
+  return {Start(),
+          Of("create", [](FaultWorld* world) { return world->Create(); }),
+          Of("turn", VictimsTurn),
+          Of("turn (POWER)",
+             [](FaultWorld* world) { return world->Turn(world->victim(), Durability::kPower); }),
+          TurnAfterAFailedWrite(),
+          WithoutSession(),
+          Of("fork", [](FaultWorld* world) { return world->Fork(); }),
+          Of("rewind", [](FaultWorld* world) { return world->Rewind(); }),
+          Of("checkpoint", [](FaultWorld* world) { return world->Checkpoint(); }),
+          Of("export", [](FaultWorld* world) { return world->Export().status(); }),
+          Import(),
+          Of("delete", [](FaultWorld* world) { return world->Delete(world->victim()); }),
+          EvictAndBringBack(),
+          StoreStates(),
+          Compact(),
+          DrainAndStore()};
+}
+
+// --- Shared sessions ---
+
+Operation TakeOver() {
+  Operation take = Of("go on at another replica", [](FaultWorld* world) {
+    absl::Status status = world->Start();
+    if (status.ok()) status = world->TurnOfEach(Durability::kProcess);
+    return status;
+  });
+  take.before = [](FaultWorld* world) {
+    StartUnharmed(world);
+    EXPECT_TRUE(world->TurnOfEach(Durability::kReplicated).ok());
+    EXPECT_TRUE(world->engine()->LeaveReplicas(TimePoint::max()).ok());
+    world->Stop();
+    world->LoseFolder();
+  };
+  return take;
+}
+
+Operation Leave() {
+  Operation leave = Of("leave the replicas", [](FaultWorld* world) {
+    world->engine()->Drain();
+    return world->engine()->LeaveReplicas(std::chrono::steady_clock::now() +
+                                          std::chrono::seconds(2));
+  });
+  leave.before = [](FaultWorld* world) {
+    StartUnharmed(world);
+    EXPECT_TRUE(VictimsTurn(world).ok());
+  };
+  leave.ends = true;
+  return leave;
+}
+
+std::vector<Operation> SharedOperations() {
+  return {
+      Of("create (shared)", [](FaultWorld* world) { return world->Create(); }),
+      Of("turn (REPLICATED)",
+         [](FaultWorld* world) { return world->Turn(world->victim(), Durability::kReplicated); }),
+      TakeOver(), Leave()};
 }
 
 // --- The table ---
@@ -189,10 +272,6 @@ const Table* const registered_table = TheTable();
 
 // --- The test ---
 
-bool IsOfRedis(const kernels::FaultPoint& point) {
-  return point.name().find("redis") != std::string_view::npos;
-}
-
 // What may be said of a fault.
 bool IsDocumented(const absl::Status& status) {
   switch (status.code()) {
@@ -207,91 +286,171 @@ bool IsDocumented(const absl::Status& status) {
   }
 }
 
+using Hits = std::map<Faults::Point*, int64_t>;
+
+Faults::Point* PointOf(const std::string& name) {
+  for (Faults::Point* point : Faults::Points()) {
+    if (point->name() == name) return point;
+  }
+  return nullptr;
+}
+
 class FaultPointsTest : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() { undisturbed_ = std::make_unique<Undisturbed>(); }
-  static void TearDownTestSuite() { undisturbed_.reset(); }
+  using Concerns = std::function<bool(const Faults::Point&)>;
 
-  // Whether the operation has come to the hit. `point` may be null: none fails, and *hits gets how
-  // often each was met.
-  bool Try(const Operation& operation, Faults::Point* point, int64_t hit, int64_t count,
-           std::map<Faults::Point*, int64_t>* hits);
+  // Thousands of syncs of a disk would take minutes, and say nothing of the code.
+  static void SetUpTestSuite() {
+    if (access("/dev/shm", W_OK) == 0) setenv("TEST_TMPDIR", "/dev/shm", /*overwrite=*/0);
+  }
 
-  static std::unique_ptr<Undisturbed> undisturbed_;
+  // Each point that concerns the test, under each operation that meets it.
+  void Sweep(const std::vector<Operation>& operations, const Concerns& concerns);
+  // Whether the operation has come to the hit of the point.
+  bool Try(const Operation& operation, Faults::Point* point, int64_t hit, int64_t count);
+  // How often it comes to each.
+  Hits HitsOf(const Operation& operation);
+
+  std::unique_ptr<Undisturbed> undisturbed_;
+  Adjust share_;
+
+ private:
+  absl::Status RunWith(const Operation& operation, FaultWorld* world, Faults* faults);
+  bool LookAfter(const Operation& operation, FaultWorld* world, bool failed);
 };
-std::unique_ptr<Undisturbed> FaultPointsTest::undisturbed_;
+
+absl::Status FaultPointsTest::RunWith(const Operation& operation, FaultWorld* world,
+                                      Faults* faults) {
+  if (!operation.after.empty()) faults->FailAt(PointOf(operation.after), 1, 1);
+  absl::Status status = operation.run(world);
+  if (world->engine() != nullptr && world->engine()->device_failure().empty()) world->Settle();
+  faults->Stop();
+  return status;
+}
+
+Hits FaultPointsTest::HitsOf(const Operation& operation) {
+  FaultWorld world(undisturbed_.get(), operation.adjust, share_);
+  operation.before(&world);
+  Hits hits;
+  Faults faults;
+  const absl::Status status = RunWith(operation, &world, &faults);
+  EXPECT_EQ(status.ok(), operation.after.empty()) << status;
+  for (Faults::Point* point : Faults::Points()) {
+    if (faults.HitsOf(point) > 0) hits[point] = faults.HitsOf(point);
+  }
+  return hits;
+}
+
+// True where it took a restart for everything to go on.
+bool FaultPointsTest::LookAfter(const Operation& operation, FaultWorld* world, bool failed) {
+  bool restart = false;
+  if (world->engine() != nullptr && !operation.ends) {
+    restart = !world->engine()->device_failure().empty();
+    if (!restart) restart = world->Look(/*restarted=*/false, failed);
+  }
+  world->Restart();
+  if (HasFatalFailure()) return restart;
+  EXPECT_THAT(world->Unfinished(), IsEmpty());
+  world->Look(/*restarted=*/true, /*may_be_broken=*/false);
+  world->LookAtEmpty();
+  return restart;
+}
 
 bool FaultPointsTest::Try(const Operation& operation, Faults::Point* point, int64_t hit,
-                          int64_t count, std::map<Faults::Point*, int64_t>* hits) {
-  FaultWorld world(undisturbed_.get(), operation.adjust);
+                          int64_t count) {
+  FaultWorld world(undisturbed_.get(), operation.adjust, share_);
   operation.before(&world);
   absl::Status status;
   bool reached = false;
   {
     Faults faults;
-    if (point != nullptr) faults.FailAt(point, hit, count);
-    status = operation.run(&world);
-    if (world.engine() != nullptr) world.Settle();
-    for (Faults::Point* each : Faults::Points()) {
-      const int64_t met = faults.HitsOf(each);
-      if (hits != nullptr && met > 0) (*hits)[each] = met;
-      if (each == point) reached = met >= hit;
-    }
+    faults.FailAt(point, hit, count);
+    status = RunWith(operation, &world, &faults);
+    reached = faults.HitsOf(point) >= hit;
   }
-  EXPECT_TRUE(reached || status.ok()) << status;
+  EXPECT_TRUE(reached || status.ok() || !operation.after.empty()) << status;
   EXPECT_TRUE(IsDocumented(status)) << status;
-  bool broken = false;
-  const bool draining = operation.name == "drain and store all";
-  if (world.engine() != nullptr && !draining) {
-    broken = world.Look(/*restarted=*/false, reached);
-  }
-  world.Restart();
-  if (::testing::Test::HasFatalFailure()) return reached;
-  EXPECT_THAT(world.Unfinished(), IsEmpty());
-  world.Look(/*restarted=*/true, /*may_be_broken=*/false);
-  world.LookAtEmpty();
-  if (reached) {
-    Row& row = TheTable()->rows[std::string(point->name())];
-    row.operations.insert(operation.name);
-    row.answers.insert(absl::StatusCodeToString(status.code()));
-    ++row.tries;
-    if (!::testing::Test::HasFailure()) ++row.survived;
-    row.restarts = row.restarts || broken;
-  }
-  return reached;
+  const bool restart = LookAfter(operation, &world, reached);
+  if (!reached) return false;
+  Row& row = TheTable()->rows[std::string(point->name())];
+  row.operations.insert(operation.name);
+  row.answers.insert(absl::StatusCodeToString(status.code()));
+  ++row.tries;
+  if (!HasFailure()) ++row.survived;
+  row.restarts = row.restarts || restart;
+  return true;
 }
 
-TEST_F(FaultPointsTest, EachIsSurvivedByEachOperation) {
-  constexpr int64_t kHitsMost = 500;
-  const char* only = std::getenv("SSMD_FAULT_OPERATION");
-  std::set<Faults::Point*> met;
-  for (const Operation& operation : Operations()) {
-    if (only != nullptr && operation.name != only) continue;
+void FaultPointsTest::Sweep(const std::vector<Operation>& operations, const Concerns& concerns) {
+  // Each hit up to here; of what is met more often, at intervals that grow by an eighth.
+  constexpr int64_t kEachHit = 64;
+  std::set<const Faults::Point*> met;
+  for (const Operation& operation : operations) {
     SCOPED_TRACE(operation.name);
-    std::map<Faults::Point*, int64_t> hits;
-    Try(operation, nullptr, 0, 0, &hits);
+    const Hits hits = HitsOf(operation);
     ASSERT_FALSE(HasFailure());
-    EXPECT_FALSE(hits.empty()) << "it meets no point";
     for (const auto& [point, times] : hits) {
+      if (!concerns(*point) || operation.after == point->name()) continue;
       met.insert(point);
-      for (const int64_t count : {int64_t{1}, int64_t{1} << 40}) {
-        for (int64_t n = 1; n < kHitsMost; ++n) {
+      for (const int64_t count : {int64_t{1}, Faults::kAllThatFollow}) {
+        for (int64_t n = 1;; n += n < kEachHit ? 1 : n / 8) {
           SCOPED_TRACE(absl::StrCat(std::string(point->name()), ", hit ", n,
                                     count == 1 ? "" : " and all after it"));
-          if (std::getenv("SSMD_FAULT_VERBOSE") != nullptr)
-            std::cerr << operation.name << " " << point->name() << " " << n << " " << count << "\n";
-          if (!Try(operation, point, n, count, nullptr)) break;
-          if (HasFailure() && std::getenv("SSMD_FAULT_VERBOSE") == nullptr) return;
+          if (!Try(operation, point, n, count)) break;
+          ASSERT_FALSE(HasFailure());
         }
       }
     }
   }
   for (const Faults::Point* point : Faults::Points()) {
-    if (only != nullptr || IsOfRedis(*point)) continue;
-    EXPECT_TRUE(met.contains(const_cast<Faults::Point*>(point)))
-        << "no operation meets " << point->name();
+    EXPECT_TRUE(!concerns(*point) || met.contains(point)) << "not met: " << point->name();
   }
 }
+
+bool IsOf(const char* part, const Faults::Point& point) {
+  return point.name().find(part) != std::string_view::npos;
+}
+
+std::unique_ptr<kernels::Device> CpuDevice() { return kernels::MakeCpuDevice({std::nullopt, 1}); }
+
+TEST_F(FaultPointsTest, EachIsSurvivedByEachOperation) {
+  undisturbed_ = std::make_unique<Undisturbed>(CpuDevice);
+  Sweep(LocalOperations(),
+        [](const Faults::Point& point) { return !IsOf("redis", point) && !IsOf("gpu.", point); });
+}
+
+TEST_F(FaultPointsTest, EachOfRedisIsSurvived) {
+  if (!test::RedisProcess::Installed()) GTEST_SKIP() << test::RedisProcess::kNotInstalled;
+  const auto redis = test::RedisProcess::Start();
+  ASSERT_NE(redis, nullptr);
+  undisturbed_ = std::make_unique<Undisturbed>(CpuDevice);
+  // Each world has its own part of it, which its Restart finds again.
+  share_ = [&](EngineOptions* options) {
+    RedisOptions store;
+    store.url = redis->url();
+    store.prefix = options->state_dir.path + ":";
+    store.retry_after = std::chrono::milliseconds(1);
+    options->sharing.store = *OpenRedisStore(store);
+    options->sharing.limits.presence = std::chrono::milliseconds(300);
+    options->sharing.limits.patience = std::chrono::milliseconds(300);
+    options->sharing.limits.state_after = std::chrono::milliseconds(1);
+  };
+  Sweep(SharedOperations(), [](const Faults::Point& point) { return IsOf("redis", point); });
+}
+
+#ifdef SSMD_FAULT_GPU
+TEST_F(FaultPointsTest, EachOfTheGpuIsSurvived) {
+  undisturbed_ = std::make_unique<Undisturbed>([] {
+    kernels::CudaOptions options;
+    options.plain = true;  // the emulated GPU would take long to try the others
+    std::string error;
+    return kernels::MakeCudaDevice(options, &error);
+  });
+  Sweep({Start(), Of("turn", VictimsTurn), EvictAndBringBack(),
+         Of("export", [](FaultWorld* world) { return world->Export().status(); })},
+        [](const Faults::Point& point) { return IsOf("gpu.", point); });
+}
+#endif
 
 TEST(FaultTable, NamesEveryPoint) {
   std::ifstream file(SSMD_FAULT_README);
@@ -302,5 +461,5 @@ TEST(FaultTable, NamesEveryPoint) {
   }
 }
 
-}  // namespace
+}  // namespace ssmd::testing
 }  // namespace ssmd::testing

@@ -17,6 +17,8 @@ class Faults {
  public:
   using Point = kernels::FaultPoint;
 
+  static constexpr int64_t kAllThatFollow = int64_t{1} << 40;
+
   Faults() { Watch(true); }
   ~Faults() { Watch(false); }
   Faults(const Faults&) = delete;
@@ -32,8 +34,7 @@ class Faults {
   }
 
   // From now on, the hits first, first + 1, …, first + count − 1 (1: the next) of a point fail.
-  void FailAt(Point* point, int64_t first,
-              int64_t count = std::numeric_limits<int64_t>::max() / 2) {
+  void FailAt(Point* point, int64_t first, int64_t count) {
     const int64_t before = point->hits_.load();
     point->last_ = before + first + count - 1;
     point->first_ = before + first;
