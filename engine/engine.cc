@@ -89,6 +89,12 @@ absl::StatusOr<LoadedModel> Load(const ModelSpec& spec, int token_budget, kernel
 
 }  // namespace
 
+absl::Status WithDeviceFailure(const kernels::Device& device, const absl::Status& status) {
+  const std::string failure = device.failure();
+  if (failure.empty()) return status;
+  return absl::UnavailableError(absl::StrFormat("the device failed: %s", failure));
+}
+
 absl::StatusOr<std::unique_ptr<Engine>> MakeEngine(EngineParts parts, std::function<void()>* wake) {
   SSMD_ASSIGN_OR_RETURN(std::unique_ptr<ServingEngine> engine,
                         ServingEngine::Create(std::move(parts)));
@@ -110,7 +116,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(std::unique_ptr<kernels::
   parts.observer = options.observer;
   for (const ModelSpec& spec : options.models) {
     auto loaded = Load(spec, options.limits.token_budget, parts.device.get());
-    if (!loaded.ok()) return OfModel(spec, loaded.status());
+    if (!loaded.ok()) return OfModel(spec, WithDeviceFailure(*parts.device, loaded.status()));
     parts.models.push_back(*std::move(loaded));
   }
   return MakeEngine(std::move(parts));

@@ -97,9 +97,9 @@ Undisturbed::Undisturbed(DeviceMaker make_device)
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> Undisturbed::Make(EngineOptions options) const {
-  auto device = make_device_();
-  if (device == nullptr) return absl::ResourceExhaustedError("no memory for the device");
-  return Engine::Create(std::move(device), std::move(options));
+  MadeDevice device = make_device_();
+  if (!device.ok()) return device.status();
+  return Engine::Create(*std::move(device), std::move(options));
 }
 
 const TokenIds& Undisturbed::Sampled(const TokenIds& history, const TokenIds& prompt) {

@@ -36,7 +36,8 @@ struct ExpectedSession {
 using ExpectedSessions = std::map<std::string, ExpectedSession>;  // by id
 
 using Adjust = std::function<void(EngineOptions*)>;
-using DeviceMaker = std::function<std::unique_ptr<kernels::Device>()>;
+using MadeDevice = absl::StatusOr<std::unique_ptr<kernels::Device>>;
+using DeviceMaker = std::function<MadeDevice()>;
 
 // A tiny model, what an engine with it says that nothing happens to, and a state folder to begin
 // with.
