@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/base/errors.h"
+#include "engine/base/fault_point.h"
 #include "engine/base/status_macros.h"
 #include "engine/engine_internal.h"
 #include "engine/engine_limits.h"
@@ -12,6 +13,8 @@
 
 namespace ssmd {
 namespace {
+
+FaultPoint text_memory("memory.load_text", FaultPoint::Kind::kAllocation);
 
 absl::Status CheckModels(const std::vector<ModelSpec>& specs) {
   if (specs.empty()) return absl::InvalidArgumentError("no model was given: name at least one");
@@ -66,7 +69,9 @@ void LoadChat(const ModelSpec& spec, LoadedModel* loaded) {
     loaded->no_chat = "chats are turned off for it";
     return;
   }
-  auto chat = LoadChatFormat(spec.path, spec.chat, loaded->tokenizer.get());
+  auto chat = UnlessOutOfMemory(text_memory, "load it", [&] {
+    return LoadChatFormat(spec.path, spec.chat, loaded->tokenizer.get());
+  });
   if (chat.ok()) {
     loaded->chat = *std::move(chat);
     return;
@@ -84,7 +89,8 @@ absl::StatusOr<LoadedModel> Load(const ModelSpec& spec, int token_budget, kernel
   ModelLoadOptions options = spec.load;
   options.max_rows = token_budget;
   SSMD_ASSIGN_OR_RETURN(loaded.model, LoadLanguageModel(spec.path, options, device));
-  auto tokenizer = LoadTokenizer(spec.path);
+  auto tokenizer = UnlessOutOfMemory(text_memory, "load the tokenizer",
+                                     [&] { return LoadTokenizer(spec.path); });
   if (tokenizer.ok()) {
     loaded.tokenizer = *std::move(tokenizer);
     SSMD_RETURN_IF_ERROR(CheckFits(*loaded.tokenizer, loaded.model->info().vocabulary));
@@ -97,6 +103,12 @@ absl::StatusOr<LoadedModel> Load(const ModelSpec& spec, int token_budget, kernel
 }
 
 }  // namespace
+
+absl::Status WithDeviceFailure(const kernels::Device& device, const absl::Status& status) {
+  const std::string failure = device.failure();
+  if (failure.empty()) return status;
+  return absl::UnavailableError(absl::StrFormat("the device failed: %s", failure));
+}
 
 absl::StatusOr<std::unique_ptr<Engine>> MakeEngine(EngineParts parts, std::function<void()>* wake) {
   SSMD_ASSIGN_OR_RETURN(std::unique_ptr<ServingEngine> engine,
@@ -119,7 +131,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(std::unique_ptr<kernels::
   parts.observer = options.observer;
   for (const ModelSpec& spec : options.models) {
     auto loaded = Load(spec, options.limits.token_budget, parts.device.get());
-    if (!loaded.ok()) return OfModel(spec, loaded.status());
+    if (!loaded.ok()) return OfModel(spec, WithDeviceFailure(*parts.device, loaded.status()));
     parts.models.push_back(*std::move(loaded));
   }
   return MakeEngine(std::move(parts));

@@ -32,10 +32,13 @@ struct EngineParts {
   Observer* observer = nullptr;  // may be null; outlives the engine
 };
 
+// Why something could not be made on a device: where that has failed there seems to be no memory.
+absl::Status WithDeviceFailure(const kernels::Device& device, const absl::Status& status);
+
 // INVALID_ARGUMENT names the limit that is out of range; RESOURCE_EXHAUSTED where the device has no
-// room for the state slots; what StateDir, DiskStore and SessionLog say of a state directory.
-// `wake`, when not null, receives a function that makes the engine look at its clock, for tests
-// that hold the clock.
+// room for the state slots, UNAVAILABLE where it failed; what StateDir, DiskStore and SessionLog
+// say of a state directory. `wake`, when not null, receives a function that makes the engine look
+// at its clock, for tests that hold the clock.
 absl::StatusOr<std::unique_ptr<Engine>> MakeEngine(EngineParts parts,
                                                    std::function<void()>* wake = nullptr);
 

@@ -95,7 +95,9 @@ absl::Status ServingEngine::PutInService(LoadedModel loaded, size_t models_left)
   std::optional<size_t> free_bytes = device_->free_bytes();
   if (free_bytes) *free_bytes /= models_left;
   const int slots = SlotCount(limits_, layout.bytes_per_slot(), free_bytes);
-  SSMD_ASSIGN_OR_RETURN(service->pool, StatePool::Create(device_.get(), layout, slots));
+  auto pool = StatePool::Create(device_.get(), layout, slots);
+  if (!pool.ok()) return WithDeviceFailure(*device_, pool.status());
+  service->pool = *std::move(pool);
   service->identity.fingerprint = service->model->info().fingerprint;
   service->identity.layout = layout.Describe();
   service->identity.numerics_profile = NumericsProfile(*device_, service->model->info());

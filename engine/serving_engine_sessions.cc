@@ -5,6 +5,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "engine/base/errors.h"
+#include "engine/base/fault_point.h"
 #include "engine/base/status_macros.h"
 #include "engine/formats/quoted.h"
 #include "engine/schedule/prepare.h"
@@ -13,10 +14,18 @@
 namespace ssmd {
 namespace {
 
+FaultPoint export_memory("memory.export", FaultPoint::Kind::kAllocation);
+
 constexpr int kPageSizeMax = 1000;
 constexpr int kForksMax = 1000;
 // What a snapshot has beside state and history: identities, names, section table.
 constexpr int64_t kSnapshotFrontMax = int64_t{1} << 20;
+
+absl::StatusOr<EncodedSnapshot> EncodeExport(const Snapshot& snapshot) {
+  return UnlessOutOfMemory(
+      export_memory, "export the session",
+      [&]() -> absl::StatusOr<EncodedSnapshot> { return EncodeSnapshot(snapshot); });
+}
 
 // The session of a prompt that is read before its creator hears of it.
 class CreationReader : public std::enable_shared_from_this<CreationReader> {
@@ -211,7 +220,7 @@ void ServingEngine::ExportHere(const std::string& tenant, const std::string& ses
   session.pending_tokens = image->pending_tokens;
   session.text_remainder = std::move(image->text_remainder);
   if (image->state == nullptr) {
-    done(EncodeSnapshot(snapshot));
+    done(EncodeExport(snapshot));
     return;
   }
   snapshot.state_position = image->state->position;
@@ -230,7 +239,7 @@ void ServingEngine::ExportHere(const std::string& tenant, const std::string& ses
           if (cancelled) {
             done(absl::UnavailableError("the server is shutting down"));
           } else {
-            done(EncodeSnapshot(snapshot));
+            done(EncodeExport(snapshot));
           }
         });
       });

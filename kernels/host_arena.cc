@@ -6,12 +6,15 @@
 #include <memory>
 #include <new>
 
+#include "kernels/fault_point.h"
 #include "kernels/host_memory.h"
 
 namespace ssmd::kernels {
 namespace {
 
 constexpr size_t kBlockBytes = size_t{32} << 20;
+
+FaultPoint arena_fault("memory.arena", FaultPoint::Kind::kAllocation);
 
 // GCC says it with a macro, clang with a feature.
 #if defined(__SANITIZE_ADDRESS__)
@@ -65,6 +68,7 @@ void HostArena::FreeInBlock(void* block, std::byte* /*data*/) {
 }
 
 Buffer HostArena::Allocate(size_t bytes) {
+  if (arena_fault.Hit()) return Buffer();
   if (!kSharesBlocks || bytes >= kHugeThreshold) return AllocateHost(bytes);
   const size_t rounded = (bytes + kHostAlignment - 1) / kHostAlignment * kHostAlignment;
   if (block_ == nullptr || kBlockBytes - used_ < rounded) {

@@ -7,8 +7,12 @@
 #include <limits>
 #include <utility>
 
+#include "kernels/fault_point.h"
+
 namespace ssmd::kernels {
 namespace {
+
+FaultPoint host_fault("memory.host", FaultPoint::Kind::kAllocation);
 
 void FreeHost(void* /*context*/, std::byte* data) { std::free(data); }
 
@@ -21,7 +25,7 @@ Buffer AllocateHost(size_t bytes) {
   // posix_memalign, as aligned_alloc wants a multiple of the alignment, which would round a large
   // buffer up to whole huge pages.
   void* data = nullptr;
-  if (posix_memalign(&data, alignment, rounded) != 0) return Buffer();
+  if (host_fault.Hit() || posix_memalign(&data, alignment, rounded) != 0) return Buffer();
   // A hint: where it is refused, ordinary pages serve. Before the first touch, or it comes too
   // late.
   if (alignment == kHugePage) madvise(data, rounded, MADV_HUGEPAGE);

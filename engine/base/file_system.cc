@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "engine/base/descriptor.h"
+#include "engine/base/fault_point.h"
 #include "engine/base/status_macros.h"
 
 namespace ssmd {
@@ -20,6 +21,19 @@ namespace {
 
 constexpr mode_t kFileMode = 0600;
 constexpr mode_t kFolderMode = 0700;
+
+FaultPoint create_fault("file.create", FaultPoint::Kind::kOpen);
+FaultPoint append_fault("file.open_to_append", FaultPoint::Kind::kOpen);
+FaultPoint open_fault("file.open_to_read", FaultPoint::Kind::kOpen);
+FaultPoint read_fault("file.read", FaultPoint::Kind::kRead);
+FaultPoint write_fault("file.write", FaultPoint::Kind::kWrite);
+FaultPoint truncate_fault("file.truncate", FaultPoint::Kind::kWrite);
+FaultPoint sync_fault("file.sync", FaultPoint::Kind::kSync);
+FaultPoint rename_fault("file.rename", FaultPoint::Kind::kName);
+FaultPoint remove_fault("file.remove", FaultPoint::Kind::kName);
+FaultPoint make_folder_fault("folder.make", FaultPoint::Kind::kName);
+FaultPoint sync_folder_fault("folder.sync", FaultPoint::Kind::kSync);
+FaultPoint list_folder_fault("folder.list", FaultPoint::Kind::kRead);
 
 absl::Status Error(int error, absl::string_view what) {
   absl::Status status = absl::ErrnoToStatus(error, what);
@@ -46,21 +60,28 @@ class PosixAppendFile final : public AppendFile {
 
   absl::Status Append(std::string_view bytes) override {
     while (!bytes.empty()) {
-      const ssize_t count =
-          Uninterrupted([&] { return write(file_.get(), bytes.data(), bytes.size()); });
-      if (count < 0) return Error(errno, "cannot be written");
+      // A disk that becomes full takes a part.
+      const bool fault = write_fault.Hit();
+      const size_t most = fault ? bytes.size() / 2 : bytes.size();
+      const ssize_t count = Uninterrupted([&] { return write(file_.get(), bytes.data(), most); });
+      if (count < 0 || fault) return Error(fault ? ENOSPC : errno, "cannot be written");
       bytes.remove_prefix(static_cast<size_t>(count));
     }
     return absl::OkStatus();
   }
 
   absl::Status Truncate(int64_t bytes) override {
-    if (Uninterrupted([&] { return ftruncate(file_.get(), bytes); }) == 0) return absl::OkStatus();
+    if (!truncate_fault.Hit(EIO) &&
+        Uninterrupted([&] { return ftruncate(file_.get(), bytes); }) == 0) {
+      return absl::OkStatus();
+    }
     return Error(errno, "cannot be shortened");
   }
 
   absl::Status Sync() override {
-    if (Uninterrupted([&] { return fdatasync(file_.get()); }) == 0) return absl::OkStatus();
+    if (!sync_fault.Hit(EIO) && Uninterrupted([&] { return fdatasync(file_.get()); }) == 0) {
+      return absl::OkStatus();
+    }
     return Error(errno, "cannot be synced");
   }
 
@@ -81,6 +102,7 @@ class PosixReadFile final : public ReadFile {
   int64_t bytes() const override { return bytes_; }
 
   absl::Status ReadAt(int64_t offset, absl::Span<char> out) const override {
+    if (read_fault.Hit(EIO)) return Error(errno, "cannot be read");
     while (!out.empty()) {
       const ssize_t count =
           Uninterrupted([&] { return pread(file_.get(), out.data(), out.size(), offset); });
@@ -97,7 +119,9 @@ class PosixReadFile final : public ReadFile {
   int64_t bytes_;
 };
 
-absl::StatusOr<std::unique_ptr<AppendFile>> OpenAppendFile(const std::string& path, int flags) {
+absl::StatusOr<std::unique_ptr<AppendFile>> OpenAppendFile(FaultPoint& fault, int error,
+                                                           const std::string& path, int flags) {
+  if (fault.Hit(error)) return Error(errno, "cannot be opened for writing");
   Descriptor file = OpenDescriptor(path, O_WRONLY | O_APPEND | flags);
   if (!file.valid()) return Error(errno, "cannot be opened for writing");
   return std::make_unique<PosixAppendFile>(std::move(file));
@@ -125,14 +149,15 @@ std::string ParentOf(const std::string& path) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<AppendFile>> PosixFileSystem::Create(const std::string& path) {
-  return OpenAppendFile(path, O_CREAT | O_EXCL);
+  return OpenAppendFile(create_fault, ENOSPC, path, O_CREAT | O_EXCL);
 }
 
 absl::StatusOr<std::unique_ptr<AppendFile>> PosixFileSystem::OpenToAppend(const std::string& path) {
-  return OpenAppendFile(path, 0);
+  return OpenAppendFile(append_fault, EMFILE, path, 0);
 }
 
 absl::StatusOr<std::unique_ptr<ReadFile>> PosixFileSystem::OpenToRead(const std::string& path) {
+  if (open_fault.Hit(EMFILE)) return Error(errno, "cannot be opened");
   Descriptor file = OpenDescriptor(path, O_RDONLY);
   if (!file.valid()) return Error(errno, "cannot be opened");
   struct stat info = {};
@@ -142,16 +167,17 @@ absl::StatusOr<std::unique_ptr<ReadFile>> PosixFileSystem::OpenToRead(const std:
 }
 
 absl::Status PosixFileSystem::Rename(const std::string& from, const std::string& to) {
-  if (rename(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
+  if (!rename_fault.Hit(EIO) && rename(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
   return Error(errno, "cannot be renamed");
 }
 
 absl::Status PosixFileSystem::Remove(const std::string& path) {
-  if (unlink(path.c_str()) == 0) return absl::OkStatus();
+  if (!remove_fault.Hit(EIO) && unlink(path.c_str()) == 0) return absl::OkStatus();
   return Error(errno, "cannot be removed");
 }
 
 absl::Status PosixFileSystem::MakeDirectory(const std::string& path) {
+  if (make_folder_fault.Hit(ENOSPC)) return Error(errno, "cannot be made as a folder");
   if (mkdir(path.c_str(), kFolderMode) == 0) return SyncDirectory(ParentOf(path));
   const int error = errno;
   struct stat info = {};
@@ -167,11 +193,14 @@ absl::Status PosixFileSystem::MakeDirectory(const std::string& path) {
 absl::Status PosixFileSystem::SyncDirectory(const std::string& path) {
   const Descriptor folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder.valid()) return Error(errno, "cannot be opened to be synced");
-  if (Uninterrupted([&] { return fsync(folder.get()); }) == 0) return absl::OkStatus();
+  if (!sync_folder_fault.Hit(EIO) && Uninterrupted([&] { return fsync(folder.get()); }) == 0) {
+    return absl::OkStatus();
+  }
   return Error(errno, "cannot be synced");
 }
 
 absl::StatusOr<std::vector<FolderEntry>> PosixFileSystem::List(const std::string& path) {
+  if (list_folder_fault.Hit(EIO)) return Error(errno, "cannot be listed");
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir(path.c_str()), closedir);
   if (folder == nullptr) return Error(errno, "cannot be listed");
   std::vector<FolderEntry> entries;

@@ -10,9 +10,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/descriptor.h"
+#include "engine/base/fault_point.h"
 
 namespace ssmd {
 namespace {
+
+FaultPoint open_mapped_fault("mapped_file.open", FaultPoint::Kind::kOpen);
+FaultPoint map_fault("mapped_file.map", FaultPoint::Kind::kAllocation);
 
 std::string LastComponent(const std::string& path) {
   const size_t slash = path.find_last_of('/');
@@ -36,7 +40,8 @@ bool IsRegularFile(const std::string& path) {
 absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path, uint64_t max_bytes) {
   std::string name = LastComponent(path);
   // O_NONBLOCK: opening a pipe without a writer must not wait.
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const Descriptor file(
+      open_mapped_fault.Hit(EMFILE) ? -1 : open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) return OpenError(name, errno);
   struct stat info = {};
   if (fstat(file.get(), &info) != 0) {
@@ -52,7 +57,8 @@ absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path, uint64_t ma
   }
   const int64_t changed_ns = int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
   if (size == 0) return MappedFile(std::move(name), nullptr, 0, changed_ns);
-  void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  void* data = map_fault.Hit(ENOMEM) ? MAP_FAILED
+                                     : mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (data == MAP_FAILED) {
     return absl::ErrnoToStatus(errno, absl::StrCat(name, ": cannot be mapped"));
   }

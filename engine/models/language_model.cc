@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
-#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "engine/base/fault_point.h"
 #include "engine/base/status_macros.h"
 #include "engine/formats/checkpoint.h"
 #include "engine/formats/gguf.h"
@@ -197,6 +197,8 @@ absl::StatusOr<Description> DescribeFile(const std::string& path) {
   return DescribeRwkv(checkpoint, kind == ModelFileKind::kRwkvCpp);
 }
 
+FaultPoint load_memory("memory.load_model", FaultPoint::Kind::kAllocation);
+
 // How matrices are kept where nobody says so: bf16 where all are; quantised where most of a file
 // is, in four bits where that is its most frequent type; else f32.
 kernels::WeightFormat FormatOfFile(const TensorBinder& binder) {
@@ -335,11 +337,8 @@ std::optional<Prefill> ParsePrefill(absl::string_view name) {
 absl::StatusOr<std::unique_ptr<LanguageModel>> LoadLanguageModel(const std::string& path,
                                                                  const ModelLoadOptions& options,
                                                                  kernels::Device* device) {
-  try {
-    return Load(path, options, device);
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("no memory to load the model");
-  }
+  return UnlessOutOfMemory(load_memory, "load the model",
+                           [&] { return Load(path, options, device); });
 }
 
 }  // namespace ssmd

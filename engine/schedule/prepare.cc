@@ -7,10 +7,13 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/base/errors.h"
+#include "engine/base/fault_point.h"
 #include "engine/base/status_macros.h"
 
 namespace ssmd {
 namespace {
+
+FaultPoint prompt_memory("memory.prompt", FaultPoint::Kind::kAllocation);
 
 absl::Status NoTokenizer(const ModelInService& model) {
   return InvalidField(
@@ -71,6 +74,23 @@ absl::StatusOr<PromptTokens> ReadChat(const ModelInService& model, const ChatPro
   tokens.later_refusal = TakeChat(model, /*adds_bos=*/false,
                                   model.chat->TokensBehindAnswer(prompt, now), &tokens.later);
   if (!tokens.start_refusal.ok() && !tokens.later_refusal.ok()) return tokens.start_refusal;
+  return tokens;
+}
+
+absl::StatusOr<PromptTokens> ReadPlain(const ModelInService& model, const Prompt& prompt,
+                                       bool parse_special, bool on_session) {
+  PromptTokens tokens;
+  if (const auto* ids = std::get_if<std::vector<int32_t>>(&prompt)) {
+    SSMD_RETURN_IF_ERROR(CheckTokenIds(model, "prompt", *ids));
+    tokens.at_start = *ids;
+  } else {
+    const std::string& text = std::get<std::string>(prompt);
+    SSMD_ASSIGN_OR_RETURN(tokens.at_start, TextTokens(model, text, parse_special));
+  }
+  if (on_session) tokens.later = tokens.at_start;
+  if (std::holds_alternative<std::string>(prompt)) {
+    SSMD_ASSIGN_OR_RETURN(tokens.at_start, WithBos(model, std::move(tokens.at_start)));
+  }
   return tokens;
 }
 
@@ -140,22 +160,11 @@ absl::Status CheckTokenIds(const ModelInService& model, std::string_view field,
 
 absl::StatusOr<PromptTokens> ReadPrompt(const ModelInService& model, const Prompt& prompt,
                                         bool parse_special, bool on_session) {
-  if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) {
-    return ReadChat(model, *chat, on_session);
-  }
-  PromptTokens tokens;
-  if (const auto* ids = std::get_if<std::vector<int32_t>>(&prompt)) {
-    SSMD_RETURN_IF_ERROR(CheckTokenIds(model, "prompt", *ids));
-    tokens.at_start = *ids;
-  } else {
-    const std::string& text = std::get<std::string>(prompt);
-    SSMD_ASSIGN_OR_RETURN(tokens.at_start, TextTokens(model, text, parse_special));
-  }
-  if (on_session) tokens.later = tokens.at_start;
-  if (std::holds_alternative<std::string>(prompt)) {
-    SSMD_ASSIGN_OR_RETURN(tokens.at_start, WithBos(model, std::move(tokens.at_start)));
-  }
-  return tokens;
+  return UnlessOutOfMemory(prompt_memory, "read the prompt", [&] {
+    const auto* chat = std::get_if<ChatPrompt>(&prompt);
+    return chat != nullptr ? ReadChat(model, *chat, on_session)
+                           : ReadPlain(model, prompt, parse_special, on_session);
+  });
 }
 
 absl::Status CheckAgainstModel(const ModelInService& model, const GenerateRequest& request) {

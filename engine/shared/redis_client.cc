@@ -15,12 +15,17 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/fault_point.h"
 #include "engine/base/status_macros.h"
 #include "engine/base/text_view.h"
 #include "engine/shared/redis_errors.h"
 
 namespace ssmd {
 namespace {
+
+FaultPoint connect_fault("redis.connect", FaultPoint::Kind::kNetwork);
+FaultPoint send_fault("redis.send", FaultPoint::Kind::kNetwork);
+FaultPoint receive_fault("redis.receive", FaultPoint::Kind::kNetwork);
 
 constexpr int64_t kLogInReplyBytesMax = 4096;
 constexpr size_t kReadBytes = size_t{64} << 10;
@@ -133,7 +138,8 @@ absl::Status RedisClient::ConnectTo(const SocketAddress& address, TimePoint dead
   socket_ =
       Descriptor(::socket(address.get()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket_.valid()) return NotReached(errno);
-  if (::connect(socket_.get(), address.get(), address.length) != 0) {
+  if (connect_fault.Hit(ECONNREFUSED) ||
+      ::connect(socket_.get(), address.get(), address.length) != 0) {
     if (errno != EINPROGRESS && errno != EINTR) return NotReached(errno);
     if (!WaitFor(socket_.get(), POLLOUT, deadline)) {
       return RedisUnavailable("cannot be reached in time");
@@ -159,7 +165,7 @@ absl::Status RedisClient::ConnectUnix() {
   std::memcpy(address.sun_path, path.data(), std::min(path.size(), sizeof(address.sun_path) - 1));
   socket_ = Descriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   // It is connected at once or not at all: EAGAIN says that too many wait already.
-  if (!socket_.valid() ||
+  if (!socket_.valid() || connect_fault.Hit(ECONNREFUSED) ||
       ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     return NotReached(errno);
   }
@@ -195,7 +201,9 @@ absl::StatusOr<RedisReply> RedisClient::Exchange(absl::Span<const std::string_vi
 
 absl::Status RedisClient::Send(std::string_view bytes, Progress* progress) {
   while (!bytes.empty()) {
-    const ssize_t sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const ssize_t sent = send_fault.Hit(EPIPE)
+                             ? -1
+                             : ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent < 0 && !WouldBlock()) return WentAway();
     if (sent < 0) {
       if (!WaitFor(socket_.get(), POLLOUT, progress->deadline)) return TooSlow();
@@ -212,7 +220,9 @@ absl::StatusOr<RedisReply> RedisClient::Receive(Progress* progress, int64_t repl
   reader_->Expect(reply_bytes_max);
   buffer_.resize(kReadBytes);
   while (true) {
-    const ssize_t received = ::recv(socket_.get(), buffer_.data(), buffer_.size(), 0);
+    const ssize_t received = receive_fault.Hit(ECONNRESET)
+                                 ? -1
+                                 : ::recv(socket_.get(), buffer_.data(), buffer_.size(), 0);
     if (received == 0 || (received < 0 && !WouldBlock())) return WentAway();
     if (received < 0) {
       if (!WaitFor(socket_.get(), POLLIN, progress->deadline)) return TooSlow();

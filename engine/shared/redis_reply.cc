@@ -3,12 +3,32 @@
 #include <hiredis/read.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/base/fault_point.h"
 #include "engine/shared/redis_errors.h"
 
 namespace ssmd {
+namespace {
+
+FaultPoint reply_memory("memory.redis_reply", FaultPoint::Kind::kAllocation);
+
+// Whether `call` has found the memory that it asks for. What is thrown must not pass through
+// hiredis, which is C.
+template <typename Call>
+bool FindsMemory(Call call) {
+  try {
+    if (reply_memory.Hit()) return false;
+    call();
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+}  // namespace
 
 struct RedisReplyReader::Making {
   RedisReply root;
@@ -28,19 +48,17 @@ struct RedisReplyReader::Making {
     reply->type = task->type == REDIS_REPLY_ERROR    ? RedisReply::Type::kError
                   : task->type == REDIS_REPLY_STATUS ? RedisReply::Type::kStatus
                                                      : RedisReply::Type::kString;
-    reply->text.assign(bytes, length);
-    return reply;
+    return FindsMemory([&] { reply->text.assign(bytes, length); }) ? reply : nullptr;
   }
 
-  // Null, which hiredis takes for want of memory, where there are too many elements.
+  // Null, which hiredis takes for want of memory, where there are too many elements, too.
   static void* MakeArray(const redisReadTask* task, int count) {
     auto* making = static_cast<Making*>(task->privdata);
     making->elements_left -= count;
     if (making->elements_left < 0) return nullptr;
     RedisReply* reply = Place(task);
     reply->type = RedisReply::Type::kArray;
-    reply->elements.resize(count);
-    return reply;
+    return FindsMemory([&] { reply->elements.resize(count); }) ? reply : nullptr;
   }
 
   static void* MakeInteger(const redisReadTask* task, long long value) {
@@ -81,6 +99,9 @@ absl::StatusOr<std::optional<RedisReply>> RedisReplyReader::Feed(std::string_vie
   void* done = nullptr;
   if (redisReaderFeed(reader_, bytes.data(), bytes.size()) != REDIS_OK ||
       redisReaderGetReply(reader_, &done) != REDIS_OK) {
+    if (reader_->err == REDIS_ERR_OOM && making_->elements_left >= 0) {
+      return RedisUnavailable("answers, and there is no memory to read it into");
+    }
     return RedisUnavailable(making_->elements_left < 0
                                 ? "answers with more elements than there can be"
                                 : "answers what is not Redis's protocol: is it a Redis?");

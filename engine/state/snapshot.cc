@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "engine/base/byte_reader.h"
+#include "engine/base/fault_point.h"
 #include "engine/base/little_endian.h"
 #include "engine/base/status_macros.h"
 #include "engine/state/history.h"
@@ -21,6 +22,10 @@ namespace {
 static_assert(sizeof(LoggedToken) == sizeof(uint32_t));  // as they are in a file
 constexpr uint32_t kSampled = uint32_t{1} << 31;
 constexpr size_t kStateAlignment = 64;
+
+FaultPoint snapshot_memory("memory.snapshot_state", FaultPoint::Kind::kAllocation);
+FaultPoint history_memory("memory.snapshot_history", FaultPoint::Kind::kAllocation);
+
 // Of the sections of text, whose length nothing else limits.
 constexpr size_t kTextBytesMax = size_t{4} << 20;
 
@@ -153,7 +158,9 @@ absl::Status DecodeSession(const SnapshotTable& table, int32_t vocabulary,
   session->text_remainder = reader.GetBytes();
   if (!reader.Finished()) return Changed(kSessionSection, "its fields do not fit in it");
   SSMD_ASSIGN_OR_RETURN(session->history,
-                        DecodeHistory(table.Find(kHistorySection)->bytes, vocabulary));
+                        UnlessOutOfMemory(history_memory, "read the snapshot's history", [&] {
+                          return DecodeHistory(table.Find(kHistorySection)->bytes, vocabulary);
+                        }));
   return absl::OkStatus();
 }
 
@@ -184,7 +191,9 @@ absl::StatusOr<StateBytes> CopyState(std::string_view bytes) {
   kernels::Buffer buffer;
   if (!bytes.empty()) {
     const size_t padded = (bytes.size() + kStateAlignment - 1) / kStateAlignment * kStateAlignment;
-    auto* data = static_cast<std::byte*>(std::aligned_alloc(kStateAlignment, padded));
+    auto* data = snapshot_memory.Hit()
+                     ? nullptr
+                     : static_cast<std::byte*>(std::aligned_alloc(kStateAlignment, padded));
     if (data == nullptr) {
       return absl::ResourceExhaustedError(
           absl::StrFormat("no memory for a state of %d bytes", bytes.size()));

@@ -11,6 +11,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "engine/base/fault_point.h"
 #include "engine/base/file_system.h"
 #include "engine/base/secure_random.h"
 #include "engine/base/status_macros.h"
@@ -20,6 +21,10 @@ namespace {
 
 constexpr mode_t kFileMode = 0600;
 constexpr size_t kReplicaIdDigits = 32;
+
+FaultPoint open_lock_fault("state_dir.open_lock", FaultPoint::Kind::kOpen);
+FaultPoint lock_fault("state_dir.lock", FaultPoint::Kind::kOpen);
+FaultPoint write_lock_fault("state_dir.write_lock", FaultPoint::Kind::kWrite);
 
 absl::Status Error(const std::string& file, absl::string_view what) {
   return absl::ErrnoToStatus(errno, absl::StrCat(file, ": ", what));
@@ -38,7 +43,7 @@ std::string HolderOf(int lock) {
 
 absl::Status WriteHolder(const std::string& file, int lock) {
   const std::string text = absl::StrCat(getpid(), "\n");
-  if (ftruncate(lock, 0) == 0 &&
+  if (!write_lock_fault.Hit(ENOSPC) && ftruncate(lock, 0) == 0 &&
       pwrite(lock, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size())) {
     return absl::OkStatus();
   }
@@ -51,10 +56,10 @@ absl::StatusOr<StateDir> StateDir::Lock(const std::string& path) {
   absl::Status made = PosixFileSystem().MakeDirectory(path);
   if (!made.ok()) return Named(path, made);
   const std::string file = path + "/LOCK";
-  Descriptor lock(
-      open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, kFileMode));
+  constexpr int kFlags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+  Descriptor lock(open_lock_fault.Hit(EMFILE) ? -1 : open(file.c_str(), kFlags, kFileMode));
   if (!lock.valid()) return Error(file, "cannot be opened");
-  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+  if (lock_fault.Hit(ENOLCK) || flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return Error(file, "cannot be locked");
     return absl::FailedPreconditionError(
         absl::StrCat(path, ": is in use by ", HolderOf(lock.get()),

@@ -7,10 +7,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "engine/base/fault_point.h"
 #include "engine/base/status_macros.h"
 
 namespace ssmd {
 namespace {
+
+FaultPoint read_memory("memory.stored_state", FaultPoint::Kind::kAllocation);
 
 constexpr size_t kIdDigits = 32;
 constexpr size_t kSubfolderDigits = 2;
@@ -140,7 +143,7 @@ absl::StatusOr<Snapshot> StateFiles::Read(const std::string& id,
                         "model",
                         size, limits.state_bytes));
   }
-  const std::unique_ptr<char[]> bytes(new (std::nothrow) char[size]);
+  const std::unique_ptr<char[]> bytes(read_memory.Hit() ? nullptr : new (std::nothrow) char[size]);
   if (bytes == nullptr) {
     return absl::ResourceExhaustedError(
         absl::StrFormat("no memory to read a stored state of %d bytes", size));

@@ -74,6 +74,7 @@ class CpuDevice final : public Device {
   void AdoptThread() override { pool_.AdoptCaller(); }
 
   Buffer Allocate(size_t bytes) override { return arena_.Allocate(bytes); }
+  std::unique_ptr<StepProgram> MakeProgram(const StepLimits& limits) override;
   void Zero(std::byte* data, size_t bytes) override { std::memset(data, 0, bytes); }
   void Copy(std::byte* to, const std::byte* from, size_t bytes) override {
     std::memcpy(to, from, bytes);
@@ -138,14 +139,14 @@ class CpuDevice final : public Device {
   void RoundRows(const MatMulParams& params, Range block);
   void MultiplyHead(const SampleHeadParams& params);
   void MultiplyUndecided(const MatMulParams& product);
-  void ReserveScratch(int64_t vocabulary);
+  bool ReserveScratch(int64_t vocabulary);
   SampleScratch ScratchFor(int thread, int64_t vocabulary);
 
   const Isa isa_;
   const KernelTable& kernels_;
   ThreadPool pool_;
   HostArena arena_;
-  std::vector<Buffer> scratch_;   // of Sample, one a thread; grows to the largest vocabulary met
+  std::vector<Buffer> scratch_;   // of Sample, one a thread, for the largest vocabulary met
   QuantisedRows quantised_rows_;  // of the block of a product that is under way
   RoundedRows rounded_rows_;      // likewise
   HeadDraws head_draws_;
@@ -461,12 +462,17 @@ SampleScratch CpuDevice::ScratchFor(int thread, int64_t vocabulary) {
   return {base, base + length, base + 2 * length, reinterpret_cast<int32_t*>(base + 3 * length)};
 }
 
-void CpuDevice::ReserveScratch(int64_t vocabulary) {
+bool CpuDevice::ReserveScratch(int64_t vocabulary) {
   const auto bytes =
       static_cast<size_t>(ScratchLength(vocabulary) * kScratchArrays) * sizeof(float);
-  for (Buffer& buffer : scratch_) {
-    if (buffer.bytes() < bytes) buffer = AllocateHost(bytes);
-  }
+  return std::all_of(scratch_.begin(), scratch_.end(),
+                     [&](Buffer& buffer) { return GrowHost(buffer, bytes); });
+}
+
+// A step has no way to say that there is no memory.
+std::unique_ptr<StepProgram> CpuDevice::MakeProgram(const StepLimits& limits) {
+  if (!ReserveScratch(limits.vocabulary)) return nullptr;
+  return Device::MakeProgram(limits);
 }
 
 void CpuDevice::Sample(const SampleParams& params) {

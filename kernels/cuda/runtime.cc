@@ -9,10 +9,17 @@
 #include <set>
 #include <string>
 
+#include "kernels/cuda/gpu_faults.h"
 #include "kernels/cuda/kernel_call.h"
 
 namespace ssmd::kernels::cuda {
 namespace {
+
+// What `call` gives, but where its point is hit.
+template <typename Call>
+cudaError_t Unless(FaultPoint& fault, Call call) {
+  return fault.Hit() ? cudaErrorUnknown : call();
+}
 
 // The first error that nothing mends, kept for whoever asks.
 class Failure {
@@ -105,11 +112,14 @@ class CudaStream final : public Stream {
   }
   void Zero(void* device, size_t bytes) override {
     after_kernel_ = false;
-    if (failure_.ok())
-      failure_.Check(cudaMemsetAsync(device, 0, bytes, stream_), "clearing memory");
+    if (!failure_.ok()) return;
+    const auto clear = [&] { return cudaMemsetAsync(device, 0, bytes, stream_); };
+    failure_.Check(Unless(gpu_faults::zero, clear), "clearing memory");
   }
   void Synchronize() override {
-    if (failure_.ok()) failure_.Check(cudaStreamSynchronize(stream_), "waiting for the GPU");
+    if (!failure_.ok()) return;
+    const auto wait = [&] { return cudaStreamSynchronize(stream_); };
+    failure_.Check(Unless(gpu_faults::synchronize, wait), "waiting for the GPU");
   }
   std::unique_ptr<Event> Record() override { return RecordWith(cudaEventDisableTiming); }
   std::unique_ptr<Event> RecordTime() override { return RecordWith(cudaEventDefault); }
@@ -124,7 +134,9 @@ class CudaStream final : public Stream {
  private:
   void Copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, const char* doing) {
     after_kernel_ = false;
-    if (failure_.ok()) failure_.Check(cudaMemcpyAsync(to, from, bytes, kind, stream_), doing);
+    if (!failure_.ok()) return;
+    const auto copy = [&] { return cudaMemcpyAsync(to, from, bytes, kind, stream_); };
+    failure_.Check(Unless(gpu_faults::copy, copy), doing);
   }
   std::unique_ptr<Event> RecordWith(unsigned flags);
   bool AllowShared(const KernelCall& call);
@@ -141,7 +153,8 @@ class CudaStream final : public Stream {
 std::unique_ptr<Event> CudaStream::RecordWith(unsigned flags) {
   after_kernel_ = false;
   cudaEvent_t event = nullptr;
-  if (failure_.ok() && failure_.Check(cudaEventCreateWithFlags(&event, flags), "making an event")) {
+  const auto make = [&] { return cudaEventCreateWithFlags(&event, flags); };
+  if (failure_.ok() && failure_.Check(Unless(gpu_faults::event, make), "making an event")) {
     failure_.Check(cudaEventRecord(event, stream_), "recording an event");
   }
   return std::make_unique<CudaEvent>(event, failure_);
@@ -156,7 +169,7 @@ void CudaStream::WaitFor(const Event& event) {
 
 bool CudaStream::BeginRecording() {
   after_kernel_ = false;
-  return failure_.ok() &&
+  return failure_.ok() && !gpu_faults::begin_recording.Hit() &&
          cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal) == cudaSuccess;
 }
 
@@ -167,7 +180,8 @@ std::unique_ptr<Graph> CudaStream::EndRecording() {
   after_kernel_ = false;
   bool made = cudaStreamEndCapture(stream_, &graph) == cudaSuccess && graph != nullptr;
   made = made && cudaGraphGetNodes(graph, nullptr, &size) == cudaSuccess;
-  made = made && cudaGraphInstantiate(&exec, graph, 0) == cudaSuccess;
+  made = made && !gpu_faults::end_recording.Hit() &&
+         cudaGraphInstantiate(&exec, graph, 0) == cudaSuccess;
   if (graph != nullptr) cudaGraphDestroy(graph);
   cudaGetLastError();  // what was spoiled is done without
   if (!made) return nullptr;
@@ -177,8 +191,10 @@ std::unique_ptr<Graph> CudaStream::EndRecording() {
 void CudaStream::Replay(const Graph& graph) {
   after_kernel_ = false;
   if (!failure_.ok()) return;
-  failure_.Check(cudaGraphLaunch(static_cast<const CudaGraph&>(graph).exec(), stream_),
-                 "replaying a step");
+  const auto replay = [&] {
+    return cudaGraphLaunch(static_cast<const CudaGraph&>(graph).exec(), stream_);
+  };
+  failure_.Check(Unless(gpu_faults::replay, replay), "replaying a step");
 }
 
 // More than 48 KB of shared memory have to be asked for, once a kernel.
@@ -219,7 +235,8 @@ void CudaStream::Enqueue(const KernelCall& call) {
   config.stream = stream_;
   config.attrs = &overlap;
   config.numAttrs = MayOverlap(call) ? 1 : 0;
-  failure_.Check(cudaLaunchKernelExC(&config, call.entry, call.args), call.name);
+  const auto launch = [&] { return cudaLaunchKernelExC(&config, call.entry, call.args); };
+  failure_.Check(Unless(gpu_faults::launch, launch), call.name);
   after_kernel_ = true;
 }
 
@@ -235,11 +252,13 @@ class CudaGpu final : public Gpu {
   }
   void* Allocate(size_t bytes) override {
     void* memory = nullptr;
+    if (gpu_faults::allocate.Hit()) return nullptr;
     return Allocated(cudaMalloc(&memory, bytes), "allocating memory") ? memory : nullptr;
   }
   void Free(void* memory) override { cudaFree(memory); }
   void* AllocatePinned(size_t bytes) override {
     void* memory = nullptr;
+    if (gpu_faults::allocate_pinned.Hit()) return nullptr;
     const cudaError_t error = cudaHostAlloc(&memory, bytes, cudaHostAllocPortable);
     return Allocated(error, "allocating host memory") ? memory : nullptr;
   }

@@ -63,7 +63,7 @@ check_layers() {
 
   # Folders of the engine, lowest first: each may include itself and the ones named.
   local engine_folders=(
-    "base:"
+    "base:fault_point"
     "formats:base"
     "text:base|formats"
     "log:base"
@@ -88,6 +88,7 @@ allowed_engine_paths() {
   for name in ${lower//|/ }; do
     case $name in
       kernels) paths+='|kernels/' ;;
+      fault_point) paths+='|kernels/fault_point\.h$' ;;
       observer) paths+='|engine/observer\.h$' ;;
       *) paths+="|engine/$name/" ;;
     esac

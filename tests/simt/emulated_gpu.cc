@@ -4,12 +4,16 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kernels/cuda/gpu_faults.h"
 #include "tests/simt/control_state.h"
 #include "tests/simt/emulated_stream.h"
 #include "tests/simt/misuse.h"
 #include "tests/simt/simt_control.h"
 
 namespace ssmd::simt {
+
+namespace gpu_faults = kernels::cuda::gpu_faults;
+
 namespace {
 
 constexpr size_t kAlignment = 256;
@@ -58,14 +62,17 @@ EmulatedGpu::~EmulatedGpu() {
 }
 
 void* EmulatedGpu::Allocate(size_t bytes) {
-  if (failed() || AllocationFails() || bytes == 0 || bytes > free_bytes()) return nullptr;
+  if (failed() || AllocationFails() || gpu_faults::allocate.Hit() || bytes == 0 ||
+      bytes > free_bytes())
+    return nullptr;
   return device_memory_.Allocate(bytes);
 }
 
 void EmulatedGpu::Free(void* memory) { Free(device_memory_, memory, "memory of a GPU"); }
 
 void* EmulatedGpu::AllocatePinned(size_t bytes) {
-  if (failed() || PinnedAllocationFails() || bytes == 0) return nullptr;
+  if (failed() || PinnedAllocationFails() || gpu_faults::allocate_pinned.Hit() || bytes == 0)
+    return nullptr;
   return pinned_memory_.Allocate(bytes);
 }
 

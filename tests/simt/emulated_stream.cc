@@ -5,12 +5,17 @@
 #include <string>
 #include <utility>
 
+#include "kernels/cuda/gpu_faults.h"
 #include "tests/simt/control_state.h"
 #include "tests/simt/misuse.h"
 #include "tests/simt/sanitizers.h"
 #include "tests/simt/stream_work.h"
 
 namespace ssmd::simt {
+
+using kernels::FaultPoint;
+namespace gpu_faults = kernels::cuda::gpu_faults;
+
 namespace {
 
 constexpr size_t kArgsBytesMax = 4096;
@@ -84,35 +89,43 @@ EmulatedStream::~EmulatedStream() {
   queue_.clear();
 }
 
+bool EmulatedStream::Fails(FaultPoint& fault, const char* doing) {
+  if (!gpu_.failed() && fault.Hit()) gpu_.Fail(doing);
+  return gpu_.failed();
+}
+
 void EmulatedStream::CopyIn(void* device, const void* host, size_t bytes) {
-  if (bytes == 0) return;
+  if (bytes == 0 || Fails(gpu_faults::copy, "copying to the GPU")) return;
   if (gpu_.pinned_memory().Has(host, bytes)) return Push(CopyInWork(device, host, bytes));
   // Recorded, it would be read at every replay from memory that may have gone.
   if (!Spoils()) Push(StagedCopyInWork(device, host, bytes));
 }
 
 void EmulatedStream::CopyOut(void* host, const void* device, size_t bytes) {
-  if (bytes > 0) Push(CopyOutWork(host, device, bytes));
+  if (bytes == 0 || Fails(gpu_faults::copy, "copying from the GPU")) return;
+  Push(CopyOutWork(host, device, bytes));
 }
 
 void EmulatedStream::CopyWithin(void* to, const void* from, size_t bytes) {
-  if (bytes > 0) Push(CopyWithinWork(to, from, bytes));
+  if (bytes == 0 || Fails(gpu_faults::copy, "copying on the GPU")) return;
+  Push(CopyWithinWork(to, from, bytes));
 }
 
 void EmulatedStream::Zero(void* device, size_t bytes) {
-  if (bytes > 0) Push(ZeroWork(device, bytes));
+  if (bytes == 0 || Fails(gpu_faults::zero, "clearing memory")) return;
+  Push(ZeroWork(device, bytes));
 }
 
 void EmulatedStream::Launch(const KernelCall& call, const void* args) {
   const bool empty = call.grid.x == 0 || call.grid.y == 0 || call.grid.z == 0;
-  if (empty || gpu_.failed()) return;
+  if (empty || Fails(gpu_faults::launch, call.name)) return;
   const std::string refusal = RefusalOf(call, gpu_.facts().shared_bytes);
   if (!refusal.empty()) return gpu_.Fail(std::string("launch of ") + call.name + ": " + refusal);
   Push(LaunchWork(call, args));
 }
 
 void EmulatedStream::Synchronize() {
-  if (Spoils()) return;
+  if (Spoils() || Fails(gpu_faults::synchronize, "waiting for the GPU")) return;
   while (!queue_.empty() && !gpu_.failed()) {
     if (!gpu_.Advance()) FailHost("streams wait for each other");
   }
@@ -121,7 +134,9 @@ void EmulatedStream::Synchronize() {
 
 std::unique_ptr<kernels::cuda::Event> EmulatedStream::Record() {
   auto event = std::make_unique<EmulatedEvent>(&gpu_);
-  if (!Spoils()) Push(RecordEventWork(event->state()));
+  if (!Spoils() && !Fails(gpu_faults::event, "making an event")) {
+    Push(RecordEventWork(event->state()));
+  }
   return event;
 }
 
@@ -131,6 +146,7 @@ void EmulatedStream::WaitFor(const kernels::cuda::Event& event) {
 
 bool EmulatedStream::BeginRecording() {
   if (recording_ || gpu_.failed() || RecordingIsRefused()) return false;
+  if (gpu_faults::begin_recording.Hit()) return false;
   recording_ = true;
   spoiled_ = false;
   return true;
@@ -140,12 +156,13 @@ std::unique_ptr<kernels::cuda::Graph> EmulatedStream::EndRecording() {
   if (!recording_) return nullptr;
   recording_ = false;
   WorkList recorded = std::exchange(recorded_, {});
-  if (RecordingIsSpoiled() || spoiled_ || gpu_.failed()) return nullptr;
+  if (RecordingIsSpoiled() || gpu_faults::end_recording.Hit()) return nullptr;
+  if (spoiled_ || gpu_.failed()) return nullptr;
   return std::make_unique<EmulatedGraph>(&gpu_, std::move(recorded));
 }
 
 void EmulatedStream::Replay(const kernels::cuda::Graph& graph) {
-  if (Spoils() || gpu_.failed()) return;
+  if (Spoils() || Fails(gpu_faults::replay, "replaying a step")) return;
   const auto& recording = static_cast<const EmulatedGraph&>(graph);
   if (recording.gpu() != &gpu_) FailHost("a graph is replayed on another GPU than its own");
   CountReplay();

@@ -9,6 +9,7 @@
 
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda/simt.h"
+#include "kernels/fault_point.h"
 #include "tests/simt/block_run.h"
 #include "tests/simt/emulated_gpu.h"
 
@@ -103,6 +104,8 @@ class EmulatedStream : public kernels::cuda::Stream {
   };
 
   void Push(std::shared_ptr<const Work> work);
+  // Whether the GPU has failed, now that `doing` is asked of it.
+  bool Fails(kernels::FaultPoint& fault, const char* doing);
   // True, and the recording is of no use, where the stream records.
   bool Spoils();
   bool MayRun(const Work& work);
