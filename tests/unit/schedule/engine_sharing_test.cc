@@ -187,7 +187,9 @@ TEST_F(EngineSharingTest, AListIsTheSameAtBoth) {
   for (int i = 0; i < 4; ++i) ids.push_back(NewSession());
   for (int i = 0; i < 3; ++i) ids.push_back(CreateSession(other_.get(), "tenant")->session_id);
   NewSession("stranger");
-  const auto children = other_->ForkSession("tenant", ids[5], {.count = 2});
+  ForkOptions twice;
+  twice.count = 2;
+  const auto children = other_->ForkSession("tenant", ids[5], twice);
   ASSERT_TRUE(children.ok()) << children.status();
   for (const SessionInfo& child : *children) ids.push_back(child.session_id);
   RunTurn(engine_.get(), On(ids[4], {1, 2, 3}));  // moves
@@ -212,7 +214,7 @@ TEST_F(EngineSharingTest, AListIsTheSameAtBoth) {
   const auto page = other_->ListSessions("tenant", {}, 1000, "");
   ASSERT_TRUE(page.ok());
   for (const SessionInfo& session : page->sessions) {
-    if (session.session_id == moved) EXPECT_EQ(session.position, 8);
+    EXPECT_TRUE(session.session_id != moved || session.position == 8);
   }
 }
 
