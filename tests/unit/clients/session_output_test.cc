@@ -59,7 +59,7 @@ TEST(SessionTree, ShowsWhatMattersOfEach) {
                   "b        tales     1204      7  device   197 KB   2m ago  running, 2 waiting, 1 "
                   "checkpoint, ends in 2h",
                   "c        tales     1204      7  away          -   2m ago",
-                  "d        tales        1      7  none       0 B   2m ago"));
+                  "d        tales        1      7  none        0 B   2m ago"));
 }
 
 TEST(SessionTree, ChildrenStandBelowTheirParents) {
