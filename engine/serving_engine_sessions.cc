@@ -140,7 +140,8 @@ absl::StatusOr<SessionPage> ServingEngine::ListSessions(const std::string& tenan
         absl::StrFormat("page_size must be in [1, %d], got %d", kPageSizeMax, page_size));
   }
   if (!filter.model.empty()) SSMD_RETURN_IF_ERROR(FindModel(filter.model).status());
-  return sessions_->List(tenant, filter, page_size, page_token);
+  return sharing_ == nullptr ? sessions_->List(tenant, filter, page_size, page_token)
+                             : sharing_->List(tenant, filter, page_size, page_token);
 }
 
 absl::StatusOr<std::vector<SessionInfo>> ServingEngine::ForkSession(const std::string& tenant,

@@ -16,12 +16,6 @@ namespace {
 constexpr size_t kStoredAtOnce = 4;
 constexpr size_t kStoredEachTime = 256;
 
-int64_t UnixMillis() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 // Counts down what was started. Shared with those who finish it, who may come after the wait is
 // given up.
 class Countdown {

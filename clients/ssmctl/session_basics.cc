@@ -65,7 +65,7 @@ int ListTree(Context& context, client::Client* client, const SessionOptions& opt
     sessions.insert(sessions.end(), page.value().sessions().begin(), page.value().sessions().end());
     request.set_page_token(page.value().next_page_token());
   } while (!request.page_token().empty() && !one_page && sessions.size() < kListedMax);
-  if (sessions.empty()) {
+  if (sessions.empty() && request.page_token().empty()) {
     Note(context, "no sessions");
     return kOk;
   }

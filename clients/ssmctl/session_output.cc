@@ -52,6 +52,12 @@ std::string ShownTier(v1::StateTier tier) {
   return tier == v1::STATE_TIER_LOST ? "replay" : TierName(tier);
 }
 
+// Of a list: another replica has it, which alone knows more.
+bool IsAway(const v1::Session& session) {
+  return session.tier() == v1::STATE_TIER_UNSPECIFIED &&
+         session.position() > session.pending_tokens();
+}
+
 std::string StateLine(const v1::Session& session) {
   std::string line = ShownTier(session.tier());
   if (session.state_bytes() > 0) line += ", " + Bytes(session.state_bytes());
@@ -223,7 +229,8 @@ std::vector<std::string> SessionTree(const std::vector<v1::Session>& sessions,
     const v1::Session& session = *row.session;
     add(row.name, row.columns, LossyUtf8(session.model()),
         rest(std::to_string(session.position()), std::to_string(session.revision()),
-             ShownTier(session.tier()), Bytes(session.state_bytes()),
+             IsAway(session) ? "away" : ShownTier(session.tier()),
+             IsAway(session) ? "-" : Bytes(session.state_bytes()),
              Age(now_unix_ms - session.used_unix_ms()) + " ago", Notes(session, now_unix_ms)));
   }
   return lines;

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 
 namespace ssmd {
 
@@ -11,6 +12,13 @@ using TimePoint = std::chrono::steady_clock::time_point;
 using Duration = std::chrono::steady_clock::duration;
 
 inline double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+// What people call the time: when sessions were made, used and end.
+inline int64_t UnixMillis() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
 
 // Thread-safe.
 class Clock {

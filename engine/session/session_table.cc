@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "absl/strings/str_format.h"
+#include "engine/base/clock.h"
 #include "engine/base/errors.h"
 #include "engine/base/status_macros.h"
 #include "engine/session/session_errors.h"
@@ -13,15 +14,6 @@
 #include "engine/session/session_table_impl.h"
 
 namespace ssmd {
-namespace {
-
-int64_t UnixMillis() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-}  // namespace
 
 // --- The inside ---
 

@@ -6,12 +6,14 @@
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
 #include "engine/shared/redis_errors.h"
+#include "engine/shared/shared_limits.h"
 
 namespace ssmd {
 namespace {
 
-// A verdict and, of a claim, an owner's address.
-constexpr int64_t kVerdictBytesMax = 64 << 10;
+// A verdict and, of a claim, an owner's address; of a list its summaries, which are the most.
+constexpr int64_t kVerdictBytesMax = 512 << 10;
+static_assert(kVerdictBytesMax > int64_t{kSharedListedMax} * (kSharedSummaryBytes + 256));
 
 bool IsVerdict(const RedisReply& reply) { return reply.is_strings() && !reply.elements.empty(); }
 

@@ -25,13 +25,18 @@ end
 -- A number as a piece of a name, which Lua would round.
 local function digits(value) return string.format('%.0f', value) end
 
+-- Fields of a hash; nil where the key is something else.
+local function fields(key, ...)
+  local found = redis.pcall('HMGET', key, ...)
+  if not found.err then return found end
+  if not string.find(found.err, 'WRONGTYPE', 1, true) then error(found) end
+  return nil
+end
+
 -- The session that is there, without its content: nil when there is none.
 local function read()
-  local found = redis.pcall('HMGET', KEYS[1], 'owner', 'fence', 'image_number', 'last', 'bytes', 'deleted')
-  if found.err then
-    if string.find(found.err, 'WRONGTYPE', 1, true) then return {damaged = true} end
-    error(found)
-  end
+  local found = fields(KEYS[1], 'owner', 'fence', 'image_number', 'last', 'bytes', 'deleted')
+  if not found then return {damaged = true} end
   local session = {owner = found[1], fence = number(found[2]), first = number(found[3]),
     last = number(found[4]), bytes = number(found[5]), deleted = found[6]}
   if session.deleted then return session end
@@ -86,6 +91,12 @@ local function plan(bytes, time)
     full = bytes > old and after > tenant_max}
 end
 
+-- A tenant's key is there for as long as the last of its sessions.
+local function outlast(key, expires)
+  redis.call('PEXPIREAT', key, expires, 'NX')
+  redis.call('PEXPIREAT', key, expires, 'GT')
+end
+
 -- Of a refused write the ended sessions alone.
 local function account(planned, expires)
   if not planned then return end
@@ -99,10 +110,17 @@ local function account(planned, expires)
   end
   redis.call('HSET', KEYS[2], 'total', planned.after, 'i' .. id, planned.bytes)
   redis.call('ZADD', KEYS[3], expires, id)
-  for i = 2, 3 do
-    redis.call('PEXPIREAT', KEYS[i], expires, 'NX')
-    redis.call('PEXPIREAT', KEYS[i], expires, 'GT')
-  end
+  outlast(KEYS[2], expires)
+  outlast(KEYS[3], expires)
+end
+
+-- What the session's bytes will be with another summary; an empty one is none.
+local function summarized(bytes, summary)
+  if summary == '' then return bytes end
+  return bytes - redis.call('HSTRLEN', KEYS[1], 'info') + #summary
+end
+local function summarize(summary)
+  if summary ~= '' then redis.call('HSET', KEYS[1], 'info', summary) end
 end
 
 -- Holds `bytes` against the limits and, where they allow it, calls `apply`, which writes.
@@ -110,6 +128,7 @@ local function write(bytes, apply)
   local grows = not session or not session.bytes or bytes > session.bytes
   if grows and bytes > session_max then return {'large'} end
   local time = now()
+  redis.call('ZSCORE', KEYS[4], id)  -- fails where it is something else
   local planned = plan(bytes, time)
   if planned and planned.full then
     account(planned)
@@ -118,6 +137,8 @@ local function write(bytes, apply)
   apply()
   redis.call('HSET', KEYS[1], 'writer', self, 'bytes', bytes)
   redis.call('PEXPIREAT', KEYS[1], time + ttl)
+  redis.call('ZADD', KEYS[4], 0, id)
+  outlast(KEYS[4], time + ttl)
   account(planned, time + ttl)
   return {'ok'}
 end
@@ -172,10 +193,11 @@ if session and not session.damaged and fence and
   (fence < session.fence or (fence == session.fence and session.owner == '')) then return {'lost'} end
 local held = redis.call('HGET', KEYS[2], 'i' .. id)
 local total = redis.call('HGET', KEYS[2], 'total')
-redis.call('ZSCORE', KEYS[3], id)  -- fails where it is something else
+for i = 3, 4 do redis.call('ZSCORE', KEYS[i], id) end  -- fails where it is something else
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'deleted', '1')
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('ZREM', KEYS[4], id)
 if held then
   redis.call('HSET', KEYS[2], 'total', math.max((number(total) or 0) - (number(held) or 0), 0))
   redis.call('HDEL', KEYS[2], 'i' .. id)
@@ -185,8 +207,20 @@ return {'ok'}
 )lua";
 
 constexpr std::string_view kPutImage = R"lua(
-local at, image = tonumber(ARGV[7]), ARGV[8]
+local at, image, summary = tonumber(ARGV[7]), ARGV[8], ARGV[9]
 local verdict = standing()
+
+-- Sessions that end by themselves stay in their tenant's list. Whoever makes one looks at those that
+-- follow it, which are others every time, for ids are random: where as many end as are made, one in
+-- SWEPT of the list has ended.
+local function sweep()
+  local sessions, gone = string.sub(KEYS[1], 1, #KEYS[1] - #id), {}
+  for _, other in ipairs(redis.call('ZRANGEBYLEX', KEYS[4], '(' .. id, '+', 'LIMIT', 0, SWEPT)) do
+    if redis.call('EXISTS', sessions .. other) == 0 then gone[#gone + 1] = other end
+  end
+  if #gone > 0 then redis.call('ZREM', KEYS[4], unpack(gone)) end
+end
+
 if verdict ~= 'own' and verdict ~= 'none' then return {verdict} end
 -- One that comes late: what is there is newer.
 if verdict == 'own' and at < session.first then return {'ok'} end
@@ -201,22 +235,28 @@ if verdict == 'own' then
     bytes = bytes - PART_BYTES - redis.call('HSTRLEN', KEYS[1], name)
   end
 end
+bytes = verdict == 'own' and summarized(bytes, summary) or bytes + #summary
 return write(bytes, function()
-  if verdict == 'none' then redis.call('DEL', KEYS[1]) end
+  if verdict == 'none' then
+    redis.call('DEL', KEYS[1])
+    sweep()
+  end
   if #replaced > 0 then redis.call('HDEL', KEYS[1], unpack(replaced)) end
   redis.call('HSET', KEYS[1], 'owner', self, 'fence', digits(fence), 'image', image,
     'image_number', digits(at), 'last', digits(last))
+  summarize(summary)
 end)
 )lua";
 
 constexpr std::string_view kAppend = R"lua(
-local at, change = tonumber(ARGV[7]), ARGV[8]
+local at, change, summary = tonumber(ARGV[7]), ARGV[8], ARGV[9]
 local verdict = standing()
 if verdict ~= 'own' then return {verdict} end
 if at <= session.last then return {'ok'} end
 if at ~= session.last + 1 or session.last - session.first >= CHANGES_MAX then return {'gap'} end
-return write(session.bytes + PART_BYTES + #change, function()
+return write(summarized(session.bytes + PART_BYTES + #change, summary), function()
   redis.call('HSET', KEYS[1], 'r' .. digits(at), change, 'last', digits(at))
+  summarize(summary)
 end)
 )lua";
 
@@ -225,7 +265,8 @@ local name, value = 's' .. ARGV[7], ARGV[8]
 local verdict = standing()
 if verdict ~= 'own' then return {verdict} end
 local old = redis.call('HSTRLEN', KEYS[1], name)
-local states = redis.call('HLEN', KEYS[1]) - FIXED_FIELDS - (session.last - session.first)
+local fixed = FIXED_FIELDS - (redis.call('HSTRLEN', KEYS[1], 'info') == 0 and 1 or 0)
+local states = redis.call('HLEN', KEYS[1]) - fixed - (session.last - session.first)
 if old == 0 and states >= STATES_MAX then return {'many'} end
 local bytes = session.bytes - old + #value
 if old == 0 then bytes = bytes + PART_BYTES + #ARGV[7] end
@@ -241,16 +282,36 @@ if old > 0 then bytes = bytes - old - PART_BYTES - #ARGV[7] end
 return write(bytes, function() redis.call('HDEL', KEYS[1], name) end)
 )lua";
 
+constexpr std::string_view kList = R"lua(
+local after, most, sessions = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local ids = redis.call('ZRANGEBYLEX', KEYS[1], after == '' and '-' or '(' .. after, '+', 'LIMIT', 0, most)
+local answer, gone = {'ok', #ids == most and ids[most] or ''}, {}
+for _, id in ipairs(ids) do
+  local found = fields(sessions .. id, 'info', 'deleted')
+  if found and (found[2] or (not found[1] and redis.call('EXISTS', sessions .. id) == 0)) then
+    gone[#gone + 1] = id
+  elseif found and found[1] and #found[1] <= SUMMARY_MAX then
+    answer[#answer + 1] = id
+    answer[#answer + 1] = found[1]
+  end
+end
+if #gone > 0 then redis.call('ZREM', KEYS[1], unpack(gone)) end
+return answer
+)lua";
+
 // How long a wish is kept for a replica that does not ask: who wishes asks again before.
 constexpr int kWantedMs = 60'000;
-constexpr int kFixedFields = 7;  // owner, fence, writer, image, image_number, last, bytes
+constexpr int kFixedFields = 8;  // owner, fence, writer, image, image_number, last, bytes, info
+// Sessions of the list that are looked at when one is made.
+constexpr int kSwept = 4;
 
 std::string Constants() {
   return absl::StrCat(
       "local SESSION_BYTES, PART_BYTES = ", kSharedSessionBytes, ", ", kSharedPartBytes,
       "\nlocal CHANGES_MAX, STATES_MAX, WANTED_MAX = ", kSharedChangesMax, ", ", kSharedStatesMax,
       ", ", kSharedWantedMax, "\nlocal NUMBER_MAX, WANTED_MS, FIXED_FIELDS = ", kSharedNumberMax,
-      ", ", kWantedMs, ", ", kFixedFields, "\n");
+      ", ", kWantedMs, ", ", kFixedFields, "\nlocal SUMMARY_MAX, SWEPT = ", kSharedSummaryBytes,
+      ", ", kSwept, "\n");
 }
 
 std::string Sha1Hex(std::string_view text) {
@@ -278,6 +339,7 @@ RedisScripts::RedisScripts()
       put_image("no-cluster", Written(kPutImage)),
       append("no-cluster", Written(kAppend)),
       put_state("no-cluster", Written(kPutState)),
-      drop_state("no-cluster,allow-oom", Written(kDropState)) {}
+      drop_state("no-cluster,allow-oom", Written(kDropState)),
+      list("no-cluster,allow-oom", kList) {}
 
 }  // namespace ssmd

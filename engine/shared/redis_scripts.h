@@ -11,6 +11,7 @@
 //   many     too many states
 //   damaged  what is there is no session
 //   owned, elsewhere   of a claim: and the fence; and the owner, its address, whether it is present
+// Of a list there follow where it stopped looking (empty: at the end), and ids and summaries.
 // A full Redis refuses a script before it begins (deny-oom, the default of a script with flags),
 // except those that have to work then; no script stops midway for want of memory.
 #ifndef SSMD_ENGINE_SHARED_REDIS_SCRIPTS_H_
@@ -28,8 +29,8 @@ struct RedisScript {
   std::string digest;  // SHA-1 of the text, in hexadecimal digits
 };
 
-// KEYS of all but the presence's: the session, its tenant's bytes by session, its tenant's
-// sessions by when they end. ARGV beside what is named: redis_scripts.cc.
+// KEYS where no others are named: the session, its tenant's bytes by session, its tenant's sessions
+// by when they end, and by id. ARGV beside what is named: redis_scripts.cc.
 struct RedisScripts {
   RedisScripts();
 
@@ -37,10 +38,11 @@ struct RedisScripts {
   RedisScript claim;       // ARGV: self, whether it may take over, key prefix, how it is asked for
   RedisScript give_up;     // ARGV: fence
   RedisScript erase;       // ARGV: id, fence, how long it is remembered
-  RedisScript put_image;   // ARGV: a write's, number, image
-  RedisScript append;      // ARGV: a write's, number, change
+  RedisScript put_image;   // ARGV: a write's, number, image, summary
+  RedisScript append;      // ARGV: a write's, number, change, summary
   RedisScript put_state;   // ARGV: a write's, name, value
   RedisScript drop_state;  // ARGV: a write's, name
+  RedisScript list;        // KEYS: the tenant's sessions by id. ARGV: after, most, prefix of keys
 };
 
 // In the place of a fence that is greater than any.

@@ -61,8 +61,8 @@ absl::StatusOr<SharedState> ReadState(std::string_view name, std::string_view va
 }
 
 absl::StatusOr<Fields> Sort(std::vector<RedisReply> elements) {
-  constexpr std::string_view kPlain[] = {"owner",        "fence", "writer", "image",
-                                         "image_number", "last",  "bytes",  "deleted"};
+  constexpr std::string_view kPlain[] = {"owner", "fence", "writer", "image",  "image_number",
+                                         "last",  "bytes", "info",   "deleted"};
   Fields fields;
   std::map<std::string, SharedState> states;
   for (size_t i = 0; i + 1 < elements.size(); i += 2) {

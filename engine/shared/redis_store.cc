@@ -101,6 +101,8 @@ class RedisStore final : public SharedStore {
   absl::Status PutState(const Write& write, const SharedState& state) override;
   absl::Status DropState(const Write& write, const std::string& name) override;
   absl::Status Delete(const SessionKey& key, uint64_t fence) override;
+  absl::StatusOr<SharedList> List(const std::string& tenant, const std::string& after,
+                                  int most) override;
   SharedStoreFigures figures() const override { return pool_.figures(); }
 
  private:
@@ -109,6 +111,7 @@ class RedisStore final : public SharedStore {
     std::string session;
     std::string bytes;
     std::string ends;
+    std::string ids;
   };
   Keys KeysOf(const SessionKey& key) const;
   std::string PresenceOf(const Replica& replica) const {
@@ -137,14 +140,14 @@ class RedisStore final : public SharedStore {
 RedisStore::Keys RedisStore::KeysOf(const SessionKey& key) const {
   const std::string tenant = absl::BytesToHexString(key.tenant);
   return {absl::StrCat(prefix_, "s:", tenant, ":", key.id), absl::StrCat(prefix_, "b:", tenant),
-          absl::StrCat(prefix_, "e:", tenant)};
+          absl::StrCat(prefix_, "e:", tenant), absl::StrCat(prefix_, "l:", tenant)};
 }
 
 absl::Status RedisStore::Run(const RedisScript& script, const SessionKey& key,
                              absl::Span<const std::string_view> arguments) {
   const Keys keys = KeysOf(key);
-  const auto verdict =
-      pool_.Run(script, {keys.session, keys.bytes, keys.ends}, arguments, pool_.Deadline());
+  const auto verdict = pool_.Run(script, {keys.session, keys.bytes, keys.ends, keys.ids}, arguments,
+                                 pool_.Deadline());
   if (!verdict.ok()) return verdict.status();
   return StatusOf(verdict->front().text);
 }
@@ -153,6 +156,7 @@ absl::Status RedisStore::RunWrite(const RedisScript& script, const Write& write,
                                   absl::Span<const std::string_view> arguments) {
   SSMD_RETURN_IF_ERROR(CheckReplica(write.self));
   SSMD_RETURN_IF_ERROR(CheckFence(write.fence));
+  SSMD_RETURN_IF_ERROR(CheckSummary(write.summary));
   const std::string fence = absl::StrCat(write.fence), ttl = Milliseconds(write.ttl);
   std::vector<std::string_view> all = {write.key.id, write.self.id, fence,
                                        ttl,          tenant_bytes_, session_bytes_};
@@ -222,7 +226,7 @@ absl::StatusOr<Claim> RedisStore::TryClaim(const Replica& self, const SessionKey
   const Keys keys = KeysOf(key);
   SSMD_ASSIGN_OR_RETURN(
       const auto claim,
-      pool_.Run(scripts_.claim, {keys.session, keys.bytes, keys.ends},
+      pool_.Run(scripts_.claim, {keys.session, keys.bytes, keys.ends, keys.ids},
                 {self.id, take_over ? "1" : "0", prefix_, EncodeWish(key)}, deadline));
   const std::string& verdict = claim.front().text;
   if (verdict == "none") return NoSuchSession();
@@ -258,12 +262,12 @@ absl::Status RedisStore::GiveUp(const SessionKey& key, uint64_t fence) {
 
 absl::Status RedisStore::PutImage(const Write& write, uint64_t number, std::string_view image) {
   SSMD_RETURN_IF_ERROR(CheckNumber(number));
-  return RunWrite(scripts_.put_image, write, {absl::StrCat(number), image});
+  return RunWrite(scripts_.put_image, write, {absl::StrCat(number), image, write.summary});
 }
 
 absl::Status RedisStore::Append(const Write& write, uint64_t number, std::string_view change) {
   SSMD_RETURN_IF_ERROR(CheckNumber(number));
-  return RunWrite(scripts_.append, write, {absl::StrCat(number), change});
+  return RunWrite(scripts_.append, write, {absl::StrCat(number), change, write.summary});
 }
 
 absl::Status RedisStore::PutState(const Write& write, const SharedState& state) {
@@ -283,6 +287,29 @@ absl::Status RedisStore::Delete(const SessionKey& key, uint64_t fence) {
     text = absl::StrCat(fence);
   }
   return Run(scripts_.erase, key, {key.id, text, Milliseconds(kDeletedFor)});
+}
+
+absl::StatusOr<SharedList> RedisStore::List(const std::string& tenant, const std::string& after,
+                                            int most) {
+  SSMD_RETURN_IF_ERROR(CheckListed(most));
+  const Keys keys = KeysOf({tenant, ""});
+  SSMD_ASSIGN_OR_RETURN(
+      auto answer, pool_.Run(scripts_.list, {keys.ids}, {after, absl::StrCat(most), keys.session},
+                             pool_.Deadline()));
+  SSMD_RETURN_IF_ERROR(StatusOf(answer.front().text));
+  if (answer.size() % 2 != 0 || answer.size() > 2 + 2 * static_cast<size_t>(most)) {
+    return StatusOf("");
+  }
+  SharedList list;
+  list.next = std::move(answer[1].text);
+  for (size_t i = 2; i < answer.size(); i += 2) {
+    const std::string& last = list.sessions.empty() ? after : list.sessions.back().id;
+    if (answer[i].text <= last) return StatusOf("");
+    list.sessions.push_back({std::move(answer[i].text), std::move(answer[i + 1].text)});
+  }
+  const std::string& last = list.sessions.empty() ? after : list.sessions.back().id;
+  if (!list.next.empty() && list.next < last) return StatusOf("");
+  return list;
 }
 
 absl::Status BadOption(absl::string_view what) {

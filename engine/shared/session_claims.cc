@@ -122,7 +122,7 @@ absl::StatusOr<bool> SharingImpl::TryToClaim(const SessionKey& key, bool recover
     // What is left out is given up when its presence ends, or when it is used here.
     if (doubtful_.size() >= kDoubtfulMax) doubtful_.erase(doubtful_.begin());
     doubtful_.insert(key);
-    return StoreError(claim.status());
+    return StoreError("the session is not here", claim.status());
   }
   {
     MutexLock lock(&mutex_);

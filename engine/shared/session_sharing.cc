@@ -360,15 +360,14 @@ bool SharingImpl::may_have_lost() const {
   return Now() >= present_until_;
 }
 
-absl::Status SharingImpl::StoreError(const absl::Status& status) {
+absl::Status SharingImpl::StoreError(absl::string_view what, const absl::Status& status) {
   ++totals_.failures;
   if (!absl::IsUnavailable(status)) return status;
-  return WithRetryAfter(
-      WithReason(absl::UnavailableError(absl::StrFormat(
-                     "the session is not here, and the shared store of sessions cannot tell: %s",
-                     status.message())),
-                 reason::kSharedStore),
-      kTryAgain);
+  return WithRetryAfter(WithReason(absl::UnavailableError(absl::StrFormat(
+                                       "%s, and the shared store of sessions cannot tell: %s", what,
+                                       status.message())),
+                                   reason::kSharedStore),
+                        kTryAgain);
 }
 
 // --- The end ---

@@ -51,7 +51,7 @@ struct SharingFigures {
   int64_t taken_over = 0;  // of those, from an owner that had gone without giving them up
   int64_t given_up = 0;    // to others that asked, and at the end
   int64_t lost = 0;        // others had taken them
-  int64_t failures = 0;    // of calls to the store
+  int64_t failures = 0;    // of calls to the store; what it says of a session cannot be read
 };
 
 class SessionSharing;
@@ -119,6 +119,13 @@ class SessionSharing {
   using HoldDone = std::function<void(absl::StatusOr<SessionHold>)>;
   virtual void HoldThen(const SessionKey& key, std::optional<TimePoint> deadline,
                         HoldDone done) = 0;
+
+  // --- All of a tenant's sessions, wherever they are ---
+  // As SessionTable::List. What is here is as the table says, the rest as it was written last. A
+  // page may be of fewer sessions, or none, and not the last: it says so. UNAVAILABLE (reason
+  // SHARED_STORE) when the store cannot be asked. Blocks for some calls to it.
+  virtual absl::StatusOr<SessionPage> List(const std::string& tenant, const SessionFilter& filter,
+                                           int page_size, const std::string& page_token) = 0;
 
   // --- What changed (SharedSessionLog) ---
   struct Change {

@@ -1,6 +1,6 @@
 // The inside of SessionSharing, shared by the files that implement it: session_sharing.cc
-// (presence, holds, the end), session_claims.cc (sessions that come) and session_writes.cc (what is
-// written, and sessions that go).
+// (presence, holds, the end), session_claims.cc (sessions that come), session_writes.cc (what is
+// written, and sessions that go) and session_listing.cc.
 //
 // One lock, under which the store is never called. A session is a row; who works on one without the
 // lock has it marked first: `kClaiming` and `kLeaving` are left by whoever set them, `writing` by
@@ -37,6 +37,8 @@ class SharingImpl final : public SessionSharing {
   absl::StatusOr<SessionHold> Hold(const SessionKey& key,
                                    std::optional<TimePoint> deadline) override;
   void HoldThen(const SessionKey& key, std::optional<TimePoint> deadline, HoldDone done) override;
+  absl::StatusOr<SessionPage> List(const std::string& tenant, const SessionFilter& filter,
+                                   int page_size, const std::string& page_token) override;
   void Note(std::vector<Change> changes, Done done) override;
   void WhenWritten(const SessionKey& key, Done done) override;
   bool may_have_lost() const override;
@@ -108,6 +110,7 @@ class SharingImpl final : public SessionSharing {
     Kind kind = Kind::kRecord;
     uint64_t fence = 0;
     uint64_t number = 0;
+    bool is_last = false;                     // of kRecord: nothing else waits
     std::string bytes;                        // of kRecord, and of kImage once it is encoded
     std::optional<FrozenSession> frozen;      // of kImage and kStates
     std::map<std::string, StateMark> states;  // of kStates: what the store has, kept up
@@ -139,7 +142,9 @@ class SharingImpl final : public SessionSharing {
   void DoubtAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool left() const;
   void ServeHolds();
-  absl::Status StoreError(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `what` is not known without the store.
+  absl::Status StoreError(absl::string_view what, const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- session_claims.cc ---
   // Waits for the session to be here, or for it to be for this caller to claim (true: its row is
@@ -156,6 +161,12 @@ class SharingImpl final : public SessionSharing {
   void HearWishes();
   void Hear(const SessionKey& key);
 
+  // --- session_listing.cc ---
+  // What the store says: as many as are wanted, and some more; next_page_token is where it stopped
+  // looking.
+  absl::StatusOr<SessionPage> ListStore(const std::string& tenant, const SessionFilter& filter,
+                                        size_t wanted, const std::string& after);
+
   // --- session_writes.cc ---
   void WriteInTime();
   // Everything that is due of a session. Its row is marked as `writing`.
@@ -165,6 +176,8 @@ class SharingImpl final : public SessionSharing {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Freeze(const SessionKey& key, Step* step) const;
   bool MayGive(const SessionKey& key, Row* row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What lists are to say of it from this step on; empty: as before.
+  std::string Summary(const SessionKey& key, const Step& step) const;
   absl::Status Do(const SessionKey& key, Step* step);
   absl::Status WriteStates(const SharedStore::Write& write, Step* step);
   // False when the writer is done with the session.

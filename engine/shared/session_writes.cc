@@ -10,6 +10,7 @@
 #include "engine/session/session_errors.h"
 #include "engine/shared/session_copy.h"
 #include "engine/shared/session_sharing_impl.h"
+#include "engine/shared/session_summary.h"
 
 namespace ssmd {
 namespace {
@@ -114,6 +115,7 @@ std::optional<SharingImpl::Step> SharingImpl::NextWrite(const SessionKey& key, R
   if (row->written < row->noted) {
     step.kind = Step::Kind::kRecord;
     step.number = row->written + 1;
+    step.is_last = step.number == row->noted;
     step.bytes = row->records.front();
     return step;
   }
@@ -154,8 +156,16 @@ bool SharingImpl::MayGive(const SessionKey& key, Row* row) {
 
 // --- Doing it ---
 
+// Of changes that others follow the summary would say more than the store has.
+std::string SharingImpl::Summary(const SessionKey& key, const Step& step) const {
+  if (step.kind != Step::Kind::kImage && !step.is_last) return "";
+  const auto session = table_->Get(key.tenant, key.id);
+  return session.ok() ? EncodeSessionSummary(*session) : "";
+}
+
 absl::Status SharingImpl::Do(const SessionKey& key, Step* step) {
-  const SharedStore::Write write{key, self_, step->fence, limits_.keep};
+  const std::string summary = Summary(key, *step);
+  const SharedStore::Write write{key, self_, step->fence, limits_.keep, summary};
   switch (step->kind) {
     case Step::Kind::kDelete:
       return store_->Delete(key, step->fence);

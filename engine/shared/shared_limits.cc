@@ -22,4 +22,16 @@ absl::Status CheckNumber(uint64_t number) {
       absl::StrCat("a session's number is at most ", kSharedNumberMax, ", got ", number));
 }
 
+absl::Status CheckSummary(std::string_view summary) {
+  if (summary.size() <= kSharedSummaryBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "a session's summary has at most ", kSharedSummaryBytes, " bytes, got ", summary.size()));
+}
+
+absl::Status CheckListed(int most) {
+  if (most >= 1 && most <= kSharedListedMax) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("a list looks at 1 to ", kSharedListedMax, " sessions, got ", most));
+}
+
 }  // namespace ssmd

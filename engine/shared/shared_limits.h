@@ -12,14 +12,16 @@
 
 namespace ssmd {
 
-// A session counts as the bytes of its image, changes and states (and of their names), and
+// A session counts as the bytes of its image, changes, summary and states (and of their names), and
 // these for what a store keeps beside. No encoding of a session is longer than that.
 inline constexpr int64_t kSharedSessionBytes = 512;
 inline constexpr int64_t kSharedPartBytes = 64;  // an image, a change, a state
 
-inline constexpr uint64_t kSharedChangesMax = 1024;  // of a session, after its image
-inline constexpr int64_t kSharedStatesMax = 256;     // of a session
-inline constexpr int64_t kSharedWantedMax = 256;     // asked of a replica and not told yet
+inline constexpr uint64_t kSharedChangesMax = 1024;   // of a session, after its image
+inline constexpr int64_t kSharedStatesMax = 256;      // of a session
+inline constexpr int64_t kSharedWantedMax = 256;      // asked of a replica and not told yet
+inline constexpr int64_t kSharedSummaryBytes = 1024;  // what lists say of a session
+inline constexpr int kSharedListedMax = 256;          // looked at by one call of List
 
 // Of fences and numbers: so many integers are exact everywhere.
 inline constexpr uint64_t kSharedNumberMax = (uint64_t{1} << 53) - 1;
@@ -30,6 +32,8 @@ inline bool IsReplicaId(std::string_view id) { return IsRandomId(id); }
 absl::Status CheckReplica(const Replica& replica);
 absl::Status CheckFence(uint64_t fence);
 absl::Status CheckNumber(uint64_t number);
+absl::Status CheckSummary(std::string_view summary);
+absl::Status CheckListed(int most);
 
 }  // namespace ssmd
 

@@ -78,6 +78,16 @@ struct OwnedElsewhere {
 };
 using Claim = std::variant<SharedSession, NoSuchSession, OwnedElsewhere>;
 
+// A session in a list.
+struct SharedSummary {
+  std::string id;
+  std::string summary;  // as it was written last
+};
+struct SharedList {
+  std::vector<SharedSummary> sessions;  // by id
+  std::string next;  // the last id that was looked at; empty where there are no more
+};
+
 struct SharedStoreFigures {
   bool reachable = false;  // the last call got an answer
   int64_t calls = 0;       // totals since the start
@@ -119,6 +129,9 @@ class SharedStore {
     Replica self;
     uint64_t fence = 0;
     Duration ttl{};
+    // What lists are to say of the session; empty: as before. At most 1 KiB. Kept by PutImage and
+    // Append where they change something.
+    std::string_view summary{};
   };
   // Replaces the image and all changes up to `number`; where the image there is newer: nothing, OK.
   // Makes the session if there is none (a new one, or one that the store has lost), owned by `self`
@@ -134,6 +147,13 @@ class SharedStore {
   virtual absl::Status DropState(const Write& write, const std::string& name) = 0;
   // Of something absent: OK. It stays deleted: a write that comes late is ABORTED.
   virtual absl::Status Delete(const SessionKey& key, uint64_t fence) = 0;
+
+  // --- Looking ---
+  // Of the tenant's sessions those with ids after `after` (empty: all), looking at no more than
+  // `most`, from 1 to 256. One that ended, was deleted or never got a summary is not in it, so that
+  // it may be of none and go on all the same. Whose they are does not matter.
+  virtual absl::StatusOr<SharedList> List(const std::string& tenant, const std::string& after,
+                                          int most) = 0;
 
   virtual SharedStoreFigures figures() const = 0;
 };

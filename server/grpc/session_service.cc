@@ -9,6 +9,22 @@
 #include "server/grpc/import_call.h"
 
 namespace ssmd::server {
+namespace {
+
+// Serves a call that only looks: a shared store is asked first; without one nothing waits, not even
+// for changes.
+template <typename Request, typename Response, typename Handler>
+grpc::ServerUnaryReactor* ServeLooking(const ServiceContext& services, const char* method,
+                                       grpc::CallbackServerContext* context,
+                                       const grpc::ByteBuffer* request, grpc::ByteBuffer* response,
+                                       const Handler& handle) {
+  return services.shared_store
+             ? ServeBlocking<Request, Response>(services, method, context, request, response,
+                                                handle)
+             : ServeUnary<Request, Response>(services, method, context, request, response, handle);
+}
+
+}  // namespace
 
 grpc::ServerUnaryReactor* SessionService::CreateSession(grpc::CallbackServerContext* context,
                                                         const grpc::ByteBuffer* request,
@@ -27,31 +43,27 @@ grpc::ServerUnaryReactor* SessionService::GetSession(grpc::CallbackServerContext
     ToProto(session, out->mutable_session());
     return absl::OkStatus();
   };
-  // A shared store is asked first; without one nothing waits, and it does not wait for changes.
-  return services_.shared_store
-             ? ServeBlocking<v1::GetSessionRequest, v1::GetSessionResponse>(
-                   services_, "GetSession", context, request, response, get)
-             : ServeUnary<v1::GetSessionRequest, v1::GetSessionResponse>(
-                   services_, "GetSession", context, request, response, get);
+  return ServeLooking<v1::GetSessionRequest, v1::GetSessionResponse>(
+      services_, "GetSession", context, request, response, get);
 }
 
 grpc::ServerUnaryReactor* SessionService::ListSessions(grpc::CallbackServerContext* context,
                                                        const grpc::ByteBuffer* request,
                                                        grpc::ByteBuffer* response) {
-  return ServeUnary<v1::ListSessionsRequest, v1::ListSessionsResponse>(
-      services_, "ListSessions", context, request, response,
-      [this](const CallInfo& info, const v1::ListSessionsRequest& in,
-             v1::ListSessionsResponse* out) {
-        SSMD_RETURN_IF_ERROR(Validate(in, services_.limits));
-        const int page_size = in.page_size() == 0 ? kPageSizeDefault : in.page_size();
-        SSMD_ASSIGN_OR_RETURN(const SessionPage page,
-                              services_.engine->ListSessions(
-                                  info.caller.tenant, SessionFilter{in.model(), in.parent_id()},
-                                  page_size, in.page_token()));
-        for (const SessionInfo& session : page.sessions) ToProto(session, out->add_sessions());
-        out->set_next_page_token(page.next_page_token);
-        return absl::OkStatus();
-      });
+  const auto list = [this](const CallInfo& info, const v1::ListSessionsRequest& in,
+                           v1::ListSessionsResponse* out) {
+    SSMD_RETURN_IF_ERROR(Validate(in, services_.limits));
+    const int page_size = in.page_size() == 0 ? kPageSizeDefault : in.page_size();
+    SSMD_ASSIGN_OR_RETURN(
+        const SessionPage page,
+        services_.engine->ListSessions(info.caller.tenant, {in.model(), in.parent_id()}, page_size,
+                                       in.page_token()));
+    for (const SessionInfo& session : page.sessions) ToProto(session, out->add_sessions());
+    out->set_next_page_token(page.next_page_token);
+    return absl::OkStatus();
+  };
+  return ServeLooking<v1::ListSessionsRequest, v1::ListSessionsResponse>(
+      services_, "ListSessions", context, request, response, list);
 }
 
 grpc::ServerUnaryReactor* SessionService::ForkSession(grpc::CallbackServerContext* context,

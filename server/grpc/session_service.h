@@ -1,5 +1,6 @@
 // ssmd.v1.SessionService: see proto/ssmd/v1/session.proto. Owned by GrpcServer; called on gRPC's
-// threads. What only looks is answered there; what changes sessions is done on the BlockingPool.
+// threads. What only looks is answered there, unless a shared store is asked; that, and what
+// changes sessions, is done on the BlockingPool.
 #ifndef SSMD_SERVER_GRPC_SESSION_SERVICE_H_
 #define SSMD_SERVER_GRPC_SESSION_SERVICE_H_
 

@@ -44,6 +44,10 @@ class ForwardingSharedStore final : public SharedStore {
   absl::Status Delete(const SessionKey& key, uint64_t fence) override {
     return store_->Delete(key, fence);
   }
+  absl::StatusOr<SharedList> List(const std::string& tenant, const std::string& after,
+                                  int most) override {
+    return store_->List(tenant, after, most);
+  }
   SharedStoreFigures figures() const override { return store_->figures(); }
 
  private:

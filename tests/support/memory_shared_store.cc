@@ -13,7 +13,8 @@ absl::Status Unreachable() { return absl::UnavailableError("the shared store doe
 absl::Status Lost() { return absl::AbortedError("the session is not owned under this fence"); }
 absl::Status CheckWrite(const SharedStore::Write& write) {
   SSMD_RETURN_IF_ERROR(CheckReplica(write.self));
-  return CheckFence(write.fence);
+  SSMD_RETURN_IF_ERROR(CheckFence(write.fence));
+  return CheckSummary(write.summary);
 }
 absl::Status NoSession() { return absl::NotFoundError("the shared store has no such session"); }
 
@@ -119,7 +120,7 @@ struct MemorySharedStore::Keeper {
 };
 
 int64_t MemorySharedStore::Session::bytes() const {
-  int64_t sum = kSharedSessionBytes + kSharedPartBytes + Size(image);
+  int64_t sum = kSharedSessionBytes + kSharedPartBytes + Size(image) + Size(summary);
   for (const std::string& change : changes) sum += kSharedPartBytes + Size(change);
   for (const auto& [name, state] : states) {
     sum += kSharedPartBytes + Size(name) + Size(state.snapshot) + int64_t{sizeof(state.position)};
@@ -239,7 +240,9 @@ absl::Status MemorySharedStore::PutImage(const Write& write, uint64_t number,
   SSMD_RETURN_IF_ERROR(CheckWrite(write));
   SSMD_RETURN_IF_ERROR(CheckNumber(number));
   return Call<absl::Status>(
-      image.size(), [=, image = std::string(image)](Keeper* keeper) -> absl::Status {
+      image.size(),
+      [=, image = std::string(image),
+       summary = std::string(write.summary)](Keeper* keeper) -> absl::Status {
         SSMD_ASSIGN_OR_RETURN(const bool owned, keeper->Owns(write));
         Session after;
         if (owned) after = *keeper->Find(write.key);
@@ -252,6 +255,7 @@ absl::Status MemorySharedStore::PutImage(const Write& write, uint64_t number,
         after.fence = write.fence;
         after.image_number = number;
         after.image = image;
+        if (!summary.empty()) after.summary = summary;
         return keeper->Replace(write, std::move(after));
       });
 }
@@ -261,13 +265,16 @@ absl::Status MemorySharedStore::Append(const Write& write, uint64_t number,
   SSMD_RETURN_IF_ERROR(CheckWrite(write));
   SSMD_RETURN_IF_ERROR(CheckNumber(number));
   return Call<absl::Status>(
-      change.size(), [=, change = std::string(change)](Keeper* keeper) -> absl::Status {
+      change.size(),
+      [=, change = std::string(change),
+       summary = std::string(write.summary)](Keeper* keeper) -> absl::Status {
         SSMD_ASSIGN_OR_RETURN(Session after, keeper->Owned(write));
         if (number <= after.last_number()) return absl::OkStatus();
         if (number != after.last_number() + 1 || after.changes.size() >= kSharedChangesMax) {
           return absl::OutOfRangeError("the change does not follow, or they are too many");
         }
         after.changes.push_back(change);
+        if (!summary.empty()) after.summary = summary;
         return keeper->Replace(write, std::move(after));
       });
 }
@@ -308,6 +315,26 @@ absl::Status MemorySharedStore::Delete(const SessionKey& key, uint64_t fence) {
     deleted.end = keeper->now + std::chrono::hours(1);
     keeper->contents.sessions[NameOf(key)] = std::move(deleted);
     return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<SharedList> MemorySharedStore::List(const std::string& tenant,
+                                                   const std::string& after, int most) {
+  SSMD_RETURN_IF_ERROR(CheckListed(most));
+  return Call<absl::StatusOr<SharedList>>(0, [=](Keeper* keeper) {
+    const auto& sessions = keeper->contents.sessions;
+    SharedList list;
+    auto session = sessions.lower_bound({tenant, after});
+    for (int looked = 0; session != sessions.end() && session->first.first == tenant; ++session) {
+      const std::string& id = session->first.second;
+      const Session& of = session->second;
+      if (of.deleted || of.end <= keeper->now || (!after.empty() && id == after)) continue;
+      if (!of.summary.empty()) list.sessions.push_back({id, of.summary});
+      if (++looked < most) continue;
+      list.next = id;
+      break;
+    }
+    return list;
   });
 }
 

@@ -49,6 +49,7 @@ class MemorySharedStore final : public SharedStore {
     std::string writer;
     uint64_t image_number = 0;
     std::string image;
+    std::string summary;
     std::deque<std::string> changes;
     std::map<std::string, SharedState> states;
     TimePoint end;
@@ -82,6 +83,8 @@ class MemorySharedStore final : public SharedStore {
   absl::Status PutState(const Write& write, const SharedState& state) override;
   absl::Status DropState(const Write& write, const std::string& name) override;
   absl::Status Delete(const SessionKey& key, uint64_t fence) override;
+  absl::StatusOr<SharedList> List(const std::string& tenant, const std::string& after,
+                                  int most) override;
   SharedStoreFigures figures() const override;
 
  private:

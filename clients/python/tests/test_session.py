@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from daemon import ENDLESS, Daemon, eventually
 
 import ssmd
+from ssmd._proto import session_pb2
 
 
 def test_turns_go_on_and_read_only_what_is_new(client: ssmd.Client) -> None:
@@ -91,6 +93,24 @@ def test_forks_go_their_own_ways(client: ssmd.Client) -> None:
     assert session.info().position == session.position
     listed = [info.session_id for info in client.sessions(parent_id=session.id)]
     assert listed == sorted(child.id for child in [twin, *children])
+
+
+def test_a_list_goes_on_after_an_empty_page(
+    client: ssmd.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = client.session("Once upon a time")
+    unary = client._calls.unary
+    tokens = []
+
+    def with_an_empty_page(method: Any, request: Any, **options: Any) -> Any:
+        tokens.append(request.page_token)
+        if not request.page_token:
+            return session_pb2.ListSessionsResponse(next_page_token="0" * 32)
+        return unary(method, request, **options)
+
+    monkeypatch.setattr(client._calls, "unary", with_an_empty_page)
+    assert session.id in [info.session_id for info in client.sessions()]
+    assert tokens[:2] == ["", "0" * 32]
 
 
 def test_going_back(client: ssmd.Client) -> None:

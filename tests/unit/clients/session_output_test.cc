@@ -45,12 +45,21 @@ TEST(SessionTree, ShowsWhatMattersOfEach) {
   busy.add_checkpoints();
   busy.set_expires_unix_ms(kNow + 7'200'000);
   busy.set_tier(v1::STATE_TIER_DEVICE);
+  v1::Session elsewhere = Session("c");
+  elsewhere.clear_tier();
+  elsewhere.clear_state_bytes();
+  v1::Session fresh = elsewhere;
+  fresh.set_session_id("d");
+  fresh.set_position(1);
+  fresh.set_pending_tokens(1);
   EXPECT_THAT(
-      SessionTree({Session("a"), busy}, kNow),
+      SessionTree({Session("a"), busy, elsewhere, fresh}, kNow),
       ElementsAre("SESSION  MODEL   TOKENS    REV  STATE     BYTES     USED",
                   "a        tales     1204      7  host     197 KB   2m ago",
                   "b        tales     1204      7  device   197 KB   2m ago  running, 2 waiting, 1 "
-                  "checkpoint, ends in 2h"));
+                  "checkpoint, ends in 2h",
+                  "c        tales     1204      7  away          -   2m ago",
+                  "d        tales        1      7  none        0 B   2m ago"));
 }
 
 TEST(SessionTree, ChildrenStandBelowTheirParents) {

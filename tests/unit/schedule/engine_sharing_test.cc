@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -49,6 +50,19 @@ class EngineSharingTest : public EngineTest {
   static void LeaveFor(Engine* engine) {
     ASSERT_TRUE(
         engine->LeaveReplicas(std::chrono::steady_clock::now() + std::chrono::minutes(1)).ok());
+  }
+  static std::vector<std::string> ListedIds(Engine* engine, const SessionFilter& filter,
+                                            int page_size, const std::string& tenant = "tenant") {
+    std::vector<std::string> ids;
+    std::string token;
+    do {
+      const auto page = engine->ListSessions(tenant, filter, page_size, token);
+      EXPECT_TRUE(page.ok()) << page.status();
+      if (!page.ok()) break;
+      for (const SessionInfo& session : page->sessions) ids.push_back(session.session_id);
+      token = page->next_page_token;
+    } while (!token.empty());
+    return ids;
   }
   // What the store says of the session, as somebody else would have it.
   void Forge(const std::string& session, const std::function<void(SessionImage*)>& change) {
@@ -149,7 +163,7 @@ TEST_F(EngineSharingTest, TokensThatTheModelHasNotAreNotBelieved) {
     const absl::Status status = other_->GetSession("tenant", id).status();
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr("the shared history: token id"));
-    EXPECT_TRUE(other_->ListSessions("tenant", {}, 10, "")->sessions.empty());
+    EXPECT_EQ(other_->Figures().sharing->sessions, 0);
     Start(Shared());
   }
 }
@@ -165,6 +179,55 @@ TEST_F(EngineSharingTest, AHistoryMayNotBeLongerThanOnesOfThisEngine) {
   EXPECT_FALSE(status.ok());
   EXPECT_EQ(ReasonOf(status), reason::kHistoryTooLong) << status;
   EXPECT_EQ(engine_->GetSession("tenant", id)->position, 8);
+}
+
+TEST_F(EngineSharingTest, AListIsTheSameAtBoth) {
+  StartBoth();
+  std::vector<std::string> ids;
+  for (int i = 0; i < 4; ++i) ids.push_back(NewSession());
+  for (int i = 0; i < 3; ++i) ids.push_back(CreateSession(other_.get(), "tenant")->session_id);
+  NewSession("stranger");
+  ForkOptions twice;
+  twice.count = 2;
+  const auto children = other_->ForkSession("tenant", ids[5], twice);
+  ASSERT_TRUE(children.ok()) << children.status();
+  for (const SessionInfo& child : *children) ids.push_back(child.session_id);
+  RunTurn(engine_.get(), On(ids[4], {1, 2, 3}));  // moves
+  RunTurn(other_.get(), On(ids[1], {4, 5}));
+  ASSERT_TRUE(other_->DeleteSession("tenant", ids[2], std::nullopt).ok());
+  const std::string deleted = ids[2], parent = ids[5], moved = ids[4];
+  ids.erase(ids.begin() + 2);
+  std::sort(ids.begin(), ids.end());
+  for (Engine* engine : {engine_.get(), other_.get()}) {
+    for (const int page_size : {1, 2, 3, 1000}) {
+      EXPECT_EQ(ListedIds(engine, {}, page_size), ids) << page_size;
+      EXPECT_EQ(ListedIds(engine, {"", parent}, page_size).size(), 2U) << page_size;
+      EXPECT_EQ(ListedIds(engine, {"fake", ""}, page_size), ids) << page_size;
+    }
+    EXPECT_TRUE(absl::IsNotFound(engine->ListSessions("tenant", {"none", ""}, 1, "").status()));
+    EXPECT_TRUE(absl::IsInvalidArgument(engine->ListSessions("tenant", {}, 1001, "").status()));
+    EXPECT_EQ(ListedIds(engine, {}, 1, "stranger").size(), 1U);
+    EXPECT_TRUE(ListedIds(engine, {}, 1, "nobody").empty());
+    EXPECT_TRUE(absl::IsNotFound(engine->GetSession("tenant", deleted).status()));
+    EXPECT_TRUE(absl::IsNotFound(engine->GetSession("stranger", moved).status()));
+  }
+  const auto page = other_->ListSessions("tenant", {}, 1000, "");
+  ASSERT_TRUE(page.ok());
+  for (const SessionInfo& session : page->sessions) {
+    EXPECT_TRUE(session.session_id != moved || session.position == 8);
+  }
+}
+
+TEST_F(EngineSharingTest, WithoutTheStoreThereIsNoList) {
+  StartBoth();
+  NewSession();
+  store_.SetReachable(false);
+  const absl::Status status = engine_->ListSessions("tenant", {}, 10, "").status();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_EQ(ReasonOf(status), reason::kSharedStore);
+  EXPECT_TRUE(RetryAfterOf(status).has_value());
+  store_.SetReachable(true);
+  EXPECT_EQ(ListedIds(engine_.get(), {}, 10).size(), 1U);
 }
 
 TEST_F(EngineSharingTest, WithoutASharedStoreNothingIsReplicated) {

@@ -7,6 +7,7 @@
 
 #include "engine/base/errors.h"
 #include "ssmd/v1/session.grpc.pb.h"
+#include "tests/support/eventually.h"
 #include "tests/unit/server/test_daemon.h"
 
 namespace ssmd::server {
@@ -177,6 +178,37 @@ TEST_F(SessionServiceTest, CallsThatWaitForTheEngineHoldUpNoOthers) {
   daemon_->engine().HoldChanges(false);
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(done, kCalls);
+}
+
+// And so may wait, for it.
+TEST_F(SessionServiceTest, CallsThatLookAreCountedAmongRequestsWhereAStoreIsShared) {
+  for (const bool is_shared : {false, true}) {
+    Options options;
+    options.server.requests = 1;
+    if (is_shared) options.replica.store.url = "redis://127.0.0.1:1";  // which nobody asks here
+    Start(options);
+    daemon_->engine().HoldChanges(true);
+    std::thread first([&] {
+      v1::DeleteSessionRequest request;
+      request.set_session_id("s");
+      v1::DeleteSessionResponse response;
+      EXPECT_TRUE(Call(&v1::SessionService::Stub::DeleteSession, request, &response).ok());
+    });
+    daemon_->engine().WaitForHeldChanges(1);
+    v1::GetSessionRequest get;
+    get.set_session_id("s");
+    v1::GetSessionResponse got;
+    v1::ListSessionsResponse listed;
+    const auto expected = is_shared ? grpc::StatusCode::RESOURCE_EXHAUSTED : grpc::StatusCode::OK;
+    using Stub = v1::SessionService::Stub;
+    EXPECT_EQ(Call(&Stub::GetSession, get, &got).error_code(), expected);
+    EXPECT_EQ(Call(&Stub::ListSessions, {}, &listed).error_code(), expected);
+    daemon_->engine().HoldChanges(false);
+    first.join();
+    if (!is_shared) continue;
+    EXPECT_TRUE(test::Eventually([&] { return Call(&Stub::ListSessions, {}, &listed).ok(); }));
+    EXPECT_EQ(listed.sessions_size(), 2);
+  }
 }
 
 TEST_F(SessionServiceTest, CallsThatChangeSessionsAreCountedAmongRequests) {

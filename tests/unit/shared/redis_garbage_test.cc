@@ -6,6 +6,7 @@
 #include <map>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "engine/shared/redis_store.h"
 #include "tests/unit/shared/garbage_server.h"
 #include "tests/unit/shared/shared_fixture.h"
@@ -48,6 +49,7 @@ Calls CallAll(const std::string& url, Duration timeout) {
   call("PutState", [&] { return store->PutState(write, {"", 1, "state"}); });
   call("DropState", [&] { return store->DropState(write, ""); });
   call("Delete", [&] { return store->Delete(key, 1); });
+  call("List", [&] { return store->List("tenant", "a", 2).status(); });
   return calls;
 }
 
@@ -69,10 +71,28 @@ constexpr absl::StatusCode kOk = absl::StatusCode::kOk;
 std::map<std::string, absl::StatusCode> EveryCall(absl::StatusCode code) {
   std::map<std::string, absl::StatusCode> all;
   for (const char* name : {"Renew", "Leave", "Wanted", "WantedPatiently", "TryClaim", "GiveUp",
-                           "PutImage", "Append", "PutState", "DropState", "Delete"}) {
+                           "PutImage", "Append", "PutState", "DropState", "Delete", "List"}) {
     all[name] = code;
   }
   return all;
+}
+
+// What a verdict is enough of, whatever follows it.
+std::map<std::string, absl::StatusCode> EveryWrite(absl::StatusCode code) {
+  std::map<std::string, absl::StatusCode> all;
+  for (const char* name :
+       {"Renew", "GiveUp", "PutImage", "Append", "PutState", "DropState", "Delete"}) {
+    all[name] = code;
+  }
+  return all;
+}
+
+// "ok", and these.
+std::string ListOf(const std::vector<std::string>& rest) {
+  std::string reply = absl::StrCat("*", rest.size() + 1, "\r\n$2\r\nok\r\n");
+  for (const std::string& text : rest)
+    absl::StrAppend(&reply, "$", text.size(), "\r\n", text, "\r\n");
+  return reply;
 }
 
 std::vector<Nonsense> Table() {
@@ -92,6 +112,13 @@ std::vector<Nonsense> Table() {
       {"*1\r\n$4\r\nwhat\r\n"},
       {"*1\r\n$5\r\nowned\r\n"},
       {"*2\r\n$9\r\nelsewhere\r\n$6\r\nsecret\r\n"},
+      // Lists that are none: in pieces, too long, backwards, of what was not asked for.
+      {"*3\r\n$2\r\nok\r\n$0\r\n\r\n$1\r\nb\r\n", EveryWrite(kOk)},
+      {ListOf({"", "b", "", "c", "", "d", ""}), EveryWrite(kOk)},
+      {ListOf({"", "c", "", "b", ""}), EveryWrite(kOk)},
+      {ListOf({"", "b", "", "b", ""}), EveryWrite(kOk)},
+      {ListOf({"", "a", ""}), EveryWrite(kOk)},
+      {ListOf({"b", "b", "", "c", ""}), EveryWrite(kOk)},
       // A claim, and then a session that is none.
       {"*2\r\n$5\r\nowned\r\n$1\r\n1\r\n", {{"TryClaim", absl::StatusCode::kDataLoss}}},
       {"*2147483647\r\n"},

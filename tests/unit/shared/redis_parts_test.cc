@@ -323,6 +323,11 @@ TEST(RedisSession, WhatCannotBeIsDataLoss) {
   ASSERT_EQ(decoded->session.states.size(), 1U);
   EXPECT_EQ(decoded->session.states[0].position, 7);
 
+  // A summary is for lists alone, and older sessions have none.
+  auto listed = good;
+  listed.emplace_back("info", "summary");
+  EXPECT_TRUE(DecodeRedisSession(Fields(listed)).ok());
+
   // Each field gone.
   for (size_t i = 0; i < good.size() - 1; ++i) {
     auto fields = good;
@@ -361,7 +366,7 @@ TEST(RedisScripts, AreKnownByTheirDigestAndSayWhatTheyNeed) {
   std::set<std::string> digests;
   for (const RedisScript* script :
        {&scripts.renew, &scripts.claim, &scripts.give_up, &scripts.erase, &scripts.put_image,
-        &scripts.append, &scripts.put_state, &scripts.drop_state}) {
+        &scripts.append, &scripts.put_state, &scripts.drop_state, &scripts.list}) {
     EXPECT_EQ(script->digest.size(), 40U);
     EXPECT_TRUE(digests.insert(script->digest).second);
     EXPECT_TRUE(script->text.starts_with("#!lua flags=no-cluster"));

@@ -55,7 +55,8 @@ class RedisStoreTest : public ::testing::Test {
             {"Append", store.Append(Write(), 1, "change")},
             {"PutState", store.PutState(Write(), {"", 1, "state"})},
             {"DropState", store.DropState(Write(), "")},
-            {"Delete", store.Delete({"tenant", "other"}, 1)}};
+            {"Delete", store.Delete({"tenant", "other"}, 1)},
+            {"List", store.List("tenant", "", 1).status()}};
   }
 
   const SessionKey key_ = {"tenant", "id"};
@@ -145,7 +146,9 @@ TEST_F(RedisStoreTest, AFullServerRefusesWhatGrowsAndNothingElse) {
   const auto store = Patient();
   const SharedStore::Write other = {{"tenant", "other"}, ReplicaNo(1), 1, std::chrono::hours(1)};
   ASSERT_TRUE(store->Renew(ReplicaNo(1), std::chrono::hours(1)).ok());
-  ASSERT_TRUE(store->PutImage(Write(), 0, "image").ok());
+  SharedStore::Write listed = Write();
+  listed.summary = "summary";
+  ASSERT_TRUE(store->PutImage(listed, 0, "image").ok());
   ASSERT_TRUE(store->PutState(Write(), {"state", 1, "state"}).ok());
   ASSERT_TRUE(store->PutImage(other, 0, "image").ok());
 
@@ -171,6 +174,9 @@ TEST_F(RedisStoreTest, AFullServerRefusesWhatGrowsAndNothingElse) {
   ASSERT_TRUE(claim.ok() && std::holds_alternative<SharedSession>(*claim)) << claim.status();
   EXPECT_EQ(std::get<SharedSession>(*claim).image, "image");
   EXPECT_TRUE(store->Delete(other.key, 1).ok());
+  const auto list = store->List("tenant", "", 10);
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_THAT(list->sessions, SizeIs(1));
 
   redis_->Command({"CONFIG", "SET", "maxmemory", "0"});
   EXPECT_TRUE(store->Append({key_, ReplicaNo(2), 2, std::chrono::hours(1)}, 1, "change").ok());
@@ -272,7 +278,7 @@ TEST_F(RedisStoreTest, ATenantsAccountThatIsSomethingElseRefusesWritesWhole) {
   options_.tenant_bytes = 1 << 20;
   const auto store = Patient();
   const std::string tenant = absl::BytesToHexString("tenant");
-  for (const char* kind : {"ssmd:b:", "ssmd:e:"}) {
+  for (const char* kind : {"ssmd:b:", "ssmd:e:", "ssmd:l:"}) {
     redis_->Command({"FLUSHALL"});
     redis_->Command({"SET", kind + tenant, "text"});
     const absl::Status status = store->PutImage(Write(), 0, "image");

@@ -41,6 +41,18 @@ TYPED_TEST(SharedBudgetTest, EveryWriteCountsAndGivesBack) {
   EXPECT_EQ(bytes(), kEmpty + 50 + 20 + 2 * kSharedPartBytes + 4 + 8 + 500);
   ASSERT_TRUE(store.DropState(write, "name").ok());
   EXPECT_EQ(bytes(), kEmpty + 50 + 20 + kSharedPartBytes);
+  auto summed = write;
+  const std::string summary(30, 's');
+  for (const size_t size : {30, 7}) {
+    summed.summary = std::string_view(summary).substr(0, size);
+    ASSERT_TRUE(store.PutImage(summed, 2, std::string(50, 'i')).ok());
+    EXPECT_EQ(bytes(), kEmpty + 50 + size);
+  }
+  ASSERT_TRUE(store.PutImage(write, 2, std::string(40, 'i')).ok());
+  EXPECT_EQ(bytes(), kEmpty + 40 + 7);
+  summed.summary = summary;
+  ASSERT_TRUE(store.Append(summed, 3, "").ok());
+  EXPECT_EQ(bytes(), kEmpty + 40 + 30 + kSharedPartBytes);
   ASSERT_TRUE(store.Delete(this->key_, 1).ok());
   EXPECT_EQ(bytes(), 0);
 }
@@ -144,9 +156,10 @@ TYPED_TEST(SharedBudgetTest, IsExactAfterRandomWrites) {
     const std::string slot = absl::StrCat(roll(8));
     const SessionKey key = {absl::StrCat("tenant", roll(2)),
                             absl::StrCat(slot, ":", deleted[slot])};
-    const auto write = this->WriteOf(key, 1, 1);
+    auto write = this->WriteOf(key, 1, 1);
     const int action = roll(10), number = roll(12);
-    const std::string bytes = some(3000), name = absl::StrCat(roll(3));
+    const std::string bytes = some(3000), name = absl::StrCat(roll(3)), summary = some(100);
+    if (roll(3) > 0) write.summary = summary;
     const auto act = [&](SharedStore& store) {
       if (action < 2) return store.PutImage(write, number, bytes);
       if (action < 6) return store.Append(write, number, bytes.substr(bytes.size() / 2));
@@ -173,6 +186,16 @@ TYPED_TEST(SharedBudgetTest, IsExactAfterRandomWrites) {
     for (const SharedState& state : found.states) {
       EXPECT_EQ(state.snapshot, session.states.at(state.name).snapshot);
       EXPECT_EQ(state.position, session.states.at(state.name).position);
+    }
+  }
+  for (const char* tenant : {"tenant0", "tenant1"}) {
+    const auto list = this->store().List(tenant, "", kSharedListedMax);
+    const auto expected = model.List(tenant, "", kSharedListedMax);
+    ASSERT_TRUE(list.ok() && expected.ok());
+    ASSERT_EQ(list->sessions.size(), expected->sessions.size());
+    for (size_t i = 0; i < list->sessions.size(); ++i) {
+      EXPECT_EQ(list->sessions[i].id, expected->sessions[i].id);
+      EXPECT_EQ(list->sessions[i].summary, expected->sessions[i].summary);
     }
   }
 }
