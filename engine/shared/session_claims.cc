@@ -165,6 +165,14 @@ absl::Status SharingImpl::TakeIn(const SessionKey& key, SharedSession shared, bo
   if (recovered) RemoveLocal(key);
   SSMD_ASSIGN_OR_RETURN(Proposal proposal, table_->ProposeAdopt(std::move(image)));
   SSMD_RETURN_IF_ERROR(local_->WriteAndWait(std::move(proposal), Durability::kProcess).status());
+  if (local_->lasting()) {
+    // By being who wrote last its copy is believed after a restart: before anybody uses it.
+    const absl::Status named = WriteNothing({key, self_, shared.fence, limits_.keep, {}});
+    if (!named.ok()) {
+      RemoveLocal(key);
+      return StoreError("the session is not here", named);
+    }
+  }
   Enter(key, &shared, /*as_written=*/true);
   return absl::OkStatus();
 }

@@ -179,6 +179,7 @@ class SharingImpl final : public SessionSharing {
   // What lists are to say of it from this step on; empty: as before.
   std::string Summary(const SessionKey& key, const Step& step) const;
   absl::Status Do(const SessionKey& key, Step* step);
+  absl::Status WriteNothing(const SharedStore::Write& write);
   absl::Status WriteStates(const SharedStore::Write& write, Step* step);
   // False when the writer is done with the session.
   bool Succeeded(const SessionKey& key, const Step& step);

@@ -21,8 +21,6 @@ constexpr std::chrono::seconds kFullAgain(2);
 constexpr std::chrono::milliseconds kLookAgain(20);
 // Changes are replaced by an image when they are more bytes than it, or than this.
 constexpr int64_t kRecordBytes = int64_t{64} << 10;
-// No checkpoint has this name.
-constexpr char kNoCheckpoint[] = "/";
 
 // With the code that says whether the store is away for a while or full.
 absl::Status NotReplicated(const absl::Status& why) {
@@ -174,14 +172,19 @@ absl::Status SharingImpl::Do(const SessionKey& key, Step* step) {
       return store_->PutImage(write, step->number, step->bytes);
     case Step::Kind::kRecord:
       return store_->Append(write, step->number, step->bytes);
-    case Step::Kind::kLook:  // as a write that changes nothing
-      return store_->DropState(write, kNoCheckpoint);
+    case Step::Kind::kLook:
+      return WriteNothing(write);
     case Step::Kind::kStates:
       return WriteStates(write, step);
     case Step::Kind::kGiveUp:
       return store_->GiveUp(key, step->fence);
   }
   return absl::OkStatus();
+}
+
+absl::Status SharingImpl::WriteNothing(const SharedStore::Write& write) {
+  constexpr char kNoCheckpoint[] = "/";  // none has this name
+  return store_->DropState(write, kNoCheckpoint);
 }
 
 absl::Status SharingImpl::WriteStates(const SharedStore::Write& write, Step* step) {

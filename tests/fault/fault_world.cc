@@ -144,10 +144,6 @@ absl::Status FaultWorld::Start() {
 }
 
 void FaultWorld::Restart() {
-  // README.md, "Open".
-  if (share_ && engine_ != nullptr) {
-    EXPECT_TRUE(test::Eventually([&] { return engine_->Figures().sharing->unwritten == 0; }));
-  }
   Stop();
   auto engine = undisturbed_->Make(Options());
   ASSERT_TRUE(engine.ok()) << engine.status();

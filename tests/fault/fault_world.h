@@ -4,6 +4,8 @@
 #ifndef SSMD_TESTS_FAULT_FAULT_WORLD_H_
 #define SSMD_TESTS_FAULT_FAULT_WORLD_H_
 
+#include <unistd.h>
+
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -66,6 +68,12 @@ class Undisturbed {
   std::string victim_;
 };
 
+// Thousands of syncs take minutes on a disk, and say nothing more.
+inline std::string MemoryFolder() {
+  const char* const shared_memory = "/dev/shm";
+  return access(shared_memory, W_OK) == 0 ? shared_memory : ::testing::TempDir();
+}
+
 class FaultWorld {
  public:
   // Begins with a copy of `undisturbed`'s state folder and the sessions in it. `adjust`: of the
@@ -118,7 +126,7 @@ class FaultWorld {
   void LookAtFigures();
 
   Undisturbed* const undisturbed_;
-  const TempFolder folder_;
+  const TempFolder folder_{MemoryFolder()};
   const Adjust adjust_;
   const Adjust share_;
   std::unique_ptr<Engine> engine_;

@@ -2,6 +2,7 @@
 #ifndef SSMD_TESTS_SUPPORT_FORWARDING_SHARED_STORE_H_
 #define SSMD_TESTS_SUPPORT_FORWARDING_SHARED_STORE_H_
 
+#include <atomic>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,7 @@ class ForwardingSharedStore final : public SharedStore {
     return store_->PutState(write, state);
   }
   absl::Status DropState(const Write& write, const std::string& name) override {
+    if (failing_drops_-- > 0) return absl::UnavailableError("the shared store does not answer");
     return store_->DropState(write, name);
   }
   absl::Status Delete(const SessionKey& key, uint64_t fence) override {
@@ -50,8 +52,12 @@ class ForwardingSharedStore final : public SharedStore {
   }
   SharedStoreFigures figures() const override { return store_->figures(); }
 
+  // The next so many.
+  void FailDropState(int count) { failing_drops_ = count; }
+
  private:
   SharedStore* const store_;
+  std::atomic<int> failing_drops_ = 0;
 };
 
 }  // namespace ssmd::test

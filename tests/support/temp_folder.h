@@ -14,7 +14,8 @@ namespace ssmd::testing {
 
 class TempFolder {
  public:
-  TempFolder() : path_(::testing::TempDir() + "/ssmd_XXXXXX") {
+  TempFolder() : TempFolder(::testing::TempDir()) {}
+  explicit TempFolder(const std::string& parent) : path_(parent + "/ssmd_XXXXXX") {
     if (mkdtemp(path_.data()) == nullptr) std::abort();
   }
   TempFolder(const TempFolder&) = delete;

@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "tests/support/forwarding_shared_store.h"
 #include "tests/unit/shared/sharing_fixture.h"
 
 namespace ssmd {
@@ -376,6 +377,41 @@ TEST_F(RecoveredTest, ItsSessionsAreItsOwnIfNobodyWentOnWithThem) {
   const auto b = Start(2);
   ASSERT_TRUE(b->Hold(id).ok());
   EXPECT_THAT(b->History(id), ElementsAre(1, 2, 3));
+}
+
+TEST_F(RecoveredTest, WhatItTookInAndWentOnWithIsItsOwn) {
+  const auto b = Start(2);
+  const std::string id = b->New();
+  ASSERT_TRUE(b->Turn(id, {1, 2}).ok());
+  auto a = Start(1);
+  ASSERT_TRUE(a->Hold(id).ok());
+  store_.SetReachable(false);
+  ASSERT_TRUE(a->Turn(id, {3}, Durability::kProcess).ok());  // only its own log has it
+  auto again = Recovered(1, *a, id);
+  a.reset();
+  store_.SetReachable(true);
+  again->Start();
+  ASSERT_TRUE(again->Hold(id).ok());
+  EXPECT_THAT(again->History(id), ElementsAre(1, 2, 3));
+}
+
+TEST_F(SharingTest, WhoCannotSayThatItTookASessionInHasNotDoneSo) {
+  const auto a = Start(1);
+  const std::string id = a->New();
+  ASSERT_TRUE(a->Turn(id, {1, 2}).ok());
+  ASSERT_TRUE(Settled(*a));
+  ASSERT_TRUE(a->sharing().Leave(clock_.Now() + std::chrono::minutes(1)).ok());
+  test::ForwardingSharedStore store(&store_);
+  limits_.patience = std::chrono::milliseconds(0);
+  Node b(2, &store, limits_);
+  b.Start();
+  store.FailDropState(1);
+  const absl::Status status = b.Hold(id).status();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_EQ(ReasonOf(status), reason::kSharedStore);
+  EXPECT_FALSE(b.Has(id));
+  EXPECT_TRUE(Eventually([&] { return b.Turn(id, {3}).ok(); }));
+  EXPECT_THAT(b.History(id), ElementsAre(1, 2, 3));
 }
 
 TEST_F(RecoveredTest, WhatOthersWentOnWithReplacesItsCopy) {

@@ -29,6 +29,21 @@ inline std::string SnapshotOf(const StateRef& state) {
   return absl::StrCat(state->position, "/", state->history_hash());
 }
 
+// In memory, and says that it is not.
+class LastingLog final : public SessionLog {
+ public:
+  explicit LastingLog(SessionTable* table) : log_(SessionLog::InMemory(table)) {}
+  void Write(Proposal proposal, Durability durability, Done done) override {
+    log_->Write(std::move(proposal), durability, std::move(done));
+  }
+  absl::Status Maintain() override { return log_->Maintain(); }
+  bool lasting() const override { return true; }
+  CommitLogFigures figures() const override { return log_->figures(); }
+
+ private:
+  const std::unique_ptr<SessionLog> log_;
+};
+
 class Node {
  public:
   static constexpr int64_t kStateBytes = 100;
@@ -37,7 +52,7 @@ class Node {
       : self_(ReplicaNo(number)),
         models_({{"model", "print", kStateBytes}}),
         table_(SessionLimits{}, models_),
-        local_(SessionLog::InMemory(&table_)),
+        local_(std::make_unique<LastingLog>(&table_)),
         store_(store),
         limits_(limits) {}
   ~Node() {
