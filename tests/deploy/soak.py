@@ -128,7 +128,8 @@ def drift(sizes: list[int]) -> tuple[float, int, int]:
 def soak(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     complaints: list[str] = []
     with daemon(options.streams) as one:
-        load(one, options.streams, options.warm_up, *ALL_AT_ONCE).communicate()
+        for what in (ALL_AT_ONCE, OF_ALL_LENGTHS):
+            load(one, options.streams, (options.warm_up + 1) // 2, *what).communicate()
         fleet.eventually(lambda: one.held()["slots"] == 0, SETTLE_SECONDS)
         before = one.held()
         loader = load(one, options.streams, options.seconds, *OF_ALL_LENGTHS)
@@ -169,7 +170,7 @@ def main() -> int:
     )
     parser.add_argument("--streams", type=int, default=1000, help="at once [1000]")
     parser.add_argument("--seconds", type=int, default=3600, help="of load [3600]")
-    parser.add_argument("--warm-up", type=int, default=300, help="seconds before [300]")
+    parser.add_argument("--warm-up", type=int, default=600, help="seconds before [600]")
     parser.add_argument("--drift-max", type=float, default=0.01, help="of the memory [0.01]")
     parser.add_argument("--json", type=Path, help="a file for the figures")
     options = parser.parse_args()

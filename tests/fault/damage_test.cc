@@ -9,8 +9,10 @@
 #include <functional>
 #include <map>
 
+#include "absl/strings/match.h"
 #include "tests/fault/ledger.h"
 #include "tests/fault/state_dir_fixture.h"
+#include "tests/support/eventually.h"
 
 namespace ssmd::test {
 namespace {
@@ -215,7 +217,8 @@ TEST_F(DamageTest, AHalfWrittenCommitNeverHappened) {
     const auto session = client_->GetSession(ledger_.id);
     ASSERT_TRUE(session.ok()) << client::ToString(session.error());
     ASSERT_LT(session.value().revision(), ledger_.revision);
-    EXPECT_NE(daemon_->log().find("log_torn bytes="), std::string::npos) << daemon_->log();
+    EXPECT_TRUE(Eventually([&] { return absl::StrContains(daemon_->log(), "log_torn bytes="); }))
+        << daemon_->log();
     ledger_ = steps[session.value().revision()];
     ExpectFoundAsKnown();
     ASSERT_NO_FATAL_FAILURE(Kill());
