@@ -2,12 +2,16 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "engine/base/errors.h"
 #include "engine/base/fault_point.h"
 #include "engine/base/status_macros.h"
+#include "engine/base/text_view.h"
 #include "engine/formats/quoted.h"
+#include "engine/models/memory_model.h"
 #include "engine/schedule/prepare.h"
 #include "engine/serving_engine.h"
 
@@ -20,6 +24,27 @@ constexpr int kPageSizeMax = 1000;
 constexpr int kForksMax = 1000;
 // What a snapshot has beside state and history: identities, names, section table.
 constexpr int64_t kSnapshotFrontMax = int64_t{1} << 20;
+
+// Of a memory's described layout, how many channels its frames have; empty: of a language model.
+std::string_view ChannelsOf(std::string_view layout) {
+  const std::string field = absl::StrCat("layer 0 ", kMemoryCoefficients, " memory ");
+  if (!layout.starts_with(field)) return {};
+  layout.remove_prefix(std::min(layout.size(), layout.find(' ', field.size())));
+  return layout.substr(0, layout.find('x'));
+}
+
+// What a history's numbers are is told by what it was of: tokens, or samples of so many channels.
+absl::Status CheckSameHistories(std::string_view theirs, std::string_view ours) {
+  const std::string_view channels = ChannelsOf(theirs), our_channels = ChannelsOf(ours);
+  if (channels == our_channels) return absl::OkStatus();
+  const auto of = [](std::string_view count) {
+    if (count.empty()) return std::string("a language model");
+    return absl::StrCat("a memory of", absl::CHexEscape(View(count.substr(0, 16))), " channels");
+  };
+  return absl::FailedPreconditionError(absl::StrCat("the snapshot is of ", of(channels),
+                                                    ", and the model is ", of(our_channels),
+                                                    ": its history means nothing there"));
+}
 
 absl::StatusOr<EncodedSnapshot> EncodeExport(const Snapshot& snapshot) {
   return UnlessOutOfMemory(
@@ -161,6 +186,10 @@ absl::StatusOr<SessionInfo> ServingEngine::RewindSession(const std::string& tena
                                                          const std::string& session_id,
                                                          const RewindTarget& target) {
   SSMD_ASSIGN_OR_RETURN(const SessionHold hold, HoldSession(tenant, session_id));
+  SSMD_ASSIGN_OR_RETURN(const size_t index, ModelOfSession(tenant, session_id, ""));
+  if (target.position.has_value() && models_[index]->memory != nullptr) {
+    SSMD_RETURN_IF_ERROR(CheckWholeFrames(*models_[index], *target.position));
+  }
   return WriteOne(sessions_->ProposeRewind(tenant, session_id, target));
 }
 
@@ -286,10 +315,12 @@ absl::StatusOr<SessionInfo> ServingEngine::ImportSession(const std::string& tena
   limits.state_bytes = model.pool->bytes_per_slot();
   limits.history_tokens = limits_.max_history_tokens;
   limits.vocabulary = model.model->info().vocabulary;
+  limits.without_state = options.rebuild;
   SSMD_ASSIGN_OR_RETURN(Snapshot read, DecodeSnapshot(snapshot, limits));
   if (!read.session.has_value()) return NoSessionInSnapshot();
+  SSMD_RETURN_IF_ERROR(CheckSameHistories(read.identity.layout, model.identity.layout));
   // The history alone says what the state is, to whatever model reads it.
-  const bool keeps_state = read.state != nullptr && !options.rebuild;
+  const bool keeps_state = read.state != nullptr;
   if (keeps_state) {
     SSMD_RETURN_IF_ERROR(CheckIdentity(read.identity, model.identity, options.allow_inexact));
     SSMD_RETURN_IF_ERROR(CheckFinite(absl::MakeConstSpan(read.state->data(), read.state->bytes()),

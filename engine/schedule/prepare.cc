@@ -141,8 +141,8 @@ absl::Status CheckWholeFrames(const ModelInService& model, int64_t position) {
   if (position % channels == 0) return absl::OkStatus();
   return WithReason(
       absl::FailedPreconditionError(absl::StrFormat(
-          "the session ends in the middle of a frame: position %d is no multiple of the %d "
-          "channels; rewind it to one that is",
+          "position %d is in the middle of a frame, no multiple of the %d channels: rewind the "
+          "session to one that is",
           position, channels)),
       reason::kPartOfFrame);
 }

@@ -83,6 +83,10 @@ class SessionTable::Impl {
     return Find(key.tenant, key.id);
   }
   const ModelOfSessions* FindModel(const std::string& name) const;
+  // Of a session; FAILED_PRECONDITION where it is not the one that it was of.
+  absl::StatusOr<const ModelOfSessions*> ModelInService(const std::string& session_id,
+                                                        const Row& row) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   SessionInfo Describe(const Row& row) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 
   // --- Limits --- (session_table.cc)

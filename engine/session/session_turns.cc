@@ -120,7 +120,19 @@ absl::StatusOr<SessionBase> SessionTable::Base(const std::string& tenant,
   MutexLock lock(&impl_->mutex);
   const auto* row = impl_->Find(tenant, session_id);
   if (row == nullptr) return SessionNotFound(session_id);
+  SSMD_RETURN_IF_ERROR(impl_->ModelInService(session_id, *row).status());
   return BaseOf(*row->entry, 0);
+}
+
+absl::StatusOr<const ModelOfSessions*> SessionTable::Impl::ModelInService(
+    const std::string& session_id, const Row& row) const {
+  const ModelOfSessions* model = FindModel(row.entry->model);
+  if (model != nullptr && model->fingerprint == row.entry->model_fingerprint) return model;
+  return WithReason(absl::FailedPreconditionError(absl::StrFormat(
+                        "session %s is of a model \"%s\" that is not the one served here now: "
+                        "serve that model again, or delete the session",
+                        session_id, row.entry->model)),
+                    reason::kModelChanged);
 }
 
 void SessionLease::Release() {
@@ -175,14 +187,7 @@ absl::StatusOr<SessionLease> SessionTable::Enqueue(const std::string& tenant,
     return WithReason(absl::AlreadyExistsError("this session has had this request"),
                       reason::kRequestKnown);
   }
-  const ModelOfSessions* model = impl_->FindModel(row->entry->model);
-  if (model == nullptr || model->fingerprint != row->entry->model_fingerprint) {
-    return WithReason(absl::FailedPreconditionError(absl::StrFormat(
-                          "session %s is of a model \"%s\" that is not the one served here now: "
-                          "serve that model again, or delete the session",
-                          session_id, row->entry->model)),
-                      reason::kModelChanged);
-  }
+  SSMD_ASSIGN_OR_RETURN(const ModelOfSessions* model, impl_->ModelInService(session_id, *row));
   if (row->queue.empty()) {
     if (!row->rewinding) {
       SSMD_RETURN_IF_ERROR(

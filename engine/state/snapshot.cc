@@ -99,11 +99,11 @@ absl::Status CheckLengths(const SnapshotTable& table, const SnapshotLimits& limi
     }
   }
   if (const auto* state = table.Find(kStateSection);
-      state != nullptr && state->bytes.size() != limits.state_bytes) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("the snapshot's state has %d bytes, and the model's have %d: it is of "
-                        "another model",
-                        state->bytes.size(), limits.state_bytes));
+      state != nullptr && !limits.without_state && state->bytes.size() != limits.state_bytes) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "the snapshot's state has %d bytes, and the model's have %d: it is of "
+        "another model, or of other formats of numbers (rebuild reads its history again)",
+        state->bytes.size(), limits.state_bytes));
   }
   return absl::OkStatus();
 }
@@ -273,7 +273,8 @@ absl::StatusOr<Snapshot> DecodeSnapshot(absl::Span<const char> bytes,
     SSMD_RETURN_IF_ERROR(DecodeSession(table, limits.vocabulary, &snapshot.session.emplace()));
   }
   SSMD_RETURN_IF_ERROR(CheckPositions(snapshot));
-  if (const SnapshotSection* state = table.Find(kStateSection); state != nullptr) {
+  const SnapshotSection* state = table.Find(kStateSection);
+  if (state != nullptr && !limits.without_state) {
     SSMD_ASSIGN_OR_RETURN(snapshot.state, CopyState(state->bytes));
   }
   return snapshot;

@@ -92,7 +92,7 @@ absl::Status CheckIdentity(const ModelIdentity& theirs, const ModelIdentity& our
       "the snapshot is of another ", same_model ? "numerics profile" : "model", ": ",
       absl::StrJoin(differences, "; "),
       same_model ? " (what follows would differ in its last bits: allow_inexact accepts that)"
-                 : ""));
+                 : " (rebuild reads its history again)"));
 }
 
 absl::Status CheckFinite(absl::Span<const std::byte> state, const StateLayout& layout) {

@@ -216,8 +216,45 @@ TEST_F(EngineMemoryTest, AnExportGoesOnWhereItLeftOff) {
   Append(session, Wave(130, 140));
   Append(imported->session_id, Wave(130, 140));
   EXPECT_EQ(Coefficients(imported->session_id), Coefficients(session));
+  // Samples are no tokens, and frames of two channels none of three.
+  const auto refusal = [&](const std::string& model, const std::string& snapshot) {
+    options.model = model;
+    const absl::Status status = engine_->ImportSession("tenant", options, snapshot).status();
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    return std::string(status.message());
+  };
   options.model = "tales";
   EXPECT_FALSE(engine_->ImportSession("tenant", options, bytes).ok());
+  const std::string text = ExportSession(engine_.get(), NewSession("tales"));
+  for (const bool rebuild : {false, true}) {
+    options.rebuild = rebuild;
+    EXPECT_THAT(refusal("legs", text), HasSubstr("of a language model, and the model is a memory"));
+  }
+  WriteConfig(R"({"model_type": "hippo_memory", "basis": "legs", "d_state": 24, "channels": 2})");
+  EXPECT_THAT(refusal("legs", bytes), HasSubstr("of 1 channels, and the model is a memory of 2"));
+  // Another size of the state is read anew.
+  WriteConfig(R"({"model_type": "hippo_memory", "basis": "legs", "d_state": 32, "channels": 1})");
+  const auto rebuilt = engine_->ImportSession("tenant", options, bytes);
+  ASSERT_TRUE(rebuilt.ok()) << rebuilt.status();
+  const std::string fresh = NewSession();
+  Append(fresh, Wave(0, 130));
+  for (const std::string& id : {fresh, rebuilt->session_id}) Append(id, Wave(130, 140));
+  EXPECT_EQ(Coefficients(rebuilt->session_id), Coefficients(fresh));
+  options.rebuild = false;
+  options.model = "legs";
+  EXPECT_THAT(std::string(engine_->ImportSession("tenant", options, bytes).status().message()),
+              HasSubstr("rebuild reads its history again"));
+}
+
+TEST_F(EngineMemoryTest, IsNotReadAsAnotherModels) {
+  state_dir_ = states_.path();
+  Start();
+  const std::string session = NewSession();
+  Append(session, Wave(0, 130));
+  WriteConfig(R"({"model_type": "hippo_memory", "basis": "legs", "d_state": 16, "channels": 1})");
+  EXPECT_EQ(ReasonOf(TryRead(session, {}).status()), reason::kModelChanged);
+  WriteConfig(R"({"model_type": "hippo_memory", "basis": "legs", "d_state": 24, "channels": 1})");
+  EXPECT_EQ(Read(session).samples, 130);
 }
 
 TEST_F(EngineMemoryTest, StatesThatLeaveTheirSlotsComeBack) {
@@ -277,9 +314,8 @@ TEST_F(EngineMemoryTest, FramesAreKeptWhole) {
   ASSERT_TRUE(reading.ok());
   EXPECT_EQ(reading->channels[0].channel, 2);
   EXPECT_EQ(reading->channels[1].channel, 0);
-  ASSERT_TRUE(Rewind(session, 100).ok());
-  EXPECT_EQ(ReasonOf(TryAppend(session, Wave(0, 3)).status()), reason::kPartOfFrame);
-  EXPECT_EQ(ReasonOf(TryRead(session, {}).status()), reason::kPartOfFrame);
+  EXPECT_EQ(ReasonOf(Rewind(session, 100).status()), reason::kPartOfFrame);
+  EXPECT_EQ(Read(session).samples, 100);
   ASSERT_TRUE(Rewind(session, 99).ok());
   Append(session, Wave(99, 102));
   EXPECT_EQ(Read(session).samples, 34);

@@ -216,6 +216,12 @@ TEST(Snapshot, HoldsItsLimits) {
   limits.history_tokens = 20;
   limits.vocabulary = 20;
   EXPECT_EQ(Decode(bytes, limits).status(), absl::OkStatus());
+  limits.state_bytes = 128;
+  limits.without_state = true;
+  const auto without = Decode(bytes, limits);
+  ASSERT_TRUE(without.ok()) << without.status();
+  EXPECT_EQ(without->state, nullptr);
+  EXPECT_EQ(without->session->history.size(), 20u);
 }
 
 TEST(Snapshot, RefusesTextsBeyondMeasure) {
