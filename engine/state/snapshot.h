@@ -67,9 +67,9 @@ inline constexpr size_t kSnapshotPieceBytes = size_t{256} << 10;
 
 struct SnapshotLimits {
   size_t state_bytes = 0;      // exactly so many, or none
-  bool without_state = false;  // it is left out, whatever its size
   int64_t history_tokens = 0;  // at most
   int32_t vocabulary = 0;      // ids are below it
+  bool without_state = false;  // it is left out, whatever its size
 };
 
 // DATA_LOSS, naming the section, for anything that was cut off or changed; INVALID_ARGUMENT for

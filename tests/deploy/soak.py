@@ -56,7 +56,9 @@ class Daemon:
             command += [f"--max-{limit}", str(2 * streams)]
         command += ["--max-queue-time", "3600"]
         self.process = subprocess.Popen(command)
-        assert fleet.eventually(lambda: ready.exists() or self.process.poll() is not None)
+        assert fleet.eventually(
+            lambda: ready.exists() or self.process.poll() is not None, SETTLE_SECONDS
+        )
         assert self.process.poll() is None, "the daemon did not start"
         addresses = json.loads(ready.read_text())
         self.grpc: str = addresses["grpc"]

@@ -153,8 +153,8 @@ void World::ExportAndImport() {
   if (encoded.state != nullptr) {
     bytes.append(encoded.state->as<const char>(), encoded.state->bytes());
   }
-  auto read =
-      DecodeSnapshot(bytes, {tiers.bytes_per_state(), 100000, testing::FakeModel::kVocabulary});
+  auto read = DecodeSnapshot(
+      bytes, {tiers.bytes_per_state(), 100000, testing::FakeModel::kVocabulary, false});
   ASSERT_TRUE(read.ok()) << read.status();
   image->history = std::move(read->session->history);
   image->revision = read->session->revision;
