@@ -88,6 +88,10 @@ class Chat {
       if (interactive_ && !context_.json) context_.PrintText("> ");
       const auto outcome = reader_.Read(interrupt_->fd(), &line);
       if (outcome == LineReader::Outcome::kEnd) break;
+      if (outcome == LineReader::Outcome::kUnreadable) {
+        if (!stopper_->leaving()) status_ = context_.FailFile(line);
+        break;
+      }
       if (outcome == LineReader::Outcome::kWoken) {
         interrupt_->Clear();
         if (!stopper_->leaving()) Note(context_, "\n(Ctrl-D or /quit leaves)");

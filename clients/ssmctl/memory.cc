@@ -1,7 +1,5 @@
 // `ssmctl memory`: streams a signal into a memory and prints what the memory has of it.
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -50,10 +48,7 @@ struct MemoryRun {
 std::optional<std::string> ReadSamples(const MemoryOptions& options, std::string* text) {
   if (options.no_samples) return std::nullopt;
   if (options.file.empty() || options.file == "-") return ReadStandardInput(text);
-  std::ifstream file(options.file, std::ios::binary);
-  text->assign(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
-  if (file.good() || file.eof()) return std::nullopt;
-  return "cannot read " + options.file;
+  return ReadFile(options.file, text);
 }
 
 std::optional<std::string> ParseTimes(const std::string& text, std::vector<double>* times) {

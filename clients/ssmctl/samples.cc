@@ -1,12 +1,38 @@
 #include "clients/ssmctl/samples.h"
 
 #include <algorithm>
+#include <cmath>
+#include <string>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "clients/ssmctl/text.h"
 
 namespace ssmd::ctl {
+namespace {
+
+// Of a word that is none: as much as tells which it is.
+constexpr size_t kShownBytesMax = 40;
+
+std::string Shown(absl::string_view word) {
+  size_t length = std::min(word.size(), kShownBytesMax);
+  // No part of a character.
+  while (length > 0 && length < word.size() && (word[length] & 0xC0) == 0x80) --length;
+  const std::string shown = LossyUtf8(std::string_view(word.data(), length));
+  return absl::StrCat("'", shown, length < word.size() ? "…'" : "'");
+}
+
+// What is wrong with a word, or nothing. `sample` becomes its number.
+std::optional<std::string> ParseSample(absl::string_view word, float* sample) {
+  if (!absl::SimpleAtof(word, sample)) return "is no number";
+  if (std::isfinite(*sample)) return std::nullopt;
+  double wide = 0;
+  const bool finite = absl::SimpleAtod(word, &wide) && std::isfinite(wide);
+  return finite ? "is beyond what a 32-bit float holds" : "is not finite";
+}
+
+}  // namespace
 
 std::optional<std::string> ParseSamples(std::string_view text, int channels,
                                         std::vector<float>* samples) {
@@ -23,8 +49,8 @@ std::optional<std::string> ParseSamples(std::string_view text, int channels,
     }
     for (const absl::string_view word : words) {
       float sample = 0;
-      if (!absl::SimpleAtof(word, &sample)) {
-        return absl::StrCat("line ", number, ": '", word, "' is no number");
+      if (const auto problem = ParseSample(word, &sample)) {
+        return absl::StrCat("line ", number, ": ", Shown(word), " ", *problem);
       }
       samples->push_back(sample);
     }

@@ -9,7 +9,8 @@
 
 namespace ssmd::ctl {
 
-// What is wrong, with the number of its line, or nothing. Empty lines are passed over.
+// What is wrong, with the number of its line, or nothing. Empty lines are passed over;
+// samples are finite.
 std::optional<std::string> ParseSamples(std::string_view text, int channels,
                                         std::vector<float>* samples);
 

@@ -1,17 +1,33 @@
 #include "clients/ssmctl/snapshot_file.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 namespace ssmd::ctl {
+namespace {
+
+// What a path names behind symbolic links, whether it is there or not. REQUIRES: they end.
+std::string BehindLinks(const std::string& path) {
+  std::filesystem::path target = path;
+  std::error_code no_link;
+  while (true) {
+    const std::filesystem::path next = std::filesystem::read_symlink(target, no_link);
+    if (no_link) return target.string();
+    target = target.parent_path() / next;  // `next` alone where it is absolute
+  }
+}
+
+}  // namespace
 
 SnapshotWriter::~SnapshotWriter() {
   if (file_ == nullptr || file_ == stdout) return;
   std::fclose(file_);
-  ::unlink(temporary_.c_str());
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
 std::optional<std::string> SnapshotWriter::Open() {
@@ -19,7 +35,17 @@ std::optional<std::string> SnapshotWriter::Open() {
     file_ = stdout;
     return std::nullopt;
   }
-  temporary_ = path_ + "." + std::to_string(::getpid()) + ".tmp";
+  struct stat info {};
+  const bool exists = ::stat(path_.c_str(), &info) == 0;
+  if (!exists && errno == ELOOP) return Problem("make");
+  if (exists && !S_ISREG(info.st_mode)) {
+    const int fd = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) file_ = ::fdopen(fd, "wb");
+    if (file_ == nullptr) return Problem("write");
+    return std::nullopt;
+  }
+  target_ = BehindLinks(path_);
+  temporary_ = target_ + "." + std::to_string(::getpid()) + ".tmp";
   // A snapshot is a whole conversation: its owner's to read.
   const mode_t mask = ::umask(0077);
   file_ = std::fopen(temporary_.c_str(), "wbxe");
@@ -40,8 +66,10 @@ std::optional<std::string> SnapshotWriter::Commit() {
     file_ = nullptr;
     return std::nullopt;
   }
-  if (::fsync(::fileno(file_)) != 0) return Problem("write");
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return Problem("rename");
+  if (!temporary_.empty()) {
+    if (::fsync(::fileno(file_)) != 0) return Problem("write");
+    if (::rename(temporary_.c_str(), target_.c_str()) != 0) return Problem("rename");
+  }
   std::FILE* file = file_;
   file_ = nullptr;  // no longer ours to remove
   if (std::fclose(file) != 0) return Problem("close");

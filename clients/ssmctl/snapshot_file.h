@@ -1,5 +1,6 @@
-// Snapshots as files: one that is written appears under its name whole or not at all. "-" is
-// standard output or input. Errors are words for people.
+// Snapshots as files: one that is written appears under its name whole or not at all, where that is
+// a regular file's or nobody's; a link is followed. What else there is (a pipe, a device) is
+// written to as it comes. "-" is standard output or input. Errors are words for people.
 #ifndef SSMD_CLIENTS_SSMCTL_SNAPSHOT_FILE_H_
 #define SSMD_CLIENTS_SSMCTL_SNAPSHOT_FILE_H_
 
@@ -29,7 +30,8 @@ class SnapshotWriter {
   std::string Problem(const char* verb) const;
 
   const std::string path_;
-  std::string temporary_;
+  std::string target_;     // the path behind links
+  std::string temporary_;  // what becomes `target_`; empty where it is written to itself
   std::FILE* file_ = nullptr;
   int64_t bytes_ = 0;
 };

@@ -248,6 +248,11 @@ absl::Status MeasureModel(const EngineFlags& flags, const ModelToMeasure& to_mea
   options.state = to_measure.state;
   SSMD_ASSIGN_OR_RETURN(std::unique_ptr<LanguageModel> model,
                         LoadLanguageModel(to_measure.path, options, bench.device.get()));
+  if (model->info().memory) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--model ", to_measure.name, "=", to_measure.path,
+                     ": a memory does not generate; use ssmd-bench memory"));
+  }
   for (const int prompt : flags.prompts) {
     for (const int batch : flags.batches) {
       const EngineRun run = {batch, prompt, flags.generate, flags.rounds, flags.stepping};

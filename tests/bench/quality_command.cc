@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -36,7 +35,15 @@ struct QualityFlags {
 absl::StatusOr<std::string> ReadText(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return absl::NotFoundError(absl::StrCat("text file ", path, " cannot be opened"));
-  return std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+  std::string text;
+  std::string block(size_t{1} << 16, '\0');
+  while (file) {  // read() catches what a streambuf throws of a folder
+    file.read(block.data(), static_cast<std::streamsize>(block.size()));
+    text.append(block, 0, static_cast<size_t>(file.gcount()));
+  }
+  if (file.bad())
+    return absl::UnavailableError(absl::StrCat("text file ", path, " cannot be read"));
+  return text;
 }
 
 // The start of a text.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,25 @@ def test_a_save_that_fails_leaves_the_file_as_it_was(client: ssmd.Client, tmp_pa
     assert os.listdir(tmp_path) == ["x.ssm"]
     with pytest.raises(FileNotFoundError):
         client.session("Once").save(tmp_path / "none" / "x.ssm")
+
+
+def test_a_link_is_followed_and_a_pipe_is_written_to(client: ssmd.Client, tmp_path: Path) -> None:
+    session = client.session("Once")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real/x.ssm")
+    size = session.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert [path.stat().st_size for path in (tmp_path / "real").iterdir()] == [size]
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor() as readers:
+        read = readers.submit((tmp_path / "pipe").read_bytes)
+        assert session.save(tmp_path / "pipe") == size
+        assert len(read.result(timeout=60)) == size
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe", "real"]
+    with pytest.raises(OSError, match="No space left"):
+        session.save("/dev/full")
+    assert Path("/dev/full").is_char_device()
 
 
 def test_files_that_are_no_snapshots_are_refused(client: ssmd.Client, tmp_path: Path) -> None:

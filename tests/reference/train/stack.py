@@ -40,8 +40,6 @@ def parse_mixer(text, d_model, context):
             read = json.loads(value)
         except json.JSONDecodeError:
             read = value
-        if isinstance(mixer.get(name), (int, float)) and not isinstance(read, (int, float)):
-            raise ValueError(f"{kind}: {name} must be a number, got {value!r}")
         mixer[name] = read
     return mixer
 

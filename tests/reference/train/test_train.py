@@ -7,15 +7,19 @@ goes to training two mixers for as many steps as an idle core makes in half a mi
 import json
 import os
 import pathlib
+import re
 
 import jinja2
 import pytest
 import torch
 
 import bpe
+import limits
 import model as ssm_lm
 import model_card
+import stack
 import train
+from mixers import MIXERS
 
 ROOT = pathlib.Path(__file__).parents[3]
 SMALL = ["--d-model=32", "--layers=2", "--context=32", "--batch=4", "--vocabulary=300", "--threads=1"]
@@ -55,7 +59,34 @@ def test_soon_beats_the_unigrams(mixer, text, tmp_path):
         ("--minutes=-1", "--minutes: must be at least 0.001, got -1"),
         ("--minutes=nan", "--minutes: must be at least 0.001, got nan"),
         ("--steps=many", "--steps: invalid int value: 'many'"),
-        ("--mixer=s5:d_state=x", "s5: d_state must be a number, got 'x'"),
+        ("--d-model=65537", "--d-model: must be at most 65536, got 65537"),
+        ("--mixer=s5:d_state=x", "s5: d_state must be a whole number in [1, 131072], got 'x'"),
+        ("--mixer=s5:d_state=-3", "s5: d_state must be a whole number in [1, 131072], got -3"),
+        ("--mixer=s5:conj_sym=no", "s5: conj_sym must be true or false, got 'no'"),
+        ("--mixer=s4d:d_state=33", "s4d: d_state must be even, got 33"),
+        ("--mixer=s4d:d_state=1000", "s4d: d_state must be a whole number in [2, 512], got 1000"),
+        ("--mixer=s4d:d_state=1e3", "s4d: d_state must be a whole number in [2, 512], got 1000.0"),
+        ("--mixer=lru,s4d:d_state=33", "s4d: d_state must be even, got 33"),
+        ("--mixer=s4d:discretization=euler", "s4d: discretization must be zoh or bilinear, got 'euler'"),
+        ("--mixer=s4:discretization=zoh", "s4: discretization must be bilinear, got 'zoh'"),
+        ("--mixer=s4:rank=5", "s4: rank must be a whole number in [1, 4], got 5"),
+        ("--mixer=s4:rank=0", "s4: rank must be a whole number in [1, 4], got 0"),
+        ("--mixer=s4:heads=2", "s4: heads must be 1 or d_model = 32, got 2"),
+        ("--mixer=mamba:expand=0", "mamba: expand must be a whole number in [1, 64], got 0"),
+        ("--mixer=mamba2:ngroups=0", "mamba2: ngroups must be a whole number in [1, 262144], got 0"),
+        ("--mixer=hippo_legs:d_state=300", "hippo_legs: d_state must be a whole number in [1, 256], got 300"),
+        (
+            "--mixer=hippo_legt:window=0",
+            "hippo_legt: window must be a whole number in [1, 1073741824], got 0",
+        ),
+        ("--mixer=rtf:d_state=600", "rtf: d_state must be a whole number in [1, 256], got 600"),
+        ("--mixer=rtf:num_a=5", "rtf: num_a must be a divisor of d_model = 32, got 5"),
+        ("--mixer=rtf:trunc_len=30", "rtf: trunc_len must be at least the --context, 32, got 30"),
+        ("--mixer=retnet:num_heads=0", "retnet: num_heads must be a whole number in [1, 262144], got 0"),
+        ("--mixer=retnet:num_heads=32", "retnet: d_key / num_heads must be even and at most 256, is 1"),
+        ("--mixer=rwkv6:head_dim=2", "rwkv6: head_dim must be a whole number in [4, 256], got 2"),
+        ("--mixer=rwkv7:head_dim=0", "rwkv7: head_dim must be a whole number in [4, 256], got 0"),
+        ("--mixer=rwkv7:head_dim=8", "rwkv7: head_dim must be a multiple of 16, got 8"),
         ("--mixer=s6", "there is no mixer 's6'"),
     ],
 )
@@ -63,6 +94,27 @@ def test_says_what_is_wrong_with_its_arguments(flag, words, text, tmp_path, caps
     with pytest.raises(SystemExit) as end:
         train.main([str(tmp_path), str(text), *SMALL, flag])
     assert words in capsys.readouterr().err + str(end.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_limits_are_those_of_ssmd():
+    headers = [*ROOT.glob("kernels/*.h"), *ROOT.glob("engine/models/**/*.h")]
+    source = "\n".join(header.read_text() for header in headers)
+    lines = (ROOT / "tests/reference/train/limits.py").read_text().splitlines()
+    named = [line for line in lines if re.match(r"[A-Z_]+ = .*#", line)]
+    assert len(named) == 10
+    for line in named:
+        names = re.findall(r"k[A-Z]\w+", line)
+        value = getattr(limits, line.split()[0])
+        for name in names:
+            found = re.search(rf"constexpr int64_t {name} = (?:int64_t\{{1\}} << )?(\d+);", source)
+            assert found, name
+            assert value == (1 << int(found[1]) if "<<" in found[0] else int(found[1])), name
+
+
+@pytest.mark.parametrize("kind", MIXERS)
+def test_a_mixer_s_own_sizes_are_within_the_limits(kind):
+    limits.check_mixer(stack.parse_mixer(kind, 128, 256), 128, 256)
 
 
 def test_writes_the_folder_that_is_served(text, tmp_path):
@@ -157,6 +209,32 @@ def test_going_on_takes_the_checkpoint_s_arguments(trained, text, tmp_path):
     assert (args.type, args.threads, args.lr, args.dialogues) == ("bf16", 1, 0.001, False)
     longer = train.parse_arguments([str(trained), str(text), "--resume", "--minutes=3"])
     assert (longer.steps, longer.minutes) == (None, 3)
+
+
+def test_going_on_takes_the_checkpoint_s_texts(text, tmp_path, capsys):
+    out, own = tmp_path / "out", tmp_path / "own.txt"
+    own.write_bytes(text.read_bytes())
+    train.main([str(out), *SMALL, "--steps=1", "--mixer=lru:d_state=8", str(own)])
+    train.main([str(out), "--resume", "--steps=2"])
+    assert log_of(out)["evaluations"][-1]["tokens"] == 2 * 4 * 32
+    for change, words in [
+        (lambda: own.write_text("Other words."), "; name one that is as it was, or train anew"),
+        (own.unlink, f"'{own}'; say where it is now"),
+    ]:
+        change()
+        with pytest.raises(SystemExit):
+            train.main([str(out), "--resume", "--steps=3"])
+        assert words in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        train.main([str(tmp_path / "new"), *SMALL, "--steps=1"])
+    assert "the following arguments are required: texts" in capsys.readouterr().err
+
+
+def test_a_training_is_not_begun_over_another(trained, text):
+    before = (trained / "training.pt").read_bytes()
+    with pytest.raises(SystemExit, match=r"training\.pt: --resume to go on, or another OUT"):
+        train.main([str(trained), str(text), *SMALL, "--steps=1"])
+    assert (trained / "training.pt").read_bytes() == before
 
 
 def test_a_config_says_what_the_model_is(trained, text, tmp_path, capsys):

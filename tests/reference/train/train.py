@@ -2,7 +2,7 @@
 
     train.py OUT stories.txt --mixer mamba2 --minutes 30
     train.py OUT stories.txt --mixer s4d:d_state=64,rwkv7 --layers 8 --d-model 192 --minutes 60
-    train.py OUT stories.txt --minutes 90 --resume        go on where the last one was when it ended; what is
+    train.py OUT --minutes 90 --resume                    go on where the last one was when it ended; what is
                                                           not given is as it was then
 
     train.py OUT chats.txt --dialogues --mixer mamba2     a model to chat with
@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 
 import bpe
+import limits
 import loss_plot
 import model as ssm_lm
 from mixers import compiled
@@ -253,13 +254,15 @@ class Training:
         )
 
 
-def number(kind, least):
-    """An argument's type: a number of this kind, no less than that."""
+def number(kind, least, most=math.inf):
+    """An argument's type: a number of this kind, no less than that, and no more."""
 
     def parse(text):
         value = kind(text)
         if not least <= value < math.inf:
             raise argparse.ArgumentTypeError(f"must be at least {least}, got {text}")
+        if value > most:
+            raise argparse.ArgumentTypeError(f"must be at most {most}, got {text}")
         return value
 
     parse.__name__ = kind.__name__  # argparse names it where the text is no number
@@ -272,7 +275,9 @@ def make_parser():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("out", type=pathlib.Path, help="the folder to make")
-    parser.add_argument("texts", nargs="+", type=pathlib.Path, help="what to train on")
+    parser.add_argument(
+        "texts", nargs="*", type=pathlib.Path, help="what to train on; with --resume not needed"
+    )
     parser.add_argument(
         "--held-out",
         type=pathlib.Path,
@@ -293,14 +298,16 @@ def make_parser():
     model.add_argument(
         "--config", type=pathlib.Path, help="instead: a config.json; vocab_size is that of --vocabulary"
     )
-    model.add_argument("--d-model", type=number(int, 1))
-    model.add_argument("--layers", type=number(int, 1))
+    model.add_argument("--d-model", type=number(int, 1, limits.MODEL))
+    model.add_argument("--layers", type=number(int, 1, limits.LAYERS))
     model.add_argument(
         "--mlp",
         choices=["auto", "none", "swiglu", "gelu", "rwkv4", "rwkv5", "rwkv6", "rwkv7"],
     )
-    model.add_argument("--d-inner", type=number(int, 1), help="of the mlp; default: twice --d-model")
-    model.add_argument("--vocabulary", type=number(int, 2))
+    model.add_argument(
+        "--d-inner", type=number(int, 1, limits.INNER), help="of the mlp; default: twice --d-model"
+    )
+    model.add_argument("--vocabulary", type=number(int, 2, limits.VOCABULARY))
     model.add_argument("--type", choices=list(ssm_lm.DTYPES), help="of the weights in OUT")
     training = parser.add_argument_group("training")
     training.add_argument(
@@ -329,12 +336,18 @@ def make_parser():
 
 def parse_arguments(argv):
     parser = make_parser()
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)  # texts may be none, and may come after options
+    args.texts = args.texts or None
+    if not args.texts and not args.resume:
+        parser.error("the following arguments are required: texts")
+    checkpoint = args.out / "training.pt"
+    if checkpoint.exists() and not args.resume:
+        raise SystemExit(f"train.py: there is a {checkpoint}: --resume to go on, or another OUT")
     budget = ("minutes", "steps") if args.minutes is None and args.steps is None else ()
     try:
         refuse_shape(args, args.config)
         if args.resume:
-            go_on(args, args.out / "training.pt", budget)
+            go_on(args, checkpoint, budget)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     for name, value in DEFAULTS.items():
@@ -387,39 +400,58 @@ def go_on(args, path, budget):
     refuse_shape(args, was["config"])
     for name, given in vars(args).items():
         if given is None and (name not in ("minutes", "steps") or name in budget):
-            setattr(args, name, pathlib.Path(was[name]) if name in FILES and was[name] else was[name])
-        if name in FILES and (given or (name == "held_out" and args.held_out)):
-            now, before = digest(getattr(args, name)), saved["digests"].get(name)
-            if now != before:
-                contents = f" (sha256 {before}…, now {now}…)" if before else ""
-                refuse_other(path, name, was[name], getattr(args, name), contents)
+            setattr(args, name, paths(was[name]) if name in FILES and was[name] else was[name])
+        # Of a config, OUT has a copy.
+        if name in FILES and (given or (name != "config" and getattr(args, name))):
+            refuse_other_contents(args, name, given, path, saved)
         elif given is not None and name not in FREE and given != was[name]:
             refuse_other(path, name, was[name], given)
 
 
-def refuse_other(path, name, was, given, difference=""):
+def paths(saved):
+    """What `plain` made of paths, as paths again."""
+    return [pathlib.Path(path) for path in saved] if isinstance(saved, list) else pathlib.Path(saved)
+
+
+def refuse_other_contents(args, name, given, path, saved):
+    """`given`: nothing where the argument is the checkpoint's."""
+    before, value = saved["digests"].get(name), getattr(args, name)
+    try:
+        now = digest(value)
+    except OSError as error:
+        if given:
+            raise
+        raise ValueError(f"argument {flag(name)}: {error}; say where it is now") from error
+    if now != before:
+        contents = f" (sha256 {before}…, now {now}…)" if before else ""
+        remedy = "leave it out" if given else "name one that is as it was"
+        refuse_other(path, name, saved["arguments"][name], value, contents, remedy)
+
+
+def refuse_other(path, name, was, given, difference="", remedy="leave it out"):
     def shown(value):
         return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
     before = "without it" if was is None or was is False else f"with {shown(was)}"
     raise ValueError(
         f"argument {flag(name)}: the training of {path} was {before}, got {shown(given)}{difference}; "
-        "leave it out, or train anew without --resume"
+        f"{remedy}, or train anew without --resume, into another OUT"
     )
 
 
 def prepare(args):
     """A training from its start, or from where the last one ended."""
-    args.out.mkdir(parents=True, exist_ok=True)
     if args.resume:
         tokenizer = bpe.Tokenizer.from_file(str(args.out / "tokenizer.json"))
         config = json.loads((args.out / "config.json").read_text())
         training = Training(args, config, Corpus(args, tokenizer))
         training.restore(args.out / "training.pt")
         return training
-    corpus = Corpus(args)
-    bpe.save_tokenizer(corpus.tokenizer, args.out)
     config = json.loads(args.config.read_text()) if args.config else make_config(args)
+    limits.check(config, args.context)
+    corpus = Corpus(args)
+    args.out.mkdir(parents=True, exist_ok=True)
+    bpe.save_tokenizer(corpus.tokenizer, args.out)
     return Training(args, config | {"vocab_size": corpus.tokenizer.get_vocab_size()}, corpus)
 
 
@@ -427,12 +459,12 @@ def main(argv=None):
     args = parse_arguments(argv)
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
-    if problem := compiled.compile_into(args.out / "cache"):
-        print(f"No compiled scans, so those of Mamba and RWKV are slow: {problem}")
     try:
         training = prepare(args)
     except (ValueError, OSError) as error:
         raise SystemExit(f"train.py: {error}") from error
+    if problem := compiled.compile_into(args.out / "cache"):
+        print(f"No compiled scans, so those of Mamba and RWKV are slow: {problem}")
     unigram = training.log["unigram"]["bits_per_character"]
     print(
         f"{training.log['title']}; {len(training.corpus.train):,} tokens to train on; "

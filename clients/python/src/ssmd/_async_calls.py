@@ -18,7 +18,7 @@ from ssmd._methods import EXPORT, GENERATE, IMPORT, MEMORY, Method, Request, Res
 from ssmd._proto import generation_pb2, memory_pb2, session_pb2
 from ssmd._results import Completion, Delta, Event
 from ssmd._retries import Attempts, Safety
-from ssmd._snapshots import SnapshotWriter, read_snapshot
+from ssmd._snapshots import SnapshotWriter, is_written_through, read_snapshot
 
 Result = TypeVar("Result")
 
@@ -142,7 +142,9 @@ class AsyncCalls:
                     stream.cancel()  # what has ended already does not mind
                 return await asyncio.get_running_loop().run_in_executor(None, file.commit)
 
-        return await self._try(one_try, timeout, Safety.READ)
+        # What went into a pipe cannot be taken back.
+        safety = Safety.STREAMED if is_written_through(path) else Safety.READ
+        return await self._try(one_try, timeout, safety)
 
     async def load(
         self, first: session_pb2.ImportSessionRequest, path: FilePath, timeout: float | None

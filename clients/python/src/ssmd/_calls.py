@@ -17,7 +17,7 @@ from ssmd._methods import EXPORT, GENERATE, IMPORT, MEMORY, Method, Request, Res
 from ssmd._proto import generation_pb2, memory_pb2, session_pb2
 from ssmd._results import Completion, Delta, Event
 from ssmd._retries import Attempts, Safety
-from ssmd._snapshots import SnapshotWriter, read_snapshot
+from ssmd._snapshots import SnapshotWriter, is_written_through, read_snapshot
 
 Result = TypeVar("Result")
 
@@ -124,7 +124,9 @@ class Calls:
                     stream.cancel()  # what has ended already does not mind
                 return file.commit()
 
-        return self._try(one_try, timeout, Safety.READ)
+        # What went into a pipe cannot be taken back.
+        safety = Safety.STREAMED if is_written_through(path) else Safety.READ
+        return self._try(one_try, timeout, safety)
 
     def load(
         self, first: session_pb2.ImportSessionRequest, path: FilePath, timeout: float | None

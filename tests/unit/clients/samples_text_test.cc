@@ -1,0 +1,45 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "clients/ssmctl/samples.h"
+
+namespace ssmd::ctl {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string ProblemOf(const std::string& text) {
+  std::vector<float> samples;
+  return ParseSamples(text, 1, &samples).value_or("");
+}
+
+TEST(SamplesText, AFrameALine) {
+  std::vector<float> samples;
+  ASSERT_FALSE(ParseSamples("1,2\n\n-3.5 4e0\r\n", 2, &samples));
+  EXPECT_THAT(samples, ElementsAre(1, 2, -3.5, 4));
+  EXPECT_EQ(ParseSamples("1,2\n3", 2, &samples),
+            "line 2 has 1 numbers where the memory has 2 channels");
+}
+
+TEST(SamplesText, SamplesAreFiniteInF32) {
+  EXPECT_EQ(ProblemOf("1\n\nabc"), "line 3: 'abc' is no number");
+  EXPECT_EQ(ProblemOf("1\nnan"), "line 2: 'nan' is not finite");
+  EXPECT_EQ(ProblemOf("-inf"), "line 1: '-inf' is not finite");
+  EXPECT_EQ(ProblemOf("1e39"), "line 1: '1e39' is beyond what a 32-bit float holds");
+  EXPECT_EQ(ProblemOf("3.4e38\n1e-60"), "");
+}
+
+TEST(SamplesText, OfALongWordTheStartIsShown) {
+  EXPECT_EQ(ProblemOf(std::string(40, 'x')), "line 1: '" + std::string(40, 'x') + "' is no number");
+  EXPECT_EQ(ProblemOf(std::string(1000, 'x')),
+            "line 1: '" + std::string(40, 'x') + "…' is no number");
+  // A character that does not fit is left out, and what is none is replaced.
+  EXPECT_EQ(ProblemOf(std::string(39, 'x') + "éy"),
+            "line 1: '" + std::string(39, 'x') + "…' is no number");
+  EXPECT_THAT(ProblemOf("\xff\x80"), Not(HasSubstr("\xff")));
+}
+
+}  // namespace
+}  // namespace ssmd::ctl
