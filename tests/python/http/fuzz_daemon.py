@@ -110,7 +110,8 @@ class FuzzDaemon:
         for tenant in TOKENS:
             while sessions := json.loads(self.get("/v1/sessions?limit=1000", tenant=tenant).body)["data"]:
                 for session in sessions:
-                    assert self.get(f"/v1/sessions/{session['id']}", "DELETE", tenant).status == 200
+                    answer = self.get(f"/v1/sessions/{session['id']}", "DELETE", tenant)
+                    assert answer.status in (200, 404), answer  # the time of some ends by itself
                 count += len(sessions)
         return count
 
