@@ -16,7 +16,8 @@ using ::testing::HasSubstr;
 
 class SnapshotFileTest : public ::testing::Test {
  protected:
-  SnapshotFileTest() : folder_(::testing::TempDir() + "ssmd_snapshot_file") {
+  SnapshotFileTest()
+      : folder_(::testing::TempDir() + "ssmd_snapshot_file." + std::to_string(::getpid())) {
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directory(folder_);
   }
