@@ -43,7 +43,8 @@ absl::Status CheckSameHistories(std::string_view theirs, std::string_view ours) 
   };
   return absl::FailedPreconditionError(absl::StrCat("the snapshot is of ", of(channels),
                                                     ", and the model is ", of(our_channels),
-                                                    ": its history means nothing there"));
+                                                    ": its history means nothing there; import it "
+                                                    "into one of its kind"));
 }
 
 absl::StatusOr<EncodedSnapshot> EncodeExport(const Snapshot& snapshot) {

@@ -166,10 +166,13 @@ absl::Status SharingImpl::TakeIn(const SessionKey& key, SharedSession shared, bo
   SSMD_ASSIGN_OR_RETURN(Proposal proposal, table_->ProposeAdopt(std::move(image)));
   SSMD_RETURN_IF_ERROR(local_->WriteAndWait(std::move(proposal), Durability::kProcess).status());
   if (local_->lasting()) {
-    // By being who wrote last its copy is believed after a restart: before anybody uses it.
+    // By being who wrote last its copy is believed after a restart: before anybody uses it. A store
+    // that has just lost the session gets it back with the next write.
     const absl::Status named = WriteNothing({key, self_, shared.fence, limits_.keep, {}});
-    if (!named.ok()) {
+    if (!named.ok() && !absl::IsNotFound(named)) {
       RemoveLocal(key);
+      if (absl::IsAborted(named)) return Elsewhere(key.id);
+      MutexLock lock(&mutex_);
       return StoreError("the session is not here", named);
     }
   }

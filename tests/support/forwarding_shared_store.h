@@ -2,11 +2,12 @@
 #ifndef SSMD_TESTS_SUPPORT_FORWARDING_SHARED_STORE_H_
 #define SSMD_TESTS_SUPPORT_FORWARDING_SHARED_STORE_H_
 
-#include <atomic>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "engine/base/mutex.h"
 #include "engine/shared/shared_store.h"
 
 namespace ssmd::test {
@@ -40,7 +41,11 @@ class ForwardingSharedStore final : public SharedStore {
     return store_->PutState(write, state);
   }
   absl::Status DropState(const Write& write, const std::string& name) override {
-    if (failing_drops_-- > 0) return absl::UnavailableError("the shared store does not answer");
+    {
+      MutexLock lock(&mutex_);
+      const absl::Status fault = std::exchange(drop_fault_, absl::OkStatus());
+      if (!fault.ok()) return fault;
+    }
     return store_->DropState(write, name);
   }
   absl::Status Delete(const SessionKey& key, uint64_t fence) override {
@@ -52,12 +57,16 @@ class ForwardingSharedStore final : public SharedStore {
   }
   SharedStoreFigures figures() const override { return store_->figures(); }
 
-  // The next so many.
-  void FailDropState(int count) { failing_drops_ = count; }
+  // The next one.
+  void FailDropState(absl::Status fault) {
+    MutexLock lock(&mutex_);
+    drop_fault_ = std::move(fault);
+  }
 
  private:
   SharedStore* const store_;
-  std::atomic<int> failing_drops_ = 0;
+  Mutex mutex_;
+  absl::Status drop_fault_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace ssmd::test

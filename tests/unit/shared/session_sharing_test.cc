@@ -360,6 +360,15 @@ class RecoveredTest : public SharingTest {
     EXPECT_TRUE(node->table().Replay({frozen->Image()}).ok());
     return node;
   }
+  // The node, with its log, once the store is reachable again.
+  std::unique_ptr<Node> RestartedWithStore(int number, std::unique_ptr<Node> node,
+                                           const std::string& id) {
+    auto again = Recovered(number, *node, id);
+    node.reset();
+    store_.SetReachable(true);
+    again->Start();
+    return again;
+  }
 };
 
 TEST_F(RecoveredTest, ItsSessionsAreItsOwnIfNobodyWentOnWithThem) {
@@ -368,10 +377,7 @@ TEST_F(RecoveredTest, ItsSessionsAreItsOwnIfNobodyWentOnWithThem) {
   ASSERT_TRUE(a->Turn(id, {1, 2}).ok());
   store_.SetReachable(false);
   ASSERT_TRUE(a->Turn(id, {3}, Durability::kProcess).ok());  // only its own log has it
-  auto again = Recovered(1, *a, id);
-  a.reset();
-  store_.SetReachable(true);
-  again->Start();
+  const auto again = RestartedWithStore(1, std::move(a), id);
   ASSERT_TRUE(again->Hold(id).ok());
   EXPECT_THAT(again->History(id), ElementsAre(1, 2, 3));
   const auto b = Start(2);
@@ -387,10 +393,7 @@ TEST_F(RecoveredTest, WhatItTookInAndWentOnWithIsItsOwn) {
   ASSERT_TRUE(a->Hold(id).ok());
   store_.SetReachable(false);
   ASSERT_TRUE(a->Turn(id, {3}, Durability::kProcess).ok());  // only its own log has it
-  auto again = Recovered(1, *a, id);
-  a.reset();
-  store_.SetReachable(true);
-  again->Start();
+  const auto again = RestartedWithStore(1, std::move(a), id);
   ASSERT_TRUE(again->Hold(id).ok());
   EXPECT_THAT(again->History(id), ElementsAre(1, 2, 3));
 }
@@ -405,11 +408,18 @@ TEST_F(SharingTest, WhoCannotSayThatItTookASessionInHasNotDoneSo) {
   limits_.patience = std::chrono::milliseconds(0);
   Node b(2, &store, limits_);
   b.Start();
-  store.FailDropState(1);
-  const absl::Status status = b.Hold(id).status();
-  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
-  EXPECT_EQ(ReasonOf(status), reason::kSharedStore);
-  EXPECT_FALSE(b.Has(id));
+  for (const auto& [fault, reason] :
+       {std::pair(absl::UnavailableError("no answer"), reason::kSharedStore),
+        std::pair(absl::AbortedError("another has it"), reason::kSessionElsewhere)}) {
+    store.FailDropState(fault);
+    const absl::Status status = b.Hold(id).status();
+    EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+    EXPECT_EQ(ReasonOf(status), reason);
+    EXPECT_FALSE(b.Has(id));
+  }
+  // A store that has just lost it gets it back.
+  store.FailDropState(absl::NotFoundError("lost"));
+  EXPECT_TRUE(Eventually([&] { return b.Hold(id).ok(); }));
   EXPECT_TRUE(Eventually([&] { return b.Turn(id, {3}).ok(); }));
   EXPECT_THAT(b.History(id), ElementsAre(1, 2, 3));
 }
