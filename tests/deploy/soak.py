@@ -102,19 +102,20 @@ def load(one: Daemon, streams: int, seconds: int, *what: str) -> subprocess.Pope
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def watch(one: Daemon, loader: subprocess.Popen[str], seconds: int) -> list[int]:
-    """Resident bytes, each second that the whole load is there; a line of progress now and then."""
+def watch(one: Daemon, loader: subprocess.Popen[str], warm_up: int, seconds: int) -> list[int]:
+    """Resident bytes, each second after the warm-up while the whole load is there; progress now and then."""
     sizes: list[int] = []
     began = said = time.monotonic()
     while loader.poll() is None and one.process.poll() is None:
         time.sleep(1)
         now = time.monotonic()
-        if now - began <= seconds:
-            sizes.append(one.resident())
+        resident = one.resident()
+        if warm_up <= now - began <= warm_up + seconds:
+            sizes.append(resident)
         if now - said >= max(10, seconds / 20):
             said = now
             print(
-                f"{now - began:.0f} of {seconds} s: {sizes[-1] / 1e6:.1f} MB",
+                f"{now - began:.0f} of {warm_up + seconds} s: {resident / 1e6:.1f} MB",
                 file=sys.stderr,
                 flush=True,
             )
@@ -130,12 +131,13 @@ def drift(sizes: list[int]) -> tuple[float, int, int]:
 def soak(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     complaints: list[str] = []
     with daemon(options.streams) as one:
-        for what in (ALL_AT_ONCE, OF_ALL_LENGTHS):
-            load(one, options.streams, (options.warm_up + 1) // 2, *what).communicate()
+        warm_up = (options.warm_up + 1) // 2
+        load(one, options.streams, warm_up, *ALL_AT_ONCE).communicate()
         fleet.eventually(lambda: one.held()["slots"] == 0, SETTLE_SECONDS)
         before = one.held()
-        loader = load(one, options.streams, options.seconds, *OF_ALL_LENGTHS)
-        sizes = watch(one, loader, options.seconds)
+        # What the heap gave back in between it takes again in the first half minute.
+        loader = load(one, options.streams, warm_up + options.seconds, *OF_ALL_LENGTHS)
+        sizes = watch(one, loader, warm_up, options.seconds)
         seen = json.loads(loader.communicate()[0])
         if one.process.poll() is not None:
             return {}, [f"the daemon ended with status {one.process.returncode}"]
