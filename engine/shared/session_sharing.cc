@@ -219,6 +219,23 @@ void SharingImpl::ServeHolds() {
 
 // --- Changes ---
 
+absl::StatusOr<std::vector<SessionHold>> SharingImpl::HoldToChange(
+    const std::vector<Change>& changes) {
+  std::vector<SessionHold> holds;  // outlives the lock: to release one takes it
+  MutexLock lock(&mutex_);
+  for (const Change& change : changes) {
+    Row* row = Find(change.key);
+    if (row != nullptr && row->phase == Phase::kHere) {
+      holds.push_back(MakeHold(change.key, row));
+      continue;
+    }
+    // A new one has no row yet; one of before a restart whose time is over ends without one.
+    const bool leaves = row != nullptr && row->phase == Phase::kLeaving;
+    if (change.kind == Change::Kind::kChanged || leaves) return SessionMoved(change.key.id);
+  }
+  return holds;
+}
+
 void SharingImpl::Note(std::vector<Change> changes, Done done) {
   const TimePoint now = Now();
   std::shared_ptr<const Done> each;

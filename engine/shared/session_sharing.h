@@ -137,6 +137,10 @@ class SessionSharing {
   // Gets OK once the store has what it is about; UNAVAILABLE when it could not be written (reason
   // NOT_REPLICATED) or another replica has the session (SESSION_MOVED).
   using Done = std::function<void(absl::Status)>;
+  // Before changes are applied here, and until they were noted: a session that was given up in
+  // between would go without them. UNAVAILABLE (SESSION_MOVED) when one is about to be another's.
+  virtual absl::StatusOr<std::vector<SessionHold>> HoldToChange(
+      const std::vector<Change>& changes) = 0;
   // In the order in which they were applied. `done` may be null.
   virtual void Note(std::vector<Change> changes, Done done) = 0;
   // Everything that was noted of a session.

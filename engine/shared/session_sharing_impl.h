@@ -39,6 +39,8 @@ class SharingImpl final : public SessionSharing {
   void HoldThen(const SessionKey& key, std::optional<TimePoint> deadline, HoldDone done) override;
   absl::StatusOr<SessionPage> List(const std::string& tenant, const SessionFilter& filter,
                                    int page_size, const std::string& page_token) override;
+  absl::StatusOr<std::vector<SessionHold>> HoldToChange(
+      const std::vector<Change>& changes) override;
   void Note(std::vector<Change> changes, Done done) override;
   void WhenWritten(const SessionKey& key, Done done) override;
   bool may_have_lost() const override;

@@ -221,7 +221,8 @@ bool SharingImpl::Succeeded(const SessionKey& key, const Step& step) {
       case Step::Kind::kDelete:
       case Step::Kind::kGiveUp:
         if (step.kind == Step::Kind::kGiveUp) ++totals_.given_up;
-        EraseRow(key, absl::OkStatus(), &over);
+        // Who waits still waits for something that it went without.
+        EraseRow(key, row->deleted ? absl::OkStatus() : SessionMoved(key.id), &over);
         more = false;
         break;
       case Step::Kind::kImage:

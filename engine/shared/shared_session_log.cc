@@ -40,16 +40,21 @@ void SharedSessionLog::Write(Proposal proposal, Durability durability, Done done
   // Shared with callbacks, which have to be copyable.
   struct Pending {
     std::vector<SessionSharing::Change> changes;
+    std::vector<SessionHold> holds;  // of the sessions, until the changes were noted
     Done done;
     absl::StatusOr<std::vector<SessionInfo>> result;
   };
   auto pending = std::make_shared<Pending>();
   pending->changes = Describe(proposal.changes());
   pending->done = std::move(done);
+  absl::StatusOr<std::vector<SessionHold>> holds = sharing_->HoldToChange(pending->changes);
+  if (!holds.ok()) return pending->done(std::move(holds).status());
+  pending->holds = *std::move(holds);
   const bool makes_some = std::any_of(
       pending->changes.begin(), pending->changes.end(),
       [](const auto& change) { return change.kind == SessionSharing::Change::Kind::kMade; });
   const auto written = [this, durability, makes_some, pending](auto result) {
+    const std::vector<SessionHold> until_noted = std::move(pending->holds);
     if (!result.ok() || pending->changes.empty()) return pending->done(std::move(result));
     const bool replicated = durability == Durability::kReplicated;
     // A replica that others may think dead has to hear that it is not, where it can. And the first

@@ -2,6 +2,7 @@
 #ifndef SSMD_TESTS_SUPPORT_FORWARDING_SHARED_STORE_H_
 #define SSMD_TESTS_SUPPORT_FORWARDING_SHARED_STORE_H_
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,6 +30,7 @@ class ForwardingSharedStore final : public SharedStore {
     return store_->TryClaim(self, key, take_over);
   }
   absl::Status GiveUp(const SessionKey& key, uint64_t fence) override {
+    if (before_giving_up_ != nullptr) before_giving_up_();
     return store_->GiveUp(key, fence);
   }
   absl::Status PutImage(const Write& write, uint64_t number, std::string_view image) override {
@@ -62,9 +64,14 @@ class ForwardingSharedStore final : public SharedStore {
     MutexLock lock(&mutex_);
     drop_fault_ = std::move(fault);
   }
+  // Before anybody wants one of the sessions.
+  void set_before_giving_up(std::function<void()> function) {
+    before_giving_up_ = std::move(function);
+  }
 
  private:
   SharedStore* const store_;
+  std::function<void()> before_giving_up_;
   Mutex mutex_;
   absl::Status drop_fault_ ABSL_GUARDED_BY(mutex_);
 };

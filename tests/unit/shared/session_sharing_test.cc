@@ -138,6 +138,43 @@ TEST_F(SharingTest, ASessionIsNotGivenUpDuringItsTurn) {
   EXPECT_TRUE(Eventually([&] { return b->Hold(id).ok(); }));
 }
 
+// The turn is over, and what it changed is not noted yet.
+TEST_F(SharingTest, ASessionGoesWithWhatHasJustChanged) {
+  for (const Durability durability : {Durability::kProcess, Durability::kReplicated}) {
+    const auto a = Start(1);
+    const auto b = Start(2);
+    const std::string id = a->New();
+    ASSERT_TRUE(a->Turn(id, {1, 2}).ok());
+    std::thread asks;
+    a->local().set_when_applied([&] {
+      if (asks.joinable()) return;  // the other's own change
+      asks = std::thread([&] { EXPECT_TRUE(b->Hold(id).ok()); });
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      EXPECT_FALSE(b->Has(id));
+    });
+    EXPECT_TRUE(a->Turn(id, {3}, durability).ok());
+    asks.join();
+    EXPECT_THAT(b->History(id), ElementsAre(1, 2, 3));
+  }
+}
+
+// What it changed then would be left behind.
+TEST_F(SharingTest, ASessionThatIsBeingGivenUpDoesNotChange) {
+  test::ForwardingSharedStore store(&store_);
+  Node a(1, &store, limits_);
+  a.Start();
+  const auto b = Start(2);
+  const std::string id = a.New();
+  ASSERT_TRUE(a.Turn(id, {1, 2}).ok());
+  absl::Status refused;
+  store.set_before_giving_up([&] {
+    refused = a.Write(a.table().ProposeCheckpoint("ann", id, {"late", false, {}})).status();
+  });
+  ASSERT_TRUE(b->Hold(id).ok());
+  EXPECT_EQ(ReasonOf(refused), reason::kSessionMoved) << refused;
+  EXPECT_TRUE(b->table().Get("ann", id)->checkpoints.empty());
+}
+
 TEST_F(SharingTest, WithoutRoomASessionStaysForOthers) {
   const auto a = Start(1);
   const auto b = Start(2);

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,19 +31,25 @@ inline std::string SnapshotOf(const StateRef& state) {
   return absl::StrCat(state->position, "/", state->history_hash());
 }
 
-// In memory, and says that it is not.
+// In memory, and says that it is not. What `set_when_applied` is given runs between a proposal's
+// being applied and its writer's being told, where another log waits for a disk.
 class LastingLog final : public SessionLog {
  public:
   explicit LastingLog(SessionTable* table) : log_(SessionLog::InMemory(table)) {}
   void Write(Proposal proposal, Durability durability, Done done) override {
-    log_->Write(std::move(proposal), durability, std::move(done));
+    log_->Write(std::move(proposal), durability, [this, done = std::move(done)](auto result) {
+      if (when_applied_ != nullptr) when_applied_();
+      done(std::move(result));
+    });
   }
+  void set_when_applied(std::function<void()> function) { when_applied_ = std::move(function); }
   absl::Status Maintain() override { return log_->Maintain(); }
   bool lasting() const override { return true; }
   CommitLogFigures figures() const override { return log_->figures(); }
 
  private:
   const std::unique_ptr<SessionLog> log_;
+  std::function<void()> when_applied_;
 };
 
 class Node {
@@ -88,7 +96,7 @@ class Node {
 
   SessionTable& table() { return table_; }
   SessionSharing& sharing() { return *sharing_; }
-  SessionLog& local() { return *local_; }
+  LastingLog& local() { return *local_; }
   const Replica& self() const { return self_; }
   void set_full(bool full) { full_ = full; }
   std::vector<std::string> gone() {
@@ -144,7 +152,7 @@ class Node {
   const Replica self_;
   const std::vector<ModelOfSessions> models_;
   SessionTable table_;
-  std::unique_ptr<SessionLog> local_;
+  std::unique_ptr<LastingLog> local_;
   SharedStore* const store_;
   const SharingLimits limits_;
   std::atomic<bool> full_{false};
