@@ -1,9 +1,9 @@
 """Replicas, their Redis and their users, for a while: what the figures of the table come from."""
 
 import random
-from dataclasses import dataclass, field
 
 from clock import Clock
+from figures import Figures
 from load import Load
 from replica import Machine, Turn
 from sharing import Replica, Session, SharingLimits
@@ -11,31 +11,6 @@ from store import Costs, Server, StoreLimits
 
 CLIENT_GIVES_UP_S = 30.0  # a turn that was refused is sent again until then
 MEAN_TURNS_BEHIND = 0.5  # of a session's turns, at some moment
-
-
-@dataclass
-class Figures:
-    """Since the last reset, but for the counts of turns, which are of all time."""
-
-    arrived: int = 0
-    served: int = 0
-    refused: int = 0
-    first_token: list[float] = field(default_factory=list)
-    sources: dict[str, int] = field(default_factory=dict)
-    take_over: list[float] = field(default_factory=list)
-    take_over_first_token: list[float] = field(default_factory=list)
-    taken_over: int = 0
-    given_up: int = 0
-    commits_lost: int = 0
-    left: int = 0
-    record_lag: list[float] = field(default_factory=list)
-    state_lag: list[float] = field(default_factory=list)
-    noted_bytes: float = 0.0
-    written_bytes: float = 0.0
-    states_written: int = 0
-    renewals: int = 0
-    renewals_failed: int = 0
-    presence_lost: int = 0
 
 
 class Fleet:

@@ -4,13 +4,13 @@ how it comes and goes, what is written behind, who counts as alive. Constants ar
 import heapq
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, Optional
+from random import Random
+from typing import Callable, Optional, Protocol
 
-from replica import Engine, Turn
-from store import Store
-
-if TYPE_CHECKING:
-    from population import Fleet
+from clock import Clock
+from figures import Figures
+from replica import Engine, Machine, Turn
+from store import Costs, Server, Store, StoreLimits
 
 WRITERS, HOLD_THREADS = 2, 16
 RENEW_AGAIN_S, WRITE_AGAIN_S, LOOK_AGAIN_S = 0.1, 0.25, 0.02
@@ -59,8 +59,29 @@ class Session:
         self.on_written: Optional[Callable[[], None]] = None
 
 
+class Surroundings(Protocol):
+    """What a replica needs of the fleet that it is one of."""
+
+    clock: Clock
+    machine: Machine
+    limits: SharingLimits
+    store_limits: StoreLimits
+    costs: Costs
+    servers: list[Server]
+    dice: Random
+    figures: Figures
+
+    def again(self, turn: Turn, later: float) -> None: ...
+    def refused(self, turn: Turn) -> None: ...
+    def ended(self, turn: Turn) -> None: ...
+    def prompt_of(self, turn: Turn) -> int: ...
+    def first_token(self, turn: Turn) -> None: ...
+    def take_over_begins(self, turn: Turn, owner: "Replica") -> None: ...
+    def taken_over(self, turn: Turn, session: Session) -> None: ...
+
+
 class Replica:
-    def __init__(self, fleet: "Fleet", number: int) -> None:
+    def __init__(self, fleet: Surroundings, number: int) -> None:
         self.fleet, self.number, self.alive, self.died = fleet, number, True, float("inf")
         self._clock, self._limits = fleet.clock, fleet.limits
         self.engine = Engine(
