@@ -14,14 +14,16 @@ is left. SSMD_BINARY is the daemon; tests/deploy/run.sh sets it.
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,26 +64,42 @@ class Daemon:
         assert self.process.poll() is None, "the daemon did not start"
         addresses = json.loads(ready.read_text())
         self.grpc: str = addresses["grpc"]
-        self._metrics = f"http://{addresses['http']}/metrics"
+        # One for all, which is there whenever descriptors are counted.
+        self._http = http.client.HTTPConnection(addresses["http"], timeout=60)
 
     def metric(self, name: str) -> float:
         """The sum of a metric's values, of those whose labels are in the name."""
-        with urllib.request.urlopen(self._metrics, timeout=60) as answer:
-            lines = answer.read().decode().splitlines()
+        lines = self._get("/metrics").splitlines()
         name, _, label = name.partition("{")
         found = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
         assert found, name
         return sum(float(line.rsplit(" ", 1)[1]) for line in found if label in line)
 
+    def _get(self, path: str) -> str:
+        try:
+            self._http.request("GET", path)
+            return self._http.getresponse().read().decode()
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            self._http.close()  # it was idle for long, and the next request opens another
+            self._http.request("GET", path)
+            return self._http.getresponse().read().decode()
+
     def resident(self) -> int:
         return fleet.resident_bytes(self.process.pid)
 
-    def held(self) -> dict[str, int]:
+    def descriptors(self) -> dict[str, int]:
+        """How many of each kind, files by their names."""
+        folder = Path(f"/proc/{self.process.pid}/fd")
+        links = [os.readlink(entry) for entry in folder.iterdir()]
+        kinds = Counter(re.sub(r"^(socket|pipe):.*", r"\1", link) for link in links)
+        return dict(sorted(kinds.items()))
+
+    def held(self) -> dict[str, Any]:
         """What the load must give back."""
         return {
-            "descriptors": len(os.listdir(f"/proc/{self.process.pid}/fd")),
             "slots": int(self.metric('ssmd_state_slots{state="used"')),
             "sessions": int(self.metric("ssmd_sessions")),
+            "descriptors": self.descriptors(),
         }
 
 
