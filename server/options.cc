@@ -53,6 +53,7 @@ constexpr char kExamples[] =
 struct RawOptions {
   std::vector<std::string> models;
   std::vector<std::string> model_options;
+  bool fast_prefill = false;
   std::string device = "cpu";
   std::string gpu_kernels = "fast";
   std::string gemm = "exact";
@@ -103,9 +104,10 @@ void AddModelFlags(CLI::App* app, Options* options, RawOptions* raw) {
          "NAME.weights=f32|bf16|q8|q4, and on a GPU f16|fp8 as well: how the matrices of model "
          "NAME are kept. fp8, q8 and q4 are quantised while loading. Default: as the files are, "
          "f32 where they are mixed or f16. "
-         "NAME.prefill=exact|chunked, of mamba2, retnet and hippo_legt: chunked reads long prompts "
-         "faster, with other "
-         "rounding, and prompts that are cut elsewhere differ in it. Default: exact. "
+         "NAME.prefill=exact|chunked|fast: chunked, of mamba2, retnet and hippo_legt, reads long "
+         "prompts faster, with other "
+         "rounding, and prompts that are cut elsewhere differ in it; fast is chunked where the "
+         "model's layers have it. Default: exact, or what --fast-prefill says. "
          "NAME.state=f32|bf16|f16: how states are kept; 16 bits halve a session's bytes, with a "
          "stochastic rounding after each token. Default: f32. "
          "NAME.chat=auto|none|plain|chatml|zephyr|llama2|mistral|jamba|rwkv: how chat messages "
@@ -115,6 +117,11 @@ void AddModelFlags(CLI::App* app, Options* options, RawOptions* raw) {
       ->group(kGroupModels)
       ->type_name("NAME.KEY=VALUE")
       ->allow_extra_args(false);
+  app->add_flag("--fast-prefill", raw->fast_prefill,
+                "Prompts as fast as they can be read: prefill=fast for every model that no "
+                "--model-option says it of. Layers of other kinds than those named there are read "
+                "fastest exactly, and stay so")
+      ->group(kGroupModels);
   app->add_option(
          "--cache-dir", options->cache_dir,
          "A folder where weights that were quantised are kept, so that the next start only "
@@ -270,6 +277,7 @@ absl::Status ParseModels(const RawOptions& raw, Options* options) {
     if (!names.insert(model.name).second) {
       return Invalid(absl::StrCat("--model ", text, ": the name ", model.name, " is taken"));
     }
+    if (raw.fast_prefill) model.prefill = Prefill::kFast;
     options->models.push_back(std::move(model));
   }
   return absl::OkStatus();
@@ -304,7 +312,7 @@ absl::Status ParseModelOption(const std::string& text, Options* options) {
   if (!option.has_value()) {
     return Invalid(absl::StrCat("--model-option ", text,
                                 ": expected NAME.weights=f32|bf16|f16|fp8|q8|q4, "
-                                "NAME.prefill=exact|chunked, NAME.state=f32|bf16|f16 or "
+                                "NAME.prefill=exact|chunked|fast, NAME.state=f32|bf16|f16 or "
                                 "NAME.chat=auto|none|plain|…"));
   }
   const auto model = std::find_if(options->models.begin(), options->models.end(),
@@ -313,7 +321,7 @@ absl::Status ParseModelOption(const std::string& text, Options* options) {
     return Invalid(absl::StrCat("--model-option ", text, ": no --model is named ", option->name));
   }
   if (option->key == "prefill") {
-    return Choose(text, ParsePrefill(option->value), "prefill must be exact or chunked",
+    return Choose(text, ParsePrefill(option->value), "prefill must be exact, chunked or fast",
                   &model->prefill);
   }
   if (option->key == "state") {

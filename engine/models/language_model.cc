@@ -84,10 +84,11 @@ struct NamedDocument {
 
 absl::Status CheckPrefill(const ModelLoadOptions& options, const std::string& architecture,
                           const Stack& stack) {
-  if (options.prefill == Prefill::kExact || stack.chunk_tokens() > 0) return absl::OkStatus();
+  if (options.prefill != Prefill::kChunked || stack.chunk_tokens() > 0) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "prefill=chunked: the layers of ", architecture,
-      " have no chunked form, as those of mamba2, retnet and hippo_legt have; leave it exact"));
+      " have no chunked form, as those of mamba2, retnet and hippo_legt have; leave it exact, or "
+      "say fast, which takes chunks where there are any"));
 }
 
 absl::Status CheckState(const ModelLoadOptions& options, const std::string& architecture,
@@ -276,7 +277,7 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> LoadDescribed(const std::string& 
   int64_t bytes = 0;
   for (const TensorInfo* tensor : binder.bound()) bytes += static_cast<int64_t>(tensor->bytes);
   WeightLoader loader(device, format, bytes, options.progress);
-  loader.set_prepares_chunks(options.prefill == Prefill::kChunked);
+  loader.set_prepares_chunks(options.prefill != Prefill::kExact);
   const WeightCacheKey key = {config.Describe() + model->stack().Describe(), checkpoint.identity(),
                               format};
   PosixFileSystem files;
@@ -285,7 +286,7 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> LoadDescribed(const std::string& 
   SSMD_RETURN_IF_ERROR(model->Prepare(options, device, &loader));
   if (const auto problem = cache.Finish()) config.warnings.push_back(*problem);
   ModelInfo info = MakeInfo(config, model->stack(), binder, loader);
-  if (options.prefill == Prefill::kChunked) info.chunk_tokens = model->stack().chunk_tokens();
+  if (options.prefill != Prefill::kExact) info.chunk_tokens = model->stack().chunk_tokens();
   info.state = kernels::StateFormatName(options.state);
   info.weight_cache = cache.file();
   info.weights_from_cache = cache.was_read();
@@ -331,6 +332,7 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path,
 std::optional<Prefill> ParsePrefill(absl::string_view name) {
   if (name == "exact") return Prefill::kExact;
   if (name == "chunked") return Prefill::kChunked;
+  if (name == "fast") return Prefill::kFast;
   return std::nullopt;
 }
 

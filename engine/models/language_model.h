@@ -27,9 +27,10 @@ namespace ssmd {
 // shows in a bit. kChunked takes whole chunks of ModelInfo::chunk_tokens as matrix products, for
 // which the mixer must have a form (Mamba-2, RetNet, HiPPO-LegT): faster, with other rounding, and
 // bits depend on which chunks a step has whole. Chunks begin at multiples of chunk_tokens of a
-// history, so cuts there do not show.
-enum class Prefill : uint8_t { kExact, kChunked };
-std::optional<Prefill> ParsePrefill(absl::string_view name);  // "exact", "chunked"
+// history, so cuts there do not show. kFast is whichever was measured to be the faster one: chunks
+// where the mixers have them, else exact.
+enum class Prefill : uint8_t { kExact, kChunked, kFast };
+std::optional<Prefill> ParsePrefill(absl::string_view name);  // "exact", "chunked", "fast"
 
 struct ModelInfo {
   std::string architecture;  // "mamba", "rwkv7" and the like

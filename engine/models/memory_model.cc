@@ -15,7 +15,7 @@ absl::Status CheckMemoryOptions(const ModelLoadOptions& options) {
   if (options.weights.has_value()) {
     return absl::InvalidArgumentError("weights=: a memory has no weights; leave it out");
   }
-  if (options.prefill != Prefill::kExact) {
+  if (options.prefill == Prefill::kChunked) {
     return absl::InvalidArgumentError("prefill=chunked: a memory has no chunked form");
   }
   if (options.state != kernels::StateFormat::kF32) {

@@ -170,7 +170,7 @@ absl::Status ResidualModel::AllocateActivations(const ModelLoadOptions& options)
   if (stack_.shared_floats_per_row() > 0) {
     SSMD_RETURN_IF_ERROR(Allocate(device_, max_rows_, stack_.shared_floats_per_row(), &shared_));
   }
-  if (options.prefill == Prefill::kChunked && stack_.chunk_scratch_floats_per_row() > 0) {
+  if (options.prefill != Prefill::kExact && stack_.chunk_scratch_floats_per_row() > 0) {
     SSMD_RETURN_IF_ERROR(
         Allocate(device_, max_rows_, stack_.chunk_scratch_floats_per_row(), &chunk_scratch_));
   }

@@ -219,12 +219,18 @@ StopRules MakeStopRules(const ModelInService& model, const StopParams& stop, int
 absl::Status CheckHistoryLength(int64_t history, int64_t prompt, int64_t max_tokens,
                                 int64_t limit) {
   if (history + prompt + max_tokens <= limit) return absl::OkStatus();
-  return WithReason(
-      absl::InvalidArgumentError(absl::StrFormat(
-          "a history may have at most %d tokens: there are %d, the prompt adds %d and max_tokens "
-          "%d",
-          limit, history, prompt, max_tokens)),
-      reason::kHistoryTooLong);
+  // What samples nothing may be samples itself.
+  const std::string too_long =
+      max_tokens > 0
+          ? absl::StrFormat(
+                "a history may have at most %d tokens (--max-history-tokens): there are %d, the "
+                "prompt adds %d and max_tokens %d",
+                limit, history, prompt, max_tokens)
+          : absl::StrFormat(
+                "a history may have at most %d tokens (--max-history-tokens; of a memory: samples, "
+                "of all channels together): there are %d, and this adds %d",
+                limit, history, prompt);
+  return WithReason(absl::InvalidArgumentError(too_long), reason::kHistoryTooLong);
 }
 
 }  // namespace ssmd

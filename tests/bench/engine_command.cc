@@ -38,6 +38,7 @@ struct EngineFlags {
   std::vector<int> prompts = {512};
   int generate = 64;
   int rounds = 3;
+  bool fast_prefill = false;  // of models that have no option of their own
   bool stepping = false;
   bool json = false;
 };
@@ -67,6 +68,9 @@ absl::StatusOr<std::vector<ModelToMeasure>> ListModels(const EngineFlags& flags)
     const std::string folder = checkpoint->folder();
     models.push_back({shape, folder, std::move(checkpoint), {}});
   }
+  for (ModelToMeasure& model : models) {
+    if (flags.fast_prefill) model.prefill = Prefill::kFast;
+  }
   if (models.empty()) {
     return absl::InvalidArgumentError("name a model: --model=NAME=PATH or --random=SHAPE");
   }
@@ -90,11 +94,11 @@ absl::Status ApplyOption(const std::string& option, std::vector<ModelToMeasure>*
       if (state.has_value()) return absl::OkStatus();
     }
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("--model-option must be NAME.weights=f32|bf16|q8|q4, "
-                   "NAME.prefill=exact|chunked or NAME.state=f32|bf16|f16 of a model named before, "
-                   "got \"",
-                   option, "\""));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--model-option must be NAME.weights=f32|bf16|q8|q4, "
+      "NAME.prefill=exact|chunked|fast or NAME.state=f32|bf16|f16 of a model named before, "
+      "got \"",
+      option, "\""));
 }
 
 // Where models are measured, and what it can do.
@@ -301,12 +305,12 @@ void AddEngineCommand(CLI::App& app, int* exit_code) {
       app.add_subcommand("engine", "Prefill and decode of a model, without network");
   command->add_option("--model", flags->models,
                       "NAME=PATH of a checkpoint folder or a GGUF file (repeatable)");
-  command->add_option(
-      "--model-option", flags->model_options,
-      "NAME.weights=f32|bf16|q8|q4, on a GPU f16 and fp8 too (default: as the "
-      "file has them), "
-      "NAME.prefill=exact|chunked, of mamba2, retnet and hippo_legt (default: exact), or "
-      "NAME.state=f32|bf16|f16 (default: f32); repeatable");
+  command->add_option("--model-option", flags->model_options,
+                      "NAME.weights=f32|bf16|q8|q4, on a GPU f16 and fp8 too (default: as the "
+                      "file has them), "
+                      "NAME.prefill=exact|chunked|fast, chunked of mamba2, retnet and hippo_legt "
+                      "(default: exact), or "
+                      "NAME.state=f32|bf16|f16 (default: f32); repeatable");
   command
       ->add_option("--random", flags->random,
                    "Shapes, with random bf16 weights (repeatable). MIXER-768x24 have a vocabulary "
@@ -315,6 +319,9 @@ void AddEngineCommand(CLI::App& app, int* exit_code) {
       ->check(CLI::IsMember(RandomShapes()));
   command->add_option("--weights", flags->weights, "Of models that no --model-option says it of")
       ->check(CLI::IsMember({"f32", "bf16", "f16", "fp8", "q8", "q4"}));
+  command->add_flag("--fast-prefill", flags->fast_prefill,
+                    "prefill=fast, of models that no --model-option says it of: in chunks where "
+                    "their layers have them");
   AddDeviceFlag(command, &flags->device);
   command->add_option("--isa", flags->isa, "Instruction set of the CPU")
       ->check(CLI::IsMember(SupportedIsaNames()));

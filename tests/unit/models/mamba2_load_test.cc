@@ -87,12 +87,14 @@ TEST_F(Mamba2LoadTest, TakesPromptsInChunksIfAskedTo) {
   const auto exact = Load(TinyMamba2());
   ASSERT_TRUE(exact.ok()) << exact.status();
   EXPECT_EQ((*exact)->info().chunk_tokens, 0);
-  ModelLoadOptions options;
-  options.prefill = Prefill::kChunked;
-  const auto chunked = LoadLanguageModel(folder_.path(), options, device_.get());
-  ASSERT_TRUE(chunked.ok()) << chunked.status();
-  EXPECT_EQ((*chunked)->info().chunk_tokens, kernels::kSsdChunkTokens);
-  EXPECT_EQ((*chunked)->info().fingerprint, (*exact)->info().fingerprint);
+  for (const Prefill prefill : {Prefill::kChunked, Prefill::kFast}) {
+    ModelLoadOptions options;
+    options.prefill = prefill;
+    const auto chunked = LoadLanguageModel(folder_.path(), options, device_.get());
+    ASSERT_TRUE(chunked.ok()) << chunked.status();
+    EXPECT_EQ((*chunked)->info().chunk_tokens, kernels::kSsdChunkTokens);
+    EXPECT_EQ((*chunked)->info().fingerprint, (*exact)->info().fingerprint);
+  }
 }
 
 TEST_F(Mamba2LoadTest, NamesEveryTensorThatDoesNotFit) {

@@ -298,6 +298,10 @@ TEST_P(MixerProperties, PromptsInChunksAreNearlySteppedOnes) {
   if (!mixer().chunked) {
     const auto refused = LoadLanguageModel(folder_.path(), options, device_.get());
     EXPECT_THAT(std::string(refused.status().message()), ::testing::HasSubstr("no chunked form"));
+    options.prefill = Prefill::kFast;
+    ASSERT_NO_FATAL_FAILURE(Load(2, options));
+    EXPECT_EQ(model_->info().chunk_tokens, 0);
+    EXPECT_EQ(testing::RunInSegments(*model_, *pool_, tokens, {kTokens}), exact);
     return;
   }
   ASSERT_NO_FATAL_FAILURE(Load(2, options));

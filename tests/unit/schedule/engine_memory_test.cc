@@ -428,6 +428,11 @@ TEST(MemoryFolder, TakesNoOptionsOfLanguageModels) {
     const auto engine = Engine::Create(kernels::MakeCpuDevice({}), std::move(options));
     EXPECT_TRUE(absl::IsInvalidArgument(engine.status())) << option;
   }
+  EngineOptions options;
+  options.models.push_back({"memory", folder.path(), {}, kChatAuto});
+  options.models[0].load.prefill = Prefill::kFast;  // which is as fast as it gets
+  const auto engine = Engine::Create(kernels::MakeCpuDevice({}), std::move(options));
+  EXPECT_TRUE(engine.ok()) << engine.status();
 }
 
 }  // namespace

@@ -87,6 +87,15 @@ TEST(Options, PromptsAreExactUnlessAModelIsGivenTheChunkedForm) {
   EXPECT_EQ(options.models[2].prefill, Prefill::kExact);
 }
 
+TEST(Options, FastPrefillHoldsForModelsWithoutAnOptionOfTheirOwn) {
+  const Options options =
+      ParseOk({"--fast-prefill", "--model", "a=x", "--model", "b=x", "--model", "c=x",
+               "--model-option", "b.prefill=exact", "--model-option", "c.prefill=chunked"});
+  EXPECT_EQ(options.models[0].prefill, Prefill::kFast);
+  EXPECT_EQ(options.models[1].prefill, Prefill::kExact);
+  EXPECT_EQ(options.models[2].prefill, Prefill::kChunked);
+}
+
 TEST(Options, AModelsChatFormatIsItsOwnUnlessOneIsChosen) {
   const Options options =
       ParseOk({"--model", "a=x", "--model", "b=x", "--model-option", "b.chat=chatml"});
@@ -126,8 +135,8 @@ TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
   }
   ExpectRefused({"--model", "a=x", "--model-option", "a.chat=jabber"},
                 "chat must be one of auto, none, plain, chatml");
-  ExpectRefused({"--model", "a=x", "--model-option", "a.prefill=fast"},
-                "prefill must be exact or chunked");
+  ExpectRefused({"--model", "a=x", "--model-option", "a.prefill=faster"},
+                "prefill must be exact, chunked or fast");
   ExpectRefused({"--model", "a=x", "--model-option", "a.weights=f64"},
                 "must be f32, bf16, q8, q4, or on a GPU f16 or fp8");
   for (const char* device : {"gpu", "cuda:", "cuda:x", "cuda:-1", "cuda1", "CUDA"}) {
