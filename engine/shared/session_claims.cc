@@ -107,14 +107,13 @@ absl::StatusOr<bool> SharingImpl::TryToClaim(const SessionKey& key, bool recover
   auto claim = store_->TryClaim(self_, key, /*take_over=*/false);
   bool taken_over = false;
   if (claim.ok()) {
+    // A store that was down for a while, or emptied, has forgotten who is alive and what they have:
+    // they get the time to say so.
     const auto* other = std::get_if<OwnedElsewhere>(&*claim);
-    bool may_take_over = false;
-    {
-      // A store that was down for a while has forgotten who is alive: they get the time to say so.
-      MutexLock lock(&mutex_);
-      may_take_over = well_since_.has_value() && Now() - *well_since_ >= limits_.presence;
-    }
-    taken_over = other != nullptr && !other->present && may_take_over;
+    const bool is_gone = other != nullptr && !other->present;
+    const bool is_nowhere = std::holds_alternative<NoSuchSession>(*claim);
+    if ((is_gone || is_nowhere) && !IsTrusted(Now())) return false;
+    taken_over = is_gone;
     if (taken_over) claim = store_->TryClaim(self_, key, /*take_over=*/true);
   }
   if (!claim.ok()) {

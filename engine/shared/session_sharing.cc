@@ -330,30 +330,52 @@ void SharingImpl::Tell(const Over& over) {
 void SharingImpl::KeepPresence() {
   for (;;) {
     const TimePoint begin = Now();
-    absl::StatusOr<bool> known;
+    bool renewed = false;
     {
       MutexLock renewing(&presence_mutex_);
       if (left()) return;
-      known = store_->Renew(self_, limits_.presence);
+      renewed = Renew(begin);
     }
     MutexLock lock(&mutex_);
-    if (known.ok()) {
-      if (!*known) {  // and nobody else is known there either
-        DoubtAll();
-        well_since_.reset();
-      }
-      present_until_ = begin + limits_.presence;
-      if (!well_since_.has_value()) well_since_ = begin;
-      last_well_ = begin;
-    } else {
-      well_since_.reset();
-      ++totals_.failures;
-    }
     const TimePoint next =
-        begin + (known.ok() ? limits_.presence / 3 : std::max<Duration>(kRenewAgain, {}));
+        begin + (renewed ? limits_.presence / 3 : std::max<Duration>(kRenewAgain, {}));
     while (!stopping_ && !left_ && Now() < next) changed_.WaitUntil(&mutex_, next);
     if (stopping_) return;
   }
+}
+
+bool SharingImpl::Renew(TimePoint begin) {
+  const absl::StatusOr<bool> known = store_->Renew(self_, limits_.presence);
+  MutexLock lock(&mutex_);
+  if (!known.ok()) {
+    well_since_.reset();
+    ++totals_.failures;
+    return false;
+  }
+  if (!*known) {  // and nobody else is known there either
+    DoubtAll();
+    well_since_.reset();
+  }
+  present_until_ = begin + limits_.presence;
+  if (!well_since_.has_value()) well_since_ = begin;
+  last_well_ = begin;
+  return true;
+}
+
+bool SharingImpl::IsTrusted(TimePoint when) {
+  MutexLock renewing(&presence_mutex_);
+  {
+    MutexLock lock(&mutex_);
+    if (left_) return false;
+    if (last_well_.has_value() && *last_well_ > when) return IsWell();
+  }
+  if (!Renew(Now())) return false;
+  MutexLock lock(&mutex_);
+  return IsWell();
+}
+
+bool SharingImpl::IsWell() const {
+  return well_since_.has_value() && Now() - *well_since_ >= limits_.presence;
 }
 
 // The store was away, or has begun anew: what it lost of sessions that nobody uses is put back,

@@ -141,6 +141,14 @@ class SharingImpl final : public SessionSharing {
   void GiveWhenIdle(const SessionKey& key, Row* row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropRecords(Row* row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void KeepPresence();
+  // Says that this replica is there, and notes whether the store had forgotten it. False: it could
+  // not be told.
+  bool Renew(TimePoint begin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(presence_mutex_);
+  // Whether what the store said at `when`, of owners that are gone and sessions that there are not,
+  // is to be believed: it had known this replica for as long as others have to say that they are
+  // there. One that was emptied knows nobody at first. Calls it, unless that was done since.
+  bool IsTrusted(TimePoint when);
+  bool IsWell() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DoubtAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool left() const;
   void ServeHolds();

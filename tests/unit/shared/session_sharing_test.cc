@@ -187,6 +187,37 @@ TEST_F(SharingTest, WithoutRoomASessionStaysForOthers) {
   EXPECT_THAT(c->History(id), ElementsAre(1, 2));
 }
 
+// Nobody is known there just then, and nobody is dead.
+TEST_F(SharingTest, AStoreThatWasEmptiedIsNoReasonToTakeOver) {
+  const auto a = Start(1);
+  const auto b = Start(2);
+  auto c = Start(3);
+  const std::string of_the_dead = c->New();
+  c.reset();
+  ASSERT_TRUE(b->Hold(of_the_dead).ok());
+  ASSERT_EQ(b->sharing().figures().taken_over, 1);  // it may, by now
+  store_.Restore({});
+  const std::string id = a->New();
+  ASSERT_TRUE(a->Turn(id, {1, 2}, Durability::kProcess).ok());
+  ASSERT_TRUE(b->Turn(id, {3}).ok());
+  EXPECT_THAT(b->History(id), ElementsAre(1, 2, 3));
+  EXPECT_EQ(b->sharing().figures().taken_over, 1);
+  EXPECT_EQ(a->sharing().figures().lost, 0);
+}
+
+TEST_F(SharingTest, WhatAStoreHasLostIsAbsentOnlyWhenItsOwnerHadTimeToSayOtherwise) {
+  limits_.presence = std::chrono::seconds(2);
+  const auto a = Start(1);
+  const auto b = Start(2);
+  const std::string id = a->New();
+  ASSERT_TRUE(a->Turn(id, {1, 2}).ok());
+  ASSERT_TRUE(absl::IsNotFound(b->Hold(kAbsent).status()));  // so that it believes the store
+  store_.Restore({});
+  const auto hold = b->Hold(id);
+  ASSERT_TRUE(hold.ok()) << hold.status();
+  EXPECT_THAT(b->History(id), ElementsAre(1, 2));
+}
+
 TEST_F(SharingTest, WhoHadTheSessionTakenLosesIt) {
   limits_.state_after = std::chrono::hours(1);  // nothing but the turn writes
   limits_.presence = std::chrono::hours(1);     // nor says that it is there
