@@ -19,7 +19,7 @@ absl::StatusOr<size_t> ServingEngine::FindModel(const std::string& name) const {
     if (models_[i]->name == name) return i;
   }
   if (!name.empty()) return NoSuchModel(name);
-  return InvalidField(absl::StrFormat("several models are served: name one as model, of %s",
+  return InvalidField(absl::StrFormat("model must be named where several are served: one of %s",
                                       ListModelNames(ModelNames())));
 }
 

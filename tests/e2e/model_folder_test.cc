@@ -158,7 +158,8 @@ TEST(ModelFolder, SeveralModelsAreServedByName) {
   SetTokens({1, 2, 3}, &request);
   const Turn unnamed = RunTurn(*client, request);
   EXPECT_EQ(unnamed.code(), grpc::StatusCode::INVALID_ARGUMENT) << unnamed.Describe();
-  EXPECT_THAT(unnamed.error->message, HasSubstr("name one as model, of one, two"));
+  EXPECT_THAT(unnamed.error->message,
+              HasSubstr("model must be named where several are served: one of one, two"));
   request.set_model("one");
   const Turn one = RunTurn(*client, request);
   request.set_model("two");
