@@ -62,6 +62,12 @@ void WarnOfIdsWithoutText(LoadedModel* loaded) {
       named - 1, vocabulary, named, vocabulary - 1));
 }
 
+absl::Status CheckChat(const ModelSpec& spec, const ModelInfo& info) {
+  if (spec.chat == kChatAuto || !info.memory.has_value()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("chat=%s: a memory has no text, and so no chats; leave it out", spec.chat));
+}
+
 // A template that cannot be used is no reason not to serve the model.
 void LoadChat(const ModelSpec& spec, LoadedModel* loaded) {
   if (loaded->tokenizer == nullptr) return;
@@ -89,6 +95,7 @@ absl::StatusOr<LoadedModel> Load(const ModelSpec& spec, int token_budget, kernel
   ModelLoadOptions options = spec.load;
   options.max_rows = token_budget;
   SSMD_ASSIGN_OR_RETURN(loaded.model, LoadLanguageModel(spec.path, options, device));
+  SSMD_RETURN_IF_ERROR(CheckChat(spec, loaded.model->info()));
   auto tokenizer = UnlessOutOfMemory(text_memory, "load the tokenizer",
                                      [&] { return LoadTokenizer(spec.path); });
   if (tokenizer.ok()) {

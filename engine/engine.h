@@ -140,7 +140,7 @@ class Engine {
   // model, here as there.
   virtual absl::StatusOr<std::shared_ptr<OutputStream>> Append(AppendRequest request,
                                                                std::string request_id) = 0;
-  // NOT_FOUND for a model that is not there; empty: the only one.
+  // NOT_FOUND for a model that is not there; empty: the only one, else INVALID_ARGUMENT.
   virtual absl::StatusOr<MemoryConfig> MemoryOf(const std::string& model) const = 0;
   // What a memory says as of its session's last commit. `done` is called once, on a thread of the
   // engine or this one; it must not block.

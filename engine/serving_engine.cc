@@ -19,8 +19,14 @@ absl::StatusOr<size_t> ServingEngine::FindModel(const std::string& name) const {
     if (models_[i]->name == name) return i;
   }
   if (!name.empty()) return NoSuchModel(name);
-  return WithReason(absl::NotFoundError("several models are served: name one"),
-                    reason::kModelNotFound);
+  return InvalidField(absl::StrFormat("model must be named where several are served: one of %s",
+                                      ListModelNames(ModelNames())));
+}
+
+std::vector<std::string> ServingEngine::ModelNames() const {
+  std::vector<std::string> names;
+  for (const auto& model : models_) names.push_back(model->name);
+  return names;
 }
 
 absl::StatusOr<size_t> ServingEngine::ModelOfSession(const std::string& tenant,

@@ -109,6 +109,7 @@ class ServingEngine final : public Engine {
   absl::Status CheckMayMakeSessions(const ModelInService& model) const;
   // A model with its runner, by number in models_.
   absl::StatusOr<size_t> FindModel(const std::string& name) const;
+  std::vector<std::string> ModelNames() const;
   absl::StatusOr<size_t> ModelOfSession(const std::string& tenant, const std::string& session_id,
                                         const std::string& asked) const;
   // The one asked for or, where several are served and none is, that which the snapshot names.

@@ -5,9 +5,9 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "engine/base/errors.h"
 #include "engine/base/fault_point.h"
+#include "engine/base/model_name.h"
 #include "engine/base/status_macros.h"
 #include "engine/base/text_view.h"
 #include "engine/formats/quoted.h"
@@ -297,12 +297,10 @@ absl::StatusOr<size_t> ServingEngine::ModelOfSnapshot(const std::string& asked,
   for (size_t i = 0; i < models_.size(); ++i) {
     if (models_[i]->name == name) return i;
   }
-  std::vector<std::string> served;
-  for (const auto& model : models_) served.push_back(model->name);
   return WithReason(absl::NotFoundError(absl::StrFormat(
                         "the snapshot is of a model %s, which is not served: name the one that is "
                         "to go on with it, of %s",
-                        Quoted(name), absl::StrJoin(served, ", "))),
+                        Quoted(name), ListModelNames(ModelNames()))),
                     reason::kModelNotFound);
 }
 

@@ -93,8 +93,10 @@ class WrappingFormatter : public CLI::Formatter {
 
 void AddModelFlags(CLI::App* app, Options* options, RawOptions* raw) {
   app->add_option("--model", raw->models,
-                  "A model to serve: NAME=PATH, or PATH, which names it. PATH is a folder with "
-                  "config.json, *.safetensors and, for text, tokenizer.json, or one .gguf file. "
+                  "A model to serve: NAME=PATH, or PATH, whose last part names it, without .gguf, "
+                  ".bin or .pth. "
+                  "PATH is a folder with config.json, *.safetensors and, for text, "
+                  "tokenizer.json, or one file: GGUF, rwkv.cpp's .bin or a .pth of RWKV. "
                   "Repeatable")
       ->group(kGroupModels)
       ->type_name("[NAME=]PATH")
@@ -318,7 +320,10 @@ absl::Status ParseModelOption(const std::string& text, Options* options) {
   const auto model = std::find_if(options->models.begin(), options->models.end(),
                                   [&](const ModelArgument& m) { return m.name == option->name; });
   if (model == options->models.end()) {
-    return Invalid(absl::StrCat("--model-option ", text, ": no --model is named ", option->name));
+    std::vector<std::string> names;
+    for (const ModelArgument& given : options->models) names.push_back(given.name);
+    return Invalid(absl::StrCat("--model-option ", text, ": no --model is named ", option->name,
+                                ", only ", ListModelNames(names)));
   }
   if (option->key == "prefill") {
     return Choose(text, ParsePrefill(option->value), "prefill must be exact, chunked or fast",

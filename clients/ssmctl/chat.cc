@@ -1,6 +1,7 @@
 // `ssmctl chat`: a conversation in the terminal. It lives in a session at the server, so that every
 // turn costs only its new tokens. Ctrl-C stops the answer, not the program; the session is deleted
-// at the end unless it is to be kept.
+// at the end unless it is to be kept. The exit status is that of the last line; with nobody to mend
+// them, the lines of a pipe end at the first that fails.
 #include <unistd.h>
 
 #include <atomic>
@@ -27,7 +28,8 @@ constexpr const char* kChatExamples = R"(Examples:
   ssmctl chat --keep               # prints the session's id at the end
   ssmctl chat --session ID         # goes on with a kept session
   printf 'Hello\nTell me more\n' | ssmctl chat --json
-Inside: /help, /info, /stats, /save NAME, /back [N|NAME], /fork, /quit or Ctrl-D.)";
+Inside: /help, /info, /stats, /save NAME, /back [N|NAME], /fork, /quit or Ctrl-D.
+A pipe's first line that fails ends the chat, with its exit status.)";
 
 constexpr const char* kHelp =
     "/info         what the server holds of this conversation\n"
@@ -97,7 +99,9 @@ class Chat {
         if (!stopper_->leaving()) Note(context_, "\n(Ctrl-D or /quit leaves)");
         continue;
       }
-      if (!OnLine(line)) break;
+      if (line == "/quit") break;
+      status_ = OnLine(line);
+      if (status_ != kOk && !interactive_) break;
     }
     Close();
     return status_;
@@ -128,55 +132,44 @@ class Chat {
     if (auto error = client_->DeleteSession(session_id_)) status_ = context_.Fail(*error);
   }
 
-  // False to leave.
-  bool OnLine(const std::string& line) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) return true;
-    if (line == "/quit") return false;
-    if (FirstInvalidUtf8(line).has_value()) {
-      Note(context_, "the message is not UTF-8");
-    } else if (line[0] == '/') {
-      OnCommand(line);
-    } else {
-      return Answer(line);
-    }
-    return true;
+  // These return an exit status.
+
+  int OnLine(const std::string& line) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) return status_;
+    if (FirstInvalidUtf8(line)) return context_.FailUsage("the message is not UTF-8");
+    return line[0] == '/' ? OnCommand(line) : Answer(line);
   }
 
-  void OnCommand(const std::string& line) {
+  int OnCommand(const std::string& line) {
     const size_t space = line.find(' ');
     const std::string name = line.substr(0, space);
     const std::string argument = space == std::string::npos ? "" : line.substr(space + 1);
+    if (name == "/info") return Info();
+    if (name == "/save") return Save(argument);
+    if (name == "/back") return Back(argument.empty() ? "1" : argument);
+    if (name == "/fork") return Fork();
     if (name == "/help") {
       context_.PrintLine(kHelp);
-    } else if (name == "/info") {
-      Info();
     } else if (name == "/stats") {
       stats_ = !stats_;
-    } else if (name == "/save") {
-      Save(argument);
-    } else if (name == "/back") {
-      Back(argument.empty() ? "1" : argument);
-    } else if (name == "/fork") {
-      Fork();
     } else {
-      Note(context_, "no such command; /help lists them");
+      return context_.FailUsage("no such command; /help lists them");
     }
+    return kOk;
   }
 
-  void Save(const std::string& name) {
+  int Save(const std::string& name) {
     v1::CheckpointSessionRequest request;
     request.set_session_id(session_id_);
     request.set_name(name);
     const auto session = client_->CheckpointSession(request, context_.CallOptions());
-    if (!session.ok()) {
-      context_.Fail(session.error());
-    } else {
-      Note(context_, "(saved; /back " + name + " comes back here)");
-    }
+    if (!session.ok()) return context_.Fail(session.error());
+    Note(context_, "(saved; /back " + name + " comes back here)");
+    return kOk;
   }
 
   // `to`: a number of turns, or the name of a saved place.
-  void Back(const std::string& to) {
+  int Back(const std::string& to) {
     v1::RewindSessionRequest request;
     request.set_session_id(session_id_);
     request.set_allow_recompute(true);
@@ -187,35 +180,31 @@ class Chat {
       request.set_checkpoint(to);
     }
     const auto session = client_->RewindSession(request, context_.CallOptions());
-    if (!session.ok()) {
-      context_.Fail(session.error());
-      return;
-    }
+    if (!session.ok()) return context_.Fail(session.error());
     position_ = session.value().position();
     Note(context_, absl::StrFormat("(back at %d tokens of history)", position_));
+    return kOk;
   }
 
-  void Fork() {
+  int Fork() {
     v1::ForkSessionRequest request;
     request.set_session_id(session_id_);
     const auto children = client_->ForkSession(request, context_.CallOptions());
-    if (!children.ok()) {
-      context_.Fail(children.error());
-    } else if (!children.value().empty()) {
+    if (!children.ok()) return context_.Fail(children.error());
+    if (!children.value().empty()) {
       Note(context_, "A copy stays: ssmctl chat --session " + children.value()[0].session_id());
     }
+    return kOk;
   }
 
-  void Info() {
+  int Info() {
     auto session = client_->GetSession(session_id_, context_.CallOptions());
-    if (!session.ok()) {
-      context_.Fail(session.error());
-      return;
-    }
+    if (!session.ok()) return context_.Fail(session.error());
     const v1::Session& info = session.value();
     context_.PrintLine(absl::StrFormat("session %s of %s: revision %d, %d tokens of history",
                                        info.session_id(), info.model(), info.revision(),
                                        info.position()));
+    return kOk;
   }
 
   v1::GenerateRequest RequestFor(const std::string& message) const {
@@ -233,8 +222,7 @@ class Chat {
     return request;
   }
 
-  // False when there is no point in going on.
-  bool Answer(const std::string& message) {
+  int Answer(const std::string& message) {
     client::CallOptions call = context_.CallOptions();
     call.cancel = stopper_->Renew();
     GenerationResult result;
@@ -245,18 +233,16 @@ class Chat {
     if (!context_.json) context_.PrintText("\n");
     if (!error.has_value()) {
       position_ += result.final.usage().computed_tokens() + result.final.usage().generated_tokens();
-      status_ = kOk;
       if (context_.json) PrintResult(result);
       if (stats_) Note(context_, "(" + ReuseLine(result) + ")");
-      return true;
+      return kOk;
     }
     if (call.cancel.stop_requested()) {
       interrupt_->Clear();
       Note(context_, "(stopped; your message and the answer are forgotten)");
-      return true;
+      return interactive_ ? kOk : kInterrupted;
     }
-    status_ = context_.Fail(*error);
-    return interactive_;
+    return context_.Fail(*error);
   }
 
   void PrintResult(const GenerationResult& result) const {

@@ -3,17 +3,21 @@
 #include <algorithm>
 #include <cstddef>
 #include <filesystem>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "engine/base/errors.h"
 
 namespace ssmd {
 namespace {
 
 constexpr size_t kNameBytesMax = 128;
-constexpr char kGgufExtension[] = ".gguf";
+constexpr size_t kNamesListedMax = 10;
+constexpr std::string_view kFileEndings[] = {".gguf", ".bin", ".pth"};
 
 }  // namespace
 
@@ -27,7 +31,17 @@ bool IsModelName(std::string_view name) {
 std::string ModelNameOf(std::string_view path) {
   std::filesystem::path normal = std::filesystem::path(path).lexically_normal();
   if (!normal.has_filename()) normal = normal.parent_path();  // "dir/"
-  return (normal.extension() == kGgufExtension ? normal.stem() : normal.filename()).string();
+  const bool of_a_file = std::find(std::begin(kFileEndings), std::end(kFileEndings),
+                                   normal.extension()) != std::end(kFileEndings);
+  return (of_a_file ? normal.stem() : normal.filename()).string();
+}
+
+std::string ListModelNames(const std::vector<std::string>& names) {
+  const size_t listed = std::min(names.size(), kNamesListedMax);
+  std::string list =
+      absl::StrJoin(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(listed), ", ");
+  if (listed < names.size()) absl::StrAppend(&list, " and ", names.size() - listed, " more");
+  return list;
 }
 
 absl::Status NoSuchModel(std::string_view name) {

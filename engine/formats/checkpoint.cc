@@ -39,6 +39,7 @@ constexpr Format kFormats[] = {
 constexpr size_t kMaxFileNameBytes = 255;
 constexpr char kPthExtension[] = ".pth";
 constexpr std::string_view kZipMagic = "PK\x03\x04";
+constexpr std::string_view kOldTorchMagic = "\x80\x02";  // a pickle: before torch 1.6
 
 struct Tensors {
   std::vector<MappedFile> files;
@@ -176,10 +177,15 @@ absl::StatusOr<std::optional<std::string>> OnlyPth(const std::string& directory)
   return only;
 }
 
-ModelFileKind KindOf(const MappedFile& file) {
+absl::StatusOr<ModelFileKind> KindOf(const MappedFile& file) {
   const std::string_view bytes(reinterpret_cast<const char*>(file.data()), file.size());
+  if (bytes.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file.name(), ": is empty: was it copied or downloaded to its end?"));
+  }
   if (IsRwkvCpp(bytes)) return ModelFileKind::kRwkvCpp;
-  return bytes.starts_with(kZipMagic) ? ModelFileKind::kTorch : ModelFileKind::kGguf;
+  const bool torch = bytes.starts_with(kZipMagic) || bytes.starts_with(kOldTorchMagic);
+  return torch ? ModelFileKind::kTorch : ModelFileKind::kGguf;
 }
 
 std::vector<MappedFile> OneFile(MappedFile file) {
@@ -222,7 +228,7 @@ Checkpoint Checkpoint::WithModelNames(ModelNaming naming, std::vector<MappedFile
 
 absl::StatusOr<Checkpoint> Checkpoint::OpenFile(const std::string& path) {
   SSMD_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
-  const ModelFileKind kind = KindOf(file);
+  SSMD_ASSIGN_OR_RETURN(const ModelFileKind kind, KindOf(file));
   if (kind == ModelFileKind::kGguf) return OpenGguf(std::move(file));
   const bool rwkv_cpp = kind == ModelFileKind::kRwkvCpp;
   SSMD_ASSIGN_OR_RETURN(std::vector<TensorInfo> tensors,

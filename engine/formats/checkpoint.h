@@ -24,6 +24,7 @@ namespace ssmd {
 inline constexpr size_t kMaxShards = 1024;
 
 // What a model that is one file is, by its first bytes; one that is none of them passes for GGUF.
+// An empty one is refused.
 enum class ModelFileKind : uint8_t { kGguf, kRwkvCpp, kTorch };
 absl::StatusOr<ModelFileKind> KindOfModelFile(const std::string& path);
 

@@ -113,13 +113,20 @@ absl::Status CheckKept(const kernels::Device& device, kernels::WeightFormat form
                                                  " weights: use ", absl::StrJoin(kept, ", ")));
 }
 
+bool IsModelInOneFile(const std::string& folder, const std::string& name) {
+  if (absl::EndsWith(name, ".gguf")) return true;
+  if (!absl::EndsWith(name, ".bin")) return false;
+  const auto kind = KindOfModelFile(absl::StrCat(folder, "/", name));
+  return kind.ok() && *kind == ModelFileKind::kRwkvCpp;
+}
+
 // Of a folder without a configuration. Downloads of GGUF files often come as a folder with one for
 // each format.
 absl::Status NoConfigError(const std::string& folder, const absl::Status& error) {
   const auto entries = PosixFileSystem().List(folder);
   if (!entries.ok()) return error;
   for (const FolderEntry& entry : *entries) {
-    if (!absl::EndsWith(entry.name, ".gguf")) continue;
+    if (!IsModelInOneFile(folder, entry.name)) continue;
     return absl::InvalidArgumentError(absl::StrCat("the folder has no ", kConfigFile, ", but ",
                                                    Quoted(entry.name),
                                                    ": give the path of that file"));

@@ -100,7 +100,7 @@ absl::Status CheckIsLanguageModel(const ModelInService& model) {
   if (model.memory == nullptr) return absl::OkStatus();
   return WithReason(absl::FailedPreconditionError(absl::StrFormat(
                         "model %s is a memory of signals, which has no text and no tokens: use "
-                        "MemoryService.Memory",
+                        "MemoryService.Memory, or `ssmctl memory`",
                         model.name)),
                     reason::kModelKind);
 }

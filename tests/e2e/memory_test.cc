@@ -142,7 +142,7 @@ TEST_F(MemoryTest, WhatDoesNotFitIsRefused) {
   channels.mutable_query()->add_channels(0);
   EXPECT_THAT(Refusal({OpenNew(), channels}).message, HasSubstr("channels has 2 entries"));
   EXPECT_EQ(Refusal({OpenNew("none")}).code, grpc::StatusCode::NOT_FOUND);
-  EXPECT_EQ(Refusal({OpenNew("")}).code, grpc::StatusCode::NOT_FOUND);  // two are served
+  EXPECT_EQ(Refusal({OpenNew("")}).code, grpc::StatusCode::INVALID_ARGUMENT);  // two are served
   EXPECT_EQ(Refusal({OpenSession("0123")}).code, grpc::StatusCode::NOT_FOUND);
   v1::MemoryRequest other = OpenSession("0123");
   other.mutable_open()->set_temporary(true);
@@ -175,13 +175,23 @@ TEST_F(MemoryTest, TheKindsOfModelsAreKeptApart) {
   const auto tokens = client_->Tokenize(tokenize);
   ASSERT_FALSE(tokens.ok());
   EXPECT_EQ(tokens.error().reason, "MODEL_KIND");
-  EXPECT_THAT(tokens.error().message, HasSubstr("MemoryService"));
+  EXPECT_THAT(tokens.error().message, HasSubstr("MemoryService.Memory, or `ssmctl memory`"));
   v1::GenerateRequest generate;
   generate.set_model("legs");
   generate.mutable_token_ids()->add_ids(1);
   const auto error = client_->Generate(generate, {}, [](const v1::GenerateResponse&) {});
   ASSERT_TRUE(error.has_value());
   EXPECT_EQ(error->reason, "MODEL_KIND");
+}
+
+TEST_F(MemoryTest, AChatFormatIsRefusedAtTheStart) {
+  const std::string model = absl::StrCat("legs=", SSMD_DEPLOY, "/models/hippo-legs-64");
+  for (const char* chat : {"chatml", "none"}) {
+    const Finished run =
+        RunDaemon({"--model", model, "--model-option", absl::StrCat("legs.chat=", chat)});
+    EXPECT_GT(run.status, 0);
+    EXPECT_THAT(run.errors, HasSubstr(absl::StrCat("chat=", chat, ": a memory has no text")));
+  }
 }
 
 TEST_F(MemoryTest, RevisionsAreKept) {

@@ -157,7 +157,9 @@ TEST(ModelFolder, SeveralModelsAreServedByName) {
   v1::GenerateRequest request = GreedyRequest("", 16);
   SetTokens({1, 2, 3}, &request);
   const Turn unnamed = RunTurn(*client, request);
-  EXPECT_EQ(unnamed.code(), grpc::StatusCode::NOT_FOUND) << unnamed.Describe();
+  EXPECT_EQ(unnamed.code(), grpc::StatusCode::INVALID_ARGUMENT) << unnamed.Describe();
+  EXPECT_THAT(unnamed.error->message,
+              HasSubstr("model must be named where several are served: one of one, two"));
   request.set_model("one");
   const Turn one = RunTurn(*client, request);
   request.set_model("two");

@@ -17,6 +17,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 class SsmctlTest : public ::testing::Test {
@@ -322,6 +323,31 @@ TEST_F(SsmctlTest, ChatKeepsASessionAndDeletesItAtTheEnd) {
   EXPECT_THAT(kept.errors, HasSubstr(sessions.value().sessions(0).session_id()));
 }
 
+TEST_F(SsmctlTest, APipedChatEndsAtTheFirstLineThatFailsAndItsExitStatusSaysSo) {
+  const struct {
+    std::string line;
+    int status;
+    const char* error;
+  } kCases[] = {
+      {std::string(3000, 'x'), 1, "a history may have at most"},
+      {"/back 9", 1, "knows of 1 turn ends"},
+      {"/save a/b", 1, "name must have 1 to 64"},
+      {"/sav here", 2, "no such command"},
+      {"\xff", 2, "the message is not UTF-8"},
+  };
+  daemon_ = Daemon::Start({"--max-history-tokens", "1000"});
+  ASSERT_NE(daemon_, nullptr);
+  client_ = daemon_->Connect();
+  for (const auto& c : kCases) {
+    const Finished run =
+        Run({"chat", "--max-tokens", "5"}, "Hello\n" + c.line + "\nAnd then?\n/info\n");
+    EXPECT_EQ(run.status, c.status) << run.errors;
+    EXPECT_THAT(run.errors, HasSubstr(c.error));
+    EXPECT_THAT(run.output, Not(HasSubstr("revision"))) << "went on behind " << c.error;
+    EXPECT_EQ(StatsOf(*client_).sessions(), 0);
+  }
+}
+
 TEST_F(SsmctlTest, ATerminatedChatStopsItsAnswerAndDeletesItsSession) {
   Process::Options options;
   options.input = "Tell me everything\n";
@@ -329,7 +355,7 @@ TEST_F(SsmctlTest, ATerminatedChatStopsItsAnswerAndDeletesItsSession) {
       StartSsmctl(daemon_->grpc(), {"chat", "--ignore-eos", "--max-tokens", "60000"}, options);
   ASSERT_TRUE(Eventually([&] { return process->output().size() > 20; })) << process->errors();
   process->Signal(SIGTERM);
-  EXPECT_TRUE(process->Wait(std::chrono::seconds(20)).has_value());
+  EXPECT_EQ(process->Wait(std::chrono::seconds(20)), 130);
   EXPECT_TRUE(Eventually([&] { return StatsOf(*client_).sessions() == 0; }));
   EXPECT_EQ(StatsOf(*client_).slots_used(), 0);
 }

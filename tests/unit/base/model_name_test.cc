@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "engine/base/errors.h"
 
@@ -35,12 +36,23 @@ TEST(ModelName, ComesFromThePathsLastPartWithoutTheExtension) {
       {"relative", "relative"},
       {"/x/mamba-130m-q8_0.gguf", "mamba-130m-q8_0"},
       {"mamba.gguf", "mamba"},
+      {"/x/rwkv-4.bin", "rwkv-4"},
+      {"RWKV-x070-World-0.1B.pth", "RWKV-x070-World-0.1B"},
+      {"model.safetensors", "model.safetensors"},
       {"v1.0/", "v1.0"},
       {"mamba-1.4b", "mamba-1.4b"},
       {"x.gguf.part", "x.gguf.part"},
       {"a/..", "."},
   };
   for (const auto& c : kCases) EXPECT_EQ(ModelNameOf(c.path), c.name) << c.path;
+}
+
+TEST(ModelName, OfManyTenAreListed) {
+  EXPECT_EQ(ListModelNames({"a"}), "a");
+  std::vector<std::string> names = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"};
+  EXPECT_EQ(ListModelNames(names), "a, b, c, d, e, f, g, h, i, j");
+  names.insert(names.end(), {"k", "l"});
+  EXPECT_EQ(ListModelNames(names), "a, b, c, d, e, f, g, h, i, j and 2 more");
 }
 
 TEST(ModelName, IsRepeatedInTheErrorOnlyWhereItCouldBeOne) {

@@ -194,6 +194,17 @@ TEST_F(CheckpointTest, RefusesAFileThatIsNotGguf) {
   EXPECT_THAT(std::string(opened.status().message()), HasSubstr("m.bin: is not a GGUF file"));
 }
 
+TEST_F(CheckpointTest, SaysOfAFileThatItIsEmptyOrOfAnOldTorch) {
+  const auto refusal = [&](const std::string& name, const std::string& bytes) {
+    return std::string(Checkpoint::Open(folder_.Write(name, bytes)).status().message());
+  };
+  EXPECT_THAT(refusal("m.bin", ""), HasSubstr("m.bin: is empty"));
+  const std::string old =
+      refusal("m.pth", std::string("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9 j", 11));
+  EXPECT_THAT(old, HasSubstr("m.pth: is a bare pickle, as torch wrote before version 1.6"));
+  EXPECT_THAT(old, HasSubstr("deploy/convert_checkpoint.py"));
+}
+
 TEST_F(CheckpointTest, RefusesAFolderInPlaceOfAFile) {
   std::filesystem::create_directory(folder_.File("model.safetensors"));
   EXPECT_THAT(OpenError(), HasSubstr("model.safetensors: is not a regular file"));

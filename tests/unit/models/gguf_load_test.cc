@@ -212,7 +212,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_F(GgufLoadTest, RefusesAFileThatIsNotGguf) {
   // By its first bytes; those of torch and of rwkv.cpp are other kinds of models.
-  const auto loaded = LoadLanguageModel(folder_.Write("pytorch_model.bin", "\x80\2l."),
+  const auto loaded = LoadLanguageModel(folder_.Write("pytorch_model.bin", "PK\2l."),
                                         ModelLoadOptions(), device_.get());
   EXPECT_EQ(loaded.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(loaded.status().message()),

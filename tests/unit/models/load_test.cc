@@ -87,6 +87,15 @@ TEST_F(LoadTest, AFolderOfGgufFilesAsksForOneOfThem) {
               AllOf(HasSubstr("model-Q8_0.gguf"), HasSubstr("give the path of that file")));
 }
 
+TEST_F(LoadTest, AFolderOfAFileOfRwkvCppAsksForIt) {
+  folder_.Write("a.bin", "words");
+  folder_.Write("rwkv-4.bin", "fmgg");
+  const auto loaded = LoadLanguageModel(folder_.path(), ModelLoadOptions(), device_.get());
+  EXPECT_EQ(loaded.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(loaded.status().message()),
+              HasSubstr("\"rwkv-4.bin\": give the path of that file"));
+}
+
 TEST_F(LoadTest, AGgufFileBesideAnyConfigurationIsNoMatter) {
   folder_.Write("model-Q8_0.gguf", "GGUF");
   folder_.Write("params.json", "{");

@@ -271,8 +271,9 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         RefusalCase{"UnknownModel", [](auto* r) { r->model = "fak"; }, absl::StatusCode::kNotFound,
                     reason::kModelNotFound, "no model named fak is served: list the models"},
-        RefusalCase{"NoModelOfSeveral", [](auto* r) { r->model = ""; }, absl::StatusCode::kNotFound,
-                    reason::kModelNotFound, "name one"},
+        RefusalCase{"NoModelOfSeveral", [](auto* r) { r->model = ""; },
+                    absl::StatusCode::kInvalidArgument, reason::kInvalidField,
+                    "model must be named where several are served: one of fake, other"},
         RefusalCase{"UnknownSession", [](auto* r) { r->session_id = std::string(32, '0'); },
                     absl::StatusCode::kNotFound, reason::kSessionNotFound, "there is no session"},
         RefusalCase{"MalformedSession", [](auto* r) { r->session_id = "\x01/../x"; },

@@ -109,6 +109,18 @@ TEST(Options, QuantisedWeightsAreKeptNowhereUnlessAsked) {
   EXPECT_EQ(ParseOk({"--model", "a=x", "--cache-dir", "beside"}).cache_dir, kCacheBeside);
 }
 
+TEST(Options, AModelWithoutANameIsCalledAsItsFileWithoutTheEnding) {
+  const Options options = ParseOk({"--model", "/m/a.bin", "--model", "b.gguf", "--model", "c.pth",
+                                   "--model-option", "a.state=bf16"});
+  EXPECT_EQ(options.models[0].name, "a");
+  EXPECT_EQ(options.models[0].path, "/m/a.bin");
+  EXPECT_EQ(options.models[0].state, kernels::StateFormat::kBf16);
+  EXPECT_EQ(options.models[1].name, "b");
+  EXPECT_EQ(options.models[2].name, "c");
+  ExpectRefused({"--model", "/m/a.bin", "--model", "b=x", "--model-option", "a.bin.chat=none"},
+                "no --model is named a.bin, only a, b");
+}
+
 TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
   ExpectRefused({}, "no model to serve");
   ExpectRefused({"--model", "a="}, "no folder or file");
@@ -117,7 +129,8 @@ TEST(Options, RefusesWhatIsNotThereOrMakesNoSense) {
   ExpectRefused({"--model", ".."}, "a model's name has");
   ExpectRefused({"--model", "a b=models/c"}, "a model's name has");
   ExpectRefused({"--model", "=models/c"}, "a model's name has");
-  ExpectRefused({"--model", "a=x", "--model-option", "b.weights=f32"}, "no --model is named b");
+  ExpectRefused({"--model", "a=x", "--model-option", "b.weights=f32"},
+                "no --model is named b, only a");
   ExpectRefused({"--model", "a=x", "--model-option", "a.weights"}, "expected NAME.weights");
   ExpectRefused({"--model", "a=x", "--model-option", "a.colour=red"},
                 "the options are weights, prefill, state and chat");
