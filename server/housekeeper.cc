@@ -32,6 +32,7 @@ void Housekeeper::Run() {
       if (stopping_) return;
     }
     Report(engine_->Maintain());
+    ReportStore();
   }
 }
 
@@ -44,6 +45,19 @@ void Housekeeper::Report(const absl::Status& status) {
   const std::string code = absl::StatusCodeToString(status.code());
   log_->Write(LogLevel::kError, "maintenance_failed",
               {{"status", std::string_view(code)}, {"message", std::string_view(message)}});
+}
+
+void Housekeeper::ReportStore() {
+  const std::optional<SharingFigures> sharing = engine_->Figures().sharing;
+  if (!sharing.has_value() || sharing->trouble.empty() != store_is_gone_) return;
+  store_is_gone_ = !store_is_gone_;
+  if (store_is_gone_) {
+    log_->Write(LogLevel::kWarn, "shared_store_gone",
+                {{"message", std::string_view(sharing->trouble)},
+                 {"unwritten_sessions", sharing->unwritten}});
+  } else {
+    log_->Write(LogLevel::kInfo, "shared_store_back", {{"unwritten_sessions", sharing->unwritten}});
+  }
 }
 
 }  // namespace ssmd::server

@@ -27,12 +27,15 @@ class Housekeeper {
   void Run();
   // An error that stays is said once a minute.
   void Report(const absl::Status& status);
+  // That the shared store of sessions went, and why, and that it is back.
+  void ReportStore();
 
   Engine* const engine_;
   Log* const log_;
   const Duration period_;
   const Clock* const clock_;
   std::optional<TimePoint> reported_at_;  // the thread's own
+  bool store_is_gone_ = false;            // likewise: as was said last
   Mutex mutex_;
   CondVar changed_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

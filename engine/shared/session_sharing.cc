@@ -350,6 +350,7 @@ bool SharingImpl::Renew(TimePoint begin) {
   if (!known.ok()) {
     well_since_.reset();
     ++totals_.failures;
+    totals_.trouble = std::string(known.status().message());
     return false;
   }
   if (!*known) {  // and nobody else is known there either
@@ -359,6 +360,7 @@ bool SharingImpl::Renew(TimePoint begin) {
   present_until_ = begin + limits_.presence;
   if (!well_since_.has_value()) well_since_ = begin;
   last_well_ = begin;
+  totals_.trouble.clear();
   return true;
 }
 

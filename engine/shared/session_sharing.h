@@ -52,6 +52,7 @@ struct SharingFigures {
   int64_t given_up = 0;    // to others that asked, and at the end
   int64_t lost = 0;        // others had taken them
   int64_t failures = 0;    // of calls to the store; what it says of a session cannot be read
+  std::string trouble;     // why the store could not be told that this replica lives; empty: it was
 };
 
 class SessionSharing;

@@ -61,7 +61,8 @@ class FakeEngine final : public Engine {
   std::string imported() const;  // the latest snapshot that came
   Engine::ImportOptions import_options() const;
   void SetMaintenance(absl::Status status);
-  int maintained() const;  // how often it was called
+  void SetStoreTrouble(std::string why);  // of the shared store; empty: it is well
+  int maintained() const;                 // how often it was called
   void WaitForMaintenance(int count);
   std::optional<TimePoint> store_all_deadline() const;
 
@@ -143,6 +144,7 @@ class FakeEngine final : public Engine {
   std::string imported_ ABSL_GUARDED_BY(mutex_);
   ImportOptions import_options_ ABSL_GUARDED_BY(mutex_);
   absl::Status maintenance_ ABSL_GUARDED_BY(mutex_);
+  std::string store_trouble_ ABSL_GUARDED_BY(mutex_);
   int maintained_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<TimePoint> store_all_deadline_ ABSL_GUARDED_BY(mutex_);
   mutable std::vector<std::string> session_calls_ ABSL_GUARDED_BY(mutex_);

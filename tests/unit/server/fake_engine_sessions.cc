@@ -77,6 +77,11 @@ Engine::ImportOptions FakeEngine::import_options() const {
   return import_options_;
 }
 
+void FakeEngine::SetStoreTrouble(std::string why) {
+  MutexLock lock(&mutex_);
+  store_trouble_ = std::move(why);
+}
+
 void FakeEngine::SetMaintenance(absl::Status status) {
   MutexLock lock(&mutex_);
   maintenance_ = std::move(status);
@@ -224,7 +229,9 @@ absl::Status FakeEngine::LeaveReplicas(TimePoint /*deadline*/) { return absl::Ok
 
 EngineFigures FakeEngine::Figures() const {
   EngineFigures figures;
+  MutexLock lock(&mutex_);
   figures.sharing.emplace().sessions = 13;
+  figures.sharing->trouble = store_trouble_;
   figures.log.bytes = 11;
   figures.store.bytes = 12;
   return figures;

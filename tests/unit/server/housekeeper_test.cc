@@ -20,10 +20,10 @@ class HousekeeperTest : public ::testing::Test {
   HousekeeperTest()
       : log_(LogLevel::kInfo, LogFormat::kText,
              std::make_shared<spdlog::sinks::ostream_sink_mt>(text_)) {}
-  int Reports() const {
+  int Reports(const char* event = "maintenance_failed") const {
     int count = 0;
     const std::string text = text_.str();
-    for (size_t at = 0; (at = text.find("maintenance_failed", at)) != std::string::npos; ++at) {
+    for (size_t at = 0; (at = text.find(event, at)) != std::string::npos; ++at) {
       ++count;
     }
     return count;
@@ -60,6 +60,19 @@ TEST_F(HousekeeperTest, SaysItAgainAfterAMinute) {
   engine_.WaitForMaintenance(engine_.maintained() + 2);
   keeper.Stop();
   EXPECT_EQ(Reports(), 2);
+}
+
+TEST_F(HousekeeperTest, SaysOnceThatTheSharedStoreWentAndOnceThatItIsBack) {
+  engine_.SetStoreTrouble("wrong password");
+  {
+    Housekeeper keeper(&engine_, &log_, std::chrono::milliseconds(1), &clock_);
+    engine_.WaitForMaintenance(4);
+    engine_.SetStoreTrouble("");
+    engine_.WaitForMaintenance(engine_.maintained() + 4);
+  }
+  EXPECT_EQ(Reports("shared_store_gone"), 1);
+  EXPECT_EQ(Reports("shared_store_back"), 1);
+  EXPECT_THAT(text_.str(), HasSubstr("wrong password"));
 }
 
 TEST(Daemon, StopStoresStatesWithinTheDrainTimeout) {
