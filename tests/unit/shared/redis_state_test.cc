@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "absl/strings/str_cat.h"
+#include "engine/shared/redis_scripts.h"
 #include "tests/unit/shared/shared_fixture.h"
 
 namespace ssmd {
@@ -140,6 +141,25 @@ TEST_F(RedisStateTest, WhatIsStagedAndNeverPointedAtEnds) {
   ASSERT_THAT(Apart(), SizeIs(1));
   EXPECT_GT(Command({"PTTL", Apart()[0]}).integer, 0);
   EXPECT_LE(Command({"PTTL", Apart()[0]}).integer, 120'000);
+}
+
+// As when the script comes after what was staged has ended: the length is Redis's, not the
+// caller's.
+TEST_F(RedisStateTest, NothingIsPointedAtThatIsNotThere) {
+  const std::string script = RedisScripts().put_state.text, token(32, 'a');
+  const std::string states = "ssmd:v:" + name_.substr(7) + ":", tenant = name_.substr(7, 12);
+  const auto point = [&](const char* length) {
+    return Command({"EVAL", script, "5", name_, "ssmd:b:" + tenant, "ssmd:e:" + tenant,
+                    "ssmd:l:" + tenant, states, key_.id, ReplicaNo(1).id, "1", "60000", "0",
+                    "16000000", "", length, token})
+        .elements.at(0)
+        .text;
+  };
+  EXPECT_EQ(point("5"), "unstaged");
+  Command({"SET", states + token, "value"});
+  EXPECT_EQ(point("6"), "unstaged");
+  EXPECT_THAT(States(), IsEmpty());
+  EXPECT_EQ(point("5"), "ok");
 }
 
 TEST_F(RedisStateTest, TheLostAreLostAndTheirSessionIsNot) {
