@@ -143,7 +143,8 @@ std::vector<LimitRow> ReplicaRows(ReplicaOptions* r) {
       {"--shared-queue-bytes", kReplicas, &r->limits.queued_bytes, Unit::kBytes, 0, 4 * kTi,
        "Commits that wait to be written; past it whole sessions are written again later"},
       {"--shared-timeout", kReplicas, &r->store.timeout, Unit::kSeconds, 0.001, 60,
-       "The shared store has so long to answer"},
+       "The shared store has so long to answer, and a second more for every 20 MB that a call "
+       "moves"},
       {"--shared-tenant-bytes", kReplicas, &r->store.tenant_bytes, Unit::kBytes, 0, 64 * kTi,
        "What a tenant's sessions may take in the shared store; the same in all replicas. 0: no "
        "limit"},

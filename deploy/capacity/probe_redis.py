@@ -3,7 +3,8 @@
 JSON, the Redis figures of figures.json. It starts a redis-server of its own, in memory only.
 
 `cpu` is the CPU time of Redis's main thread, which runs one command at a time: a busy client or neighbour
-changes that least. `exec` is the time in which nobody else is served, by Redis's own account. The loopback is
+changes that least. `stop` is the longest that another client's ping took, sent each millisecond, the median of
+ten writes. `exec` is the time in which nobody else is served, by Redis's own account. The loopback is
 in it, no network is.
 
 usage: probe_redis.py [--redis-server PATH] [--seconds S]
@@ -13,6 +14,7 @@ import argparse
 import contextlib
 import itertools
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -93,7 +95,8 @@ def scripts() -> dict[str, str]:
         f"local SESSION_BYTES, PART_BYTES = {number['kSharedSessionBytes']}, {number['kSharedPartBytes']}\n"
         f"local CHANGES_MAX, STATES_MAX, WANTED_MAX = {number['kSharedChangesMax']}, "
         f"{number['kSharedStatesMax']}, {number['kSharedWantedMax']}\n"
-        f"local NUMBER_MAX, WANTED_MS, FIXED_FIELDS = {2**53 - 1}, 60000, 7\n"
+        f"local NUMBER_MAX, WANTED_MS, FIXED_FIELDS = {2**53 - 1}, 60000, 9\n"
+        f"local SUMMARY_MAX, SWEPT = {number['kSharedSummaryBytes']}, 4\n"
     )
     made = {}
     flags = re.findall(r'\b(\w+)\("(no-cluster[\w,-]*)", (Written\()?(k\w+)', source)
@@ -101,6 +104,42 @@ def scripts() -> dict[str, str]:
         written = part["kWriting"] if writes else ""
         made[name] = f"#!lua flags={flag}\n{constants}{part['kCommon']}{written}{part[body]}"
     return made
+
+
+def states_of(session: int) -> str:
+    return f"ssmd:v:00:{session:032x}:"
+
+
+def ping(port: str, asked: Any) -> None:
+    """Tells, each time it is asked to, how long the longest ping took since it was asked last."""
+    client = Client(port)
+    longest = 0.0
+    while True:
+        while not asked.poll(0.001):
+            begin = time.monotonic()
+            client.call("PING")
+            longest = max(longest, time.monotonic() - begin)
+        if not asked.recv():
+            return
+        asked.send(longest)
+        longest = 0.0
+
+
+def stop_ms(port: str, once: Callable[[int], object]) -> float:
+    """How long a call stops others. Another process pings, as Python runs one thread at a time."""
+    here, there = multiprocessing.Pipe()
+    pinging = multiprocessing.Process(target=ping, args=(port, there))
+    pinging.start()
+    stops: list[float] = []
+    for call in range(10):
+        here.send(True)
+        here.recv()
+        once(call)
+        here.send(True)
+        stops.append(here.recv())
+    here.send(False)
+    pinging.join()
+    return round(statistics.median(stops) * 1e3, 1)
 
 
 class Probe:
@@ -115,7 +154,8 @@ class Probe:
         self.idle_share = (self._cpu() - before) / (time.monotonic() - begin)
 
     def run(self, name: str, session: int, *arguments: Word) -> Reply:
-        keys = [f"ssmd:s:00:{session:032x}", "ssmd:b:00", "ssmd:e:00"]
+        keys = [f"ssmd:s:00:{session:032x}", "ssmd:b:00", "ssmd:e:00", "ssmd:l:00"]
+        keys.append(states_of(session))
         return self._script(name, keys, arguments)
 
     def write(self, name: str, session: int, *arguments: Word) -> None:
@@ -123,6 +163,12 @@ class Probe:
         verdict = self.run(name, session, *common, *arguments)
         if verdict != [b"ok"]:
             raise RuntimeError(f"{name}: {verdict!r}")
+
+    def put_state(self, session: int, state: bytes) -> None:
+        """As RedisStore::PutState of a large state."""
+        token = os.urandom(16).hex()
+        self._client.call("SET", states_of(session) + token, state, "PX", "120000")
+        self.write("put_state", session, "", str(len(state)), token)
 
     def renew(self) -> None:
         self._script("renew", [f"ssmd:r:{SELF}"], ["10.0.0.1:50051", "3000"])
@@ -168,7 +214,7 @@ class Probe:
         names = [name for name in stats if name.startswith("cmdstat_") and name not in asking]
         # A script's own commands are counted again, and are in it already.
         scripted = "cmdstat_evalsha" in stats
-        outside = ("cmdstat_evalsha", "cmdstat_hgetall")
+        outside = ("cmdstat_evalsha", "cmdstat_hgetall", "cmdstat_set", "cmdstat_mget")
         found = [
             re.search(r"usec=(\d+)", stats[name])
             for name in names
@@ -193,35 +239,45 @@ def rows(client: Client, seconds: float) -> list[dict[str, object]]:
 
     found.append(probe.measure("listen", 0, hear, LISTENERS))
     talked, numbers = 16, itertools.count(1)  # the session after those with states
-    probe.write("put_image", talked, "0", change)
+    probe.write("put_image", talked, "0", change, "")
 
     def append(_: int) -> None:
         number = next(numbers)
         if number % 64 == 0:
-            probe.write("put_image", talked, str(number), change)
+            probe.write("put_image", talked, str(number), change, "")
         else:
-            probe.write("append", talked, str(number), change)
+            probe.write("append", talked, str(number), change, "")
 
     found.append(probe.measure("append", RECORD_BYTES, append))
     for session in range(16):
-        probe.write("put_image", session, "0", change)
+        probe.write("put_image", session, "0", change, "")
     for size in SIZES:
         state = os.urandom(size)
 
         def put(call: int, state: bytes = state) -> None:
-            probe.write("put_state", call % 16, "", state)
+            probe.put_state(call % 16, state)
+
+        def put_inside(call: int, state: bytes = state) -> None:
+            probe.write("put_state", call % 16, "", state, "")
 
         def claim(call: int) -> None:
             session = call % 16
             probe.run("claim", session, SELF, "0", "ssmd:", f"00:{session:032x}")
-            client.call("HGETALL", f"ssmd:s:00:{session:032x}")
+            found = client.call("HGETALL", f"ssmd:s:00:{session:032x}")
+            token = found[found.index(b"s") + 1][8:40].decode()
+            client.call("MGET", states_of(session) + token)
 
         def plain(call: int, state: bytes = state) -> None:
             client.call("HSET", f"plain:{call % 16}", "s", state)
 
-        found.append(probe.measure("put_state", size, put))
-        found.append(probe.measure("claim", size, claim))
-        found.append(probe.measure("hset", size, plain))
+        for name, once in {
+            "put_state_inside": put_inside,
+            "put_state": put,
+            "claim": claim,
+            "hset": plain,
+        }.items():
+            row = probe.measure(name, size, once)
+            found.append({**row, "stop_ms": stop_ms(client.port, once)})
     return found
 
 
@@ -231,8 +287,8 @@ def memory_by_bytes(client: Client) -> float:
     probe, count = Probe(client, 1), 50
     before = int(client.info("memory")["used_memory"])
     for session in range(count):
-        probe.write("put_image", session, "0", os.urandom(RECORD_BYTES))
-        probe.write("put_state", session, "", os.urandom(2_801_664))
+        probe.write("put_image", session, "0", os.urandom(RECORD_BYTES), "")
+        probe.put_state(session, os.urandom(2_801_664))
     return (int(client.info("memory")["used_memory"]) - before) / count / 2_801_664
 
 

@@ -14,6 +14,8 @@ namespace {
 // What every script begins with.
 constexpr std::string_view kCommon = R"lua(
 local ID_LENGTH = 32
+local TOKEN = string.rep('%x', ID_LENGTH)
+local APART = string.rep('\255', 8)  -- in the place of a position, which it cannot be
 
 -- A number as it is written here, or nil.
 local function number(text)
@@ -33,18 +35,29 @@ local function fields(key, ...)
   return nil
 end
 
+-- Keys of the states that lie beside the session, by its list of their tokens.
+local function apart(tokens)
+  local keys = {}
+  for token in string.gmatch(tokens or '', TOKEN) do
+    if #keys < STATES_MAX then keys[#keys + 1] = KEYS[5] .. token end
+  end
+  return keys
+end
+
 -- The session that is there, without its content: nil when there is none.
 local function read()
-  local found = fields(KEYS[1], 'owner', 'fence', 'image_number', 'last', 'bytes', 'deleted')
+  local found = fields(KEYS[1], 'owner', 'fence', 'image_number', 'last', 'bytes', 'deleted',
+    'apart')
   if not found then return {damaged = true} end
   local session = {owner = found[1], fence = number(found[2]), first = number(found[3]),
-    last = number(found[4]), bytes = number(found[5]), deleted = found[6]}
+    last = number(found[4]), bytes = number(found[5]), deleted = found[6],
+    apart = found[7] or ''}
   if session.deleted then return session end
   local whole = session.owner and session.fence and session.first and session.last and session.bytes
   if whole and (session.owner == '' or #session.owner == ID_LENGTH) and session.first <= session.last and
     session.last - session.first <= CHANGES_MAX then return session end
   if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
-  return {damaged = true}
+  return {damaged = true, apart = session.apart}
 end
 
 local function now()
@@ -123,6 +136,31 @@ local function summarize(summary)
   if summary ~= '' then redis.call('HSET', KEYS[1], 'info', summary) end
 end
 
+-- What the state in that field counts for, 0 where there is none; and its token, if it lies apart.
+local function held(name)
+  local length = redis.call('HSTRLEN', KEYS[1], name)
+  if length <= #APART + ID_LENGTH or length > #APART + ID_LENGTH + 16 then return length end
+  local value = redis.call('HGET', KEYS[1], name)
+  if string.sub(value, 1, #APART) ~= APART then return length end
+  local token, counted = string.match(string.sub(value, #APART + 1), '^(' .. TOKEN .. ')(%d+)$')
+  if not number(counted) then return length end
+  return number(counted), token
+end
+
+-- Of the states that lie apart the session lets one go and gets another, where there are such.
+local function exchange(old, new)
+  if not old and not new then return end
+  local tokens = {}
+  for token in string.gmatch(session.apart, TOKEN) do
+    if token ~= old then tokens[#tokens + 1] = token end
+  end
+  if old then redis.call('UNLINK', KEYS[5] .. old) end
+  tokens[#tokens + 1] = new
+  session.apart = table.concat(tokens)
+  if #tokens == 0 then redis.call('HDEL', KEYS[1], 'apart')
+  else redis.call('HSET', KEYS[1], 'apart', session.apart) end
+end
+
 -- Holds `bytes` against the limits and, where they allow it, calls `apply`, which writes.
 local function write(bytes, apply)
   local grows = not session or not session.bytes or bytes > session.bytes
@@ -137,6 +175,9 @@ local function write(bytes, apply)
   apply()
   redis.call('HSET', KEYS[1], 'writer', self, 'bytes', bytes)
   redis.call('PEXPIREAT', KEYS[1], time + ttl)
+  for _, key in ipairs(apart(session and session.apart)) do
+    redis.call('PEXPIREAT', key, time + ttl)
+  end
   redis.call('ZADD', KEYS[4], 0, id)
   outlast(KEYS[4], time + ttl)
   account(planned, time + ttl)
@@ -194,7 +235,7 @@ if session and not session.damaged and fence and
 local held = redis.call('HGET', KEYS[2], 'i' .. id)
 local total = redis.call('HGET', KEYS[2], 'total')
 for i = 3, 4 do redis.call('ZSCORE', KEYS[i], id) end  -- fails where it is something else
-redis.call('DEL', KEYS[1])
+redis.call('UNLINK', KEYS[1], unpack(apart(session and session.apart)))
 redis.call('HSET', KEYS[1], 'deleted', '1')
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('ZREM', KEYS[4], id)
@@ -238,7 +279,8 @@ end
 bytes = verdict == 'own' and summarized(bytes, summary) or bytes + #summary
 return write(bytes, function()
   if verdict == 'none' then
-    redis.call('DEL', KEYS[1])
+    redis.call('UNLINK', KEYS[1], unpack(apart(session and session.apart)))
+    if session then session.apart = '' end
     sweep()
   end
   if #replaced > 0 then redis.call('HDEL', KEYS[1], unpack(replaced)) end
@@ -261,25 +303,38 @@ end)
 )lua";
 
 constexpr std::string_view kPutState = R"lua(
-local name, value = 's' .. ARGV[7], ARGV[8]
+local name, value, token = 's' .. ARGV[7], ARGV[8], ARGV[9] ~= '' and ARGV[9] or nil
 local verdict = standing()
 if verdict ~= 'own' then return {verdict} end
-local old = redis.call('HSTRLEN', KEYS[1], name)
-local fixed = FIXED_FIELDS - (redis.call('HSTRLEN', KEYS[1], 'info') == 0 and 1 or 0)
+local length = #value
+if token then
+  length = redis.call('STRLEN', KEYS[5] .. token)
+  if length == 0 or length ~= number(value) then return {'unstaged'} end
+  value = APART .. token .. value
+end
+local old, old_token = held(name)
+local fixed = FIXED_FIELDS - (redis.call('HSTRLEN', KEYS[1], 'info') == 0 and 1 or 0) -
+  (session.apart == '' and 1 or 0)
 local states = redis.call('HLEN', KEYS[1]) - fixed - (session.last - session.first)
 if old == 0 and states >= STATES_MAX then return {'many'} end
-local bytes = session.bytes - old + #value
+local bytes = session.bytes - old + length
 if old == 0 then bytes = bytes + PART_BYTES + #ARGV[7] end
-return write(bytes, function() redis.call('HSET', KEYS[1], name, value) end)
+return write(bytes, function()
+  redis.call('HSET', KEYS[1], name, value)
+  exchange(old_token, token)
+end)
 )lua";
 
 constexpr std::string_view kDropState = R"lua(
 local name = 's' .. ARGV[7]
 local verdict = standing()
 if verdict ~= 'own' then return {verdict} end
-local old, bytes = redis.call('HSTRLEN', KEYS[1], name), session.bytes
+local bytes, old, token = session.bytes, held(name)
 if old > 0 then bytes = bytes - old - PART_BYTES - #ARGV[7] end
-return write(bytes, function() redis.call('HDEL', KEYS[1], name) end)
+return write(bytes, function()
+  redis.call('HDEL', KEYS[1], name)
+  exchange(token)
+end)
 )lua";
 
 constexpr std::string_view kList = R"lua(
@@ -301,7 +356,8 @@ return answer
 
 // How long a wish is kept for a replica that does not ask: who wishes asks again before.
 constexpr int kWantedMs = 60'000;
-constexpr int kFixedFields = 8;  // owner, fence, writer, image, image_number, last, bytes, info
+constexpr int kFixedFields =
+    9;  // owner, fence, writer, image, image_number, last, bytes, info, apart
 // Sessions of the list that are looked at when one is made.
 constexpr int kSwept = 4;
 

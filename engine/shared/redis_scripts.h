@@ -9,6 +9,7 @@
 //   full     the tenant's bytes
 //   large    the session would be larger than one may be
 //   many     too many states
+//   unstaged the state that should lie apart does not, or has another length
 //   damaged  what is there is no session
 //   owned, elsewhere   of a claim: and the fence; and the owner, its address, whether it is present
 // Of a list there follow where it stopped looking (empty: at the end), and ids and summaries.
@@ -30,7 +31,8 @@ struct RedisScript {
 };
 
 // KEYS where no others are named: the session, its tenant's bytes by session, its tenant's sessions
-// by when they end, and by id. ARGV beside what is named: redis_scripts.cc.
+// by when they end, and by id, and what the keys of its states begin with. ARGV beside what is
+// named: redis_scripts.cc.
 struct RedisScripts {
   RedisScripts();
 
@@ -40,7 +42,7 @@ struct RedisScripts {
   RedisScript erase;       // ARGV: id, fence, how long it is remembered
   RedisScript put_image;   // ARGV: a write's, number, image, summary
   RedisScript append;      // ARGV: a write's, number, change, summary
-  RedisScript put_state;   // ARGV: a write's, name, value
+  RedisScript put_state;   // ARGV: a write's, name, value, ""; or its length, token
   RedisScript drop_state;  // ARGV: a write's, name
   RedisScript list;        // KEYS: the tenant's sessions by id. ARGV: after, most, prefix of keys
 };

@@ -16,6 +16,9 @@
 namespace ssmd {
 namespace {
 
+// In the place of a state's position: the state lies apart.
+constexpr std::string_view kApart = "\xff\xff\xff\xff\xff\xff\xff\xff";
+
 absl::Status Damaged(absl::string_view what) {
   return absl::DataLossError(
       absl::StrCat("the session in the shared store is damaged: ", what, "; delete it"));
@@ -38,6 +41,7 @@ struct Fields {
   std::map<std::string, std::string> plain;
   std::map<uint64_t, std::string> changes;
   std::vector<SharedState> states;  // in the order of their names
+  std::vector<RedisStateApart> apart;
 
   std::optional<std::string> Take(const std::string& name) {
     const auto found = plain.find(name);
@@ -52,17 +56,18 @@ struct Fields {
   }
 };
 
-absl::StatusOr<SharedState> ReadState(std::string_view name, std::string_view value) {
-  if (value.size() < sizeof(uint64_t)) return Damaged("a state is cut off");
-  const auto position = GetLittleEndian<uint64_t>(value.data());
-  if (position > kSharedNumberMax) return Damaged("a state's position");
-  return SharedState{std::string(name), static_cast<int64_t>(position),
-                     std::string(value.substr(sizeof(uint64_t)))};
+// Of a field that says where a state is.
+absl::StatusOr<RedisStateApart> ReadApart(std::string_view name, std::string_view value) {
+  constexpr size_t kTokenBytes = 32;
+  const std::string_view token = value.substr(0, kTokenBytes);
+  const auto length = ReadNumber(value.substr(token.size()));
+  if (!IsRandomId(token) || !length.has_value()) return Damaged("where a state is");
+  return RedisStateApart{std::string(name), std::string(token), static_cast<int64_t>(*length)};
 }
 
 absl::StatusOr<Fields> Sort(std::vector<RedisReply> elements) {
-  constexpr std::string_view kPlain[] = {"owner", "fence", "writer", "image",  "image_number",
-                                         "last",  "bytes", "info",   "deleted"};
+  constexpr std::string_view kPlain[] = {"owner", "fence", "writer", "image",   "image_number",
+                                         "last",  "bytes", "info",   "deleted", "apart"};
   Fields fields;
   std::map<std::string, SharedState> states;
   for (size_t i = 0; i + 1 < elements.size(); i += 2) {
@@ -72,8 +77,13 @@ absl::StatusOr<Fields> Sort(std::vector<RedisReply> elements) {
                                               : std::optional<uint64_t>();
     if (number.has_value()) {
       fields.changes[*number] = std::move(value);
+    } else if (name.starts_with('s') && value.starts_with(kApart)) {
+      SSMD_ASSIGN_OR_RETURN(fields.apart.emplace_back(),
+                            ReadApart(std::string_view(name).substr(1),
+                                      std::string_view(value).substr(kApart.size())));
     } else if (name.starts_with('s')) {
-      SSMD_ASSIGN_OR_RETURN(states[name], ReadState(std::string_view(name).substr(1), value));
+      SSMD_ASSIGN_OR_RETURN(states[name],
+                            DecodeRedisState(std::string_view(name).substr(1), value));
     } else if (std::find(std::begin(kPlain), std::end(kPlain), name) != std::end(kPlain)) {
       fields.plain[name] = std::move(value);
     } else {
@@ -85,6 +95,14 @@ absl::StatusOr<Fields> Sort(std::vector<RedisReply> elements) {
 }
 
 }  // namespace
+
+absl::StatusOr<SharedState> DecodeRedisState(std::string_view name, std::string_view value) {
+  if (value.size() < sizeof(uint64_t)) return Damaged("a state is cut off");
+  const auto position = GetLittleEndian<uint64_t>(value.data());
+  if (position > kSharedNumberMax) return Damaged("a state's position");
+  return SharedState{std::string(name), static_cast<int64_t>(position),
+                     std::string(value.substr(sizeof(uint64_t)))};
+}
 
 absl::StatusOr<RedisSession> DecodeRedisSession(RedisReply reply) {
   SSMD_ASSIGN_OR_RETURN(Fields fields, Sort(std::move(reply.elements)));
@@ -117,6 +135,7 @@ absl::StatusOr<RedisSession> DecodeRedisSession(RedisReply reply) {
   session.image_number = *first;
   session.image = *std::move(image);
   session.states = std::move(fields.states);
+  decoded.apart = std::move(fields.apart);
   return decoded;
 }
 

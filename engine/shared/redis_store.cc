@@ -9,6 +9,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/errors.h"
+#include "engine/base/secure_random.h"
 #include "engine/base/status_macros.h"
 #include "engine/base/text_view.h"
 #include "engine/shared/redis_errors.h"
@@ -25,6 +26,8 @@ using std::chrono::milliseconds;
 constexpr int64_t kSmallReplyBytesMax = int64_t{1} << 20;
 // A deleted session is remembered for longer than a write may be on its way.
 constexpr milliseconds kDeletedFor = std::chrono::hours(1);
+// What is written beside a session and not pointed at by then ends. Longer than a call may take.
+constexpr milliseconds kStagedFor = std::chrono::minutes(2);
 constexpr milliseconds kTtlMax = std::chrono::hours(24 * 365 * 10);
 
 std::string Milliseconds(Duration duration) {
@@ -75,11 +78,19 @@ absl::Status StatusOf(std::string_view verdict) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the session has ", kSharedStatesMax, " states in the shared store, which is the most"));
   }
+  if (verdict == "unstaged") {
+    return absl::UnavailableError(
+        "the shared store lost the state before its session could point at it; try again");
+  }
   if (verdict == "damaged") {
     return absl::DataLossError("the session in the shared store is damaged; delete it");
   }
   return RedisUnavailable("answers what it should not: is it a Redis, and nothing else's?");
 }
+
+constexpr RedisPool::Answer kCount = {
+    [](const RedisReply& reply) { return reply.type == RedisReply::Type::kInteger; },
+    kSmallReplyBytesMax};
 
 class RedisStore final : public SharedStore {
  public:
@@ -112,6 +123,7 @@ class RedisStore final : public SharedStore {
     std::string bytes;
     std::string ends;
     std::string ids;
+    std::string states;  // what the keys of those that lie apart begin with
   };
   Keys KeysOf(const SessionKey& key) const;
   std::string PresenceOf(const Replica& replica) const {
@@ -126,6 +138,10 @@ class RedisStore final : public SharedStore {
                    absl::Span<const std::string_view> arguments);
   absl::Status RunWrite(const RedisScript& script, const Write& write,
                         absl::Span<const std::string_view> arguments);
+  absl::Status CheckWrite(const Write& write) const;
+  absl::Status PutStateApart(const Write& write, const std::string& name, std::string_view value);
+  // Adds the states that lie apart, as far as they are what they should be.
+  absl::Status ReadApart(const SessionKey& key, RedisSession* found);
   absl::StatusOr<Claim> Read(const Replica& self, const SessionKey& key, std::string_view fence,
                              TimePoint deadline);
 
@@ -140,23 +156,29 @@ class RedisStore final : public SharedStore {
 RedisStore::Keys RedisStore::KeysOf(const SessionKey& key) const {
   const std::string tenant = absl::BytesToHexString(key.tenant);
   return {absl::StrCat(prefix_, "s:", tenant, ":", key.id), absl::StrCat(prefix_, "b:", tenant),
-          absl::StrCat(prefix_, "e:", tenant), absl::StrCat(prefix_, "l:", tenant)};
+          absl::StrCat(prefix_, "e:", tenant), absl::StrCat(prefix_, "l:", tenant),
+          absl::StrCat(prefix_, "v:", tenant, ":", key.id, ":")};
 }
 
 absl::Status RedisStore::Run(const RedisScript& script, const SessionKey& key,
                              absl::Span<const std::string_view> arguments) {
   const Keys keys = KeysOf(key);
-  const auto verdict = pool_.Run(script, {keys.session, keys.bytes, keys.ends, keys.ids}, arguments,
-                                 pool_.Deadline());
+  const auto verdict =
+      pool_.Run(script, {keys.session, keys.bytes, keys.ends, keys.ids, keys.states}, arguments,
+                pool_.Deadline());
   if (!verdict.ok()) return verdict.status();
   return StatusOf(verdict->front().text);
 }
 
-absl::Status RedisStore::RunWrite(const RedisScript& script, const Write& write,
-                                  absl::Span<const std::string_view> arguments) {
+absl::Status RedisStore::CheckWrite(const Write& write) const {
   SSMD_RETURN_IF_ERROR(CheckReplica(write.self));
   SSMD_RETURN_IF_ERROR(CheckFence(write.fence));
-  SSMD_RETURN_IF_ERROR(CheckSummary(write.summary));
+  return CheckSummary(write.summary);
+}
+
+absl::Status RedisStore::RunWrite(const RedisScript& script, const Write& write,
+                                  absl::Span<const std::string_view> arguments) {
+  SSMD_RETURN_IF_ERROR(CheckWrite(write));
   const std::string fence = absl::StrCat(write.fence), ttl = Milliseconds(write.ttl);
   std::vector<std::string_view> all = {write.key.id, write.self.id, fence,
                                        ttl,          tenant_bytes_, session_bytes_};
@@ -180,10 +202,7 @@ absl::StatusOr<bool> RedisStore::Renew(const Replica& self, Duration ttl) {
 
 absl::Status RedisStore::Leave(const Replica& self) {
   SSMD_RETURN_IF_ERROR(CheckReplica(self));
-  const RedisPool::Answer count = {
-      [](const RedisReply& reply) { return reply.type == RedisReply::Type::kInteger; },
-      kSmallReplyBytesMax};
-  return pool_.Call({"DEL", PresenceOf(self), WishesOf(self)}, count, pool_.Deadline()).status();
+  return pool_.Call({"DEL", PresenceOf(self), WishesOf(self)}, kCount, pool_.Deadline()).status();
 }
 
 absl::StatusOr<std::vector<SessionKey>> RedisStore::Wanted(const Replica& self, Duration patience) {
@@ -226,7 +245,7 @@ absl::StatusOr<Claim> RedisStore::TryClaim(const Replica& self, const SessionKey
   const Keys keys = KeysOf(key);
   SSMD_ASSIGN_OR_RETURN(
       const auto claim,
-      pool_.Run(scripts_.claim, {keys.session, keys.bytes, keys.ends, keys.ids},
+      pool_.Run(scripts_.claim, {keys.session, keys.bytes, keys.ends, keys.ids, keys.states},
                 {self.id, take_over ? "1" : "0", prefix_, EncodeWish(key)}, deadline));
   const std::string& verdict = claim.front().text;
   if (verdict == "none") return NoSuchSession();
@@ -252,7 +271,35 @@ absl::StatusOr<Claim> RedisStore::Read(const Replica& self, const SessionKey& ke
   if (found.owner != self.id || absl::StrCat(found.session.fence) != fence) {
     return absl::UnavailableError("the session went to another replica while it was read");
   }
+  SSMD_RETURN_IF_ERROR(ReadApart(key, &found));
   return std::move(found.session);
+}
+
+// One that is missing, of another length or damaged is lost, and the session is not: its tokens are
+// read again by who goes on. Each has a call's time.
+absl::Status RedisStore::ReadApart(const SessionKey& key, RedisSession* found) {
+  // MGET, for to it a key of another kind is none.
+  const RedisPool::Answer one = {
+      [](const RedisReply& reply) {
+        return reply.elements.size() == 1 &&
+               (reply.is_strings() || reply.elements[0].type == RedisReply::Type::kNil);
+      },
+      session_bytes_max_ + kSmallReplyBytesMax};
+  std::vector<SharedState>& states = found->session.states;
+  int64_t left = session_bytes_max_;
+  for (const RedisStateApart& apart : found->apart) {
+    if (apart.length > left) continue;
+    left -= apart.length;
+    const std::string name = absl::StrCat(KeysOf(key).states, apart.token);
+    SSMD_ASSIGN_OR_RETURN(const auto reply, pool_.Call({"MGET", name}, one, pool_.Deadline()));
+    const std::string& value = reply.elements[0].text;
+    if (static_cast<int64_t>(value.size()) != apart.length) continue;
+    auto state = DecodeRedisState(apart.name, value);
+    if (state.ok()) states.push_back(*std::move(state));
+  }
+  std::sort(states.begin(), states.end(),
+            [](const SharedState& a, const SharedState& b) { return a.name < b.name; });
+  return absl::OkStatus();
 }
 
 absl::Status RedisStore::GiveUp(const SessionKey& key, uint64_t fence) {
@@ -272,8 +319,36 @@ absl::Status RedisStore::Append(const Write& write, uint64_t number, std::string
 
 absl::Status RedisStore::PutState(const Write& write, const SharedState& state) {
   SSMD_RETURN_IF_ERROR(CheckNumber(static_cast<uint64_t>(state.position)));
-  return RunWrite(scripts_.put_state, write,
-                  {state.name, EncodeRedisState(state.position, state.snapshot)});
+  const std::string value = EncodeRedisState(state.position, state.snapshot);
+  if (static_cast<int64_t>(value.size()) > kSharedInlineBytesMax) {
+    return PutStateApart(write, state.name, value);
+  }
+  return RunWrite(scripts_.put_state, write, {state.name, value, ""});
+}
+
+// Under a name that nobody has used, so that neither a late nor a refused write touches a state
+// that a session points at.
+absl::Status RedisStore::PutStateApart(const Write& write, const std::string& name,
+                                       std::string_view value) {
+  SSMD_RETURN_IF_ERROR(CheckWrite(write));
+  if (static_cast<int64_t>(value.size()) > session_bytes_max_) return StatusOf("large");
+  const std::string token = SecureRandomId();
+  const std::string key = absl::StrCat(KeysOf(write.key).states, token);
+  const RedisPool::Answer done = {[](const RedisReply& reply) {
+                                    return reply.type == RedisReply::Type::kStatus &&
+                                           reply.text == "OK";
+                                  },
+                                  kSmallReplyBytesMax};
+  SSMD_RETURN_IF_ERROR(
+      pool_.Call({"SET", key, value, "PX", Milliseconds(kStagedFor)}, done, pool_.Deadline())
+          .status());
+  const absl::Status put =
+      RunWrite(scripts_.put_state, write, {name, absl::StrCat(value.size()), token});
+  // Where it is not known what came of it the session may point at it, or will: then time tells.
+  if (!put.ok() && !absl::IsUnavailable(put)) {
+    pool_.Call({"UNLINK", key}, kCount, pool_.Deadline()).IgnoreError();
+  }
+  return put;
 }
 
 absl::Status RedisStore::DropState(const Write& write, const std::string& name) {

@@ -17,9 +17,12 @@ namespace ssmd {
 inline constexpr int64_t kSharedSessionBytes = 512;
 inline constexpr int64_t kSharedPartBytes = 64;  // an image, a change, a state
 
-inline constexpr uint64_t kSharedChangesMax = 1024;   // of a session, after its image
-inline constexpr int64_t kSharedStatesMax = 256;      // of a session
-inline constexpr int64_t kSharedWantedMax = 256;      // asked of a replica and not told yet
+inline constexpr uint64_t kSharedChangesMax = 1024;  // of a session, after its image
+inline constexpr int64_t kSharedStatesMax = 256;     // of a session
+inline constexpr int64_t kSharedWantedMax = 256;     // asked of a replica and not told yet
+// A state that takes more, position included, is kept beside its session rather than in it, where a
+// store has a reason to.
+inline constexpr int64_t kSharedInlineBytesMax = 256 * 1024;
 inline constexpr int64_t kSharedSummaryBytes = 1024;  // what lists say of a session
 inline constexpr int kSharedListedMax = 256;          // looked at by one call of List
 

@@ -57,6 +57,32 @@ TYPED_TEST(SharedBudgetTest, EveryWriteCountsAndGivesBack) {
   EXPECT_EQ(bytes(), 0);
 }
 
+TYPED_TEST(SharedBudgetTest, LargeStatesCountLikeOthersAndARefusedOneNothing) {
+  constexpr int64_t kLarge = 4 * kSharedInlineBytesMax;
+  this->StartWith(2 * kLarge + 4096, 8 * kLarge);
+  if (this->IsSkipped()) return;
+  this->Make(this->key_);
+  SharedStore& store = this->store();
+  const auto write = this->WriteOf(this->key_, 1, 1);
+  const int64_t empty = this->backend_.TenantBytes("tenant");
+  const auto put = [&](const char* name, int64_t bytes) {
+    return store.PutState(write, {name, 5, std::string(bytes, name[0])});
+  };
+  const int64_t one = empty + kSharedPartBytes + 1 + 8;
+  ASSERT_TRUE(put("a", kLarge).ok());
+  EXPECT_EQ(this->backend_.TenantBytes("tenant"), one + kLarge);
+  EXPECT_TRUE(absl::IsResourceExhausted(put("b", 2 * kLarge)));
+  EXPECT_EQ(this->backend_.TenantBytes("tenant"), one + kLarge);
+  EXPECT_TRUE(this->Claimed(1, this->key_).states.at(0).snapshot == std::string(kLarge, 'a'));
+  ASSERT_TRUE(put("a", kLarge / 2).ok());
+  EXPECT_EQ(this->backend_.TenantBytes("tenant"), one + kLarge / 2);
+  ASSERT_TRUE(put("a", 10).ok());
+  EXPECT_EQ(this->backend_.TenantBytes("tenant"), one + 10);
+  ASSERT_TRUE(put("a", kLarge).ok());
+  ASSERT_TRUE(store.DropState(write, "a").ok());
+  EXPECT_EQ(this->backend_.TenantBytes("tenant"), empty);
+}
+
 TYPED_TEST(SharedBudgetTest, PastItNothingIsAddedAndLessIsAlwaysTaken) {
   this->StartWith(2 * kEmpty + 100, kMuch);
   if (this->IsSkipped()) return;

@@ -25,11 +25,11 @@ namespace ssmd {
 // What a Redis user needs, as in the README.
 inline const std::vector<std::string>& RedisRights() {
   static const std::vector<std::string> rights = {
-      "~ssmd:*",    "resetchannels",  "-@all",       "+ping", "+select", "+eval",    "+evalsha",
-      "+hgetall",   "+blpop",         "+lpop",       "+del",  "+set",    "+get",     "+exists",
-      "+hmget",     "+hget",          "+hset",       "+hdel", "+hlen",   "+hstrlen", "+pexpire",
-      "+pexpireat", "+time",          "+llen",       "+lpos", "+rpush",  "+zadd",    "+zrem",
-      "+zscore",    "+zrangebyscore", "+zrangebylex"};
+      "~ssmd:*",    "resetchannels",  "-@all",        "+ping", "+select", "+eval",    "+evalsha",
+      "+hgetall",   "+blpop",         "+lpop",        "+del",  "+set",    "+get",     "+exists",
+      "+hmget",     "+hget",          "+hset",        "+hdel", "+hlen",   "+hstrlen", "+pexpire",
+      "+pexpireat", "+time",          "+llen",        "+lpos", "+rpush",  "+zadd",    "+zrem",
+      "+zscore",    "+zrangebyscore", "+zrangebylex", "+mget", "+strlen", "+unlink"};
   return rights;
 }
 
