@@ -161,7 +161,7 @@ def make(name, case, root):
     assert difference < 1e-9 * largest
     checkpoint_io.write_safetensors(
         folder / "expected.safetensors",
-        {"tokens": ("I32", tokens.numpy()), "logits": ("F64", expected)})
+        {"tokens": ("I32", tokens.numpy()), "logits": ("F32", expected)})
 
 
 def main():

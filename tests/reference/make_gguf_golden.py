@@ -210,7 +210,7 @@ def make(name, case, folder):
     print(f"{name:12} logits std {logits.std():.2f}, largest {np.abs(logits).max():.1f}")
     assert logits.std() > 1, "the logits hardly differ: the weights are too small"
     checkpoint_io.write_safetensors(
-        folder / f"{name}.expected.safetensors", {"tokens": ("I32", tokens), "logits": ("F64", logits)})
+        folder / f"{name}.expected.safetensors", {"tokens": ("I32", tokens), "logits": ("F32", logits)})
 
 
 def main():

@@ -218,7 +218,7 @@ def make(name, case, root):
     assert np.abs(expected - oracle).max() < 1e-5 * largest
     checkpoint_io.write_safetensors(
         folder / "expected.safetensors",
-        {"tokens": ("I32", np.array(tokens)), "logits": ("F64", expected)})
+        {"tokens": ("I32", np.array(tokens)), "logits": ("F32", expected)})
 
 
 def main():

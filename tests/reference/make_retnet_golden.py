@@ -107,7 +107,7 @@ def main():
             root / name / "model.safetensors",
             {prefix + key: ("F32", t) for key, t in {**tensors, **buffers}.items()})
     checkpoint_io.write_safetensors(
-        root / "expected.safetensors", {"tokens": ("I32", tokens), "logits": ("F64", rows)})
+        root / "expected.safetensors", {"tokens": ("I32", tokens), "logits": ("F32", rows)})
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def signal_of(text: str) -> npt.NDArray[np.float64]:
 def path_of(values: npt.NDArray[np.float64], kind: str) -> str:
     x = LEFT + (RIGHT - LEFT) * np.arange(len(values)) / (len(values) - 1)
     y = BOTTOM + (TOP - BOTTOM) * values
-    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x[::4], y[::4]))
+    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x[::12], y[::12]))
     return f'<path class="{kind}" d="M{points}"/>'
 
 
