@@ -179,7 +179,8 @@ void Daemon::WatchSteps() {
 
 void Daemon::LogReload(const char* what, const absl::Status& status, bool reloaded) {
   if (!status.ok()) {
-    const std::string message(status.message());
+    const std::string message =
+        absl::StrCat(status.message(), "; what was read before stays in use");
     log_->Write(LogLevel::kError, absl::StrCat(what, "_refused"),
                 {{"message", std::string_view(message)}});
   } else if (reloaded) {

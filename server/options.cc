@@ -16,6 +16,7 @@
 #include "engine/base/model_name.h"
 #include "engine/base/status_macros.h"
 #include "kernels/device.h"
+#include "server/config_file.h"
 #include "server/limit_table.h"
 
 namespace ssmd::server {
@@ -513,7 +514,7 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
   app.set_version_flag("--version", std::string("ssmd " SSMD_VERSION));
   app.set_config("--config", "", "Read options from FILE: name = value, names without dashes")
       ->type_name("FILE");
-  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.config_formatter(std::make_shared<ConfigFile>(&app));
   AddModelFlags(&app, &options, &raw);
   AddComputeFlags(&app, &options, &raw);
   AddStateDirFlag(&app, &options);
@@ -541,9 +542,8 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
     return result;
   } catch (const CLI::ConfigError& error) {
     result.exit_code = 2;
-    result.error = absl::StrCat("ssmd: --config: ", error.what(),
-                                ": a line is `name = value` with the name of a flag, dashes and "
-                                "not underscores in it, and there are no sections\n");
+    result.error = absl::StrCat("ssmd: --config ", app.get_config_ptr()->as<std::string>(), ", ",
+                                error.what(), "\n");
     return result;
   } catch (const CLI::ParseError& error) {
     result.exit_code = 2;

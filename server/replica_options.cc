@@ -1,12 +1,17 @@
 // See replica_options.h. Its limits are in limit_table.*.
 #include "server/replica_options.h"
 
-#include <fstream>
-#include <iterator>
+#include <algorithm>
 #include <map>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "engine/base/status_macros.h"
+#include "server/access/listen_address.h"
+#include "server/access/secret_file.h"
 
 namespace ssmd::server {
 namespace {
@@ -17,17 +22,47 @@ constexpr size_t kUrlBytesMax = 4096;
 absl::Status Refused(const std::string& message) { return absl::InvalidArgumentError(message); }
 
 absl::StatusOr<std::string> ReadUrl(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::string text(kUrlBytesMax + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (in.bad() || (in.gcount() == 0 && !in.eof())) {
-    return Refused(absl::StrCat("--shared-store @", file, ": cannot be read"));
+  const auto text = ReadSecretFile(file, kUrlBytesMax);
+  if (!text.ok()) return Refused(absl::StrCat("--shared-store @", text.status().message()));
+  const absl::string_view url = absl::StripAsciiWhitespace(*text);
+  if (url.empty()) return Refused(absl::StrCat("--shared-store @", file, " is empty"));
+  return std::string(url);
+}
+
+// People and routers may know it by a name alone; Docker's names have underscores, too.
+bool IsReplicaAddress(absl::string_view text) {
+  std::string address = absl::StrReplaceAll(text, {{"_", "-"}});
+  if (!absl::StrContains(address, ':')) address += ":1";
+  const auto parsed = ParseListenAddress(address);
+  return parsed.ok() && parsed->port != 0;
+}
+
+// What Redis, its access lists and people's shells take as it is.
+bool IsPrefix(absl::string_view text) {
+  constexpr size_t kBytesMax = 256;
+  if (text.empty() || text.size() > kBytesMax) return false;
+  return std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || absl::StrContains(".:_-/{}", static_cast<char>(c));
+  });
+}
+
+absl::Status CheckSharing(const ReplicaOptions& options) {
+  if (!options.address.empty() && !IsReplicaAddress(options.address)) {
+    return Refused(absl::StrCat("--replica-address ", options.address,
+                                ": give HOST:PORT, as ssmd-0:50051, or a name alone"));
   }
-  text.resize(static_cast<size_t>(in.gcount()));
-  if (text.size() > kUrlBytesMax) {
-    return Refused(absl::StrCat("--shared-store @", file, ": is too long for a URL"));
+  if (!IsPrefix(options.store.prefix)) {
+    return Refused(absl::StrCat("--shared-prefix \"", absl::CEscape(options.store.prefix),
+                                "\": give 1 to 256 characters of A-Z a-z 0-9 . : _ - / { }"));
   }
-  return std::string(absl::StripAsciiWhitespace(text));
+  // A replica that waits for the store says that it is alive once the store has answered.
+  if (options.limits.presence <= 2 * options.store.timeout) {
+    return Refused(absl::StrCat("--replica-presence ", Seconds(options.limits.presence),
+                                " must be more than twice --shared-timeout, which is ",
+                                Seconds(options.store.timeout),
+                                ": raise the one or lower the other"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -76,11 +111,9 @@ absl::Status CheckReplicaOptions(ReplicaOptions* options, Durability* durability
     return Refused("--durability replicated takes a --shared-store to replicate to");
   }
   if (options->store.url.front() == '@') {
-    auto url = ReadUrl(options->store.url.substr(1));
-    if (!url.ok()) return url.status();
-    options->store.url = *std::move(url);
-    if (options->store.url.empty()) return Refused("--shared-store: the file is empty");
+    SSMD_ASSIGN_OR_RETURN(options->store.url, ReadUrl(options->store.url.substr(1)));
   }
+  SSMD_RETURN_IF_ERROR(CheckSharing(*options));
   const auto store = OpenRedisStore(options->store);
   if (store.ok()) return absl::OkStatus();
   return Refused(absl::StrCat("--shared-store: ", std::string(store.status().message())));

@@ -116,8 +116,10 @@ void AddGoing(Actions& actions) {
   to->add_option("--position", options.position, "A position of the history, in tokens");
   to->add_option("--turns", options.turns, "So many turns back");
   to->require_option(1);
-  rewind->add_flag("--allow-recompute", options.allow_recompute,
-                   "Where no state is held: the next turn reads the history again");
+  rewind->add_flag(
+      "--allow-recompute", options.allow_recompute,
+      "Where no state is held, as of ends of turns once the session has moved to another "
+      "replica: the next turn reads the history again");
   actions.AddExpectedRevision(rewind);
 
   CLI::App* checkpoint =

@@ -1,23 +1,17 @@
 // See pem_file.h.
 #include "server/access/pem_file.h"
 
-#include <fstream>
-
 #include "absl/strings/str_cat.h"
+#include "server/access/secret_file.h"
 
 namespace ssmd::server {
 
 absl::StatusOr<std::string> ReadPemFile(const char* flag, const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::NotFoundError(absl::StrCat(flag, " ", path, " cannot be read"));
-  std::string text(kPemBytesMax + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (text.size() > kPemBytesMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(flag, " ", path, " is larger than ", kPemBytesMax, " bytes"));
+  auto text = ReadSecretFile(path, kPemBytesMax);
+  if (!text.ok()) {
+    return absl::Status(text.status().code(), absl::StrCat(flag, " ", text.status().message()));
   }
-  if (text.find("-----BEGIN ") == std::string::npos) {
+  if (text->find("-----BEGIN ") == std::string::npos) {
     return absl::InvalidArgumentError(absl::StrCat(flag, " ", path, " holds no PEM block"));
   }
   return text;

@@ -3,12 +3,11 @@
 
 #include <openssl/crypto.h>
 
-#include <fstream>
-
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/errors.h"
 #include "engine/base/status_macros.h"
+#include "server/access/secret_file.h"
 
 namespace ssmd::server {
 namespace {
@@ -102,21 +101,11 @@ absl::Status Tenants::Poll(bool* reloaded) {
 }
 
 absl::StatusOr<TokenTable> Tenants::ReadTable() const {
-  std::ifstream file(path_, std::ios::binary);
-  if (!file) {
-    return absl::NotFoundError(absl::StrCat("cannot read the token file ", path_));
+  const auto text = ReadSecretFile(path_, kTokenFileBytesMax);
+  if (!text.ok()) {
+    return absl::Status(text.status().code(), absl::StrCat("token file ", text.status().message()));
   }
-  std::string text(kTokenFileBytesMax + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (file.bad()) {
-    return absl::UnavailableError(absl::StrCat("reading the token file ", path_, " failed"));
-  }
-  if (text.size() > kTokenFileBytesMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("token file ", path_, ": larger than ", kTokenFileBytesMax, " bytes"));
-  }
-  auto table = ParseTokenFile(text);
+  auto table = ParseTokenFile(*text);
   if (!table.ok()) {
     return absl::Status(table.status().code(),
                         absl::StrCat("token file ", path_, ", ", table.status().message()));

@@ -8,6 +8,10 @@
 #   soak     soak.py: an hour of a thousand streams, or what its arguments say
 #   lint     format, mistakes and types of these tests
 set -euo pipefail
+(($# >= 2)) || {
+  echo "usage: run.sh BUILD_DIR test|attacks|soak|lint [arguments…]" >&2
+  exit 2
+}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 build_dir=$(cd "$1" && pwd)

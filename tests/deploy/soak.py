@@ -120,7 +120,9 @@ def load(one: Daemon, streams: int, seconds: int, *what: str) -> subprocess.Pope
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def watch(one: Daemon, loader: subprocess.Popen[str], warm_up: int, seconds: int) -> list[int]:
+def watch(
+    one: Daemon, loader: subprocess.Popen[str], warm_up: int, seconds: int, what: str
+) -> list[int]:
     """Resident bytes, each second after the warm-up while the whole load is there; progress now and then."""
     sizes: list[int] = []
     began = said = time.monotonic()
@@ -130,10 +132,10 @@ def watch(one: Daemon, loader: subprocess.Popen[str], warm_up: int, seconds: int
         resident = one.resident()
         if warm_up <= now - began <= warm_up + seconds:
             sizes.append(resident)
-        if now - said >= max(10, seconds / 20):
+        if now - said >= max(10, (warm_up + seconds) / 20):
             said = now
             print(
-                f"{now - began:.0f} of {warm_up + seconds} s: {resident / 1e6:.1f} MB",
+                f"{what}: {now - began:.0f} of {warm_up + seconds} s: {resident / 1e6:.1f} MB",
                 file=sys.stderr,
                 flush=True,
             )
@@ -150,12 +152,14 @@ def soak(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     complaints: list[str] = []
     with daemon(options.streams) as one:
         warm_up = (options.warm_up + 1) // 2
-        load(one, options.streams, warm_up, *ALL_AT_ONCE).communicate()
+        loader = load(one, options.streams, warm_up, *ALL_AT_ONCE)
+        watch(one, loader, warm_up, 0, "first half of the warm-up")
+        loader.communicate()
         fleet.eventually(lambda: one.held()["slots"] == 0, SETTLE_SECONDS)
         before = one.held()
         # What the heap gave back in between it takes again in the first half minute.
         loader = load(one, options.streams, warm_up + options.seconds, *OF_ALL_LENGTHS)
-        sizes = watch(one, loader, warm_up, options.seconds)
+        sizes = watch(one, loader, warm_up, options.seconds, "second half and load")
         seen = json.loads(loader.communicate()[0])
         if one.process.poll() is not None:
             return {}, [f"the daemon ended with status {one.process.returncode}"]

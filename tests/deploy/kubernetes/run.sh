@@ -3,6 +3,10 @@
 #
 # usage: run.sh BUILD_DIR test|lint [pytest arguments…]
 set -euo pipefail
+(($# >= 2)) && [[ $2 == test || $2 == lint ]] || {
+  echo "usage: run.sh BUILD_DIR test|lint [pytest arguments…]" >&2
+  exit 2
+}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 build_dir=$(cd "$1" && pwd)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import manifests
 from manifests import Object
@@ -38,9 +42,12 @@ def needed(objects: list[Object]) -> set[str]:
     return names
 
 
+def made(objects: list[Object]) -> set[str]:
+    return {f"{each['kind']}/{each['metadata']['name']}" for each in objects}
+
+
 def test_what_is_referred_to_is_made_here_or_said_to_be_yours(objects: list[Object]) -> None:
-    made = {f"{each['kind']}/{each['metadata']['name']}" for each in objects}
-    assert needed(objects) - made - yours() == set()
+    assert needed(objects) - made(objects) - yours() == set()
 
 
 def test_what_is_said_to_be_yours_is_needed() -> None:
@@ -186,6 +193,31 @@ def test_images_have_a_version(objects: list[Object]) -> None:
             _, _, tag = container["image"].rpartition(":")
             assert tag not in ("", "latest"), container["image"]
             assert ":" in container["image"]
+
+
+@pytest.mark.parametrize(("overlay", "tag"), [("cpu", "0.1.0"), ("gpu", "0.1.0-cuda")])
+def test_the_overlay_of_the_readme_changes_what_it_says(
+    tmp_path: Path, overlay: str, tag: str
+) -> None:
+    readme = (manifests.KUBERNETES / "README.md").read_text()
+    (text,) = re.findall(r"^```yaml\n(.*?)^```", readme, re.M | re.S)
+    example = yaml.safe_load(text)
+    below = manifests.KUBERNETES / "overlays" / overlay
+    example["resources"] = [os.path.relpath(below, tmp_path.resolve())]
+    del example["images"][0]["newTag"]
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(example))
+    options = (manifests.KUBERNETES / "base/ssmd.toml").read_text()
+    (tmp_path / "ssmd.toml").write_text(options.replace("ssmd.ssmd", "ssmd.chat"))
+    objects = manifests.kustomize(tmp_path)
+    assert manifests.daemon(objects)["image"] == f"reg.example/ssmd:{tag}"
+    (envoy,) = manifests.containers(manifests.named(objects, "Deployment", "ssmd-envoy"))
+    assert envoy["image"].startswith("reg.example/envoy:")
+    (namespace,) = manifests.of_kind(objects, "Namespace")
+    assert namespace["metadata"]["name"] == "chat"
+    inside = {each["metadata"].get("namespace") for each in objects if each is not namespace}
+    assert inside == {"chat"}
+    assert "ssmd.chat.svc" in tomllib.loads(manifests.options(objects))["http-host"]
+    assert needed(objects) - made(objects) - yours() == set()
 
 
 def test_envoys_configuration_fits_its_container() -> None:

@@ -1,6 +1,7 @@
 // Addresses, tenants and admission.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include "server/access/admission.h"
 #include "server/access/listen_address.h"
 #include "server/access/pem_file.h"
+#include "server/access/secret_file.h"
 #include "server/access/tenants.h"
 #include "tests/support/temp_folder.h"
 
@@ -166,7 +168,7 @@ TEST_F(TenantsTest, TokensAreComparedWhole) {
 
 TEST_F(TenantsTest, AFileThatIsNotThereOrBrokenOrTooLargeDoesNotStart) {
   EXPECT_THAT(std::string(Tenants::Open("/no/such/file").status().message()),
-              HasSubstr("cannot read the token file"));
+              HasSubstr("token file /no/such/file cannot be read: No such file"));
   Write("broken\n");
   EXPECT_FALSE(Tenants::Open(path_).ok());
   Write("# nobody\n");
@@ -266,6 +268,25 @@ TEST(PemFile, NamesTheFlag) {
   const std::string large = folder.Write("large", std::string(kPemBytesMax + 1, 'x'));
   EXPECT_THAT(std::string(ReadPemFile("--tls-key", large).status().message()),
               HasSubstr("is larger than"));
+}
+
+TEST(SecretFile, IsARegularFileOrALinkToOne) {
+  const testing::TempFolder folder;
+  const auto message = [](const std::string& path) {
+    return std::string(ReadSecretFile(path, 16).status().message());
+  };
+  const std::string file = folder.Write("file", "0123456789abcdef");
+  const std::string link = folder.File("link");
+  std::filesystem::create_symlink(file, link);
+  EXPECT_EQ(*ReadSecretFile(link, 16), "0123456789abcdef");
+  EXPECT_EQ(*ReadSecretFile(folder.Write("empty", ""), 16), "");
+  EXPECT_EQ(message(folder.path()), folder.path() + " is a folder: name the file in it");
+  const std::string pipe = folder.File("pipe");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THAT(message(pipe), HasSubstr(pipe + " is no regular file"));  // and is not waited for
+  EXPECT_THAT(message("/dev/null"), HasSubstr("is no regular file"));
+  EXPECT_THAT(message(folder.Write("large", std::string(17, 'x'))), HasSubstr("is larger than 16"));
+  EXPECT_THAT(message(file + "/x"), HasSubstr("cannot be read: Not a directory"));
 }
 
 }  // namespace

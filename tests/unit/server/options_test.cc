@@ -10,6 +10,7 @@ namespace ssmd::server {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 CommandLine Parse(std::vector<const char*> arguments) {
   arguments.insert(arguments.begin(), "ssmd");
@@ -374,11 +375,34 @@ TEST_F(OptionsFile, ReadsTheSameOptionsAndTheCommandLineWins) {
 }
 
 TEST_F(OptionsFile, RefusesUnknownNamesBadValuesAndMissingFiles) {
+  const std::string line_2 = "--config " + path_ + ", line 2: ";
   Write("model = \"a=/x\"\nno-such-option = 1\n");
-  ExpectRefused({"--config", path_.c_str()}, "no-such-option");
+  ExpectRefused({"--config", path_.c_str()}, line_2 + "is not `name = value` with the name of");
   Write("model = \"a=/x\"\nmax-tokens = -1\n");
-  ExpectRefused({"--config", path_.c_str()}, "--max-tokens");
+  ExpectRefused({"--config", path_.c_str()},
+                line_2 + "the value of --max-tokens is none that it takes: What a request may");
   ExpectRefused({"--config", "/no/such/file"}, "/no/such/file");
+  EXPECT_EQ(ParseOk({"--config", path_.c_str(), "--max-tokens", "7"}).request.max_tokens, 7);
+}
+
+TEST_F(OptionsFile, SaysTheLineAndNeverWhatItHolds) {
+  for (const char* line :
+       {"shared-store redis://ann:sekrit@store", "redis://ann:sekrit=1@store", "sekrit",
+        "sekrit = 1", "shared_store = redis://ann:sekrit@store", "[sekrit]", "insecure = sekrit",
+        "shared-store = redis://ann:sekrit,1@store", "threads = sekrit", "max-tokens = sekrit",
+        "token-file", "help = sekrit", "model.shared-store = sekrit"}) {
+    Write("# one\n\nmodel = [\"a=/x\",  \n\n\"b=/y\" ]\n" + std::string(line) + "\nthreads = 1\n");
+    const CommandLine later = Parse({"--config", path_.c_str()});
+    EXPECT_THAT(later.error, HasSubstr("--config " + path_ + ", line 6: ")) << line;
+    EXPECT_THAT(later.error, Not(HasSubstr("sekrit")));
+  }
+}
+
+TEST_F(OptionsFile, AFlagNeedsNoValue) {
+  Write("model = x\ninsecure  # as told\nplayground = false\n");
+  const Options options = ParseOk({"--config", path_.c_str()});
+  EXPECT_TRUE(options.insecure);
+  EXPECT_FALSE(options.playground);
 }
 
 // --- Replicas ---
@@ -404,9 +428,11 @@ TEST(ReplicaOptions, TheUrlMayBeInAFile) {
             "redis://user:secret@store");
   ExpectRefused({"--model", "a=x", "--shared-store", "@/nowhere/url"}, "cannot be read");
   folder.Write("url", "");
-  ExpectRefused({"--model", "a=x", "--shared-store", file.c_str()}, "is empty");
+  ExpectRefused({"--model", "a=x", "--shared-store", file.c_str()}, file + " is empty");
   folder.Write("url", std::string(5000, 'x'));
-  ExpectRefused({"--model", "a=x", "--shared-store", file.c_str()}, "too long");
+  ExpectRefused({"--model", "a=x", "--shared-store", file.c_str()}, "is larger than 4096");
+  const std::string of_folder = "@" + folder.path();
+  ExpectRefused({"--model", "a=x", "--shared-store", of_folder.c_str()}, "is a folder");
 }
 
 TEST(ReplicaOptions, NonsenseIsRefused) {
@@ -414,6 +440,26 @@ TEST(ReplicaOptions, NonsenseIsRefused) {
   ExpectRefused({"--model", "a=x", "--durability", "replicated"}, "takes a --shared-store");
   ExpectRefused({"--model", "a=x", "--durability", "always"}, "--durability must be process");
   ExpectRefused({"--model", "a=x", "--replica-presence", "0.1"}, "--replica-presence");
+  const auto with = [](const char* flag, const char* value, const char* more = "--insecure") {
+    return std::vector<const char*>{"--model", "a=x", "--shared-store", "redis://s", flag,
+                                    value,     more};
+  };
+  for (const char* address : {"ssmd-0", "ssmd_0:50051", "10.0.0.1:1", "[::1]:50051"}) {
+    EXPECT_EQ(ParseOk(with("--replica-address", address)).replica.address, address);
+  }
+  for (const char* address :
+       {"ssmd-0:", "ssmd-0:0", ":50051", "a b:1", "http://a:1", "::1", "a:x"}) {
+    ExpectRefused(with("--replica-address", address), "give HOST:PORT");
+  }
+  EXPECT_EQ(ParseOk(with("--shared-prefix", "{a}/b_c-1.d:")).replica.store.prefix, "{a}/b_c-1.d:");
+  for (const std::string& prefix :
+       {std::string(), std::string("a b"), std::string("a\n"), std::string("\"a\""),
+        std::string("é"), std::string(257, 'a')}) {
+    ExpectRefused(with("--shared-prefix", prefix.c_str()), "give 1 to 256 characters");
+  }
+  ExpectRefused(with("--replica-presence", "2", "--shared-timeout=1"),
+                "--replica-presence 2 must be more than twice --shared-timeout, which is 1");
+  ParseOk(with("--replica-presence", "2", "--shared-timeout=0.99"));
 }
 
 }  // namespace

@@ -431,6 +431,7 @@ TEST_F(ServicesWithTokens, ATickTakesUpAChangedFileAndKeepsTheOldOneWhenItIsBrok
   EXPECT_THAT(log, HasSubstr("token_file_reloaded"));
   EXPECT_THAT(log, HasSubstr("token_file_refused"));
   EXPECT_THAT(log, HasSubstr("line 1"));
+  EXPECT_THAT(log, HasSubstr("what was read before stays in use"));
   EXPECT_EQ(log.find("token_file_refused"), log.rfind("token_file_refused")) << "reported once";
   EXPECT_THAT(log, ::testing::Not(HasSubstr("secret-of")));
 }
