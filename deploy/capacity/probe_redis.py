@@ -3,8 +3,8 @@
 JSON, the Redis figures of figures.json. It starts a redis-server of its own, in memory only.
 
 `cpu` is the CPU time of Redis's main thread, which runs one command at a time: a busy client or neighbour
-changes that least. `stop` is the longest that another client's ping took, sent each millisecond, the median of
-ten writes. `exec` is the time in which nobody else is served, by Redis's own account. The loopback is
+changes that least. `stop` is the longest that another client's ping took, sent each millisecond, the median
+of ten writes. `exec` is the time in which nobody else is served, by Redis's own account. The loopback is
 in it, no network is.
 
 usage: probe_redis.py [--redis-server PATH] [--seconds S]

@@ -451,7 +451,7 @@ TEST_F(FaultPointsTest, EachOfRedisIsSurvived) {
     store.retry_after = std::chrono::milliseconds(1);
     options->sharing.store = *OpenRedisStore(store);
     options->sharing.limits.presence = std::chrono::milliseconds(300);
-    options->sharing.limits.patience = std::chrono::milliseconds(300);
+    options->sharing.limits.patience = std::chrono::milliseconds(1000);
     options->sharing.limits.state_after = std::chrono::milliseconds(1);
   };
   std::vector<Operation> operations = SharedOperations();
