@@ -74,7 +74,8 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const 
       }
       option->run_callback();
     } catch (const CLI::ParseError&) {  // its text has the value
-      throw ErrorAt(lines.at(item.name),
+      const auto line = lines.find(item.name);
+      throw ErrorAt(line == lines.end() ? 0 : line->second,
                     absl::StrCat("the value of ", option->get_name(),
                                  " is none that it takes: ", option->get_description()));
     }
