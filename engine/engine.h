@@ -111,6 +111,8 @@ struct ServedModel {
   int64_t state_bytes_per_session = 0;
   int token_budget = 0;
   int64_t max_history_tokens = 0;
+  // Of text; 0 of a memory, whose tokens are samples.
+  int vocabulary_size() const { return info.memory.has_value() ? 0 : info.vocabulary; }
 };
 
 class Engine {

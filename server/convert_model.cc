@@ -18,7 +18,7 @@ void ToProto(const ServedModel& model, v1::Model* out) {
   out->set_weight_bytes(model.info.weight_bytes);
   out->set_layers(model.info.layers);
   out->set_d_model(model.info.d_model);
-  out->set_vocabulary_size(model.info.vocabulary);
+  out->set_vocabulary_size(model.vocabulary_size());
   out->set_has_tokenizer(model.has_tokenizer);
   out->mutable_eos_token_ids()->Add(model.info.eos_token_ids.begin(),
                                     model.info.eos_token_ids.end());

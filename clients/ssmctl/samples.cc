@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "clients/ssmctl/text.h"
 
 namespace ssmd::ctl {
@@ -36,13 +37,22 @@ std::optional<std::string> ParseSample(absl::string_view word, float* sample) {
 
 std::optional<std::string> ParseSamples(std::string_view text, int channels,
                                         std::vector<float>* samples) {
-  int number = 0;
-  for (const absl::string_view line :
-       absl::StrSplit(absl::string_view(text.data(), text.size()), '\n')) {
+  absl::string_view lines(text.data(), text.size());
+  absl::ConsumePrefix(&lines, "\xEF\xBB\xBF");  // a byte order mark
+  int number = 0, blank = 0;
+  for (const absl::string_view line : absl::StrSplit(lines, '\n')) {
     ++number;
     const std::vector<absl::string_view> words =
         absl::StrSplit(line, absl::ByAnyChar(", \t\r"), absl::SkipEmpty());
-    if (words.empty()) continue;
+    if (words.empty()) {
+      if (blank == 0) blank = number;
+      continue;
+    }
+    if (blank > 0) {
+      return absl::StrCat("line ", blank,
+                          " is empty, and samples follow: what is missing there has ",
+                          "to be said, or the line left out");
+    }
     if (words.size() != static_cast<size_t>(channels)) {
       return absl::StrCat("line ", number, " has ", words.size(), " numbers where the memory has ",
                           channels, channels == 1 ? " channel" : " channels");

@@ -9,8 +9,8 @@
 
 namespace ssmd::ctl {
 
-// What is wrong, with the number of its line, or nothing. Empty lines are passed over;
-// samples are finite.
+// What is wrong, with the number of its line, or nothing. Empty lines are at the end
+// alone, for elsewhere they might be samples that are missing; samples are finite.
 std::optional<std::string> ParseSamples(std::string_view text, int channels,
                                         std::vector<float>* samples);
 

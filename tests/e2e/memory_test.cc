@@ -91,6 +91,7 @@ TEST_F(MemoryTest, ModelsSayWhatTheyAre) {
   ASSERT_TRUE(memory.ok());
   EXPECT_EQ(memory.value().architecture(), "hippo_memory");
   EXPECT_EQ(memory.value().memory().state_size(), 64);
+  EXPECT_EQ(memory.value().vocabulary_size(), 0);
   EXPECT_FALSE(client_->GetModel("tales").value().has_memory());
 
   const Finished printed = RunSsmctl(daemon_->grpc(), {"models", "legs"});
@@ -345,7 +346,7 @@ TEST_F(MemoryCommandTest, KeepsASessionThatIsAskedFor) {
 }
 
 TEST_F(MemoryCommandTest, SaysWhichLineIsNoSample) {
-  const Finished words = Run({"memory", "--model", "legs"}, "1\n2\n\nthree\n");
+  const Finished words = Run({"memory", "--model", "legs"}, "1\n2\n3\nthree\n");
   EXPECT_EQ(words.status, 2);
   EXPECT_THAT(words.errors, HasSubstr("line 4: 'three' is no number"));
   const Finished pairs = Run({"memory", "--model", "legs"}, "1,2\n");

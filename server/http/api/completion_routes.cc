@@ -21,7 +21,7 @@ void AddModel(const ServedModel& model, int64_t created, JsonOut* out) {
   out->Add("weights", model.info.weights);
   out->Add("state", model.info.state);
   out->Add("parameters", model.info.parameters);
-  out->Add("vocabulary_size", int64_t{model.info.vocabulary});
+  out->Add("vocabulary_size", int64_t{model.vocabulary_size()});
   out->Add("state_bytes_per_session", model.state_bytes_per_session);
   out->Add("state_slots", int64_t{model.state_slots});
   out->Add("max_history_tokens", model.max_history_tokens);

@@ -17,18 +17,28 @@ std::string ProblemOf(const std::string& text) {
 
 TEST(SamplesText, AFrameALine) {
   std::vector<float> samples;
-  ASSERT_FALSE(ParseSamples("1,2\n\n-3.5 4e0\r\n", 2, &samples));
+  ASSERT_FALSE(
+      ParseSamples("\xEF\xBB\xBF"
+                   "1,2\n-3.5 4e0\r\n\n \n",
+                   2, &samples));
   EXPECT_THAT(samples, ElementsAre(1, 2, -3.5, 4));
   EXPECT_EQ(ParseSamples("1,2\n3", 2, &samples),
             "line 2 has 1 numbers where the memory has 2 channels");
 }
 
 TEST(SamplesText, SamplesAreFiniteInF32) {
-  EXPECT_EQ(ProblemOf("1\n\nabc"), "line 3: 'abc' is no number");
+  EXPECT_EQ(ProblemOf("1\n2\nabc"), "line 3: 'abc' is no number");
   EXPECT_EQ(ProblemOf("1\nnan"), "line 2: 'nan' is not finite");
   EXPECT_EQ(ProblemOf("-inf"), "line 1: '-inf' is not finite");
   EXPECT_EQ(ProblemOf("1e39"), "line 1: '1e39' is beyond what a 32-bit float holds");
   EXPECT_EQ(ProblemOf("3.4e38\n1e-60"), "");
+}
+
+TEST(SamplesText, AnEmptyLineIsNoWayToLeaveASampleOut) {
+  EXPECT_THAT(ProblemOf("1\n\n\n2"), HasSubstr("line 2 is empty, and samples follow"));
+  EXPECT_THAT(ProblemOf("\n1"), HasSubstr("line 1 is empty"));
+  EXPECT_EQ(ProblemOf("1\n\n\r\n"), "");
+  EXPECT_EQ(ProblemOf("\n"), "");
 }
 
 TEST(SamplesText, OfALongWordTheStartIsShown) {

@@ -46,7 +46,7 @@ class Model:
     weight_bytes: int
     layers: int
     d_model: int
-    vocabulary_size: int
+    vocabulary_size: int  #: 0 of a memory
     has_tokenizer: bool  #: without: prompts are token ids only
     eos_token_ids: list[int]
     state_bytes_per_session: int
