@@ -150,7 +150,10 @@ def main():
     if not options.folders and not options.json:
         parser.error("name folders to measure, or --json with figures")
     if options.folders:
-        result = measure_all(options)
+        try:
+            result = measure_all(options)
+        except subprocess.CalledProcessError as error:  # which has said why
+            parser.exit(2, f"family_table.py: {' '.join(error.cmd[:2])} failed\n")
         if options.json:
             options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     else:

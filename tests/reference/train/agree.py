@@ -77,7 +77,14 @@ def main():
     failed = False
     for model in args.models:
         name, _, folder = model.partition("=")
-        agree, line = compare(args, name, folder)
+        if not folder:
+            parser.error(f"{model}: models are NAME=FOLDER")
+        try:
+            agree, line = compare(args, name, folder)
+        except subprocess.CalledProcessError:  # which has said why
+            parser.exit(2, f"agree.py: {name}: {args.ssmctl} score failed\n")
+        except Exception as error:  # of folders that hold something else, torch's and tokenizers' too
+            parser.exit(2, f"agree.py: {folder} is no folder of a trained model: {error}\n")
         print(line, flush=True)
         failed |= not agree
     sys.exit(failed)

@@ -102,8 +102,17 @@ def check_heads(kind, head_dim, d_model):
 
 
 def check(config, context):
-    """All mixers of a config.json that is to be trained on sequences of `context` tokens."""
-    layers = config.get("layers") or [{}]
-    for mixer in [config.get("mixer"), *(layer.get("mixer") for layer in layers)]:
-        if mixer is not None:
-            check_mixer(mixer, config["d_model"], context)
+    """Raises ValueError where it is no config.json of a model to train on sequences of `context` tokens."""
+    if not isinstance(config, dict):
+        raise ValueError("the config is no object of JSON")
+    for member, most in (("d_model", MODEL), ("n_layer", LAYERS)):
+        if type(value := config.get(member)) is not int or not 1 <= value <= most:
+            refuse("the config", member, f"a whole number in [1, {most}]", value)
+    count, layers = config["n_layer"], config.get("layers") or [{}] * config["n_layer"]
+    if not isinstance(layers, list) or len(layers) != count or not all(isinstance(e, dict) for e in layers):
+        refuse("the config", "layers", f"a list of n_layer = {count} objects", config["layers"])
+    for layer in layers:
+        mixer = layer.get("mixer") or config.get("mixer")
+        if not isinstance(mixer, dict) or "type" not in mixer:
+            refuse("the config", "mixer", "an object with a type, or be one in each of layers", mixer)
+        check_mixer(mixer, config["d_model"], context)

@@ -117,6 +117,22 @@ def test_a_mixer_s_own_sizes_are_within_the_limits(kind):
     limits.check_mixer(stack.parse_mixer(kind, 128, 256), 128, 256)
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ([], "no object of JSON"),
+        ({"n_layer": 2, "mixer": {"type": "lru"}}, "d_model must be"),
+        ({"d_model": 8, "mixer": {"type": "lru"}}, "n_layer must be"),
+        ({"d_model": 8, "n_layer": 2}, "mixer must be"),
+        ({"d_model": 8, "n_layer": 1, "mixer": {}}, "mixer must be"),
+        ({"d_model": 8, "n_layer": 2, "layers": [{}]}, "layers must be"),
+    ],
+)
+def test_a_config_that_lacks_something_is_named(config, said):
+    with pytest.raises(ValueError, match=said):
+        limits.check(config, 8)
+
+
 def test_writes_the_folder_that_is_served(text, tmp_path):
     train.main([str(tmp_path), str(text), *SMALL, "--steps=2", "--mixer=s4d:d_state=8,rwkv6", "--type=bf16"])
     model = ssm_lm.load(tmp_path)
