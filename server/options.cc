@@ -120,10 +120,12 @@ void AddModelFlags(CLI::App* app, Options* options, RawOptions* raw) {
       ->group(kGroupModels)
       ->type_name("NAME.KEY=VALUE")
       ->allow_extra_args(false);
-  app->add_flag("--fast-prefill", raw->fast_prefill,
-                "Prompts as fast as they can be read: prefill=fast for every model that no "
-                "--model-option says it of. Layers of other kinds than those named there are read "
-                "fastest exactly, and stay so")
+  app->add_flag(
+         "--fast-prefill", raw->fast_prefill,
+         "Prompts as fast as they can be read: prefill=fast for every model that no "
+         "--model-option says it of. Mamba-2, RetNet and HiPPO-LegT are read in chunks, whose "
+         "bits are not those of single tokens (README, Limitations); other layers are read "
+         "fastest exactly, and stay so")
       ->group(kGroupModels);
   app->add_option(
          "--cache-dir", options->cache_dir,

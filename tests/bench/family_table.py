@@ -64,7 +64,10 @@ def measure_all(options):
         "rows": [],
     }
     for folder in options.folders:
-        machine, row = measure(options, folder)
+        try:
+            machine, row = measure(options, folder)
+        except subprocess.CalledProcessError as error:  # which has said why
+            raise ValueError(f"{folder}: {' '.join(error.cmd[:2])} failed") from error
         result["machine"] = {"cpu": machine["cpu"], "threads": machine["threads"]}
         result["rows"].append(row)
     result["tokens"] = max(row["tokens"] for row in result["rows"])
@@ -149,15 +152,12 @@ def main():
         parser.error("--text is needed to measure")
     if not options.folders and not options.json:
         parser.error("name folders to measure, or --json with figures")
-    if options.folders:
-        try:
-            result = measure_all(options)
-        except subprocess.CalledProcessError as error:  # which has said why
-            parser.exit(2, f"family_table.py: {' '.join(error.cmd[:2])} failed\n")
-        if options.json:
-            options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    else:
-        result = json.loads(options.json.read_text(encoding="utf-8"))
+    try:
+        result = measure_all(options) if options.folders else json.loads(options.json.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"family_table.py: {error}\n")
+    if options.folders and options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print("\n".join(table(result)))
     if options.svg:
         options.svg.write_text(draw(result), encoding="utf-8")

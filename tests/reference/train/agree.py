@@ -35,10 +35,19 @@ def served(args, name, tokens):
     return torch.tensor(json.loads(done.stdout)["logprobs"], dtype=torch.float64)
 
 
+def load(folder):
+    """Of folders that hold something else, torch's and tokenizers' errors come too."""
+    try:
+        return ssm_lm.load(folder).double().eval(), bpe.Tokenizer.from_file(f"{folder}/tokenizer.json")
+    except KeyError as error:
+        raise ValueError(f"{folder} is no folder of a trained model: its config has no {error}") from error
+    except Exception as error:
+        raise ValueError(f"{folder} is no folder of a trained model: {error}") from error
+
+
 def compare(args, name, folder):
     """Whether they agree, and a line of the table."""
-    model = ssm_lm.load(folder).double().eval()
-    tokenizer = bpe.Tokenizer.from_file(f"{folder}/tokenizer.json")
+    model, tokenizer = load(folder)
     read = bpe.read_dialogues if tokenizer.token_to_id(bpe.TURN_END) else bpe.read_documents
     documents = read([args.text])
     tokens = bpe.encode(tokenizer, documents)
@@ -83,8 +92,8 @@ def main():
             agree, line = compare(args, name, folder)
         except subprocess.CalledProcessError:  # which has said why
             parser.exit(2, f"agree.py: {name}: {args.ssmctl} score failed\n")
-        except Exception as error:  # of folders that hold something else, torch's and tokenizers' too
-            parser.exit(2, f"agree.py: {folder} is no folder of a trained model: {error}\n")
+        except (ValueError, OSError) as error:
+            parser.exit(2, f"agree.py: {name}: {error}\n")
         print(line, flush=True)
         failed |= not agree
     sys.exit(failed)

@@ -133,6 +133,21 @@ def test_a_config_that_lacks_something_is_named(config, said):
         limits.check(config, 8)
 
 
+@pytest.mark.parametrize(
+    ("config", "said"), [('{"n_layer": 2}', "d_model must be"), ("{", "line 1"), (None, "No such file")]
+)
+def test_a_config_that_is_none_is_named_with_its_file(config, said, text, tmp_path, capsys):
+    path = tmp_path / "c.json"
+    if config is not None:
+        path.write_text(config)
+    with pytest.raises(SystemExit) as end:
+        train.main([str(tmp_path / "out"), str(text), f"--config={path}"])
+    assert end.value.code == 2
+    errors = capsys.readouterr().err
+    assert f"argument --config: {path}: " in errors
+    assert said in errors
+
+
 def test_writes_the_folder_that_is_served(text, tmp_path):
     train.main([str(tmp_path), str(text), *SMALL, "--steps=2", "--mixer=s4d:d_state=8,rwkv6", "--type=bf16"])
     model = ssm_lm.load(tmp_path)

@@ -355,6 +355,11 @@ def parse_arguments(argv):
             setattr(args, name, value)
     if args.minutes is None and args.steps is None:
         args.minutes = DEFAULT_MINUTES
+    if args.config and not args.resume:
+        try:
+            limits.check(json.loads(args.config.read_text()), args.context)
+        except (ValueError, OSError) as error:
+            parser.error(f"argument --config: {args.config}: {error}")
     return args
 
 
