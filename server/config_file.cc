@@ -14,6 +14,14 @@ CLI::ConfigError ErrorAt(int line, const std::string& what) {
   return CLI::ConfigError(absl::StrCat("line ", line, ": ", what));
 }
 
+CLI::ConfigError ValueError(const std::map<std::string, int>& lines, const std::string& name,
+                            const CLI::Option& option) {
+  const std::string what = absl::StrCat("the value of ", option.get_name(),
+                                        " is none that it takes: ", option.get_description());
+  const auto line = lines.find(name);
+  return line == lines.end() ? CLI::ConfigError(what) : ErrorAt(line->second, what);
+}
+
 // Null where there is no such option, or it is one for command lines alone (--help).
 CLI::Option* FindOption(CLI::App* app, const std::string& name) {
   CLI::Option* option = app->get_option_no_throw("--" + name);
@@ -74,10 +82,7 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const 
       }
       option->run_callback();
     } catch (const CLI::ParseError&) {  // its text has the value
-      const auto line = lines.find(item.name);
-      throw ErrorAt(line == lines.end() ? 0 : line->second,
-                    absl::StrCat("the value of ", option->get_name(),
-                                 " is none that it takes: ", option->get_description()));
+      throw ValueError(lines, item.name, *option);
     }
   }
   return {};

@@ -50,7 +50,7 @@ std::optional<std::string> ParseSamples(std::string_view text, int channels,
     }
     if (blank > 0) {
       return absl::StrCat("line ", blank,
-                          " is empty, and samples follow: what is missing there has ",
+                          " is empty, and samples follow: what is missing there has "
                           "to be said, or the line left out");
     }
     if (words.size() != static_cast<size_t>(channels)) {

@@ -337,8 +337,7 @@ void SharingImpl::KeepPresence() {
       renewed = Renew(begin);
     }
     MutexLock lock(&mutex_);
-    const TimePoint next =
-        begin + (renewed ? limits_.presence / 3 : std::max<Duration>(kRenewAgain, {}));
+    const TimePoint next = begin + (renewed ? limits_.presence / 3 : Duration(kRenewAgain));
     while (!stopping_ && !left_ && Now() < next) changed_.WaitUntil(&mutex_, next);
     if (stopping_) return;
   }
