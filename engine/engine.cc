@@ -62,10 +62,17 @@ void WarnOfIdsWithoutText(LoadedModel* loaded) {
       named - 1, vocabulary, named, vocabulary - 1));
 }
 
-absl::Status CheckChat(const ModelSpec& spec, const ModelInfo& info) {
-  if (spec.chat == kChatAuto || !info.memory.has_value()) return absl::OkStatus();
+absl::Status CheckChat(const ModelSpec& spec, const LoadedModel& loaded) {
+  if (spec.chat == kChatAuto) return absl::OkStatus();
+  const char* why = nullptr;
+  if (loaded.model->info().memory.has_value()) {
+    why = "a memory has no text";
+  } else if (loaded.tokenizer == nullptr) {
+    why = "the model has no tokenizer";
+  }
+  if (why == nullptr) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrFormat("chat=%s: a memory has no text, and so no chats; leave it out", spec.chat));
+      absl::StrFormat("chat=%s: %s, and so no chats; leave it out", spec.chat, why));
 }
 
 // A template that cannot be used is no reason not to serve the model.
@@ -95,7 +102,6 @@ absl::StatusOr<LoadedModel> Load(const ModelSpec& spec, int token_budget, kernel
   ModelLoadOptions options = spec.load;
   options.max_rows = token_budget;
   SSMD_ASSIGN_OR_RETURN(loaded.model, LoadLanguageModel(spec.path, options, device));
-  SSMD_RETURN_IF_ERROR(CheckChat(spec, loaded.model->info()));
   auto tokenizer = UnlessOutOfMemory(text_memory, "load the tokenizer",
                                      [&] { return LoadTokenizer(spec.path); });
   if (tokenizer.ok()) {
@@ -105,6 +111,7 @@ absl::StatusOr<LoadedModel> Load(const ModelSpec& spec, int token_budget, kernel
   } else if (!absl::IsNotFound(tokenizer.status())) {
     return tokenizer.status();
   }
+  SSMD_RETURN_IF_ERROR(CheckChat(spec, loaded));
   LoadChat(spec, &loaded);
   return loaded;
 }

@@ -108,9 +108,10 @@ absl::Status CheckIsLanguageModel(const ModelInService& model) {
 absl::Status CheckIsMemory(const ModelInService& model) {
   if (model.memory != nullptr) return absl::OkStatus();
   return WithReason(
-      absl::FailedPreconditionError(absl::StrFormat(
-          "model %s is a language model and no memory of signals: use GenerationService",
-          model.name)),
+      absl::FailedPreconditionError(absl::StrFormat("model %s is a language model and no memory of "
+                                                    "signals: use GenerationService.Generate, or "
+                                                    "`ssmctl generate`",
+                                                    model.name)),
       reason::kModelKind);
 }
 

@@ -154,13 +154,18 @@ def main():
         parser.error("name folders to measure, or --json with figures")
     try:
         result = measure_all(options) if options.folders else json.loads(options.json.read_text(encoding="utf-8"))
+        lines, picture = list(table(result)), draw(result)
     except (ValueError, OSError) as error:
         parser.exit(2, f"family_table.py: {error}\n")
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        if options.folders:
+            raise
+        parser.exit(2, f"family_table.py: {options.json} holds no figures of this program ({error!r})\n")
     if options.folders and options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print("\n".join(table(result)))
+    print("\n".join(lines))
     if options.svg:
-        options.svg.write_text(draw(result), encoding="utf-8")
+        options.svg.write_text(picture, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -117,5 +117,12 @@ TEST_F(ChatTest, ATemplateThatNeverEndsCostsABoundedTime) {
   EXPECT_THAT(refused.error->message, HasSubstr("more work than the limit"));
 }
 
+TEST_F(ChatTest, AFormatWithoutATokenizerIsRefusedAtTheStart) {
+  const Finished run = RunDaemon(
+      {"--model", "m=" SSMD_GOLDEN "/data/family_lru", "--model-option", "m.chat=chatml"});
+  EXPECT_GT(run.status, 0);
+  EXPECT_THAT(run.errors, HasSubstr("chat=chatml: the model has no tokenizer"));
+}
+
 }  // namespace
 }  // namespace ssmd::test

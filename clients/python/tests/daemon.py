@@ -20,8 +20,9 @@ MODEL = ROOT / "deploy/models/tales-2m"
 GET_STATS = Method(
     "/ssmd.v1.AdminService/GetStats", admin_pb2.GetStatsRequest, admin_pb2.GetStatsResponse
 )
-# Longer than any test: something else ends it.
+# Longer than any test: something else ends it. So is what has so many tokens to score.
 ENDLESS = 60000
+LONG_SCORE = 1 << 18
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 30) -> bool:
@@ -41,7 +42,8 @@ class Daemon:
         self._ready = folder / "ready"
         self._log = folder / "log"
         command = [str(BINARY), "--model", f"tales={MODEL}", "--ready-file", str(self._ready)]
-        command += ["--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", *flags]
+        command += ["--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
+        command += [f"--max-score-tokens={LONG_SCORE}", *flags]
         with self._log.open("w") as log:
             self._process = subprocess.Popen(command, stderr=log)
         assert eventually(lambda: self._is_ready() or self._process.poll() is not None)

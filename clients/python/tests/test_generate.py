@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from daemon import ENDLESS, ROOT, Daemon, eventually
+from daemon import ENDLESS, LONG_SCORE, ROOT, Daemon, eventually
 from proxy import Proxy
 
 import ssmd
@@ -259,7 +259,7 @@ def test_vectors_are_pooled_over_all_tokens(client: ssmd.Client) -> None:
     "call",
     [
         lambda client: client.complete(PROMPT, max_tokens=ENDLESS, ignore_eos=True),
-        lambda client: client.score(tokens=[5] * 16384),
+        lambda client: client.score(tokens=[5] * LONG_SCORE),
     ],
     ids=["complete", "score"],
 )

@@ -175,3 +175,8 @@ def test_the_client_for_asyncio_says_the_same(memories: Daemon, client: ssmd.Cli
                 await other.attach(memory.id)
 
     asyncio.run(scenario())
+
+
+def test_it_is_listed_without_a_vocabulary(client: ssmd.Client) -> None:
+    sizes = {model.name: model.vocabulary_size for model in client.models()}
+    assert sizes == {"tales": 2048, "legs": 0, "pair": 0}

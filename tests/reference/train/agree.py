@@ -81,8 +81,8 @@ def main():
     parser.add_argument("--tolerance", type=float, default=1e-3)
     args = parser.parse_args()
     torch.set_num_threads(1)  # steps are too small for more
-    print("| model | tokens | largest difference | trainer: bits a character | ssmd: bits a character | |")
-    print("|---|---|---|---|---|---|")
+    header = "| model | tokens | largest difference | trainer: bits a character | ssmd: bits a character | |"
+    header += "\n|---|---|---|---|---|---|\n"
     failed = False
     for model in args.models:
         name, _, folder = model.partition("=")
@@ -94,7 +94,8 @@ def main():
             parser.exit(2, f"agree.py: {name}: {args.ssmctl} score failed\n")
         except (ValueError, OSError) as error:
             parser.exit(2, f"agree.py: {name}: {error}\n")
-        print(line, flush=True)
+        print(header + line, flush=True)
+        header = ""
         failed |= not agree
     sys.exit(failed)
 
