@@ -25,6 +25,7 @@ absl::Status ServingEngine::OpenSharing() {
   if (sharing_options_.store == nullptr) return absl::OkStatus();
   Replica self;
   self.address = sharing_options_.address;
+  self.incarnation = SecureRandomId();
   if (state_dir_.has_value()) {
     SSMD_ASSIGN_OR_RETURN(self.id, state_dir_->ReplicaId());
   } else {

@@ -139,7 +139,7 @@ absl::Status Daemon::Open() {
 
 bool Daemon::ready() const {
   MutexLock lock(&mutex_);
-  return serving_ != nullptr && !draining_ && engine_->device_failure().empty();
+  return serving_ != nullptr && !draining_ && !refused_ && engine_->device_failure().empty();
 }
 
 bool Daemon::alive() const {
@@ -177,6 +177,16 @@ void Daemon::WatchSteps() {
               {{"max_step_time_s", Seconds(options_.server.step_time)}});
 }
 
+// Whoever was started again after a crash is refused until what ended so is forgotten.
+void Daemon::WatchReplica() {
+  const std::optional<SharingFigures> sharing = engine_->Figures().sharing;
+  const bool refused = sharing.has_value() && sharing->refused > options_.replica.limits.presence;
+  MutexLock lock(&mutex_);
+  if (refused == refused_) return;
+  refused_ = refused;
+  if (serving_ != nullptr && !draining_) serving_->SetServing(!refused);
+}
+
 void Daemon::LogReload(const char* what, const absl::Status& status, bool reloaded) {
   if (!status.ok()) {
     const std::string message =
@@ -191,6 +201,7 @@ void Daemon::LogReload(const char* what, const absl::Status& status, bool reload
 bool Daemon::Tick() {
   LogKernels();
   WatchSteps();
+  WatchReplica();
   if (const TimePoint now = clock_.Now(); now - heap_looked_at_ > kHeap) {
     heap_looked_at_ = now;
     heap_.Look();

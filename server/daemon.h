@@ -80,6 +80,8 @@ class Daemon {
   void LeaveReplicas(TimePoint deadline);
   void LogReload(const char* what, const absl::Status& status, bool reloaded);
   void WatchSteps();
+  // One that another process has been present as for too long is not ready.
+  void WatchReplica();
   bool ready() const;
 
   const Options options_;
@@ -91,6 +93,7 @@ class Daemon {
   mutable Mutex mutex_;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool alive_ ABSL_GUARDED_BY(mutex_) = true;
+  bool refused_ ABSL_GUARDED_BY(mutex_) = false;  // by the shared store
   // Null until the gRPC listener is set up; its calls can come (and drain) before that.
   GrpcServer* serving_ ABSL_GUARDED_BY(mutex_) = nullptr;
   Admission admission_;

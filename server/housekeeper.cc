@@ -49,14 +49,19 @@ void Housekeeper::Report(const absl::Status& status) {
 
 void Housekeeper::ReportStore() {
   const std::optional<SharingFigures> sharing = engine_->Figures().sharing;
-  if (!sharing.has_value() || sharing->trouble.empty() != store_is_gone_) return;
-  store_is_gone_ = !store_is_gone_;
-  if (store_is_gone_) {
-    log_->Write(LogLevel::kWarn, "shared_store_gone",
+  if (!sharing.has_value()) return;
+  std::string_view event = kStoreBack;
+  if (!sharing->trouble.empty()) {
+    event = sharing->refused > Duration(0) ? "replica_refused" : "shared_store_gone";
+  }
+  if (event == said_) return;
+  said_ = event;
+  if (event == kStoreBack) {
+    log_->Write(LogLevel::kInfo, event, {{"unwritten_sessions", sharing->unwritten}});
+  } else {
+    log_->Write(LogLevel::kWarn, event,
                 {{"message", std::string_view(sharing->trouble)},
                  {"unwritten_sessions", sharing->unwritten}});
-  } else {
-    log_->Write(LogLevel::kInfo, "shared_store_back", {{"unwritten_sessions", sharing->unwritten}});
   }
 }
 

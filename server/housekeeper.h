@@ -4,6 +4,7 @@
 #define SSMD_SERVER_HOUSEKEEPER_H_
 
 #include <optional>
+#include <string_view>
 #include <thread>
 
 #include "engine/base/mutex.h"
@@ -24,10 +25,12 @@ class Housekeeper {
   void Stop();
 
  private:
+  static constexpr std::string_view kStoreBack = "shared_store_back";
+
   void Run();
   // An error that stays is said once a minute.
   void Report(const absl::Status& status);
-  // That the shared store of sessions went, and why, and that it is back.
+  // That the shared store of sessions went or refuses this replica, and why, and that it is back.
   void ReportStore();
 
   Engine* const engine_;
@@ -35,7 +38,7 @@ class Housekeeper {
   const Duration period_;
   const Clock* const clock_;
   std::optional<TimePoint> reported_at_;  // the thread's own
-  bool store_is_gone_ = false;            // likewise: as was said last
+  std::string_view said_ = kStoreBack;    // likewise: of the store, last
   Mutex mutex_;
   CondVar changed_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -35,6 +35,13 @@ local function fields(key, ...)
   return nil
 end
 
+-- Whether another process has the presence (a key's value: INCARNATION ADDRESS) of this one's
+-- replica. What an earlier version wrote there is an address alone, and another's.
+local function is_other(presence, incarnation)
+  local present = redis.call('GET', presence)
+  return present and string.sub(present, 1, ID_LENGTH + 1) ~= incarnation .. ' '
+end
+
 -- Keys of the states that lie beside the session, by its list of their tokens.
 local function apart(tokens)
   local keys = {}
@@ -47,11 +54,11 @@ end
 -- The session that is there, without its content: nil when there is none.
 local function read()
   local found = fields(KEYS[1], 'owner', 'fence', 'image_number', 'last', 'bytes', 'deleted',
-    'apart')
+    'apart', 'process')
   if not found then return {damaged = true} end
   local session = {owner = found[1], fence = number(found[2]), first = number(found[3]),
     last = number(found[4]), bytes = number(found[5]), deleted = found[6],
-    apart = found[7] or ''}
+    apart = found[7] or '', process = found[8]}
   if session.deleted then return session end
   local whole = session.owner and session.fence and session.first and session.last and session.bytes
   if whole and (session.owner == '' or #session.owner == ID_LENGTH) and session.first <= session.last and
@@ -67,20 +74,24 @@ end
 )lua";
 
 // What every write begins with. ARGV: id, self, fence, ttl, the tenant's bytes (0: any), a
-// session's bytes.
+// session's bytes; last: the incarnation. KEYS[6]: the replica's presence.
 constexpr std::string_view kWriting = R"lua(
 local id, self, fence, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local incarnation = ARGV[#ARGV]
 local tenant_max, session_max = tonumber(ARGV[5]), tonumber(ARGV[6])
 local session = read()
 
 -- 'own'; 'none' where nothing is there, or what an earlier owner left in a store that lost the rest;
 -- or why nothing may be written.
 local function standing()
+  if is_other(KEYS[6], incarnation) then return 'other' end
   if not session then return 'none' end
   if session.damaged then return 'damaged' end
   if session.deleted then return 'lost' end
   if fence > session.fence then return 'none' end
-  if fence == session.fence and session.owner == self then return 'own' end
+  if fence == session.fence and session.owner == self and session.process == incarnation then
+    return 'own'
+  end
   return 'lost'
 end
 
@@ -186,20 +197,33 @@ end
 )lua";
 
 constexpr std::string_view kRenew = R"lua(
+local incarnation, address, ttl = ARGV[1], ARGV[2], ARGV[3]
+if is_other(KEYS[1], incarnation) then return {'other'} end
 local known = redis.call('EXISTS', KEYS[1]) == 1
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('SET', KEYS[1], incarnation .. ' ' .. address, 'PX', ttl)
 return {known and 'ok' or 'new'}
+)lua";
+
+constexpr std::string_view kLeave = R"lua(
+if is_other(KEYS[1], ARGV[1]) then return {'other'} end
+redis.call('DEL', KEYS[1], KEYS[2])
+return {'ok'}
 )lua";
 
 constexpr std::string_view kClaim = R"lua(
 local self, take_over, prefix, asked = ARGV[1], ARGV[2] == '1', ARGV[3], ARGV[4]
+local incarnation = ARGV[#ARGV]
+if is_other(KEYS[6], incarnation) then return {'other'} end
 local session = read()
 if not session or session.deleted then return {'none'} end
 if session.damaged then return {'damaged'} end
-if session.owner == self then return {'owned', digits(session.fence)} end
-if session.owner ~= '' then
-  local address = redis.call('GET', prefix .. 'r:' .. session.owner)
-  if address then
+if session.owner == self and session.process == incarnation then
+  return {'owned', digits(session.fence)}
+end
+if session.owner ~= '' and session.owner ~= self then
+  local present = redis.call('GET', prefix .. 'r:' .. session.owner)
+  if present then
+    local address = string.match(present, '^' .. TOKEN .. ' (.*)$') or present
     local wanted = prefix .. 'w:' .. session.owner
     if redis.call('LLEN', wanted) < WANTED_MAX and not redis.call('LPOS', wanted, asked) then
       redis.call('RPUSH', wanted, asked)
@@ -211,27 +235,32 @@ if session.owner ~= '' then
 end
 if session.fence >= NUMBER_MAX then return {'damaged'} end
 local fence = digits(session.fence + 1)
-redis.call('HSET', KEYS[1], 'owner', self, 'fence', fence)
+redis.call('HSET', KEYS[1], 'owner', self, 'fence', fence, 'process', incarnation)
 return {'owned', fence}
 )lua";
 
 constexpr std::string_view kGiveUp = R"lua(
-local fence = tonumber(ARGV[1])
+local self, fence, incarnation = ARGV[1], tonumber(ARGV[2]), ARGV[#ARGV]
+if is_other(KEYS[6], incarnation) then return {'other'} end
 local session = read()
 if not session then return {'none'} end
 if session.damaged then return {'damaged'} end
 if session.deleted or fence < session.fence then return {'lost'} end
 if fence > session.fence then return {'none'} end
+if session.owner == self and session.process ~= incarnation then return {'lost'} end
 redis.call('HSET', KEYS[1], 'owner', '')
 return {'ok'}
 )lua";
 
 constexpr std::string_view kErase = R"lua(
 local id, fence = ARGV[1], ARGV[2] ~= 'any' and tonumber(ARGV[2])
+local self, incarnation = ARGV[4], ARGV[#ARGV]
+if is_other(KEYS[6], incarnation) then return {'other'} end
 local session = read()
 if session and session.deleted then return {'ok'} end
 if session and not session.damaged and fence and
-  (fence < session.fence or (fence == session.fence and session.owner == '')) then return {'lost'} end
+  (fence < session.fence or (fence == session.fence and (session.owner == '' or
+    (session.owner == self and session.process ~= incarnation)))) then return {'lost'} end
 local held = redis.call('HGET', KEYS[2], 'i' .. id)
 local total = redis.call('HGET', KEYS[2], 'total')
 for i = 3, 4 do redis.call('ZSCORE', KEYS[i], id) end  -- fails where it is something else
@@ -284,8 +313,8 @@ return write(bytes, function()
     sweep()
   end
   if #replaced > 0 then redis.call('HDEL', KEYS[1], unpack(replaced)) end
-  redis.call('HSET', KEYS[1], 'owner', self, 'fence', digits(fence), 'image', image,
-    'image_number', digits(at), 'last', digits(last))
+  redis.call('HSET', KEYS[1], 'owner', self, 'fence', digits(fence), 'process', incarnation,
+    'image', image, 'image_number', digits(at), 'last', digits(last))
   summarize(summary)
 end)
 )lua";
@@ -357,7 +386,7 @@ return answer
 // How long a wish is kept for a replica that does not ask: who wishes asks again before.
 constexpr int kWantedMs = 60'000;
 constexpr int kFixedFields =
-    9;  // owner, fence, writer, image, image_number, last, bytes, info, apart
+    10;  // owner, process, fence, writer, image, image_number, last, bytes, info, apart
 // Sessions of the list that are looked at when one is made.
 constexpr int kSwept = 4;
 
@@ -389,6 +418,7 @@ RedisScript::RedisScript(std::string_view flags, std::string_view part)
 // What keeps a session owned, moves it or frees memory works in a full Redis, too.
 RedisScripts::RedisScripts()
     : renew("no-cluster,allow-oom", kRenew),
+      leave("no-cluster,allow-oom", kLeave),
       claim("no-cluster,allow-oom", kClaim),
       give_up("no-cluster,allow-oom", kGiveUp),
       erase("no-cluster,allow-oom", kErase),

@@ -31,15 +31,17 @@ struct RedisScript {
 };
 
 // KEYS where no others are named: the session, its tenant's bytes by session, its tenant's sessions
-// by when they end, and by id, and what the keys of its states begin with. ARGV beside what is
-// named: redis_scripts.cc.
+// by when they end, and by id, what the keys of its states begin with, and the presence of the
+// replica that calls. ARGV beside what is named: redis_scripts.cc; of all but `list` and `renew`
+// the last is the incarnation of the process that calls.
 struct RedisScripts {
   RedisScripts();
 
-  RedisScript renew;       // KEYS: the presence. ARGV: address, ttl
+  RedisScript renew;       // KEYS: the presence. ARGV: incarnation, address, ttl
+  RedisScript leave;       // KEYS: the presence, the wishes
   RedisScript claim;       // ARGV: self, whether it may take over, key prefix, how it is asked for
-  RedisScript give_up;     // ARGV: fence
-  RedisScript erase;       // ARGV: id, fence, how long it is remembered
+  RedisScript give_up;     // ARGV: self, fence
+  RedisScript erase;       // ARGV: id, fence, how long it is remembered, self
   RedisScript put_image;   // ARGV: a write's, number, image, summary
   RedisScript append;      // ARGV: a write's, number, change, summary
   RedisScript put_state;   // ARGV: a write's, name, value, ""; or its length, token

@@ -66,8 +66,9 @@ absl::StatusOr<RedisStateApart> ReadApart(std::string_view name, std::string_vie
 }
 
 absl::StatusOr<Fields> Sort(std::vector<RedisReply> elements) {
-  constexpr std::string_view kPlain[] = {"owner", "fence", "writer", "image",   "image_number",
-                                         "last",  "bytes", "info",   "deleted", "apart"};
+  constexpr std::string_view kPlain[] = {"owner",        "fence", "writer", "image",
+                                         "image_number", "last",  "bytes",  "info",
+                                         "deleted",      "apart", "process"};
   Fields fields;
   std::map<std::string, SharedState> states;
   for (size_t i = 0; i + 1 < elements.size(); i += 2) {

@@ -57,6 +57,7 @@ absl::Status StatusOf(std::string_view verdict) {
         "the session is not owned under this fence: another replica has it, "
         "or it was given up or deleted");
   }
+  if (verdict == "other") return PresentElsewhere();
   if (verdict == "none") {
     return absl::NotFoundError("the shared store does not have the session, or an older one");
   }
@@ -106,12 +107,12 @@ class RedisStore final : public SharedStore {
   absl::StatusOr<std::vector<SessionKey>> Wanted(const Replica& self, Duration patience) override;
   absl::StatusOr<Claim> TryClaim(const Replica& self, const SessionKey& key,
                                  bool take_over) override;
-  absl::Status GiveUp(const SessionKey& key, uint64_t fence) override;
+  absl::Status GiveUp(const Replica& self, const SessionKey& key, uint64_t fence) override;
   absl::Status PutImage(const Write& write, uint64_t number, std::string_view image) override;
   absl::Status Append(const Write& write, uint64_t number, std::string_view change) override;
   absl::Status PutState(const Write& write, const SharedState& state) override;
   absl::Status DropState(const Write& write, const std::string& name) override;
-  absl::Status Delete(const SessionKey& key, uint64_t fence) override;
+  absl::Status Delete(const Replica& self, const SessionKey& key, uint64_t fence) override;
   absl::StatusOr<SharedList> List(const std::string& tenant, const std::string& after,
                                   int most) override;
   SharedStoreFigures figures() const override { return pool_.figures(); }
@@ -134,8 +135,8 @@ class RedisStore final : public SharedStore {
   }
 
   // A script that answers with no more than how it went.
-  absl::Status Run(const RedisScript& script, const SessionKey& key,
-                   absl::Span<const std::string_view> arguments);
+  absl::Status Run(const RedisScript& script, const Replica& self, const SessionKey& key,
+                   std::vector<std::string_view> arguments);
   absl::Status RunWrite(const RedisScript& script, const Write& write,
                         absl::Span<const std::string_view> arguments);
   absl::Status CheckWrite(const Write& write) const;
@@ -160,12 +161,13 @@ RedisStore::Keys RedisStore::KeysOf(const SessionKey& key) const {
           absl::StrCat(prefix_, "v:", tenant, ":", key.id, ":")};
 }
 
-absl::Status RedisStore::Run(const RedisScript& script, const SessionKey& key,
-                             absl::Span<const std::string_view> arguments) {
+absl::Status RedisStore::Run(const RedisScript& script, const Replica& self, const SessionKey& key,
+                             std::vector<std::string_view> arguments) {
   const Keys keys = KeysOf(key);
-  const auto verdict =
-      pool_.Run(script, {keys.session, keys.bytes, keys.ends, keys.ids, keys.states}, arguments,
-                pool_.Deadline());
+  arguments.push_back(self.incarnation);
+  const auto verdict = pool_.Run(
+      script, {keys.session, keys.bytes, keys.ends, keys.ids, keys.states, PresenceOf(self)},
+      arguments, pool_.Deadline());
   if (!verdict.ok()) return verdict.status();
   return StatusOf(verdict->front().text);
 }
@@ -187,13 +189,14 @@ absl::Status RedisStore::RunWrite(const RedisScript& script, const Write& write,
   // Refused by the script, too, which it need not be sent for.
   if (bytes > session_bytes_max_) return StatusOf("large");
   all.insert(all.end(), arguments.begin(), arguments.end());
-  return Run(script, write.key, all);
+  return Run(script, write.self, write.key, std::move(all));
 }
 
 absl::StatusOr<bool> RedisStore::Renew(const Replica& self, Duration ttl) {
   SSMD_RETURN_IF_ERROR(CheckReplica(self));
-  const auto verdict = pool_.Run(scripts_.renew, {PresenceOf(self)},
-                                 {self.address, Milliseconds(ttl)}, pool_.Deadline());
+  const auto verdict =
+      pool_.Run(scripts_.renew, {PresenceOf(self)},
+                {self.incarnation, self.address, Milliseconds(ttl)}, pool_.Deadline());
   SSMD_RETURN_IF_ERROR(verdict.status());
   if (verdict->front().text == "new") return false;
   SSMD_RETURN_IF_ERROR(StatusOf(verdict->front().text));
@@ -202,7 +205,10 @@ absl::StatusOr<bool> RedisStore::Renew(const Replica& self, Duration ttl) {
 
 absl::Status RedisStore::Leave(const Replica& self) {
   SSMD_RETURN_IF_ERROR(CheckReplica(self));
-  return pool_.Call({"DEL", PresenceOf(self), WishesOf(self)}, kCount, pool_.Deadline()).status();
+  const auto verdict = pool_.Run(scripts_.leave, {PresenceOf(self), WishesOf(self)},
+                                 {self.incarnation}, pool_.Deadline());
+  SSMD_RETURN_IF_ERROR(verdict.status());
+  return StatusOf(verdict->front().text);
 }
 
 absl::StatusOr<std::vector<SessionKey>> RedisStore::Wanted(const Replica& self, Duration patience) {
@@ -245,13 +251,15 @@ absl::StatusOr<Claim> RedisStore::TryClaim(const Replica& self, const SessionKey
   const Keys keys = KeysOf(key);
   SSMD_ASSIGN_OR_RETURN(
       const auto claim,
-      pool_.Run(scripts_.claim, {keys.session, keys.bytes, keys.ends, keys.ids, keys.states},
-                {self.id, take_over ? "1" : "0", prefix_, EncodeWish(key)}, deadline));
+      pool_.Run(scripts_.claim,
+                {keys.session, keys.bytes, keys.ends, keys.ids, keys.states, PresenceOf(self)},
+                {self.id, take_over ? "1" : "0", prefix_, EncodeWish(key), self.incarnation},
+                deadline));
   const std::string& verdict = claim.front().text;
   if (verdict == "none") return NoSuchSession();
   if (verdict == "owned" && claim.size() == 2) return Read(self, key, claim[1].text, deadline);
   if (verdict == "elsewhere" && claim.size() == 4) {
-    return OwnedElsewhere{{claim[1].text, claim[2].text}, claim[3].text == "1"};
+    return OwnedElsewhere{{claim[1].text, claim[2].text, {}}, claim[3].text == "1"};
   }
   const absl::Status status = StatusOf(verdict);
   return status.ok() ? StatusOf("") : status;
@@ -302,9 +310,11 @@ absl::Status RedisStore::ReadApart(const SessionKey& key, RedisSession* found) {
   return absl::OkStatus();
 }
 
-absl::Status RedisStore::GiveUp(const SessionKey& key, uint64_t fence) {
+absl::Status RedisStore::GiveUp(const Replica& self, const SessionKey& key, uint64_t fence) {
+  SSMD_RETURN_IF_ERROR(CheckReplica(self));
   SSMD_RETURN_IF_ERROR(CheckFence(fence));
-  return Run(scripts_.give_up, key, {absl::StrCat(fence)});
+  const std::string text = absl::StrCat(fence);
+  return Run(scripts_.give_up, self, key, {self.id, text});
 }
 
 absl::Status RedisStore::PutImage(const Write& write, uint64_t number, std::string_view image) {
@@ -355,13 +365,15 @@ absl::Status RedisStore::DropState(const Write& write, const std::string& name) 
   return RunWrite(scripts_.drop_state, write, {name});
 }
 
-absl::Status RedisStore::Delete(const SessionKey& key, uint64_t fence) {
+absl::Status RedisStore::Delete(const Replica& self, const SessionKey& key, uint64_t fence) {
+  SSMD_RETURN_IF_ERROR(CheckReplica(self));
   std::string text(kRedisAnyFence);
   if (fence != kAnyFence) {
     SSMD_RETURN_IF_ERROR(CheckFence(fence));
     text = absl::StrCat(fence);
   }
-  return Run(scripts_.erase, key, {key.id, text, Milliseconds(kDeletedFor)});
+  const std::string ttl = Milliseconds(kDeletedFor);
+  return Run(scripts_.erase, self, key, {key.id, text, ttl, self.id});
 }
 
 absl::StatusOr<SharedList> RedisStore::List(const std::string& tenant, const std::string& after,

@@ -52,18 +52,20 @@ absl::StatusOr<bool> SharingImpl::AwaitTurnToClaim(const SessionKey& key, TimePo
   for (;;) {
     if (stopping_ || leaving_) return Draining();
     Row* row = Find(key);
-    if (row != nullptr && row->phase == Phase::kHere) {
+    if (!IsRefused() && row != nullptr && row->phase == Phase::kHere) {
       *hold = MakeHold(key, row);
       return false;
     }
-    if (row == nullptr || row->phase == Phase::kRecovered) {
+    if (!IsRefused() && (row == nullptr || row->phase == Phase::kRecovered)) {
       // Of before a restart; or the own log could not be told that it had gone.
       *recovered = table_->Get(key.tenant, key.id).ok();
       if (row == nullptr) row = MakeRow(key, Phase::kClaiming);
       row->phase = Phase::kClaiming;
       return true;
     }
-    if (!changed_.WaitUntil(&mutex_, give_up) && Now() >= give_up) return Elsewhere(key.id);
+    if (!changed_.WaitUntil(&mutex_, give_up) && Now() >= give_up) {
+      return IsRefused() ? Refused() : Elsewhere(key.id);
+    }
   }
 }
 
@@ -116,6 +118,7 @@ absl::StatusOr<bool> SharingImpl::TryToClaim(const SessionKey& key, bool recover
     taken_over = is_gone;
     if (taken_over) claim = store_->TryClaim(self_, key, /*take_over=*/true);
   }
+  if (absl::IsFailedPrecondition(claim.status())) return false;  // it had no effect
   if (!claim.ok()) {
     MutexLock lock(&mutex_);
     // What is left out is given up when its presence ends, or when it is used here.
@@ -131,7 +134,7 @@ absl::StatusOr<bool> SharingImpl::TryToClaim(const SessionKey& key, bool recover
   if (auto* shared = std::get_if<SharedSession>(&*claim)) {
     const uint64_t fence = shared->fence;
     if (const absl::Status status = TakeIn(key, std::move(*shared), recovered); !status.ok()) {
-      store_->GiveUp(key, fence).IgnoreError();  // others may be able to
+      store_->GiveUp(self_, key, fence).IgnoreError();  // others may be able to
       return status;
     }
     MutexLock lock(&mutex_);
@@ -252,6 +255,12 @@ void SharingImpl::Hear(const SessionKey& key) {
 
 void SharingImpl::HearWishes() {
   for (;;) {
+    {
+      // Another process's wishes are not this one's to hear.
+      MutexLock lock(&mutex_);
+      while (!stopping_ && (IsRefused() || !last_well_.has_value())) changed_.Wait(&mutex_);
+      if (stopping_) return;
+    }
     auto wishes = store_->Wanted(self_, kListen);
     for (const SessionKey& key : wishes.ok() ? *wishes : std::vector<SessionKey>{}) Hear(key);
     MutexLock lock(&mutex_);

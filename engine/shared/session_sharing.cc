@@ -8,6 +8,7 @@
 #include "engine/base/errors.h"
 #include "engine/session/session_errors.h"
 #include "engine/shared/session_sharing_impl.h"
+#include "engine/shared/shared_limits.h"
 
 namespace ssmd {
 namespace {
@@ -178,7 +179,7 @@ void SharingImpl::Release(const SessionKey& key, uint64_t generation) {
 std::optional<SessionHold> SharingImpl::TryHold(const SessionKey& key) {
   MutexLock lock(&mutex_);
   Row* row = Find(key);
-  if (row == nullptr || row->phase != Phase::kHere || leaving_) return std::nullopt;
+  if (row == nullptr || row->phase != Phase::kHere || leaving_ || IsRefused()) return std::nullopt;
   return MakeHold(key, row);
 }
 
@@ -224,6 +225,7 @@ absl::StatusOr<std::vector<SessionHold>> SharingImpl::HoldToChange(
   std::vector<SessionHold> holds;  // outlives the lock: to release one takes it
   MutexLock lock(&mutex_);
   for (const Change& change : changes) {
+    if (IsRefused() && change.kind != Change::Kind::kDeleted) return Refused();
     Row* row = Find(change.key);
     if (row != nullptr && row->phase == Phase::kHere) {
       holds.push_back(MakeHold(change.key, row));
@@ -350,8 +352,14 @@ bool SharingImpl::Renew(TimePoint begin) {
     well_since_.reset();
     ++totals_.failures;
     totals_.trouble = std::string(known.status().message());
+    if (absl::IsFailedPrecondition(known.status())) {
+      if (!IsRefused()) refused_since_ = begin;
+      present_until_ = std::min(present_until_, begin);
+      changed_.NotifyAll();
+    }
     return false;
   }
+  refused_since_.reset();
   if (!*known) {  // and nobody else is known there either
     DoubtAll();
     well_since_.reset();
@@ -360,6 +368,7 @@ bool SharingImpl::Renew(TimePoint begin) {
   if (!well_since_.has_value()) well_since_ = begin;
   last_well_ = begin;
   totals_.trouble.clear();
+  changed_.NotifyAll();
   return true;
 }
 
@@ -400,9 +409,15 @@ bool SharingImpl::may_have_lost() const {
   return Now() >= present_until_;
 }
 
+absl::Status SharingImpl::Refused() const {
+  return WithRetryAfter(
+      WithReason(absl::UnavailableError(PresentElsewhere().message()), reason::kSharedStore),
+      kTryAgain);
+}
+
 absl::Status SharingImpl::StoreError(absl::string_view what, const absl::Status& status) {
   ++totals_.failures;
-  if (!absl::IsUnavailable(status)) return status;
+  if (!absl::IsUnavailable(status) && !absl::IsFailedPrecondition(status)) return status;
   return WithRetryAfter(WithReason(absl::UnavailableError(absl::StrFormat(
                                        "%s, and the shared store of sessions cannot tell: %s", what,
                                        status.message())),
@@ -422,7 +437,8 @@ absl::Status SharingImpl::Leave(TimePoint deadline) {
       if (row.phase == Phase::kHere) GiveWhenIdle(key, &row);
     }
     const auto is_here = [](const auto& entry) { return entry.second.phase != Phase::kRecovered; };
-    while (Now() < deadline && std::any_of(rows_.begin(), rows_.end(), is_here)) {
+    // What it has it cannot give up while another process is present as this replica.
+    while (Now() < deadline && !IsRefused() && std::any_of(rows_.begin(), rows_.end(), is_here)) {
       changed_.WaitUntil(&mutex_, std::min(deadline, Now() + kTryAgain));
     }
     left = static_cast<size_t>(std::count_if(rows_.begin(), rows_.end(), is_here));
@@ -451,6 +467,7 @@ SharingFigures SharingImpl::figures() const {
   const TimePoint now = Now();
   figures.present = now < present_until_;
   figures.queued_bytes = queued_bytes_;
+  if (refused_since_.has_value()) figures.refused = now - *refused_since_;
   for (const auto& [key, row] : rows_) {
     ++figures.sessions;
     if (!row.dirty_since.has_value()) continue;

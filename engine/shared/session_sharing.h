@@ -10,6 +10,10 @@
 // records up to a limit, and past it as the mere fact that an image has to be written. Others are
 // UNAVAILABLE. When another replica owns a session by now, it is dropped here.
 //
+// While another process is present as this replica, nothing is used here: not what is in the table,
+// which a copy of a state directory has brought, nor are sessions made. Calls wait for it to end,
+// as one that was killed does, and are UNAVAILABLE past their patience.
+//
 // Thread-safe.
 #ifndef SSMD_ENGINE_SHARED_SESSION_SHARING_H_
 #define SSMD_ENGINE_SHARED_SESSION_SHARING_H_
@@ -53,6 +57,7 @@ struct SharingFigures {
   int64_t lost = 0;        // others had taken them
   int64_t failures = 0;    // of calls to the store; what it says of a session cannot be read
   std::string trouble;     // why the store could not be told that this replica lives; empty: it was
+  Duration refused{};      // for how long another process has been present as this replica
 };
 
 class SessionSharing;
@@ -139,7 +144,8 @@ class SessionSharing {
   // NOT_REPLICATED) or another replica has the session (SESSION_MOVED).
   using Done = std::function<void(absl::Status)>;
   // Before changes are applied here, and until they were noted: a session that was given up in
-  // between would go without them. UNAVAILABLE (SESSION_MOVED) when one is about to be another's.
+  // between would go without them. UNAVAILABLE (SESSION_MOVED) when one is about to be another's,
+  // (SHARED_STORE) while another process is present as this replica.
   virtual absl::StatusOr<std::vector<SessionHold>> HoldToChange(
       const std::vector<Change>& changes) = 0;
   // In the order in which they were applied. `done` may be null.

@@ -148,10 +148,15 @@ class SharingImpl final : public SessionSharing {
   // is to be believed: it had known this replica for as long as others have to say that they are
   // there. One that was emptied knows nobody at first. Calls it, unless that was done since.
   bool IsTrusted(TimePoint when);
+  // The store knows another process as this replica.
+  bool IsRefused() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return refused_since_.has_value();
+  }
   bool IsWell() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DoubtAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool left() const;
   void ServeHolds();
+  absl::Status Refused() const;
   // `what` is not known without the store.
   absl::Status StoreError(absl::string_view what, const absl::Status& status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -161,7 +166,8 @@ class SharingImpl final : public SessionSharing {
   // kClaiming then). False: it is here, and `hold` is set.
   absl::StatusOr<bool> AwaitTurnToClaim(const SessionKey& key, TimePoint give_up, bool* recovered,
                                         SessionHold* hold);
-  // True: the session is here now. False: another replica has it still.
+  // True: the session is here now. False: another replica has it still, or another process is
+  // present as this one.
   absl::StatusOr<bool> TryToClaim(const SessionKey& key, bool recovered);
   void EndClaim(const SessionKey& key, bool recovered);
   absl::Status TakeIn(const SessionKey& key, SharedSession shared, bool recovered);
@@ -218,6 +224,7 @@ class SharingImpl final : public SessionSharing {
   TimePoint present_until_ ABSL_GUARDED_BY(mutex_){};
   std::optional<TimePoint> well_since_ ABSL_GUARDED_BY(mutex_);
   std::optional<TimePoint> last_well_ ABSL_GUARDED_BY(mutex_);
+  std::optional<TimePoint> refused_since_ ABSL_GUARDED_BY(mutex_);
   SharingFigures totals_ ABSL_GUARDED_BY(mutex_);
   bool leaving_ ABSL_GUARDED_BY(mutex_) = false;
   bool left_ ABSL_GUARDED_BY(mutex_) = false;

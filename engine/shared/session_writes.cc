@@ -22,11 +22,16 @@ constexpr std::chrono::milliseconds kLookAgain(20);
 // Changes are replaced by an image when they are more bytes than it, or than this.
 constexpr int64_t kRecordBytes = int64_t{64} << 10;
 
+// For a while, or another process is present as this replica, which passes too.
+bool Passes(const absl::Status& why) {
+  return absl::IsUnavailable(why) || absl::IsFailedPrecondition(why);
+}
+
 // With the code that says whether the store is away for a while or full.
 absl::Status NotReplicated(const absl::Status& why) {
   return WithReason(
       absl::Status(
-          why.code(),
+          Passes(why) ? absl::StatusCode::kUnavailable : why.code(),
           absl::StrCat("the turn was committed here, but the shared store of sessions could "
                        "not be told in time (a retry with the same request id gets its "
                        "answer once it could): ",
@@ -166,7 +171,7 @@ absl::Status SharingImpl::Do(const SessionKey& key, Step* step) {
   const SharedStore::Write write{key, self_, step->fence, limits_.keep, summary};
   switch (step->kind) {
     case Step::Kind::kDelete:
-      return store_->Delete(key, step->fence);
+      return store_->Delete(self_, key, step->fence);
     case Step::Kind::kImage:
       step->bytes = EncodeSessionImage(*step->frozen);
       return store_->PutImage(write, step->number, step->bytes);
@@ -177,7 +182,7 @@ absl::Status SharingImpl::Do(const SessionKey& key, Step* step) {
     case Step::Kind::kStates:
       return WriteStates(write, step);
     case Step::Kind::kGiveUp:
-      return store_->GiveUp(key, step->fence);
+      return store_->GiveUp(self_, key, step->fence);
   }
   return absl::OkStatus();
 }
@@ -296,7 +301,7 @@ bool SharingImpl::Failed(const SessionKey& key, const Step& step, const absl::St
       row->states = step.states;
       row->states_due = again;
     }
-    const bool passes = absl::IsUnavailable(status);
+    const bool passes = Passes(status);
     const auto told = std::partition(
         row->waiters.begin(), row->waiters.end(),
         [&](const Waiter& waiter) { return passes && again < waiter.patient_until; });

@@ -4,10 +4,17 @@
 
 namespace ssmd {
 
+absl::Status PresentElsewhere() {
+  return absl::FailedPreconditionError(
+      "another process is present as this replica. One that was killed is forgotten in a moment; "
+      "if this lasts, one of their state directories is a copy of the other: stop one, and delete "
+      "the file REPLICA in the copy before it is used again (deploy/README.md)");
+}
+
 absl::Status CheckReplica(const Replica& replica) {
-  if (IsReplicaId(replica.id)) return absl::OkStatus();
+  if (IsReplicaId(replica.id) && IsReplicaId(replica.incarnation)) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      "a replica's id has 32 lower-case hexadecimal digits, and this one has not");
+      "a replica's id and incarnation have 32 lower-case hexadecimal digits, and these have not");
 }
 
 absl::Status CheckFence(uint64_t fence) {

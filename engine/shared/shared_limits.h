@@ -31,6 +31,9 @@ inline constexpr uint64_t kSharedNumberMax = (uint64_t{1} << 53) - 1;
 
 inline bool IsReplicaId(std::string_view id) { return IsRandomId(id); }
 
+// FAILED_PRECONDITION, with what to do about it.
+absl::Status PresentElsewhere();
+
 // INVALID_ARGUMENT where it cannot be; "number" is one of a change, an image or a position.
 absl::Status CheckReplica(const Replica& replica);
 absl::Status CheckFence(uint64_t fence);

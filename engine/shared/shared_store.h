@@ -16,6 +16,9 @@
 //                       should not. The call may have had its effect all the same, or have it
 //                       later; each can be made again.
 //   ABORTED             the caller does not own the session under that fence (any more).
+//   FAILED_PRECONDITION another process is present as `self`, of which the store knows by its
+//                       incarnation. Nothing was changed, and nothing is until its presence has
+//                       ended or it has left: one that was killed, or a copy of a state directory.
 //   RESOURCE_EXHAUSTED  the tenant's bytes, the store's memory, or one session's limits.
 //   DATA_LOSS           what is there cannot be: the session is of no use until it is deleted
 //                       (under kAnyFence: it has none to go by).
@@ -43,8 +46,9 @@ namespace ssmd {
 
 // A process that serves sessions. Another after a restart, unless it kept its state directory.
 struct Replica {
-  std::string id;       // 32 lower-case hexadecimal digits
-  std::string address;  // for people and routers: "host:port"
+  std::string id;           // 32 lower-case hexadecimal digits
+  std::string address;      // for people and routers: "host:port"
+  std::string incarnation;  // likewise 32 digits, new in every process
 };
 
 // The state of the present (`name` empty) or of a checkpoint.
@@ -102,25 +106,27 @@ class SharedStore {
 
   // --- Presence ---
   // From now on, for `ttl`. Whether it was present until now: one that was late is not, nor one
-  // that the store has lost, of whose sessions it may have lost some, too.
+  // that the store has lost, of whose sessions it may have lost some, too. Of two processes of one
+  // id the first has it; the other has it when that one's has ended.
   virtual absl::StatusOr<bool> Renew(const Replica& self, Duration ttl) = 0;
   // No longer; what it owned and did not give up is free to others.
   virtual absl::Status Leave(const Replica& self) = 0;
   // Sessions that others asked `self` for (see TryClaim), waiting up to `patience` for the first
   // one; each is told once, at most 256 at a time. One that `self` does not know that it owns (a
-  // claim whose answer was lost) is to be claimed and given up. One caller at a time.
+  // claim whose answer was lost) is to be claimed and given up. One caller at a time, who is
+  // present: another process of the same id would take what the first is asked for.
   virtual absl::StatusOr<std::vector<SessionKey>> Wanted(const Replica& self,
                                                          Duration patience) = 0;
 
   // --- Owning ---
-  // Of a session that `self` owns already: everything, under the same fence. One that is owned by a
-  // present replica is asked of it; one whose owner's presence has ended is taken only where
-  // `take_over`.
+  // Of a session that this process owns already: everything, under the same fence; of one that an
+  // earlier process of the same replica owns, under the next. One that is owned by a present
+  // replica is asked of it; one whose owner's presence has ended is taken only where `take_over`.
   virtual absl::StatusOr<Claim> TryClaim(const Replica& self, const SessionKey& key,
                                          bool take_over) = 0;
   // Free for anybody. NOT_FOUND when there is no such session, or an older one. After UNAVAILABLE
   // it is to be made again before the session is claimed again: it may still come, and free it.
-  virtual absl::Status GiveUp(const SessionKey& key, uint64_t fence) = 0;
+  virtual absl::Status GiveUp(const Replica& self, const SessionKey& key, uint64_t fence) = 0;
 
   // --- Writing, under a fence ---
   // Every write makes the session last for another `ttl` and counts against its tenant's bytes.
@@ -146,7 +152,7 @@ class SharedStore {
   // One that is absent: OK. NOT_FOUND when there is no such session.
   virtual absl::Status DropState(const Write& write, const std::string& name) = 0;
   // Of something absent: OK. It stays deleted: a write that comes late is ABORTED.
-  virtual absl::Status Delete(const SessionKey& key, uint64_t fence) = 0;
+  virtual absl::Status Delete(const Replica& self, const SessionKey& key, uint64_t fence) = 0;
 
   // --- Looking ---
   // Of the tenant's sessions those with ids after `after` (empty: all), looking at no more than

@@ -29,9 +29,9 @@ class ForwardingSharedStore final : public SharedStore {
                                  bool take_over) override {
     return store_->TryClaim(self, key, take_over);
   }
-  absl::Status GiveUp(const SessionKey& key, uint64_t fence) override {
+  absl::Status GiveUp(const Replica& self, const SessionKey& key, uint64_t fence) override {
     if (before_giving_up_ != nullptr) before_giving_up_();
-    return store_->GiveUp(key, fence);
+    return store_->GiveUp(self, key, fence);
   }
   absl::Status PutImage(const Write& write, uint64_t number, std::string_view image) override {
     return store_->PutImage(write, number, image);
@@ -50,8 +50,8 @@ class ForwardingSharedStore final : public SharedStore {
     }
     return store_->DropState(write, name);
   }
-  absl::Status Delete(const SessionKey& key, uint64_t fence) override {
-    return store_->Delete(key, fence);
+  absl::Status Delete(const Replica& self, const SessionKey& key, uint64_t fence) override {
+    return store_->Delete(self, key, fence);
   }
   absl::StatusOr<SharedList> List(const std::string& tenant, const std::string& after,
                                   int most) override {

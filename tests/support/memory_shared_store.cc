@@ -44,6 +44,13 @@ struct MemorySharedStore::Keeper {
     return found != contents.present.end() && found->second.end > now;
   }
 
+  // OK unless another process is present as that replica.
+  absl::Status CheckIncarnation(const Replica& self) const {
+    if (!IsPresent(self.id)) return absl::OkStatus();
+    const Presence& present = contents.present.at(self.id);
+    return present.incarnation == self.incarnation ? absl::OkStatus() : PresentElsewhere();
+  }
+
   int64_t BytesOf(const std::string& tenant) const {
     int64_t sum = 0;
     for (const auto& [name, session] : contents.sessions) {
@@ -54,11 +61,15 @@ struct MemorySharedStore::Keeper {
 
   // ABORTED, or whether there is a session that the writer owns.
   absl::StatusOr<bool> Owns(const Write& write) {
+    SSMD_RETURN_IF_ERROR(CheckIncarnation(write.self));
     const Session* session = Find(write.key);
     if (session == nullptr) return false;
     if (session->deleted) return Lost();
     if (write.fence > session->fence) return false;
-    if (write.fence == session->fence && session->owner == write.self.id) return true;
+    if (write.fence == session->fence && session->owner == write.self.id &&
+        session->process == write.self.incarnation) {
+      return true;
+    }
     return Lost();
   }
 
@@ -95,17 +106,25 @@ struct MemorySharedStore::Keeper {
     }
   }
 
-  Claim TryClaim(const Replica& self, const SessionKey& key, bool take_over) {
+  // Of the replica that calls, but of an earlier process of it.
+  static bool IsOfEarlier(const Session& session, const Replica& self) {
+    return session.owner == self.id && session.process != self.incarnation;
+  }
+
+  absl::StatusOr<Claim> TryClaim(const Replica& self, const SessionKey& key, bool take_over) {
+    SSMD_RETURN_IF_ERROR(CheckIncarnation(self));
     Session* session = Find(key);
     if (session == nullptr || session->deleted) return NoSuchSession();
+    if (IsOfEarlier(*session, self)) session->owner.clear();
     if (session->owner != self.id) {
       const std::string& owner = session->owner;
       if (!owner.empty() && IsPresent(owner)) {
         Wish(owner, key);
-        return OwnedElsewhere{{owner, contents.present[owner].address}, true};
+        return OwnedElsewhere{{owner, contents.present[owner].address, {}}, true};
       }
-      if (!owner.empty() && !take_over) return OwnedElsewhere{{owner, ""}, false};
+      if (!owner.empty() && !take_over) return OwnedElsewhere{{owner, "", {}}, false};
       session->owner = self.id;
+      session->process = self.incarnation;
       ++session->fence;
     }
     SharedSession claimed;
@@ -188,8 +207,9 @@ Result MemorySharedStore::Call(size_t bytes, const Effect<Result>& effect) {
 absl::StatusOr<bool> MemorySharedStore::Renew(const Replica& self, Duration ttl) {
   SSMD_RETURN_IF_ERROR(CheckReplica(self));
   return Call<absl::StatusOr<bool>>(0, [=](Keeper* keeper) -> absl::StatusOr<bool> {
+    SSMD_RETURN_IF_ERROR(keeper->CheckIncarnation(self));
     const bool known = keeper->IsPresent(self.id);
-    keeper->contents.present[self.id] = {self.address, keeper->now + ttl};
+    keeper->contents.present[self.id] = {self.address, self.incarnation, keeper->now + ttl};
     return known;
   });
 }
@@ -197,6 +217,7 @@ absl::StatusOr<bool> MemorySharedStore::Renew(const Replica& self, Duration ttl)
 absl::Status MemorySharedStore::Leave(const Replica& self) {
   SSMD_RETURN_IF_ERROR(CheckReplica(self));
   return Call<absl::Status>(0, [=](Keeper* keeper) -> absl::Status {
+    SSMD_RETURN_IF_ERROR(keeper->CheckIncarnation(self));
     keeper->contents.present.erase(self.id);
     keeper->contents.wished_for.erase(self.id);
     return absl::OkStatus();
@@ -223,13 +244,16 @@ absl::StatusOr<Claim> MemorySharedStore::TryClaim(const Replica& self, const Ses
       0, [=](Keeper* keeper) { return keeper->TryClaim(self, key, take_over); });
 }
 
-absl::Status MemorySharedStore::GiveUp(const SessionKey& key, uint64_t fence) {
+absl::Status MemorySharedStore::GiveUp(const Replica& self, const SessionKey& key, uint64_t fence) {
+  SSMD_RETURN_IF_ERROR(CheckReplica(self));
   SSMD_RETURN_IF_ERROR(CheckFence(fence));
   return Call<absl::Status>(0, [=](Keeper* keeper) -> absl::Status {
+    SSMD_RETURN_IF_ERROR(keeper->CheckIncarnation(self));
     Session* session = keeper->Find(key);
     if (session == nullptr) return NoSession();
     if (session->deleted || fence < session->fence) return Lost();
     if (fence > session->fence) return NoSession();
+    if (keeper->IsOfEarlier(*session, self)) return Lost();
     session->owner.clear();
     return absl::OkStatus();
   });
@@ -252,6 +276,7 @@ absl::Status MemorySharedStore::PutImage(const Write& write, uint64_t number,
         after.changes.erase(after.changes.begin(),
                             after.changes.begin() + static_cast<std::ptrdiff_t>(replaced));
         after.owner = write.self.id;
+        after.process = write.self.incarnation;
         after.fence = write.fence;
         after.image_number = number;
         after.image = image;
@@ -301,13 +326,16 @@ absl::Status MemorySharedStore::DropState(const Write& write, const std::string&
   });
 }
 
-absl::Status MemorySharedStore::Delete(const SessionKey& key, uint64_t fence) {
+absl::Status MemorySharedStore::Delete(const Replica& self, const SessionKey& key, uint64_t fence) {
+  SSMD_RETURN_IF_ERROR(CheckReplica(self));
   if (fence != kAnyFence) SSMD_RETURN_IF_ERROR(CheckFence(fence));
   return Call<absl::Status>(0, [=](Keeper* keeper) -> absl::Status {
+    SSMD_RETURN_IF_ERROR(keeper->CheckIncarnation(self));
     const Session* session = keeper->Find(key);
     if (session != nullptr && session->deleted) return absl::OkStatus();
-    if (session != nullptr &&
-        (fence < session->fence || (fence == session->fence && session->owner.empty()))) {
+    if (session != nullptr && (fence < session->fence ||
+                               (fence == session->fence &&
+                                (session->owner.empty() || keeper->IsOfEarlier(*session, self))))) {
       return Lost();
     }
     Session deleted;

@@ -44,7 +44,8 @@ class MemorySharedStore final : public SharedStore {
   // Everything that is kept, to be lost and found.
   struct Session {
     bool deleted = false;
-    std::string owner;  // empty: nobody
+    std::string owner;    // empty: nobody
+    std::string process;  // the owner's incarnation
     uint64_t fence = 0;
     std::string writer;
     uint64_t image_number = 0;
@@ -59,6 +60,7 @@ class MemorySharedStore final : public SharedStore {
   };
   struct Presence {
     std::string address;
+    std::string incarnation;
     TimePoint end;
   };
   using Name = std::pair<std::string, std::string>;  // tenant, id
@@ -77,12 +79,12 @@ class MemorySharedStore final : public SharedStore {
   absl::StatusOr<std::vector<SessionKey>> Wanted(const Replica& self, Duration patience) override;
   absl::StatusOr<Claim> TryClaim(const Replica& self, const SessionKey& key,
                                  bool take_over) override;
-  absl::Status GiveUp(const SessionKey& key, uint64_t fence) override;
+  absl::Status GiveUp(const Replica& self, const SessionKey& key, uint64_t fence) override;
   absl::Status PutImage(const Write& write, uint64_t number, std::string_view image) override;
   absl::Status Append(const Write& write, uint64_t number, std::string_view change) override;
   absl::Status PutState(const Write& write, const SharedState& state) override;
   absl::Status DropState(const Write& write, const std::string& name) override;
-  absl::Status Delete(const SessionKey& key, uint64_t fence) override;
+  absl::Status Delete(const Replica& self, const SessionKey& key, uint64_t fence) override;
   absl::StatusOr<SharedList> List(const std::string& tenant, const std::string& after,
                                   int most) override;
   SharedStoreFigures figures() const override;

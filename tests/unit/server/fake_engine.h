@@ -61,8 +61,9 @@ class FakeEngine final : public Engine {
   std::string imported() const;  // the latest snapshot that came
   Engine::ImportOptions import_options() const;
   void SetMaintenance(absl::Status status);
-  void SetStoreTrouble(std::string why);  // of the shared store; empty: it is well
-  int maintained() const;                 // how often it was called
+  // Of the shared store; empty: it is well. `refused`: as another process of the same replica.
+  void SetStoreTrouble(std::string why, Duration refused = {});
+  int maintained() const;  // how often it was called
   void WaitForMaintenance(int count);
   std::optional<TimePoint> store_all_deadline() const;
 
@@ -145,6 +146,7 @@ class FakeEngine final : public Engine {
   ImportOptions import_options_ ABSL_GUARDED_BY(mutex_);
   absl::Status maintenance_ ABSL_GUARDED_BY(mutex_);
   std::string store_trouble_ ABSL_GUARDED_BY(mutex_);
+  Duration store_refuses_ ABSL_GUARDED_BY(mutex_){};
   int maintained_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<TimePoint> store_all_deadline_ ABSL_GUARDED_BY(mutex_);
   mutable std::vector<std::string> session_calls_ ABSL_GUARDED_BY(mutex_);

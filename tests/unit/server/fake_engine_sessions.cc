@@ -77,8 +77,9 @@ Engine::ImportOptions FakeEngine::import_options() const {
   return import_options_;
 }
 
-void FakeEngine::SetStoreTrouble(std::string why) {
+void FakeEngine::SetStoreTrouble(std::string why, Duration refused) {
   MutexLock lock(&mutex_);
+  store_refuses_ = refused;
   store_trouble_ = std::move(why);
 }
 
@@ -232,6 +233,7 @@ EngineFigures FakeEngine::Figures() const {
   MutexLock lock(&mutex_);
   figures.sharing.emplace().sessions = 13;
   figures.sharing->trouble = store_trouble_;
+  figures.sharing->refused = store_refuses_;
   figures.log.bytes = 11;
   figures.store.bytes = 12;
   return figures;

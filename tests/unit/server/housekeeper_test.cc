@@ -75,6 +75,20 @@ TEST_F(HousekeeperTest, SaysOnceThatTheSharedStoreWentAndOnceThatItIsBack) {
   EXPECT_THAT(text_.str(), HasSubstr("wrong password"));
 }
 
+TEST_F(HousekeeperTest, SaysThatTheSharedStoreRefusesTheReplicaApart) {
+  engine_.SetStoreTrouble("no answer");
+  {
+    Housekeeper keeper(&engine_, &log_, std::chrono::milliseconds(1), &clock_);
+    engine_.WaitForMaintenance(4);
+    engine_.SetStoreTrouble("another process is present", std::chrono::seconds(1));
+    engine_.WaitForMaintenance(engine_.maintained() + 4);
+  }
+  EXPECT_EQ(Reports("shared_store_gone"), 1);
+  EXPECT_EQ(Reports("replica_refused"), 1);
+  EXPECT_EQ(Reports("shared_store_back"), 0);
+  EXPECT_THAT(text_.str(), HasSubstr("another process is present"));
+}
+
 TEST(Daemon, StopStoresStatesWithinTheDrainTimeout) {
   Options options;
   options.server.drain_timeout = std::chrono::seconds(20);

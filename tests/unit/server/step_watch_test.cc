@@ -81,6 +81,33 @@ TEST(StepWatch, HealthOfLiveAndHealthzSayThatAStepDoesNotEnd) {
   EXPECT_THAT(log, HasSubstr("steps_go_on"));
 }
 
+TEST(Daemon, IsNotReadyWhileAnotherProcessIsPresentAsItsReplica) {
+  TestDaemon daemon;
+  const std::string address = daemon.daemon().http_address();
+  const auto ready = [&] { return test::HttpGet(address, "/readyz").status; };
+  const Duration presence = Options().replica.limits.presence;
+  daemon.engine().SetStoreTrouble("another process", presence / 2);
+  daemon.daemon().Tick();
+  EXPECT_EQ(ready(), 200) << "one that was killed is forgotten in a moment";
+  daemon.engine().SetStoreTrouble("another process", presence * 2);
+  daemon.daemon().Tick();
+  EXPECT_EQ(ready(), 503);
+  EXPECT_EQ(Health(daemon, ""), "NOT_SERVING");
+  EXPECT_EQ(Health(daemon, kLiveHealth), "SERVING");
+  daemon.engine().SetStoreTrouble("");
+  daemon.daemon().Tick();
+  EXPECT_EQ(ready(), 200);
+  EXPECT_EQ(Health(daemon, ""), "SERVING");
+  // One that drains stays so.
+  daemon.engine().SetStoreTrouble("another process", presence * 2);
+  daemon.daemon().Tick();
+  daemon.daemon().Drain();
+  daemon.engine().SetStoreTrouble("");
+  daemon.daemon().Tick();
+  EXPECT_EQ(ready(), 503);
+  EXPECT_EQ(Health(daemon, ""), "NOT_SERVING");
+}
+
 TEST(StepWatch, ADrainIsNoReasonToStartTheDaemonAnew) {
   TestDaemon daemon;
   daemon.daemon().Drain();

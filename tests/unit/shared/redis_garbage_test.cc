@@ -43,12 +43,12 @@ Calls CallAll(const std::string& url, Duration timeout) {
   call("WantedPatiently",
        [&] { return store->Wanted(ReplicaNo(1), std::chrono::milliseconds(1)).status(); });
   call("TryClaim", [&] { return store->TryClaim(ReplicaNo(1), key, true).status(); });
-  call("GiveUp", [&] { return store->GiveUp(key, 1); });
+  call("GiveUp", [&] { return store->GiveUp(ReplicaNo(1), key, 1); });
   call("PutImage", [&] { return store->PutImage(write, 0, "image"); });
   call("Append", [&] { return store->Append(write, 1, "change"); });
   call("PutState", [&] { return store->PutState(write, {"", 1, "state"}); });
   call("DropState", [&] { return store->DropState(write, ""); });
-  call("Delete", [&] { return store->Delete(key, 1); });
+  call("Delete", [&] { return store->Delete(ReplicaNo(1), key, 1); });
   call("List", [&] { return store->List("tenant", "a", 2).status(); });
   return calls;
 }
@@ -81,7 +81,7 @@ std::map<std::string, absl::StatusCode> EveryCall(absl::StatusCode code) {
 std::map<std::string, absl::StatusCode> EveryWrite(absl::StatusCode code) {
   std::map<std::string, absl::StatusCode> all;
   for (const char* name :
-       {"Renew", "GiveUp", "PutImage", "Append", "PutState", "DropState", "Delete"}) {
+       {"Renew", "Leave", "GiveUp", "PutImage", "Append", "PutState", "DropState", "Delete"}) {
     all[name] = code;
   }
   return all;
@@ -99,7 +99,7 @@ std::vector<Nonsense> Table() {
   const std::string zeros(64, '\0');
   return {
       {"+OK\r\n"},
-      {":1\r\n", {{"Leave", kOk}}},
+      {":1\r\n"},
       {":x\r\n"},
       {"$-1\r\n", {{"Wanted", kOk}, {"WantedPatiently", kOk}}},
       {"$2\r\nok\r\n"},

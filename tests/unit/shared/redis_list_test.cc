@@ -62,7 +62,7 @@ TEST_F(RedisListTest, WhatItMeetsThatIsNoMoreIsTakenOff) {
   EXPECT_EQ(Kept(), 3);
   EXPECT_THAT(Ids(), ::testing::ElementsAre("b"));
   EXPECT_EQ(Kept(), 1);
-  ASSERT_TRUE(backend_.store().Delete({"tenant", "b"}, 1).ok());
+  ASSERT_TRUE(backend_.store().Delete(ReplicaNo(1), {"tenant", "b"}, 1).ok());
   EXPECT_EQ(Kept(), 0);
 }
 

@@ -365,8 +365,9 @@ TEST(RedisScripts, AreKnownByTheirDigestAndSayWhatTheyNeed) {
   const RedisScripts scripts;
   std::set<std::string> digests;
   for (const RedisScript* script :
-       {&scripts.renew, &scripts.claim, &scripts.give_up, &scripts.erase, &scripts.put_image,
-        &scripts.append, &scripts.put_state, &scripts.drop_state, &scripts.list}) {
+       {&scripts.renew, &scripts.leave, &scripts.claim, &scripts.give_up, &scripts.erase,
+        &scripts.put_image, &scripts.append, &scripts.put_state, &scripts.drop_state,
+        &scripts.list}) {
     EXPECT_EQ(script->digest.size(), 40U);
     EXPECT_TRUE(digests.insert(script->digest).second);
     EXPECT_TRUE(script->text.starts_with("#!lua flags=no-cluster"));

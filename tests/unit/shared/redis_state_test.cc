@@ -113,12 +113,12 @@ TEST_F(RedisStateTest, GoWithADeletedSessionAndWithAnOlderCopy) {
   EXPECT_THAT(States(2), IsEmpty());
   ASSERT_TRUE(store().PutState(Write(2, 5), {"", 7, Large('s')}).ok());
   Command({"HDEL", name_, "owner"});  // a damaged one's go, too
-  ASSERT_TRUE(store().Delete(key_, kAnyFence).ok());
+  ASSERT_TRUE(store().Delete(ReplicaNo(1), key_, kAnyFence).ok());
   EXPECT_THAT(Apart(), IsEmpty());
 }
 
 TEST_F(RedisStateTest, ARefusedOneChangesNothingAndLeavesNothing) {
-  ASSERT_TRUE(store().GiveUp(key_, 1).ok());
+  ASSERT_TRUE(store().GiveUp(ReplicaNo(1), key_, 1).ok());
   States(2);
   ASSERT_TRUE(store().PutState(Write(2, 2), {"", 7, Large('2')}).ok());
   const std::vector<std::string> apart = Apart();
@@ -149,9 +149,10 @@ TEST_F(RedisStateTest, NothingIsPointedAtThatIsNotThere) {
   const std::string script = RedisScripts().put_state.text, token(32, 'a');
   const std::string states = "ssmd:v:" + name_.substr(7) + ":", tenant = name_.substr(7, 12);
   const auto point = [&](const char* length) {
-    return Command({"EVAL", script, "5", name_, "ssmd:b:" + tenant, "ssmd:e:" + tenant,
-                    "ssmd:l:" + tenant, states, key_.id, ReplicaNo(1).id, "1", "60000", "0",
-                    "16000000", "", length, token})
+    return Command({"EVAL", script, "6", name_, "ssmd:b:" + tenant, "ssmd:e:" + tenant,
+                    "ssmd:l:" + tenant, states, "ssmd:r:" + ReplicaNo(1).id, key_.id,
+                    ReplicaNo(1).id, "1", "60000", "0", "16000000", "", length, token,
+                    ReplicaNo(1).incarnation})
         .elements.at(0)
         .text;
   };
@@ -193,7 +194,7 @@ TEST_F(RedisStateTest, TheLostAreLostAndTheirSessionIsNot) {
     ASSERT_THAT(States(), SizeIs(2));
     damages[i](Apart().at(0));
     EXPECT_THAT(States(), SizeIs(1));
-    ASSERT_TRUE(store().Delete(key_, kAnyFence).ok());
+    ASSERT_TRUE(store().Delete(ReplicaNo(1), key_, kAnyFence).ok());
     EXPECT_EQ(Apart().size(), i == 4 ? 1U : 0U) << "somebody else's alone";
     Command({"FLUSHALL"});
     ASSERT_TRUE(store().PutImage(Write(), 0, "image").ok());
@@ -214,7 +215,7 @@ TEST_F(RedisStateTest, APointerThatIsNoneIsDamageAndCostsNobodyAKey) {
   }
   Command({"HSET", name_, "apart", std::string(100'000, 'a') + "*:x"});
   ASSERT_TRUE(store().Append(Write(), 1, "change").ok());
-  ASSERT_TRUE(store().Delete(key_, 1).ok());
+  ASSERT_TRUE(store().Delete(ReplicaNo(1), key_, 1).ok());
   EXPECT_EQ(Command({"EXISTS", RedisBackend::KeyOf(other.key)}).integer, 1);
 }
 

@@ -50,12 +50,12 @@ class RedisStoreTest : public ::testing::Test {
             {"Wanted", store.Wanted(ReplicaNo(1), Duration(0)).status()},
             {"Wanted, patiently", store.Wanted(ReplicaNo(1), soon).status()},
             {"TryClaim", store.TryClaim(ReplicaNo(1), key_, true).status()},
-            {"GiveUp", store.GiveUp(key_, 1)},
+            {"GiveUp", store.GiveUp(ReplicaNo(1), key_, 1)},
             {"PutImage", store.PutImage(Write(), 0, "image")},
             {"Append", store.Append(Write(), 1, "change")},
             {"PutState", store.PutState(Write(), {"", 1, "state"})},
             {"DropState", store.DropState(Write(), "")},
-            {"Delete", store.Delete({"tenant", "other"}, 1)},
+            {"Delete", store.Delete(ReplicaNo(1), {"tenant", "other"}, 1)},
             {"List", store.List("tenant", "", 1).status()}};
   }
 
@@ -102,9 +102,9 @@ TEST_F(RedisStoreTest, WritesThatWereStuckInAFrozenServerDoNoHarmWhenItThaws) {
   EXPECT_FALSE(Open()->PutImage(Write(), 3, "of 3").ok());
   EXPECT_FALSE(Open()->PutImage(Write(), 2, "of 2").ok());
   EXPECT_FALSE(Open()->Append(Write(), 1, "change").ok());
-  EXPECT_FALSE(Open()->Delete(other, 1).ok());
+  EXPECT_FALSE(Open()->Delete(ReplicaNo(1), other, 1).ok());
   redis_->Thaw();
-  ASSERT_TRUE(patient->Delete(other, 1).ok());
+  ASSERT_TRUE(patient->Delete(ReplicaNo(1), other, 1).ok());
   ASSERT_TRUE(patient->PutImage(Write(), 3, "of 3").ok());
   const auto claim = patient->TryClaim(ReplicaNo(1), key_, false);
   ASSERT_TRUE(claim.ok() && std::holds_alternative<SharedSession>(*claim));
@@ -169,11 +169,11 @@ TEST_F(RedisStoreTest, AFullServerRefusesWhatGrowsAndNothingElse) {
   auto claim = store->TryClaim(ReplicaNo(3), other.key, false);
   ASSERT_TRUE(claim.ok() && std::holds_alternative<OwnedElsewhere>(*claim)) << claim.status();
   EXPECT_THAT(*store->Wanted(ReplicaNo(1), Duration(0)), SizeIs(1));
-  EXPECT_TRUE(store->GiveUp(key_, 1).ok());
+  EXPECT_TRUE(store->GiveUp(ReplicaNo(1), key_, 1).ok());
   claim = store->TryClaim(ReplicaNo(2), key_, false);
   ASSERT_TRUE(claim.ok() && std::holds_alternative<SharedSession>(*claim)) << claim.status();
   EXPECT_EQ(std::get<SharedSession>(*claim).image, "image");
-  EXPECT_TRUE(store->Delete(other.key, 1).ok());
+  EXPECT_TRUE(store->Delete(ReplicaNo(1), other.key, 1).ok());
   const auto list = store->List("tenant", "", 10);
   ASSERT_TRUE(list.ok()) << list.status();
   EXPECT_THAT(list->sessions, SizeIs(1));
@@ -260,7 +260,7 @@ TEST_F(RedisStoreTest, WhatIsNoSessionIsDataLossUntilItIsDeleted) {
     redis_->Command(damage);
     const auto claim = store->TryClaim(ReplicaNo(1), key_, true);
     EXPECT_TRUE(absl::IsDataLoss(claim.status())) << damage.back() << claim.status();
-    ASSERT_TRUE(store->Delete(key_, kAnyFence).ok()) << damage.back();
+    ASSERT_TRUE(store->Delete(ReplicaNo(1), key_, kAnyFence).ok()) << damage.back();
     const auto gone = store->TryClaim(ReplicaNo(1), key_, true);
     EXPECT_TRUE(gone.ok() && std::holds_alternative<NoSuchSession>(*gone));
   }
@@ -270,7 +270,7 @@ TEST_F(RedisStoreTest, WhatIsNoSessionIsDataLossUntilItIsDeleted) {
   EXPECT_TRUE(absl::IsDataLoss(store->Append(Write(), 1, "change")));
   EXPECT_TRUE(absl::IsDataLoss(store->PutState(Write(), {"", 1, "state"})));
   EXPECT_TRUE(absl::IsDataLoss(store->DropState(Write(), "")));
-  EXPECT_TRUE(absl::IsDataLoss(store->GiveUp(key_, 1)));
+  EXPECT_TRUE(absl::IsDataLoss(store->GiveUp(ReplicaNo(1), key_, 1)));
 }
 
 TEST_F(RedisStoreTest, ATenantsAccountThatIsSomethingElseRefusesWritesWhole) {
@@ -288,7 +288,7 @@ TEST_F(RedisStoreTest, ATenantsAccountThatIsSomethingElseRefusesWritesWhole) {
     redis_->Command({"FLUSHALL"});
     ASSERT_TRUE(store->PutImage(Write(), 0, "image").ok());
     redis_->Command({"SET", kind + tenant, "text"});
-    EXPECT_TRUE(absl::IsUnavailable(store->Delete(key_, 1)));
+    EXPECT_TRUE(absl::IsUnavailable(store->Delete(ReplicaNo(1), key_, 1)));
     const auto claim = store->TryClaim(ReplicaNo(1), key_, false);
     EXPECT_TRUE(claim.ok() && std::holds_alternative<SharedSession>(*claim)) << "deleted in part";
   }
@@ -309,7 +309,7 @@ TEST_F(RedisStoreTest, AnAccountHoldsNothingOfSessionsThatEnded) {
     return redis_->Command({"ZCARD", "ssmd:e:" + tenant}).integer == 1;
   }));
   EXPECT_EQ(redis_->Command({"HLEN", "ssmd:b:" + tenant}).integer, 2) << "one, and the total";
-  ASSERT_TRUE(store->Delete(key_, 1).ok());
+  ASSERT_TRUE(store->Delete(ReplicaNo(1), key_, 1).ok());
   EXPECT_EQ(redis_->Command({"ZCARD", "ssmd:e:" + tenant}).integer, 0);
   EXPECT_EQ(redis_->Command({"HLEN", "ssmd:b:" + tenant}).integer, 1);
 }

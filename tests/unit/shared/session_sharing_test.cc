@@ -421,9 +421,10 @@ TEST_F(SharingTest, AStateThatDoesNotFitIsLeftOut) {
 
 class RecoveredTest : public SharingTest {
  protected:
-  // A node whose table has a copy of the other's session before it starts, as from its log.
+  // The next process of that replica, whose table has a copy of the other's session before it
+  // starts, as from its log.
   std::unique_ptr<Node> Recovered(int number, Node& from, const std::string& id) {
-    auto node = std::make_unique<Node>(number, &store_, limits_);
+    auto node = std::make_unique<Node>(number, &store_, limits_, ++processes_);
     const auto frozen = from.table().Freeze({"ann", id});
     EXPECT_TRUE(node->table().Replay({frozen->Image()}).ok());
     return node;
@@ -437,6 +438,9 @@ class RecoveredTest : public SharingTest {
     again->Start();
     return again;
   }
+
+ private:
+  int processes_ = 0;
 };
 
 TEST_F(RecoveredTest, ItsSessionsAreItsOwnIfNobodyWentOnWithThem) {

@@ -53,7 +53,7 @@ TYPED_TEST(SharedBudgetTest, EveryWriteCountsAndGivesBack) {
   summed.summary = summary;
   ASSERT_TRUE(store.Append(summed, 3, "").ok());
   EXPECT_EQ(bytes(), kEmpty + 40 + 30 + kSharedPartBytes);
-  ASSERT_TRUE(store.Delete(this->key_, 1).ok());
+  ASSERT_TRUE(store.Delete(ReplicaNo(1), this->key_, 1).ok());
   EXPECT_EQ(bytes(), 0);
 }
 
@@ -101,7 +101,7 @@ TYPED_TEST(SharedBudgetTest, PastItNothingIsAddedAndLessIsAlwaysTaken) {
   // Of another tenant there is nothing yet.
   EXPECT_TRUE(store.PutImage(this->WriteOf({"another", "other"}, 1, 1), 0, "image").ok());
   ASSERT_TRUE(store.PutImage(other, 0, std::string(39, 'i')).ok());
-  ASSERT_TRUE(store.Delete(write.key, 1).ok());
+  ASSERT_TRUE(store.Delete(ReplicaNo(1), write.key, 1).ok());
   EXPECT_TRUE(store.Append(other, 1, "").ok());
 }
 
@@ -191,7 +191,7 @@ TYPED_TEST(SharedBudgetTest, IsExactAfterRandomWrites) {
       if (action < 6) return store.Append(write, number, bytes.substr(bytes.size() / 2));
       if (action < 8) return store.PutState(write, {name, number, bytes});
       if (action == 8) return store.DropState(write, name);
-      return store.Delete(key, 1);
+      return store.Delete(ReplicaNo(1), key, 1);
     };
     const absl::Status status = act(this->store()), expected = act(model);
     ASSERT_EQ(status.code(), expected.code()) << "step " << step << ": " << status;

@@ -33,11 +33,13 @@ inline const std::vector<std::string>& RedisRights() {
   return rights;
 }
 
-inline Replica ReplicaNo(int number) {
-  const std::string digit(1, "0123456789abcdef"[number]);
-  std::string id;
-  for (int i = 0; i < 32; ++i) id += digit;
-  return {id, "replica-" + digit + ":8080"};
+// A process of that replica: the first, or another one.
+inline Replica ReplicaNo(int number, int process = 0) {
+  const char digit = "0123456789abcdef"[number];
+  const std::string id(32, digit);
+  std::string incarnation = id;
+  incarnation.back() = "0123456789abcdef"[process];
+  return {id, std::string("replica-") + digit + ":8080", incarnation};
 }
 
 // Of a test that gives it one, a limit of the tenant's bytes.

@@ -101,7 +101,7 @@ TYPED_TEST(SharedListTest, SaysWhatTheLastChangeWrote) {
 TYPED_TEST(SharedListTest, DoesNotMindWhoseTheyAre) {
   this->Make("id", "of 1");
   const SessionKey key = {"tenant", "id"};
-  ASSERT_TRUE(this->store().GiveUp(key, 1).ok());
+  ASSERT_TRUE(this->store().GiveUp(ReplicaNo(1), key, 1).ok());
   EXPECT_THAT(this->All("tenant"), ElementsAre(Pair("id", "of 1")));
   ASSERT_EQ(this->Claimed(2, key).fence, 2U);
   EXPECT_TRUE(absl::IsAborted(this->store().Append(this->WriteOf(key, "late"), 1, "change")));
@@ -141,8 +141,8 @@ TYPED_TEST(SharedListTest, IsWithoutSessionsThatEndedOrWereDeleted) {
   }
   this->Make("bb", "deleted");
   this->Make("cc", "lasts");
-  ASSERT_TRUE(this->store().Delete({"tenant", "bb"}, 1).ok());
-  ASSERT_TRUE(this->store().Delete({"tenant", "bbb"}, 1).ok());
+  ASSERT_TRUE(this->store().Delete(ReplicaNo(1), {"tenant", "bb"}, 1).ok());
+  ASSERT_TRUE(this->store().Delete(ReplicaNo(1), {"tenant", "bbb"}, 1).ok());
   EXPECT_TRUE(this->backend_.InTime([&] { return this->All("tenant", 2).size() == 1; }));
   EXPECT_THAT(this->All("tenant", 1), ElementsAre(Pair("cc", "lasts")));
   EXPECT_TRUE(

@@ -52,8 +52,8 @@ TYPED_TEST(SharedStoreTest, OneThatIsNotThereIsNotThere) {
   EXPECT_TRUE(absl::IsNotFound(this->store().Append(write, 1, "change")));
   EXPECT_TRUE(absl::IsNotFound(this->store().PutState(write, {"", 1, "state"})));
   EXPECT_TRUE(absl::IsNotFound(this->store().DropState(write, "")));
-  EXPECT_TRUE(absl::IsNotFound(this->store().GiveUp(this->key_, 1)));
-  EXPECT_TRUE(this->store().Delete(this->key_, 1).ok());
+  EXPECT_TRUE(absl::IsNotFound(this->store().GiveUp(ReplicaNo(1), this->key_, 1)));
+  EXPECT_TRUE(this->store().Delete(ReplicaNo(1), this->key_, 1).ok());
   EXPECT_TRUE(this->IsNowhere(this->key_));
 }
 
@@ -74,7 +74,7 @@ TYPED_TEST(SharedStoreTest, AnotherTenantsSessionIsNotThere) {
   for (const SessionKey& key : keys) {
     EXPECT_EQ(this->Claimed(1, key).image, absl::StrCat("image ", number++));
   }
-  ASSERT_TRUE(this->store().Delete(keys[0], 1).ok());
+  ASSERT_TRUE(this->store().Delete(ReplicaNo(1), keys[0], 1).ok());
   EXPECT_TRUE(this->IsNowhere(keys[0]));
   for (size_t i = 1; i < std::size(keys); ++i) this->Claimed(1, keys[i]);
 }
@@ -87,19 +87,20 @@ TYPED_TEST(SharedStoreTest, OwningAgainIsUnderTheSameFence) {
 
 TYPED_TEST(SharedStoreTest, WhatWasGivenUpIsFreeUnderTheNextFence) {
   this->Make(this->key_);
-  ASSERT_TRUE(this->store().GiveUp(this->key_, 1).ok());
-  EXPECT_TRUE(this->store().GiveUp(this->key_, 1).ok()) << "its answer may have been lost";
+  ASSERT_TRUE(this->store().GiveUp(ReplicaNo(1), this->key_, 1).ok());
+  EXPECT_TRUE(this->store().GiveUp(ReplicaNo(1), this->key_, 1).ok())
+      << "its answer may have been lost";
   const auto write = this->WriteOf(this->key_, 1, 1);
   EXPECT_TRUE(absl::IsAborted(this->store().Append(write, 1, "change")));
   EXPECT_TRUE(absl::IsAborted(this->store().PutImage(write, 1, "image")));
-  EXPECT_TRUE(absl::IsAborted(this->store().Delete(this->key_, 1)));
+  EXPECT_TRUE(absl::IsAborted(this->store().Delete(ReplicaNo(1), this->key_, 1)));
   EXPECT_EQ(this->Claimed(2, this->key_).fence, 2U);
-  EXPECT_TRUE(absl::IsAborted(this->store().GiveUp(this->key_, 1)));
+  EXPECT_TRUE(absl::IsAborted(this->store().GiveUp(ReplicaNo(1), this->key_, 1)));
 }
 
 TYPED_TEST(SharedStoreTest, AnEarlierOwnerChangesNothing) {
   this->Make(this->key_);
-  ASSERT_TRUE(this->store().GiveUp(this->key_, 1).ok());
+  ASSERT_TRUE(this->store().GiveUp(ReplicaNo(1), this->key_, 1).ok());
   this->Claimed(2, this->key_);
   const auto now = this->WriteOf(this->key_, 2, 2);
   ASSERT_TRUE(this->store().Append(now, 1, "of 2").ok());
@@ -110,8 +111,8 @@ TYPED_TEST(SharedStoreTest, AnEarlierOwnerChangesNothing) {
   EXPECT_TRUE(absl::IsAborted(this->store().Append(late, 1, "late")));
   EXPECT_TRUE(absl::IsAborted(this->store().PutState(late, {"s", 2, "late"})));
   EXPECT_TRUE(absl::IsAborted(this->store().DropState(late, "s")));
-  EXPECT_TRUE(absl::IsAborted(this->store().GiveUp(this->key_, 1)));
-  EXPECT_TRUE(absl::IsAborted(this->store().Delete(this->key_, 1)));
+  EXPECT_TRUE(absl::IsAborted(this->store().GiveUp(ReplicaNo(1), this->key_, 1)));
+  EXPECT_TRUE(absl::IsAborted(this->store().Delete(ReplicaNo(1), this->key_, 1)));
   const SharedSession found = this->Claimed(2, this->key_);
   EXPECT_EQ(found.image, "image");
   EXPECT_THAT(found.changes, ElementsAre("of 2"));
@@ -274,19 +275,19 @@ TYPED_TEST(SharedStoreTest, StatesAreOnlySoMany) {
 
 TYPED_TEST(SharedStoreTest, WhatIsDeletedStaysDeleted) {
   this->Make(this->key_);
-  ASSERT_TRUE(this->store().Delete(this->key_, 1).ok());
+  ASSERT_TRUE(this->store().Delete(ReplicaNo(1), this->key_, 1).ok());
   EXPECT_TRUE(this->IsNowhere(this->key_));
-  EXPECT_TRUE(this->store().Delete(this->key_, 1).ok());
+  EXPECT_TRUE(this->store().Delete(ReplicaNo(1), this->key_, 1).ok());
   // Written before the deletion, and late.
   const auto write = this->WriteOf(this->key_, 1, 1);
   EXPECT_TRUE(absl::IsAborted(this->store().PutImage(write, 3, "late")));
   EXPECT_TRUE(absl::IsAborted(this->store().Append(write, 1, "late")));
   EXPECT_TRUE(absl::IsAborted(this->store().PutState(write, {"", 1, "late"})));
-  EXPECT_TRUE(absl::IsAborted(this->store().GiveUp(this->key_, 1)));
+  EXPECT_TRUE(absl::IsAborted(this->store().GiveUp(ReplicaNo(1), this->key_, 1)));
   EXPECT_TRUE(this->IsNowhere(this->key_));
   // The same of one that was deleted before it was there.
   const SessionKey other = {"tenant", "other"};
-  ASSERT_TRUE(this->store().Delete(other, 1).ok());
+  ASSERT_TRUE(this->store().Delete(ReplicaNo(1), other, 1).ok());
   EXPECT_TRUE(absl::IsAborted(this->store().PutImage(this->WriteOf(other, 1, 1), 0, "late")));
   EXPECT_TRUE(this->IsNowhere(other));
 }
@@ -325,7 +326,7 @@ TYPED_TEST(SharedStoreTest, WhatCannotBeIsRefused) {
   const auto invalid = [](const absl::Status& status) { return absl::IsInvalidArgument(status); };
   for (const std::string& id : {std::string(), std::string(31, 'a'), std::string(32, 'A'),
                                 std::string(32, 'g'), std::string(33, 'a')}) {
-    const Replica nobody = {id, "address"};
+    const Replica nobody = {id, "address", ReplicaNo(1).incarnation};
     EXPECT_TRUE(invalid(store.Renew(nobody, this->kLong).status())) << id;
     EXPECT_TRUE(invalid(store.Leave(nobody))) << id;
     EXPECT_TRUE(invalid(store.Wanted(nobody, Duration(0)).status())) << id;
@@ -338,8 +339,9 @@ TYPED_TEST(SharedStoreTest, WhatCannotBeIsRefused) {
     EXPECT_TRUE(invalid(store.Append(write, 1, "change"))) << fence;
     EXPECT_TRUE(invalid(store.PutState(write, {"", 1, "state"}))) << fence;
     EXPECT_TRUE(invalid(store.DropState(write, ""))) << fence;
-    EXPECT_TRUE(invalid(store.GiveUp(this->key_, fence))) << fence;
-    EXPECT_EQ(invalid(store.Delete({"tenant", "x"}, fence)), fence != kAnyFence) << fence;
+    EXPECT_TRUE(invalid(store.GiveUp(ReplicaNo(1), this->key_, fence))) << fence;
+    EXPECT_EQ(invalid(store.Delete(ReplicaNo(1), {"tenant", "x"}, fence)), fence != kAnyFence)
+        << fence;
   }
   const auto write = this->WriteOf(this->key_, 1, kSharedNumberMax);
   EXPECT_TRUE(invalid(store.PutImage(write, kSharedNumberMax + 1, "image")));
@@ -360,11 +362,11 @@ TYPED_TEST(SharedStoreTest, WhatTheStoreLostIsPutBackUnderItsFence) {
   this->Make(this->key_);
   this->backend_.ForgetEverything();
   const auto write = this->WriteOf(this->key_, 3, 7);
-  EXPECT_TRUE(absl::IsNotFound(this->store().GiveUp(this->key_, 7)));
+  EXPECT_TRUE(absl::IsNotFound(this->store().GiveUp(ReplicaNo(1), this->key_, 7)));
   ASSERT_TRUE(this->store().PutImage(write, 40, "image").ok());
   EXPECT_TRUE(this->store().Append(write, 41, "change").ok());
   EXPECT_EQ(this->Claimed(3, this->key_).fence, 7U);
-  ASSERT_TRUE(this->store().GiveUp(this->key_, 7).ok());
+  ASSERT_TRUE(this->store().GiveUp(ReplicaNo(1), this->key_, 7).ok());
   EXPECT_EQ(this->Claimed(2, this->key_).fence, 8U);
 }
 
@@ -379,7 +381,7 @@ TYPED_TEST(SharedStoreTest, AnOlderCopyIsReplacedAndNeverAddedTo) {
   EXPECT_TRUE(absl::IsNotFound(this->store().Append(newer, 11, "newer")));
   EXPECT_TRUE(absl::IsNotFound(this->store().PutState(newer, {"", 9, "newer"})));
   EXPECT_TRUE(absl::IsNotFound(this->store().DropState(newer, "")));
-  EXPECT_TRUE(absl::IsNotFound(this->store().GiveUp(this->key_, 5)));
+  EXPECT_TRUE(absl::IsNotFound(this->store().GiveUp(ReplicaNo(1), this->key_, 5)));
 
   // Even one of a smaller number: the copy's were another owner's.
   ASSERT_TRUE(this->store().PutImage(newer, 4, "newer").ok());
@@ -394,11 +396,11 @@ TYPED_TEST(SharedStoreTest, AnOlderCopyIsReplacedAndNeverAddedTo) {
 
 TYPED_TEST(SharedStoreTest, AnOlderCopyIsDeletedByALaterOwner) {
   ASSERT_TRUE(this->store().PutImage(this->WriteOf(this->key_, 1, 3), 1, "older").ok());
-  EXPECT_TRUE(this->store().Delete(this->key_, 5).ok());
+  EXPECT_TRUE(this->store().Delete(ReplicaNo(1), this->key_, 5).ok());
   EXPECT_TRUE(this->IsNowhere(this->key_));
   const SessionKey other = {"tenant", "other"};
   this->Make(other);
-  EXPECT_TRUE(this->store().Delete(other, kAnyFence).ok());
+  EXPECT_TRUE(this->store().Delete(ReplicaNo(1), other, kAnyFence).ok());
   EXPECT_TRUE(this->IsNowhere(other));
 }
 
@@ -406,7 +408,7 @@ TYPED_TEST(SharedStoreTest, NoChangeIsLostOrDoubledBetweenRacingReplicas) {
   constexpr int kReplicas = 6;
   constexpr uint64_t kChanges = 60;
   this->Make(this->key_);
-  ASSERT_TRUE(this->store().GiveUp(this->key_, 1).ok());
+  ASSERT_TRUE(this->store().GiveUp(ReplicaNo(1), this->key_, 1).ok());
   std::atomic<uint64_t> reached{0};
   std::atomic<int> failures{0};
   std::map<uint64_t, std::string> accepted[kReplicas];  // by each, what it was told is there
@@ -466,7 +468,7 @@ TYPED_TEST(SharedStoreTest, OnlyOneOfManyClaimsAFreeSession) {
     ASSERT_TRUE(this->store().Renew(ReplicaNo(i), this->kLong).ok());
   }
   this->Make(this->key_);
-  ASSERT_TRUE(this->store().GiveUp(this->key_, 1).ok());
+  ASSERT_TRUE(this->store().GiveUp(ReplicaNo(1), this->key_, 1).ok());
   std::atomic<int> owners{0}, elsewhere{0};
   std::vector<std::thread> threads;
   threads.reserve(kReplicas);

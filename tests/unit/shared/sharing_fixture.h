@@ -56,8 +56,8 @@ class Node {
  public:
   static constexpr int64_t kStateBytes = 100;
 
-  Node(int number, SharedStore* store, const SharingLimits& limits)
-      : self_(ReplicaNo(number)),
+  Node(int number, SharedStore* store, const SharingLimits& limits, int process = 0)
+      : self_(ReplicaNo(number, process)),
         models_({{"model", "print", kStateBytes}}),
         table_(SessionLimits{}, models_),
         local_(std::make_unique<LastingLog>(&table_)),
