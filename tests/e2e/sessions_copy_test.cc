@@ -21,6 +21,8 @@ class SessionsCopyTest : public SessionFixture {
     redis_ = RedisProcess::Start();
     ASSERT_NE(redis_, nullptr);
   }
+  // A daemon gives its sessions up at its end, to a store that has to be there.
+  void TearDown() override { daemon_.reset(); }
   std::vector<std::string> Flags(const std::string& folder) const {
     return {"--state-dir", dir_.File(folder), "--shared-store", redis_->url(), "--replica-presence",
             "1",           "--durability",    "replicated"};
