@@ -145,6 +145,12 @@ TEST_F(RedisProcessTest, WhatAnEarlierVersionOwnedIsClaimedUnderTheNextFence) {
 
 class TwinTest : public SharingTest {
  protected:
+  // Before another can be.
+  std::unique_ptr<Node> StartPresent() {
+    auto node = Start(1);
+    EXPECT_TRUE(Eventually([&] { return node->sharing().figures().present; }));
+    return node;
+  }
   // Another process of that replica, whose table has a copy of the session.
   std::unique_ptr<Node> CopyOf(Node& from, const std::string& id) {
     auto node = std::make_unique<Node>(1, &store_, limits_, kOther);
@@ -166,7 +172,8 @@ class TwinTest : public SharingTest {
 };
 
 TEST_F(TwinTest, ACopyIsRefusedAndTheFirstGoesOn) {
-  const auto a = Start(1);
+  limits_.presence = std::chrono::hours(1);
+  const auto a = StartPresent();
   const std::string id = a->New();
   ASSERT_TRUE(a->Turn(id, {1, 2}).ok());
   limits_.patience = std::chrono::milliseconds(0);
@@ -189,7 +196,8 @@ TEST_F(TwinTest, ACopyIsRefusedAndTheFirstGoesOn) {
 }
 
 TEST_F(TwinTest, ACopyGoesOnWhenTheFirstHasLeft) {
-  const auto a = Start(1);
+  limits_.presence = std::chrono::hours(1);
+  const auto a = StartPresent();
   const std::string id = a->New();
   ASSERT_TRUE(a->Turn(id, {1, 2}).ok());
   const auto copy = CopyOf(*a, id);
@@ -203,8 +211,8 @@ TEST_F(TwinTest, ACopyGoesOnWhenTheFirstHasLeft) {
 
 // As after kill -9 and a start at once.
 TEST_F(TwinTest, ACallWaitsUntilWhatWasKilledIsForgotten) {
-  limits_.presence = std::chrono::seconds(1);
-  auto a = Start(1);
+  limits_.presence = std::chrono::seconds(2);
+  auto a = StartPresent();
   const std::string id = a->New();
   ASSERT_TRUE(a->Turn(id, {1, 2}).ok());
   const auto again = CopyOf(*a, id);
@@ -217,7 +225,7 @@ TEST_F(TwinTest, ACallWaitsUntilWhatWasKilledIsForgotten) {
 
 TEST_F(TwinTest, OneWhosePresenceAnotherTookCommitsNothingUntilItIsBack) {
   limits_.patience = std::chrono::milliseconds(0);
-  const auto a = Start(1);
+  const auto a = StartPresent();
   const std::string id = a->New();
   ASSERT_TRUE(a->Turn(id, {1, 2}).ok());
   SessionLease lease;
@@ -245,7 +253,7 @@ TEST_F(TwinTest, OneWhosePresenceAnotherTookCommitsNothingUntilItIsBack) {
 }
 
 TEST_F(TwinTest, WhatAnotherProcessWentOnWithIsLostToTheFirst) {
-  const auto a = Start(1);
+  const auto a = StartPresent();
   const std::string id = a->New();
   ASSERT_TRUE(a->Turn(id, {1, 2}).ok());
   ASSERT_TRUE(Settled(*a));
