@@ -58,8 +58,11 @@ SignalWatch::SignalWatch() {
 }
 
 SignalWatch::~SignalWatch() {
-  Install(SIGTERM, SIG_DFL);
-  Install(SIGINT, SIG_DFL);
+  // After one, what is left is being taken down: the next one still ends that with status 1.
+  if (!signal_came.load()) {
+    Install(SIGTERM, SIG_DFL);
+    Install(SIGINT, SIG_DFL);
+  }
   signal_pipe.store(-1);
   close(read_fd_);
   close(write_fd_);

@@ -12,7 +12,7 @@
 namespace ssmd::server {
 
 // Turns SIGTERM and SIGINT into something to wait for; a second one ends the process at once with
-// status 1. SIGPIPE is ignored, and so is SIGHUP: what can be
+// status 1, also when this is gone. SIGPIPE is ignored, and so is SIGHUP: what can be
 // reloaded (the token file) reloads by itself. Until it is made, signals do what they do by
 // default: a daemon that is still loading has nothing to finish. One a process (signal handlers are
 // the process's).

@@ -47,6 +47,20 @@ TEST(SignalWatchDeathTest, ASecondSignalEndsTheProcessAtOnce) {
       ::testing::ExitedWithCode(1), "");
 }
 
+TEST(SignalWatchDeathTest, SoItDoesWhileWhatIsLeftIsTakenDown) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        {
+          SignalWatch watch;
+          kill(getpid(), SIGTERM);
+        }
+        kill(getpid(), SIGTERM);
+        pause();
+      },
+      ::testing::ExitedWithCode(1), "");
+}
+
 TEST(ReadyFile, AppearsWholeAndReplacesAnOldOne) {
   const testing::TempFolder folder;
   const std::string path = folder.Write(
