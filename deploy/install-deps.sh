@@ -22,9 +22,9 @@ cuda_wheels=(
 )
 # For the checks of `tests/run.sh --all`: fuzzers, thread-safety analysis, format, lint.
 lint_packages=(clang clang-format clang-tidy libclang-rt-14-dev)
-# For the tests: a browser for the playground page, and the program that Debian's redis-server is (that
-# package adds a name for it, and a service).
-test_packages=(chromium redis-tools)
+# For the tests: a browser for the playground page, another time of day than the machine's, and the program that
+# Debian's redis-server is (that package adds a name for it, and a service).
+test_packages=(chromium faketime redis-tools)
 # For tests/deploy/deb_test.sh and image.py: what CPack makes a package with, a bare Debian, its network, lint
 # of packages and man pages; a builder of images and what runs them without an engine.
 package_packages=(buildah curl debootstrap dpkg-dev file iproute2 lintian mandoc)

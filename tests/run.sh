@@ -170,8 +170,8 @@ run_everything_else() {
   check "the Debian package in a bare Debian" tests/deploy/deb_test.sh build/release
   check "kernels on 64-bit Arm, by qemu" tests/arm.sh
   check "the container image" tests/deploy/image.py
-  check "chaos: replicas, Redis and the network between them, broken" \
-    timeout 600 tests/chaos/run.sh build/release all --seconds 60 --restarts 20 --conversations 200
+  check "chaos: replicas, Redis, Envoy, their disks, clocks and network, broken" \
+    timeout 900 tests/chaos/run.sh build/release all --seconds 60 --restarts 20 --conversations 200
   check "attacks on the daemon" tests/deploy/run.sh build/release attacks --check
   check "a thousand streams for a minute" \
     tests/deploy/run.sh build/release soak --seconds 60 --warm-up 120

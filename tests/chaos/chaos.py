@@ -10,9 +10,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import clock_faults
+import disk_faults
+import front_faults
 import partition
 import redis_faults
 import replica_faults
+import signal_storms
 from figures import Report
 
 Scenario = Callable[[Path, argparse.Namespace], Report]
@@ -21,6 +25,10 @@ SCENARIOS: dict[str, Scenario] = {
     "restarts": replica_faults.restarts,
     "redis": redis_faults.redis,
     "partition": partition.partitions,
+    "envoy": front_faults.envoy,
+    "disk": disk_faults.disk,
+    "clock": clock_faults.clocks,
+    "storms": signal_storms.storms,
 }
 
 
@@ -28,10 +36,19 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scenario", choices=[*SCENARIOS, "all"])
     parser.add_argument("--seed", type=int, default=1, help="draws prompts, pauses and victims")
-    parser.add_argument("--seconds", type=float, default=60, help="of kills (60)")
-    parser.add_argument("--every", type=float, default=5, help="seconds from kill to kill (5)")
+    parser.add_argument(
+        "--seconds", type=float, default=60, help="of kills; half of it of envoy and storms (60)"
+    )
+    parser.add_argument(
+        "--every", type=float, default=5, help="seconds from kill to kill, at most (5)"
+    )
     parser.add_argument("--restarts", type=int, default=100, help="rolling ones (100)")
-    parser.add_argument("--fault-seconds", type=float, default=5, help="each of Redis's lasts (5)")
+    parser.add_argument(
+        "--fault-seconds",
+        type=float,
+        default=5,
+        help="each of Redis's lasts; clocks jump for twice as long (5)",
+    )
     parser.add_argument(
         "--fault", choices=list(redis_faults.FAULTS), help="only this one of Redis's"
     )

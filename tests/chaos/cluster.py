@@ -67,7 +67,7 @@ class Redis:
 
 
 class Cluster:
-    """`shared_by`: Redis's address as the n-th replica is told it."""
+    """`shared_by`: Redis's address as the n-th replica is told it; `placed`: where who has a name runs."""
 
     def __init__(
         self,
@@ -77,13 +77,15 @@ class Cluster:
         *flags: str,
         aof: bool = False,
         shared_by: Callable[[int, str], str] = lambda number, address: address,
+        placed: Callable[[str, Place], Place] = lambda name, place: place,
     ) -> None:
         self.folder = folder
+        self._placed = placed
         self._cleanup = contextlib.ExitStack()
         try:
             self.secrets = Secrets(folder / "secrets")
             places = net.places(replicas + 2)
-            self.redis = Redis(folder, places[-1], aof=aof)
+            self.redis = Redis(folder, placed("redis", places[-1]), aof=aof)
             self._cleanup.callback(lambda: _end(self.redis.process))
             self.replicas: list[Replica] = []
             for number in range(replicas):
@@ -103,7 +105,8 @@ class Cluster:
         # The last one is without: what it knew is gone with it.
         if number != 2:
             shared += ["--state-dir", str(self.state_dir(number))]
-        replica = Replica(name, self.folder, self.secrets, *shared, *flags, place=place)
+        where = self._placed(name, place)
+        replica = Replica(name, self.folder, self.secrets, *shared, *flags, place=where)
         self._cleanup.callback(lambda: _end(replica.process))
         return replica
 

@@ -10,13 +10,15 @@ import heapq
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import ssmd
 
 _BEGINNINGS = ("Once upon a time", "Lily had a ball.", "Tom saw a big dog", "One day, a fox")
+Answer = TypeVar("Answer")
 _GOING_ON = (" Then", " The next day", " But", " And so", " Suddenly,")
 
 
@@ -68,6 +70,8 @@ class Findings:
     timings: list[Timing] = field(default_factory=list)
     ended: int = 0
     creations_again: int = 0
+    # Of calls that are made at a conversation's end.
+    others_again: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def violated(self, what: str) -> None:
@@ -143,6 +147,14 @@ def make_session(
         time.sleep(0.1)
 
 
+def _delete(session: ssmd.Session, may_be_gone: bool) -> None:
+    try:
+        session.delete()
+    except ssmd.NotFound:
+        if not may_be_gone:
+            raise
+
+
 class Load:
     """All conversations at once: turns spread over some seconds by the seed, each checked as it comes."""
 
@@ -154,9 +166,13 @@ class Load:
         *,
         threads: int = 12,
         creation_may_fail: bool = False,
+        end_may_fail: bool = False,
+        spread: Sequence[ssmd.Client] = (),
     ) -> None:
         self._client, self._truths, self._seed = client, truths, seed
-        self._creation_may_fail = creation_may_fail
+        self._creation_may_fail, self._end_may_fail = creation_may_fail, end_may_fail
+        # Where the turns go, one after the other; as routed by `client` where it is empty.
+        self._spread = spread
         self._turns = len(truths[0].turns)
         self._due: list[tuple[float, int, Conversation]] = []
         self._changed = threading.Condition()
@@ -202,6 +218,20 @@ class Load:
             for future in [pool.submit(work) for _ in range(self._threads)]:
                 future.result()
 
+    def _asked(self, conversation: Conversation, ask: Callable[[ssmd.Session], Answer]) -> Answer:
+        """What is no turn: the client tries it a few times, or once. Who `end_may_fail` asks again."""
+        assert conversation.session is not None
+        end = time.monotonic() + 60
+        while True:
+            try:
+                return ask(conversation.session)
+            except ssmd.Unavailable:
+                if not self._end_may_fail or time.monotonic() > end:
+                    raise
+            with self.findings.lock:
+                self.findings.others_again += 1
+            time.sleep(0.1)
+
     def _advance(self, conversation: Conversation) -> bool:
         """A turn; False where the conversation is over, one way or the other."""
         number, turn = conversation.number, len(conversation.said)
@@ -215,6 +245,9 @@ class Load:
                     self._client, self.findings, may_fail=self._creation_may_fail
                 )
                 begin = time.monotonic()
+            if self._spread:
+                where = self._spread[(number + turn) % len(self._spread)]
+                conversation.session = where.attach(conversation.session.id)
             result = conversation.take_turn(conversation.session)
             timing = Timing(
                 begin, time.monotonic() - begin, result.state_source, bool(result.replayed)
@@ -229,10 +262,10 @@ class Load:
                 return False
             if turn + 1 < self._turns:
                 return True
-            told = conversation.truth(conversation.session)
+            told = self._asked(conversation, lambda session: conversation.truth(session))
             if told != truth:
                 self.findings.violated(f"{what}: it ended as {told}, not as {truth}")
-            conversation.session.delete()
+            self._asked(conversation, lambda session: _delete(session, self._end_may_fail))
         except (ssmd.Error, AssertionError) as error:
             reason = getattr(error, "reason", "")
             passed = time.monotonic() - begin

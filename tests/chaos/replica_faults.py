@@ -75,7 +75,7 @@ def kills(folder: Path, options: argparse.Namespace) -> Report:
             killer.join()
         for number in range(REPLICAS):
             totals.add(running, number)
-    return _report("kills", options, load.findings, {"kills": len(deaths)}, totals, deaths)
+    return turn_report("kills", options, load.findings, {"kills": len(deaths)}, totals, deaths)
 
 
 def restarts(folder: Path, options: argparse.Namespace) -> Report:
@@ -112,10 +112,10 @@ def restarts(folder: Path, options: argparse.Namespace) -> Report:
             restarter.join()
         for number in range(REPLICAS):
             totals.add(running, number)
-    return _report("restarts", options, load.findings, {"restarts": len(ends)}, totals, ends)
+    return turn_report("restarts", options, load.findings, {"restarts": len(ends)}, totals, ends)
 
 
-def _report(
+def turn_report(
     name: str,
     options: argparse.Namespace,
     findings: Findings,

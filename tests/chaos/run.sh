@@ -4,10 +4,15 @@
 #
 # usage: run.sh BUILD_DIR SCENARIO|all [arguments…]
 #        run.sh BUILD_DIR short|lint
-#   SCENARIO  kills, restarts, redis, partition: chaos.py, which says with --help what it takes
+#   SCENARIO  kills, restarts, redis, partition, envoy, disk, clock, storms: chaos.py, which says with --help what
+#             it takes
 #   short     a little of each, in seconds
 #   lint      format, mistakes and types
 set -euo pipefail
+if (($# < 2)); then
+  sed -n '/^# usage:/,/^[^#]/ s/^# //p' "${BASH_SOURCE[0]}" >&2
+  exit 2
+fi
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 build_dir=$(cd "$1" && pwd)

@@ -228,7 +228,7 @@ class Envoy:
         config = configuration(folder, secrets, upstreams, self.ports, place.host, hosts)
         self.access_log = folder / "access.log"
         self.log = folder / "envoy.log"
-        command = [
+        self._command = [
             *place.prefix,
             envoy_binary(),
             "-c",
@@ -238,18 +238,22 @@ class Envoy:
             "-l",
             "warning",
         ]
-        command += [
+        self._command += [
             "--disable-hot-restart",
             "--drain-time-s",
             "1",
             "--file-flush-interval-msec",
             "50",
         ]
-        with self.access_log.open("w") as out, self.log.open("w") as err:
-            self.process = subprocess.Popen(command, stdout=out, stderr=err)
+        self.start()
         if not eventually(lambda: self.healthy() == len(upstreams) or self._ended()):
             raise AssertionError(f"replicas are not healthy: {self.admin('/clusters')}")
         assert not self._ended(), self.log.read_text()
+
+    def start(self) -> None:
+        """Does not wait until it is there."""
+        with self.access_log.open("a") as out, self.log.open("a") as err:
+            self.process = subprocess.Popen(self._command, stdout=out, stderr=err)
 
     def _ended(self) -> bool:
         return self.process.poll() is not None
@@ -279,8 +283,8 @@ class Envoy:
     def address(self, listener: str = "front") -> str:
         return f"localhost:{self.ports[listener]}"
 
-    def stop(self) -> int:
-        self.process.terminate()
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(how)
         return self.process.wait(30)
 
 

@@ -11,6 +11,10 @@
 #   lint-http  format, mistakes and types of those tests
 #   fuzz       the HTTP API of BUILD_DIR/bin/ssmd: SSMD_FUZZ_SECONDS, SSMD_HTTP_CASES (see http/test_fuzz.py)
 set -euo pipefail
+if (($# < 2)); then
+  sed -n '/^# usage:/,/^[^#]/ s/^# //p' "${BASH_SOURCE[0]}" >&2
+  exit 2
+fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build_dir=$(cd "$1" && pwd)
 command=$2
