@@ -52,7 +52,8 @@ std::optional<std::string> ReadSamples(const MemoryOptions& options, std::string
 }
 
 std::optional<std::string> ParseTimes(const std::string& text, std::vector<double>* times) {
-  for (const absl::string_view word : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
+  if (text.empty()) return std::nullopt;
+  for (const absl::string_view word : absl::StrSplit(text, ',')) {
     double time = 0;
     if (!absl::SimpleAtod(word, &time)) {
       return absl::StrCat("--times takes numbers like 0,10.5,99, got '", word, "'");

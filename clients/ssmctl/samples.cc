@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -33,6 +34,14 @@ std::optional<std::string> ParseSample(absl::string_view word, float* sample) {
   return finite ? "is beyond what a 32-bit float holds" : "is not finite";
 }
 
+// A comma has a number on either side.
+bool LacksANumber(absl::string_view line) {
+  const std::vector<absl::string_view> cells = absl::StrSplit(line, ',');
+  return cells.size() > 1 && std::any_of(cells.begin(), cells.end(), [](absl::string_view cell) {
+           return absl::StripAsciiWhitespace(cell).empty();
+         });
+}
+
 }  // namespace
 
 std::optional<std::string> ParseSamples(std::string_view text, int channels,
@@ -52,6 +61,9 @@ std::optional<std::string> ParseSamples(std::string_view text, int channels,
       return absl::StrCat("line ", blank,
                           " is empty, and samples follow: what is missing there has "
                           "to be said, or the line left out");
+    }
+    if (LacksANumber(line)) {
+      return absl::StrCat("line ", number, " has a comma without a number beside it");
     }
     if (words.size() != static_cast<size_t>(channels)) {
       return absl::StrCat("line ", number, " has ", words.size(), " numbers where the memory has ",

@@ -4,6 +4,7 @@
 #include <numbers>
 #include <utility>
 
+#include "engine/base/check.h"
 #include "engine/models/matrix_math.h"
 
 namespace ssmd {
@@ -92,6 +93,7 @@ LinearSystem LegtSystem(int64_t n) {
 // where u(t − 1) is taken to be 2 Σ c_k p_k(0) − u(t), since a periodic function's value at a jump
 // is the mean of both sides.
 LinearSystem FourierSystem(int64_t n) {
+  Check(n % 2 == 1, "FourierSystem: n is even");
   const std::vector<double> functions = FourierFunctions(0, n);
   const Eigen::Map<const VectorXd> now(functions.data(), n);
   LinearSystem system{-2 * now * now.transpose(), 2 * now};

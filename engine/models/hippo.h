@@ -32,7 +32,8 @@ std::vector<double> NormalisedLegendre(double x, int64_t n);
 std::vector<double> FourierFunctions(double x, int64_t n);
 
 // Coefficients of the last 1 of time: in Legendre polynomials (LegT; HiPPO's own code halves its
-// matrices, so that its window is 2), and in Fourier functions of the age (FouT).
+// matrices, so that its window is 2), and in Fourier functions of the age (FouT): n is odd, for a
+// cosine without its sine does not turn, and would be taken for a part of the mean.
 LinearSystem LegtSystem(int64_t n);
 LinearSystem FourierSystem(int64_t n);
 

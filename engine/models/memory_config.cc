@@ -77,6 +77,9 @@ absl::StatusOr<MemoryConfig> ParseMemoryConfig(const ConfigObject& root) {
   SSMD_ASSIGN_OR_RETURN(config.basis, BasisOf(root));
   SSMD_ASSIGN_OR_RETURN(config.state_size, root.Int("d_state", 1, kernels::kMaxMemoryState));
   SSMD_ASSIGN_OR_RETURN(config.channels, root.IntOr("channels", 1, 1, kernels::kMaxMemoryChannels));
+  if (config.basis == MemoryBasis::kFourier && config.state_size % 2 == 0) {
+    return root.Error("d_state", "must be odd for fourier: 1, and pairs of a cosine and a sine");
+  }
   SSMD_RETURN_IF_ERROR(ReadWindow(root, &config));
   SSMD_RETURN_IF_ERROR(ReadDiscretization(root, &config));
   return config;

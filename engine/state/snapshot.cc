@@ -100,7 +100,7 @@ absl::Status CheckLengths(const SnapshotTable& table, const SnapshotLimits& limi
   }
   if (const auto* state = table.Find(kStateSection);
       state != nullptr && !limits.without_state && state->bytes.size() != limits.state_bytes) {
-    return absl::InvalidArgumentError(absl::StrFormat(
+    return absl::FailedPreconditionError(absl::StrFormat(
         "the snapshot's state has %d bytes, and the model's have %d: it is of "
         "another model, or of other formats of numbers (rebuild reads its history again)",
         state->bytes.size(), limits.state_bytes));

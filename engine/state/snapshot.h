@@ -74,8 +74,9 @@ struct SnapshotLimits {
 
 // DATA_LOSS, naming the section, for anything that was cut off or changed; INVALID_ARGUMENT for
 // what was never a snapshot, is of a newer version or exceeds a limit (said before memory is asked
-// for); RESOURCE_EXHAUSTED where there is no memory for the state. Checks that the history (when
-// there is one) hashes to history_hash and that positions fit together; not the identity.
+// for); FAILED_PRECONDITION for a state of another size; RESOURCE_EXHAUSTED where there is no
+// memory for the state. Checks that the history (when there is one) hashes to history_hash and that
+// positions fit together; not the identity.
 absl::StatusOr<Snapshot> DecodeSnapshot(absl::Span<const char> bytes, const SnapshotLimits& limits);
 
 // The model's name in the snapshot of a session. Errors as DecodeSnapshot, which checks more.

@@ -45,6 +45,9 @@ absl::StatusOr<MemoryConfig> ConfigOf(const MemoryFlags& flags) {
   for (const MemoryBasis basis : {MemoryBasis::kLegs, MemoryBasis::kLegt, MemoryBasis::kFourier}) {
     if (flags.basis != MemoryBasisName(basis)) continue;
     config.basis = basis;
+    if (basis == MemoryBasis::kFourier && flags.state % 2 == 0) {
+      return absl::InvalidArgumentError("--state must be odd for fourier");
+    }
     if (basis != MemoryBasis::kLegs) config.window = kWindow;
     return config;
   }

@@ -336,6 +336,8 @@ TEST_F(MemoryCommandTest, KeepsASessionThatIsAskedFor) {
   EXPECT_EQ(document["samples"].GetInt(), 300);
   EXPECT_LT(document["channels"][0]["rms_error"].GetDouble(), 0.02);
   const std::string id = document["session_id"].GetString();
+  const Finished gap = Run({"memory", "--session", id, "--no-samples", "--times", "0,,1"});
+  EXPECT_THAT(gap.errors, HasSubstr("--times takes numbers like 0,10.5,99, got ''"));
   const Finished look = Run({"memory", "--session", id, "--no-samples", "--times", "0,150.5"});
   EXPECT_EQ(look.status, 0) << look.errors;
   EXPECT_THAT(look.output, HasSubstr("\n150.5,"));

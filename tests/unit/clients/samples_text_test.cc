@@ -41,6 +41,16 @@ TEST(SamplesText, AnEmptyLineIsNoWayToLeaveASampleOut) {
   EXPECT_EQ(ProblemOf("\n"), "");
 }
 
+TEST(SamplesText, NorIsAnEmptyCell) {
+  std::vector<float> samples;
+  for (const char* line : {"1,,2", "1,2,", ",1,2", "1, ,2"}) {
+    EXPECT_EQ(ParseSamples(std::string("1,2\n") + line, 2, &samples),
+              "line 2 has a comma without a number beside it")
+        << line;
+  }
+  EXPECT_EQ(ParseSamples("1 , 2\r\n1,\t2\n", 2, &samples), std::nullopt);
+}
+
 TEST(SamplesText, OfALongWordTheStartIsShown) {
   EXPECT_EQ(ProblemOf(std::string(40, 'x')), "line 1: '" + std::string(40, 'x') + "' is no number");
   EXPECT_EQ(ProblemOf(std::string(1000, 'x')),

@@ -305,7 +305,7 @@ TEST_F(MemoryScanTest, OnlyAProjectionKnowsItsError) {
   const Signal signal = MakeSignal(20, 7);
   MemoryQuery query;
   query.error = true;
-  for (const MemoryConfig& config : {Bilinear(4), Legt(4, 10), Fourier(4, 10)}) {
+  for (const MemoryConfig& config : {Bilinear(4), Legt(4, 10), Fourier(5, 10)}) {
     Memory memory(config, device_.get());
     memory.Feed(signal);
     EXPECT_FALSE(memory.Read(query)[0].rms_error.has_value());
@@ -396,7 +396,7 @@ TEST_F(MemoryScanTest, ChannelsAreMemoriesOfTheirOwn) {
 TEST_F(MemoryScanTest, AReaderFeedsAsTheModelDoes) {
   const Signal signal = MakeSignal(90, 12);
   const std::vector<int32_t> tokens = Tokens(signal);
-  for (const MemoryConfig& config : {Legs(33, 3), Fourier(16, 20)}) {
+  for (const MemoryConfig& config : {Legs(33, 3), Fourier(17, 20)}) {
     Memory whole(config, device_.get());
     Memory part(config, device_.get());
     whole.Feed(signal);

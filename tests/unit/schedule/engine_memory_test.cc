@@ -396,6 +396,7 @@ TEST(MemoryFolder, SaysWhatIsWrongWithIt) {
       {R"("basis": "legs")", "d_state"},
       {R"("basis": "legs", "d_state": 257)", "d_state must be a whole number in [1, 256]"},
       {R"("basis": "legs", "d_state": 8, "channels": 65)", "channels must be a whole number"},
+      {R"("basis": "fourier", "d_state": 8, "window": 9)", "d_state must be odd for fourier"},
       {R"("basis": "legs", "d_state": 8, "window": 9)", "window must not be given"},
       {R"("basis": "legt", "d_state": 8)", "window"},
       {R"("basis": "legt", "d_state": 8, "window": 1)", "window must be a whole number in [2,"},

@@ -201,8 +201,6 @@ TEST(Snapshot, HoldsItsLimits) {
   const std::string bytes = Bytes(MakeSnapshot(20, 1, true, kSmallStateBytes));
   for (const auto& [change, message] :
        std::vector<std::pair<std::function<void(SnapshotLimits*)>, std::string>>{
-           {[](SnapshotLimits* l) { l->state_bytes = 128; }, "state has 64 bytes"},
-           {[](SnapshotLimits* l) { l->state_bytes = 0; }, "state has 64 bytes"},
            {[](SnapshotLimits* l) { l->history_tokens = 19; }, "history has 20 tokens"},
            {[](SnapshotLimits* l) { l->history_tokens = -1; }, "history has 20 tokens"},
            {[](SnapshotLimits* l) { l->vocabulary = 19; }, "token 19 has the id 19"}}) {
@@ -213,6 +211,13 @@ TEST(Snapshot, HoldsItsLimits) {
     EXPECT_THAT(Message(read), HasSubstr(message));
   }
   SnapshotLimits limits = SmallLimits();
+  for (const size_t state_bytes : {0, 128}) {  // another model's
+    limits.state_bytes = state_bytes;
+    const auto read = Decode(bytes, limits);
+    EXPECT_EQ(read.status().code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(Message(read), HasSubstr("state has 64 bytes"));
+  }
+  limits = SmallLimits();
   limits.history_tokens = 20;
   limits.vocabulary = 20;
   EXPECT_EQ(Decode(bytes, limits).status(), absl::OkStatus());
