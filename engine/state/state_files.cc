@@ -138,7 +138,7 @@ absl::StatusOr<Snapshot> StateFiles::Read(const std::string& id,
   if (!file.ok()) return StateError(file.status());
   const auto size = static_cast<uint64_t>((*file)->bytes());
   if (size > kFrontBytesMax && size - kFrontBytesMax > limits.state_bytes) {
-    return absl::InvalidArgumentError(
+    return absl::FailedPreconditionError(
         absl::StrFormat("the stored state has %d bytes, and the model's have %d: it is of another "
                         "model",
                         size, limits.state_bytes));

@@ -214,10 +214,10 @@ TEST_F(DiskStoreTest, AsksForNoMemoryBeyondItsLimits) {
   SnapshotLimits limits = Limits();
   limits.state_bytes = 128;
   EXPECT_EQ(StartGet(store.get(), Id(1), limits).get().status().code(),
-            absl::StatusCode::kInvalidArgument);
+            absl::StatusCode::kFailedPrecondition);
   files_.Write(PathOf(1), std::string(9 << 20, '\0'));
   const auto state = Get(store.get(), 1);
-  EXPECT_EQ(state.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(state.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(state.status().message()), HasSubstr("9437184 bytes"));
 }
 
