@@ -35,6 +35,7 @@ inline constexpr std::string_view kPointNotHeld = "POINT_NOT_HELD";
 inline constexpr std::string_view kAnswerNotKept = "ANSWER_NOT_KEPT";
 inline constexpr std::string_view kTooManyWaiting = "TOO_MANY_WAITING";
 inline constexpr std::string_view kTooManyCheckpoints = "TOO_MANY_CHECKPOINTS";
+inline constexpr std::string_view kCommitLog = "COMMIT_LOG";
 inline constexpr std::string_view kStateQuota = "STATE_QUOTA";
 inline constexpr std::string_view kCallRate = "CALL_RATE";
 inline constexpr std::string_view kTokenRate = "TOKEN_RATE";

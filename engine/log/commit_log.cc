@@ -241,9 +241,11 @@ absl::Status FileCommitLog::CheckRoom(const std::string& record) const {
                         options_.record_bytes_max));
   }
   if (queued_bytes_ > 0 && queued_bytes_ + bytes > options_.queued_bytes_max) {
-    return absl::ResourceExhaustedError(
-        absl::StrFormat("the commit log cannot keep up: %d bytes wait to be written, of at most %d",
-                        queued_bytes_, options_.queued_bytes_max));
+    return WithReason(
+        absl::ResourceExhaustedError(absl::StrFormat(
+            "the commit log cannot keep up: %d bytes wait to be written, of at most %d",
+            queued_bytes_, options_.queued_bytes_max)),
+        reason::kCommitLog);
   }
   return absl::OkStatus();
 }
@@ -324,7 +326,9 @@ absl::Status FileCommitLog::WriteRecords(const std::vector<std::string_view>& re
   const absl::Status status = segment_->Append(records, sync);
   if (segment_->broken()) return Broken(status);
   if (!status.ok()) {
-    return absl::Status(status.code(), absl::StrCat("the commit log ", status.message()));
+    return WithReason(
+        absl::Status(status.code(), absl::StrCat("the commit log ", status.message())),
+        reason::kCommitLog);
   }
   MutexLock lock(&mutex_);
   segment_bytes_[segment_->number()] = segment_->bytes();
@@ -360,8 +364,10 @@ absl::StatusOr<int64_t> FileCommitLog::MakeNextSegment() {
 }
 
 absl::Status FileCommitLog::Broken(const absl::Status& cause) {
-  broken_ = absl::InternalError(
-      absl::StrCat("the commit log ", cause.message(), ", and takes nothing more until a restart"));
+  broken_ =
+      WithReason(absl::InternalError(absl::StrCat("the commit log ", cause.message(),
+                                                  ", and takes nothing more until a restart")),
+                 reason::kCommitLog);
   return broken_;
 }
 

@@ -27,7 +27,7 @@ PAUSE_SECONDS = 0.02
 FLAGS = ("--store-after", "0.2", "--compact-log-bytes", "64K")
 HEAL_SECONDS = 20.0
 # What a refusal is told by, and what it has to say: nobody finds out what to do from a code alone.
-REFUSAL, WHY = "RESOURCE_EXHAUSTED", "space"
+REFUSAL, WHY = ("RESOURCE_EXHAUSTED", "COMMIT_LOG"), "space"
 
 
 def disk(folder: Path, options: argparse.Namespace) -> Report:
@@ -149,9 +149,9 @@ class _Trial:
         try:
             conversation.take_turn(conversation.session)
         except (ssmd.Error, AssertionError) as error:
-            code, message = getattr(error, "code", ""), str(error)
-            if not may_refuse or code != REFUSAL or WHY not in message:
-                self.findings.violated(f"{name}: {type(error).__name__} {code} {error}")
+            told = (getattr(error, "code", ""), getattr(error, "reason", ""))
+            if not may_refuse or told != REFUSAL or WHY not in str(error):
+                self.findings.violated(f"{name}: {type(error).__name__} {told} {error}")
             with self.findings.lock:
                 self._refused += may_refuse
             what += ", refused"

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 
+#include "engine/base/errors.h"
 #include "tests/support/fault_file_system.h"
 #include "tests/support/temp_folder.h"
 #include "tests/unit/log/commit_log_fixture.h"
@@ -129,7 +130,9 @@ TEST_F(CommitLogTest, RefusesWhatItsQueueCannotHold) {
     auto fits_too = StartAppend(log.get(), std::string(100, 'c'));
     blocked.Release();
     EXPECT_EQ(fits.get(), absl::OkStatus());
-    EXPECT_EQ(too_much.get().code(), absl::StatusCode::kResourceExhausted);
+    const absl::Status refused = too_much.get();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(ReasonOf(refused), reason::kCommitLog);
     EXPECT_EQ(fits_too.get(), absl::OkStatus());
   }
   EXPECT_THAT(Reopened(), ElementsAre("blocks", std::string(200, 'a'), std::string(100, 'c')));
@@ -307,6 +310,7 @@ TEST_F(CommitLogTest, TakesBackAWriteThatFailsAndGoesOn) {
     files_.FailAt(0, Fault::kFull);
     const absl::Status status = AppendAndWait(log.get(), std::string(100, 'x'));
     EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(ReasonOf(status), reason::kCommitLog);
     EXPECT_THAT(std::string(status.message()), HasSubstr("the commit log cannot be written"));
     EXPECT_EQ(AppendAndWait(log.get(), "after", Durability::kPower), absl::OkStatus());
     EXPECT_EQ(log->figures().failures, 1);
