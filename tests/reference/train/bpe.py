@@ -10,6 +10,7 @@ END = "<|endoftext|>"  # between documents, and before the first; id 0
 END_ID = 0
 TURNS = {"User: ": "<|user|>", "Assistant: ": "<|assistant|>"}  # how a speaker's line begins, and is trained
 TURN_END = "<|end|>"
+BYTES = 256  # every byte has a token, so that any text can be said
 MARKS = re.compile("|".join(map(re.escape, [*TURNS.values(), TURN_END])))
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
@@ -21,15 +22,22 @@ CHAT_TEMPLATE = (
 QUOTES = str.maketrans("‘’“”", "''\"\"")
 
 
+def _read(path):
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8: {error.reason} at offset {error.start}") from None
+
+
 def read_documents(paths):
     """What lies between END in the files; all of a file where there is none."""
-    texts = [pathlib.Path(path).read_text(encoding="utf-8", errors="replace") for path in paths]
+    texts = [_read(path) for path in paths]
     return [document.strip() for text in texts for document in text.split(END) if document.strip()]
 
 
 def read_dialogues(paths):
     """What blank lines part in the files; turns begin with `User: ` or `Assistant: `, for which tokens are put."""
-    texts = [pathlib.Path(path).read_text(encoding="utf-8", errors="replace") for path in paths]
+    texts = [_read(path) for path in paths]
     return [_dialogue(part.strip()) for text in texts for part in re.split(r"\n\s*\n", text) if part.strip()]
 
 
@@ -72,6 +80,10 @@ def split_off(documents, share, generator):
     )
 
 
+def special_tokens(dialogues):
+    return [END, *([*TURNS.values(), TURN_END] if dialogues else [])]
+
+
 def train_tokenizer(documents, vocabulary, dialogues=False):
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -80,7 +92,7 @@ def train_tokenizer(documents, vocabulary, dialogues=False):
         documents,
         trainers.BpeTrainer(
             vocab_size=vocabulary,
-            special_tokens=[END, *([*TURNS.values(), TURN_END] if dialogues else [])],
+            special_tokens=special_tokens(dialogues),
             show_progress=False,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         ),

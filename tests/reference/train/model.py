@@ -119,10 +119,14 @@ class SsmLm(nn.Module):
 
 
 def save(model, folder, dtype="f32"):
+    """Nothing is written where a weight is not finite in that type: ssmd refuses such a folder."""
     folder = pathlib.Path(folder)
+    tensors = {name: t.detach().to(DTYPES[dtype]).contiguous() for name, t in model.state_dict().items()}
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} has weights that are not finite in {dtype}")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(model.config, indent=2) + "\n")
-    tensors = {name: t.detach().to(DTYPES[dtype]).contiguous() for name, t in model.state_dict().items()}
     safetensors.torch.save_file(tensors, folder / "model.safetensors")
     (folder / "model.safetensors").chmod(0o644)  # made for its owner alone
 

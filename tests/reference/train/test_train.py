@@ -8,6 +8,10 @@ import json
 import os
 import pathlib
 import re
+import signal
+import subprocess
+import sys
+import types
 
 import jinja2
 import pytest
@@ -40,6 +44,18 @@ def log_of(folder):
     return json.loads((folder / "training_log.json").read_text())
 
 
+def refusal(capsys, *arguments):
+    """The line that says why the trainer does not take these arguments."""
+    with pytest.raises(SystemExit) as end:
+        train.main(list(map(str, arguments)))
+    assert end.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("train.py: ")
+    assert said.err.count("\n") == 1
+    return said.err
+
+
 @pytest.mark.parametrize("mixer", ["s5", "rwkv7"])
 def test_soon_beats_the_unigrams(mixer, text, tmp_path):
     train.main([str(tmp_path), str(text), "--mixer", mixer, "--layers=4", "--threads=1", "--steps=80"])
@@ -59,6 +75,18 @@ def test_soon_beats_the_unigrams(mixer, text, tmp_path):
         ("--minutes=-1", "--minutes: must be at least 0.001, got -1"),
         ("--minutes=nan", "--minutes: must be at least 0.001, got nan"),
         ("--steps=many", "--steps: invalid int value: 'many'"),
+        ("--lr=nan", "--lr: must be at least 0, got nan"),
+        ("--lr=inf", "--lr: must be finite, got inf"),
+        ("--weight-decay=nan", "--weight-decay: must be at least 0, got nan"),
+        ("--weight-decay=-1", "--weight-decay: must be at least 0, got -1"),
+        ("--seed=-1", "--seed: must be at least 0, got -1"),
+        ("--seed=18446744073709551616", "--seed: must be at most 18446744073709551615, got"),
+        (
+            "--vocabulary=256",
+            "--vocabulary: must be at least 257, got 256: a token for each of 256 bytes and for <|endoftext|>",
+        ),
+        ("--report-seconds=nan", "--report-seconds: must be at least 0, got nan"),
+        ("--save-seconds=nan", "--save-seconds: must be at least 0, got nan"),
         ("--d-model=65537", "--d-model: must be at most 65536, got 65537"),
         ("--mixer=s5:d_state=x", "s5: d_state must be a whole number in [1, 131072], got 'x'"),
         ("--mixer=s5:d_state=-3", "s5: d_state must be a whole number in [1, 131072], got -3"),
@@ -91,10 +119,26 @@ def test_soon_beats_the_unigrams(mixer, text, tmp_path):
     ],
 )
 def test_says_what_is_wrong_with_its_arguments(flag, words, text, tmp_path, capsys):
-    with pytest.raises(SystemExit) as end:
-        train.main([str(tmp_path), str(text), *SMALL, flag])
-    assert words in capsys.readouterr().err + str(end.value)
+    assert words in refusal(capsys, tmp_path, text, *SMALL, "--steps=1", flag)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_vocabulary_of_dialogues_has_their_marks(tmp_path, capsys):
+    path = tmp_path / "chats.txt"
+    path.write_text("User: Hi.\nAssistant: Hello!\n\n" * 40)
+    said = refusal(capsys, tmp_path / "out", path, *SMALL, "--steps=1", "--dialogues", "--vocabulary=259")
+    assert "--vocabulary: must be at least 260, got 259: " in said
+
+
+@pytest.mark.parametrize("flags", [[], ["--dialogues"]])
+def test_refuses_text_that_is_not_utf_8(flags, text, tmp_path, capsys):
+    path = tmp_path / "bytes.txt"
+    path.write_bytes(b"User: words\n" * 10_000 + b"\xff" + b"more words" * 10_000)
+    for arguments in ([path], [text, f"--held-out={path}"]):
+        if not (flags and len(arguments) > 1):  # the other text is of no dialogues
+            said = refusal(capsys, tmp_path / "out", *arguments, *SMALL, "--steps=1", *flags)
+            assert f"{path} is not UTF-8: invalid start byte at offset 120000" in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_limits_are_those_of_ssmd():
@@ -140,10 +184,7 @@ def test_a_config_that_is_none_is_named_with_its_file(config, said, text, tmp_pa
     path = tmp_path / "c.json"
     if config is not None:
         path.write_text(config)
-    with pytest.raises(SystemExit) as end:
-        train.main([str(tmp_path / "out"), str(text), f"--config={path}"])
-    assert end.value.code == 2
-    errors = capsys.readouterr().err
+    errors = refusal(capsys, tmp_path / "out", text, f"--config={path}")
     assert f"argument --config: {path}: " in errors
     assert said in errors
 
@@ -195,6 +236,83 @@ def test_goes_on_from_its_checkpoint_to_the_same_model(text, tmp_path):
     assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()
 
 
+# Sends itself a signal in the third step, between the gradients and the optimiser.
+INTERRUPTED = """
+import signal, sys
+import torch, train
+
+number, times, *arguments = sys.argv[1:]
+calls, clip = [], torch.nn.utils.clip_grad_norm_
+
+
+def clip_and_interrupt(*arguments):
+    calls.append(1)
+    for _ in range(int(times) if len(calls) == 3 else 0):
+        signal.raise_signal(int(number))
+    return clip(*arguments)
+
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has it ignored
+torch.nn.utils.clip_grad_norm_ = clip_and_interrupt
+train.main(arguments)
+"""
+
+
+def interrupt(number, times, *arguments):
+    command = [sys.executable, "-c", INTERRUPTED, number.value, times, *arguments]
+    here = pathlib.Path(train.__file__).parent
+    return subprocess.run(list(map(str, command)), cwd=here, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_step_is_finished_and_gone_on_from(number, text, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    common = [text, *SMALL, "--mixer=lru:d_state=8", "--steps=6"]
+    train.main(list(map(str, [whole, *common])))
+    child = interrupt(number, 1, parts, *common)
+    assert child.stderr == "train.py: interrupted after step 3; --resume goes on from here\n"
+    assert child.returncode == 1
+    assert log_of(parts)["steps"][-1]["step"] == 3
+    train.main([str(parts), "--resume"])
+    assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()
+
+
+def test_a_second_interrupt_ends_it_at_once_and_unsaved(text, tmp_path):
+    child = interrupt(signal.SIGINT, 2, tmp_path, text, *SMALL, "--mixer=lru:d_state=8", "--steps=6")
+    assert child.returncode == -signal.SIGINT
+    assert not (tmp_path / "training.pt").exists()
+
+
+def test_handlers_of_signals_are_as_before():
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in signals]
+    with train.Interrupts():
+        pass
+    assert [signal.getsignal(number) for number in signals] == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "interrupted"),
+    [(["--steps=1"], False), (["--steps=2"], True), (["--steps=2", "--save-seconds=0"], False)],
+)
+def test_a_loss_that_is_not_finite_is_not_saved(flags, interrupted, text, tmp_path):
+    arguments = [str(tmp_path), str(text), *SMALL, "--mixer=lru:d_state=8", "--lr=1e9", *flags]
+    training = train.prepare(train.parse_arguments(arguments))
+    with pytest.raises(SystemExit, match="held-out text's loss after step 1 is not finite"):
+        training.run(types.SimpleNamespace(came=interrupted))
+    assert not (tmp_path / "model.safetensors").exists()
+    assert not (tmp_path / "training.pt").exists()
+
+
+def test_weights_that_the_type_does_not_hold_are_no_model(text, tmp_path):
+    training = train.prepare(train.parse_arguments([str(tmp_path), str(text), *SMALL, "--type=f16"]))
+    with torch.no_grad():
+        training.model.backbone.norm_f.weight[0] = 1e5
+    with pytest.raises(SystemExit, match=r"norm_f\.weight has weights that are not finite in f16"):
+        training.save()
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 @pytest.fixture(scope="module")
 def trained(text, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained")
@@ -226,9 +344,8 @@ def test_going_on_refuses_what_contradicts_the_checkpoint(flag, words, trained, 
     other.write_text("Other words.")
     names = {"path": trained / "training.pt", "other": other, "text": text}
     before = (trained / "training.pt").read_bytes()
-    with pytest.raises(SystemExit):
-        train.main([str(trained), str(text), flag.format(**names), "--resume", "--steps=2"])
-    assert words.format(**names) in capsys.readouterr().err
+    said = refusal(capsys, trained, text, flag.format(**names), "--resume", "--steps=2")
+    assert words.format(**names) in said
     assert (trained / "training.pt").read_bytes() == before
 
 
@@ -253,25 +370,31 @@ def test_going_on_takes_the_checkpoint_s_texts(text, tmp_path, capsys):
         (own.unlink, f"'{own}'; say where it is now"),
     ]:
         change()
-        with pytest.raises(SystemExit):
-            train.main([str(out), "--resume", "--steps=3"])
-        assert words in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        train.main([str(tmp_path / "new"), *SMALL, "--steps=1"])
-    assert "the following arguments are required: texts" in capsys.readouterr().err
+        capsys.readouterr()
+        assert words in refusal(capsys, out, "--resume", "--steps=3")
+    said = refusal(capsys, tmp_path / "new", *SMALL, "--steps=1")
+    assert "the following arguments are required: texts" in said
 
 
-def test_a_training_is_not_begun_over_another(trained, text):
+@pytest.mark.parametrize("part", [0.0, 0.01, 0.5, 0.99])
+def test_a_checkpoint_that_is_cut_short_is_named(part, trained, tmp_path, capsys):
+    path = tmp_path / "training.pt"
+    whole = (trained / "training.pt").read_bytes()
+    path.write_bytes(whole[: int(part * len(whole))])
+    said = refusal(capsys, tmp_path, "--resume")
+    assert said == f"train.py: argument --resume: {path} is no whole checkpoint of a training\n"
+
+
+def test_a_training_is_not_begun_over_another(trained, text, capsys):
     before = (trained / "training.pt").read_bytes()
-    with pytest.raises(SystemExit, match=r"training\.pt: --resume to go on, or another OUT"):
-        train.main([str(trained), str(text), *SMALL, "--steps=1"])
+    said = refusal(capsys, trained, text, *SMALL, "--steps=1")
+    assert "training.pt: --resume to go on, or another OUT" in said
     assert (trained / "training.pt").read_bytes() == before
 
 
 def test_a_config_says_what_the_model_is(trained, text, tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        train.main([str(tmp_path), str(text), f"--config={trained / 'config.json'}", "--layers=3"])
-    assert "argument --layers: --config" in capsys.readouterr().err
+    said = refusal(capsys, tmp_path, text, f"--config={trained / 'config.json'}", "--layers=3")
+    assert "argument --layers: --config" in said
 
 
 def test_a_card_says_how_its_sample_is_had_again(trained, tmp_path, capsys):
@@ -294,7 +417,13 @@ def test_held_out_documents_are_not_trained_on(tmp_path):
     assert bpe.without(documents, bpe.read_documents([tmp_path / "some.txt"])) == documents[1:]
 
 
-@pytest.mark.parametrize("arguments", [["--mixer=s6"], ["--mixer=s4d:heads=3"], ["--mixer=mamba2:headdim=7"]])
-def test_says_what_is_wrong_with_a_mixer(arguments, text, tmp_path):
-    with pytest.raises(SystemExit, match=r"no mixer 's6'|s4d has no heads|headdim must divide"):
-        train.main([str(tmp_path), str(text), *SMALL, *arguments, "--steps=1"])
+@pytest.mark.parametrize(
+    ("mixer", "words"),
+    [
+        ("s6", "no mixer 's6'"),
+        ("s4d:heads=3", "s4d has no heads"),
+        ("mamba2:headdim=7", "headdim must divide"),
+    ],
+)
+def test_says_what_is_wrong_with_a_mixer(mixer, words, text, tmp_path, capsys):
+    assert words in refusal(capsys, tmp_path, text, *SMALL, f"--mixer={mixer}", "--steps=1")

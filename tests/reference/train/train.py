@@ -14,6 +14,8 @@ and loss.svg, and training.pt to go on from. `ssmd --model m=OUT` serves it.
 The model starts each sequence from an empty state. It is trained by AdamW, its rate warmed up and then
 falling along a cosine over the budget, which is --minutes or --steps. With --steps a seed gives the same model
 again, on the same machine with the same number of threads; --minutes asks the clock.
+
+SIGINT or SIGTERM ends it after the step under way, for --resume; a second one ends it at once, and saves nothing.
 """
 
 import argparse
@@ -21,6 +23,8 @@ import hashlib
 import json
 import math
 import pathlib
+import signal
+import sys
 import time
 
 import numpy as np
@@ -57,6 +61,8 @@ DEFAULTS = {
     "save_seconds": 120.0,
 }
 DEFAULT_MINUTES = 10.0
+RATE = 1e9  # of --lr and --weight-decay, the most: their product is a float32, too
+SEED = 2**64 - 1  # torch's most
 SHAPE = ("mixer", "d_model", "layers", "mlp", "d_inner")  # what --config says instead
 FILES = ("texts", "held_out", "config")  # the same where their contents are
 # What may differ where a training goes on; all else is in its checkpoint.
@@ -80,9 +86,7 @@ class Corpus:
         self.held_out = torch.tensor(bpe.encode(self.tokenizer, held_out))
         self.held_out_characters = sum(map(bpe.characters, held_out))
         if len(self.train) <= args.context + 1:
-            raise SystemExit(
-                f"train.py: {len(self.train)} tokens are too few for a --context of {args.context}"
-            )
+            raise ValueError(f"{len(self.train)} tokens are too few for a --context of {args.context}")
 
     def batch(self, count, context, generator):
         starts = torch.randint(len(self.train) - context - 1, (count,), generator=generator)
@@ -138,6 +142,28 @@ def rate_at(done, step):
     return warm * (0.1 + 0.45 * (1 + math.cos(math.pi * falling)))
 
 
+class Interrupts:
+    """SIGINT and SIGTERM, while it is entered: the first is noted, the next ends the process."""
+
+    def __enter__(self):
+        self.came = False
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        # What is ignored stays so, as under nohup.
+        self.before = {number: was for number, was in handlers.items() if was != signal.SIG_IGN}
+        for number in self.before:
+            signal.signal(number, self.note)
+        return self
+
+    def note(self, number, frame):
+        self.came = True
+        for other in self.before:
+            signal.signal(other, signal.SIG_DFL)
+
+    def __exit__(self, *error):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
 class Training:
     """The state of a training: model, optimiser, random numbers, time spent and the log."""
 
@@ -162,8 +188,7 @@ class Training:
             "evaluations": [],
         }
 
-    def restore(self, path):
-        saved = torch.load(path, weights_only=True)
+    def restore(self, saved):
         self.model.load_state_dict(saved["model"])
         self.optimiser.load_state_dict(saved["optimiser"])
         self.generator.set_state(saved["generator"])
@@ -188,7 +213,13 @@ class Training:
             unfinished,
         )
         unfinished.rename(out / "training.pt")
-        ssm_lm.save(self.model, out, self.args.type)
+        try:
+            ssm_lm.save(self.model, out, self.args.type)
+        except ValueError as error:
+            raise SystemExit(
+                f"train.py: {error}, so model.safetensors is not written; "
+                "--resume with another --type, or train anew with a smaller --lr"
+            ) from None
         (out / "training_log.json").write_text(json.dumps(self.log, indent=1) + "\n")
         loss_plot.draw(out / "loss.svg", self.log)
 
@@ -214,26 +245,37 @@ class Training:
         return loss.item()
 
     def evaluate(self, most=None):
+        """Bits a character. A training whose loss is not finite ends here, before it is saved."""
         figures = self.corpus.figures(evaluate(self.model, self.corpus, self.args, most))
+        if not math.isfinite(figures["nats_per_token"]):
+            raise SystemExit(
+                f"train.py: the held-out text's loss after step {self.step} is not finite, so that is not saved; "
+                "try a smaller --lr"
+            )
         self.log["evaluations"].append({"tokens": self.tokens(), **figures})
         return figures["bits_per_character"]
 
     def tokens(self):
         return self.step * self.args.batch * self.args.context
 
-    def run(self):
+    def run(self, interrupts):
+        """To the end of the budget: the bits a character then. Or of the step that was interrupted: None."""
         last_report = last_save = time.monotonic()
-        losses, before = [], last_report
-        while self.done() < 1:
+        losses, before, interrupted = [], last_report, False
+        while self.done() < 1 and not interrupted:
             losses.append(self.advance())
             now = time.monotonic()
             self.seconds, before = self.seconds + now - before, now
-            if now - last_report > self.args.report_seconds or self.done() >= 1:
+            interrupted = interrupts.came
+            saves = interrupted or now - last_save > self.args.save_seconds
+            if saves or now - last_report > self.args.report_seconds or self.done() >= 1:
                 self.report(losses, now - last_report)
                 losses, last_report = [], time.monotonic()
-            if now - last_save > self.args.save_seconds:
+            if saves:
                 self.save()
                 last_save = now
+        if self.done() < 1:
+            return None
         final = self.evaluate()
         self.log["seconds"], self.log["tokens"] = self.seconds, self.tokens()
         self.save()
@@ -259,8 +301,10 @@ def number(kind, least, most=math.inf):
 
     def parse(text):
         value = kind(text)
-        if not least <= value < math.inf:
+        if not value >= least:  # nor is nan
             raise argparse.ArgumentTypeError(f"must be at least {least}, got {text}")
+        if value == math.inf:
+            raise argparse.ArgumentTypeError(f"must be finite, got {text}")
         if value > most:
             raise argparse.ArgumentTypeError(f"must be at most {most}, got {text}")
         return value
@@ -269,11 +313,20 @@ def number(kind, least, most=math.inf):
     return parse
 
 
+def refuse(message):
+    print(f"train.py: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        """Without the usage, which is longer than a screen."""
+        refuse(message)
+
+
 def make_parser():
     """What is not given is None: see DEFAULTS."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path, help="the folder to make")
     parser.add_argument(
         "texts", nargs="*", type=pathlib.Path, help="what to train on; with --resume not needed"
@@ -307,7 +360,7 @@ def make_parser():
     model.add_argument(
         "--d-inner", type=number(int, 1, limits.INNER), help="of the mlp; default: twice --d-model"
     )
-    model.add_argument("--vocabulary", type=number(int, 2, limits.VOCABULARY))
+    model.add_argument("--vocabulary", type=number(int, 1, limits.VOCABULARY))
     model.add_argument("--type", choices=list(ssm_lm.DTYPES), help="of the weights in OUT")
     training = parser.add_argument_group("training")
     training.add_argument(
@@ -318,9 +371,9 @@ def make_parser():
     )
     training.add_argument("--batch", type=number(int, 1), help="sequences a step")
     training.add_argument("--context", type=number(int, 2), help="tokens a sequence")
-    training.add_argument("--lr", type=float)
-    training.add_argument("--weight-decay", type=float)
-    training.add_argument("--seed", type=int)
+    training.add_argument("--lr", type=number(float, 0, RATE))
+    training.add_argument("--weight-decay", type=number(float, 0, RATE))
+    training.add_argument("--seed", type=number(int, 0, SEED))
     training.add_argument("--threads", type=number(int, 1))
     training.add_argument(
         "--resume",
@@ -329,27 +382,24 @@ def make_parser():
         help="from OUT/training.pt, with its model, texts and arguments; others for the budget, --lr, --type, "
         "--threads and reports may be given",
     )
-    training.add_argument("--report-seconds", type=float)
-    training.add_argument("--save-seconds", type=float)
+    training.add_argument("--report-seconds", type=number(float, 0))
+    training.add_argument("--save-seconds", type=number(float, 0))
     return parser
 
 
 def parse_arguments(argv):
-    parser = make_parser()
-    args = parser.parse_intermixed_args(argv)  # texts may be none, and may come after options
+    """Raises ValueError and OSError where arguments do not fit one another, or files."""
+    args = make_parser().parse_intermixed_args(argv)  # texts may be none, and may come after options
     args.texts = args.texts or None
     if not args.texts and not args.resume:
-        parser.error("the following arguments are required: texts")
+        raise ValueError("the following arguments are required: texts")
     checkpoint = args.out / "training.pt"
     if checkpoint.exists() and not args.resume:
-        raise SystemExit(f"train.py: there is a {checkpoint}: --resume to go on, or another OUT")
+        raise ValueError(f"there is a {checkpoint}: --resume to go on, or another OUT")
     budget = ("minutes", "steps") if args.minutes is None and args.steps is None else ()
-    try:
-        refuse_shape(args, args.config)
-        if args.resume:
-            go_on(args, checkpoint, budget)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
+    refuse_shape(args, args.config)
+    if args.resume:
+        go_on(args, checkpoint, budget)
     for name, value in DEFAULTS.items():
         if getattr(args, name) is None and not (args.config and name in SHAPE):
             setattr(args, name, value)
@@ -359,7 +409,13 @@ def parse_arguments(argv):
         try:
             limits.check(json.loads(args.config.read_text()), args.context)
         except (ValueError, OSError) as error:
-            parser.error(f"argument --config: {args.config}: {error}")
+            raise ValueError(f"argument --config: {args.config}: {error}") from error
+    special = bpe.special_tokens(args.dialogues)
+    if args.vocabulary < (least := bpe.BYTES + len(special)) and not args.resume:
+        raise ValueError(
+            f"argument --vocabulary: must be at least {least}, got {args.vocabulary}: "
+            f"a token for each of {bpe.BYTES} bytes and for {' '.join(special)}"
+        )
     return args
 
 
@@ -393,10 +449,18 @@ def plain(args):
     return {name: one(value) for name, value in vars(args).items()}
 
 
+def load_checkpoint(path):
+    with path.open("rb") as file:
+        try:
+            return dict(torch.load(file, weights_only=True))
+        except Exception as error:  # torch and pickle raise whatever the bytes lead them to
+            raise ValueError(f"argument --resume: {path} is no whole checkpoint of a training") from error
+
+
 def go_on(args, path, budget):
     """Arguments of a training that goes on from `path`: what is not given is as it was, and what is given agrees
     with it. `budget`: what of that is taken over, too."""
-    saved = torch.load(path, weights_only=True)
+    saved = load_checkpoint(path)
     if "arguments" not in saved:
         raise ValueError(
             f"argument --resume: {path} is of an older train.py and lacks its arguments; train anew"
@@ -448,9 +512,9 @@ def prepare(args):
     """A training from its start, or from where the last one ended."""
     if args.resume:
         tokenizer = bpe.Tokenizer.from_file(str(args.out / "tokenizer.json"))
-        config = json.loads((args.out / "config.json").read_text())
-        training = Training(args, config, Corpus(args, tokenizer))
-        training.restore(args.out / "training.pt")
+        saved = load_checkpoint(args.out / "training.pt")
+        training = Training(args, saved["log"]["config"], Corpus(args, tokenizer))
+        training.restore(saved)
         return training
     config = json.loads(args.config.read_text()) if args.config else make_config(args)
     limits.check(config, args.context)
@@ -461,13 +525,13 @@ def prepare(args):
 
 
 def main(argv=None):
-    args = parse_arguments(argv)
-    torch.set_num_threads(args.threads)
-    torch.set_flush_denormal(True)
     try:
+        args = parse_arguments(argv)
+        torch.set_num_threads(args.threads)
+        torch.set_flush_denormal(True)
         training = prepare(args)
     except (ValueError, OSError) as error:
-        raise SystemExit(f"train.py: {error}") from error
+        refuse(error)
     if problem := compiled.compile_into(args.out / "cache"):
         print(f"No compiled scans, so those of Mamba and RWKV are slow: {problem}")
     unigram = training.log["unigram"]["bits_per_character"]
@@ -476,11 +540,10 @@ def main(argv=None):
         f"unigram {unigram:.3f} bits a character",
         flush=True,
     )
-    try:
-        final = training.run()
-    except KeyboardInterrupt:
-        training.save()
-        raise SystemExit("train.py: interrupted; --resume goes on from here") from None
+    with Interrupts() as interrupts:
+        final = training.run(interrupts)
+    if final is None:
+        raise SystemExit(f"train.py: interrupted after step {training.step}; --resume goes on from here")
     print(
         f"{training.tokens():,} tokens in {training.seconds / 60:.1f} min; "
         f"held out: {final:.3f} bits a character (unigram {unigram:.3f}); {args.out}"
