@@ -43,6 +43,12 @@ int64_t BytesOf(const StateRef& state) {
   return state == nullptr ? 0 : static_cast<int64_t>(state->bytes);
 }
 
+int64_t BytesOf(const SessionImage& image) {
+  int64_t bytes = BytesOf(image.state);
+  for (const auto& checkpoint : image.checkpoints) bytes += BytesOf(checkpoint.point.state);
+  return bytes;
+}
+
 bool IsStateOf(const SessionEntry& entry, const StateRef& state) {
   if (state == nullptr) return false;
   return state == entry.present.state || state == entry.anchor ||
@@ -114,13 +120,9 @@ void SessionTable::Impl::ReserveFor(Proposal* proposal, const std::string& tenan
   Reserve(tenant, sessions, bytes);
 }
 
-absl::StatusOr<Proposal> SessionTable::Impl::ProposeImage(SessionTable* table, SessionImage image) {
-  int64_t bytes = BytesOf(image.state);
-  for (const auto& checkpoint : image.checkpoints) bytes += BytesOf(checkpoint.point.state);
-  SSMD_RETURN_IF_ERROR(CheckSessions(image.key.tenant, 1));
-  SSMD_RETURN_IF_ERROR(CheckBytes(image.key.tenant, bytes));
+Proposal SessionTable::Impl::ProposeImage(SessionTable* table, SessionImage image) {
   Proposal proposal = MakeProposal(table, nullptr);
-  ReserveFor(&proposal, image.key.tenant, 1, bytes);
+  ReserveFor(&proposal, image.key.tenant, 1, BytesOf(image));
   proposal.changes_.emplace_back(std::move(image));
   return proposal;
 }
@@ -278,6 +280,8 @@ absl::StatusOr<Proposal> SessionTable::ProposeImport(const std::string& tenant,
   image.parent_position = 0;
   image.created_unix_ms = image.used_unix_ms = impl_->unix_ms();
   MutexLock lock(&impl_->mutex);
+  SSMD_RETURN_IF_ERROR(impl_->CheckSessions(tenant, 1));
+  SSMD_RETURN_IF_ERROR(impl_->CheckBytes(tenant, BytesOf(image)));
   return impl_->ProposeImage(this, std::move(image));
 }
 

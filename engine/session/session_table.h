@@ -243,7 +243,9 @@ class SessionTable {
                                          std::optional<uint64_t> expected_revision, bool* busy);
   // `image`'s key, times and parent are made here; its tenant is `tenant`.
   absl::StatusOr<Proposal> ProposeImport(const std::string& tenant, SessionImage image);
-  // A session that was served elsewhere, as it is. ALREADY_EXISTS when it is here.
+  // A session that was served elsewhere, as it is. ALREADY_EXISTS when it is here. A tenant's
+  // limits are asked when sessions are made, and not when they come: they were within them where
+  // they were made, and have nowhere else to go.
   absl::StatusOr<Proposal> ProposeAdopt(SessionImage image);
   absl::StatusOr<Proposal> ProposeStored(const SessionKey& key, const std::string& checkpoint,
                                          StateRef state);

@@ -127,7 +127,7 @@ class SessionTable::Impl {
   Proposal MakeProposal(SessionTable* table, Row* row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   void ReserveFor(Proposal* proposal, const std::string& tenant, int sessions, int64_t bytes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
-  absl::StatusOr<Proposal> ProposeImage(SessionTable* table, SessionImage image)
+  Proposal ProposeImage(SessionTable* table, SessionImage image)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   void End(const Proposal& proposal, Aftermath* after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 

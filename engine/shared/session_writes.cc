@@ -299,7 +299,12 @@ bool SharingImpl::Failed(const SessionKey& key, const Step& step, const absl::St
     if (row->phase == Phase::kLeaving) row->phase = Phase::kHere;
     if (step.kind == Step::Kind::kStates) {
       row->states = step.states;
-      row->states_due = again;
+      // Where there is no room for a state, who wants the session reads its tokens again.
+      if (absl::IsResourceExhausted(status) && row->wanted_until.has_value()) {
+        row->states_due.reset();
+      } else {
+        row->states_due = again;
+      }
     }
     const bool passes = Passes(status);
     const auto told = std::partition(

@@ -2,6 +2,7 @@
 #ifndef SSMD_TESTS_SUPPORT_FORWARDING_SHARED_STORE_H_
 #define SSMD_TESTS_SUPPORT_FORWARDING_SHARED_STORE_H_
 
+#include <atomic>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -40,6 +41,7 @@ class ForwardingSharedStore final : public SharedStore {
     return store_->Append(write, number, change);
   }
   absl::Status PutState(const Write& write, const SharedState& state) override {
+    if (no_room_for_states_) return absl::ResourceExhaustedError("the tenant's bytes");
     return store_->PutState(write, state);
   }
   absl::Status DropState(const Write& write, const std::string& name) override {
@@ -59,6 +61,7 @@ class ForwardingSharedStore final : public SharedStore {
   }
   SharedStoreFigures figures() const override { return store_->figures(); }
 
+  void set_no_room_for_states() { no_room_for_states_ = true; }
   // The next one.
   void FailDropState(absl::Status fault) {
     MutexLock lock(&mutex_);
@@ -72,6 +75,7 @@ class ForwardingSharedStore final : public SharedStore {
  private:
   SharedStore* const store_;
   std::function<void()> before_giving_up_;
+  std::atomic<bool> no_room_for_states_{false};
   Mutex mutex_;
   absl::Status drop_fault_ ABSL_GUARDED_BY(mutex_);
 };

@@ -1,6 +1,7 @@
 // Sessions that come from elsewhere.
 #include <gtest/gtest.h>
 
+#include "engine/base/errors.h"
 #include "tests/support/session_table_user.h"
 
 namespace ssmd {
@@ -37,6 +38,24 @@ TEST(SessionImport, MakesASessionOfAnImage) {
   image->revision = 1;
   image->model = "nobody";
   EXPECT_TRUE(absl::IsNotFound(table.ProposeImport("bob", *image).status()));
+}
+
+TEST(SessionImport, ATenantsLimitsAreForWhatIsMadeAndNotForWhatComes) {
+  SessionLimits limits;
+  limits.sessions_per_tenant = 1;
+  limits.state_bytes_per_tenant = 1;
+  test::SessionTableUser elsewhere((SessionLimits()));
+  const std::string id = elsewhere.New();
+  ASSERT_TRUE(elsewhere.Turn(id, {1, 2, 3}).ok());
+  const auto frozen = elsewhere.table().Freeze({"ann", id});
+  ASSERT_TRUE(frozen.has_value());
+
+  test::SessionTableUser user(limits);
+  user.New();
+  EXPECT_EQ(ReasonOf(user.table().ProposeImport("ann", frozen->Image()).status()),
+            reason::kTooManySessions);
+  ASSERT_TRUE(user.Apply(user.table().ProposeAdopt(frozen->Image())).ok());
+  EXPECT_TRUE(user.Turn(id, {4}).ok());
 }
 
 }  // namespace

@@ -187,6 +187,25 @@ TEST_F(SharingTest, WithoutRoomASessionStaysForOthers) {
   EXPECT_THAT(c->History(id), ElementsAre(1, 2));
 }
 
+TEST_F(SharingTest, WithoutRoomForItsStateASessionGoesWithoutIt) {
+  test::ForwardingSharedStore store(&store_);
+  store.set_no_room_for_states();
+  Node a(1, &store, limits_);
+  a.Start();
+  const auto b = Start(2);
+  const std::string id = a.New();
+  ASSERT_TRUE(a.Turn(id, {1, 2}).ok());
+  ASSERT_TRUE(b->Hold(id).ok());
+  EXPECT_THAT(b->History(id), ElementsAre(1, 2));
+  EXPECT_EQ(b->StatePosition(id), 0);
+
+  const std::string other = a.New();
+  ASSERT_TRUE(a.Turn(other, {3, 4}).ok());
+  EXPECT_EQ(a.sharing().Leave(std::chrono::steady_clock::now() + std::chrono::minutes(1)),
+            absl::OkStatus());
+  EXPECT_TRUE(b->Hold(other).ok());
+}
+
 // Nobody is known there just then, and nobody is dead.
 TEST_F(SharingTest, AStoreThatWasEmptiedIsNoReasonToTakeOver) {
   const auto a = Start(1);
