@@ -499,6 +499,9 @@ absl::Status Finish(const CLI::App& app, const RawOptions& raw, Options* options
   SSMD_RETURN_IF_ERROR(ParseAccess(raw, options));
   SSMD_RETURN_IF_ERROR(ParseLogging(raw, options));
   SSMD_RETURN_IF_ERROR(CheckReplicaOptions(&options->replica, &options->request.durability));
+  if (options->request.durability == Durability::kPower && options->state_dir.path.empty()) {
+    return Invalid("--durability power takes a --state-dir, on whose medium commits are");
+  }
   SSMD_RETURN_IF_ERROR(CheckOrigins(*options));
   options->engine.slow_reader_timeout = options->server.slow_reader_timeout;
   options->request.choices = options->engine.max_choices;

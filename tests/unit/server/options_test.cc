@@ -438,6 +438,7 @@ TEST(ReplicaOptions, TheUrlMayBeInAFile) {
 TEST(ReplicaOptions, NonsenseIsRefused) {
   ExpectRefused({"--model", "a=x", "--shared-store", "http://store"}, "--shared-store");
   ExpectRefused({"--model", "a=x", "--durability", "replicated"}, "takes a --shared-store");
+  ExpectRefused({"--model", "a=x", "--durability", "power"}, "takes a --state-dir");
   ExpectRefused({"--model", "a=x", "--durability", "always"}, "--durability must be process");
   ExpectRefused({"--model", "a=x", "--replica-presence", "0.1"}, "--replica-presence");
   const auto with = [](const char* flag, const char* value, const char* more = "--insecure") {
