@@ -205,7 +205,11 @@ absl::StatusOr<SessionInfo> ServingEngine::CheckpointSession(const std::string& 
 
 absl::Status ServingEngine::DeleteSession(const std::string& tenant, const std::string& session_id,
                                           std::optional<uint64_t> expected_revision) {
-  SSMD_ASSIGN_OR_RETURN(const SessionHold hold, HoldSession(tenant, session_id));
+  const absl::StatusOr<SessionHold> hold = HoldSession(tenant, session_id);
+  if (absl::IsDataLoss(hold.status()) && !expected_revision.has_value()) {
+    return sharing_->DeleteDamaged({tenant, session_id});
+  }
+  SSMD_RETURN_IF_ERROR(hold.status());
   SSMD_ASSIGN_OR_RETURN(const SessionInfo session, sessions_->Get(tenant, session_id));
   bool busy = false;
   auto proposal = sessions_->ProposeDelete(tenant, session_id, expected_revision, &busy);

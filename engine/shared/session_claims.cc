@@ -105,6 +105,13 @@ absl::StatusOr<SessionHold> SharingImpl::Hold(const SessionKey& key,
   }
 }
 
+absl::Status SharingImpl::DeleteDamaged(const SessionKey& key) {
+  const absl::Status deleted = store_->Delete(self_, key, kAnyFence);
+  if (deleted.ok()) return deleted;
+  MutexLock lock(&mutex_);
+  return StoreError("the session is damaged", deleted);
+}
+
 absl::StatusOr<bool> SharingImpl::TryToClaim(const SessionKey& key, bool recovered) {
   auto claim = store_->TryClaim(self_, key, /*take_over=*/false);
   bool taken_over = false;

@@ -126,6 +126,9 @@ class SessionSharing {
   virtual void HoldThen(const SessionKey& key, std::optional<TimePoint> deadline,
                         HoldDone done) = 0;
 
+  // Of a session that is DATA_LOSS: what the store has of it, whoever's it is.
+  virtual absl::Status DeleteDamaged(const SessionKey& key) = 0;
+
   // --- All of a tenant's sessions, wherever they are ---
   // As SessionTable::List. What is here is as the table says, the rest as it was written last. A
   // page may be of fewer sessions, or none, and not the last: it says so. UNAVAILABLE (reason

@@ -37,6 +37,7 @@ class SharingImpl final : public SessionSharing {
   absl::StatusOr<SessionHold> Hold(const SessionKey& key,
                                    std::optional<TimePoint> deadline) override;
   void HoldThen(const SessionKey& key, std::optional<TimePoint> deadline, HoldDone done) override;
+  absl::Status DeleteDamaged(const SessionKey& key) override;
   absl::StatusOr<SessionPage> List(const std::string& tenant, const SessionFilter& filter,
                                    int page_size, const std::string& page_token) override;
   absl::StatusOr<std::vector<SessionHold>> HoldToChange(

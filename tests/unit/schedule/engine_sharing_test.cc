@@ -168,6 +168,21 @@ TEST_F(EngineSharingTest, TokensThatTheModelHasNotAreNotBelieved) {
   }
 }
 
+TEST_F(EngineSharingTest, WhatIsDamagedCanBeDeleted) {
+  StartBoth();
+  const std::string id = NewSession();
+  RunTurn(engine_.get(), On(id, {1, 2, 3}));
+  LeaveFor(engine_.get());
+  auto contents = store_.Save();
+  contents.sessions.at({"tenant", id}).image = "nonsense";
+  store_.Restore(std::move(contents));
+  EXPECT_TRUE(absl::IsDataLoss(other_->GetSession("tenant", id).status()));
+  EXPECT_TRUE(absl::IsDataLoss(other_->DeleteSession("tenant", id, 1)))
+      << "nobody knows which it is";
+  EXPECT_EQ(other_->DeleteSession("tenant", id, std::nullopt), absl::OkStatus());
+  EXPECT_TRUE(absl::IsNotFound(other_->GetSession("tenant", id).status()));
+}
+
 TEST_F(EngineSharingTest, AHistoryMayNotBeLongerThanOnesOfThisEngine) {
   Start(Shared());
   FakeEngineOptions small = Shared();

@@ -420,6 +420,8 @@ TEST_F(SharingTest, ADamagedCopyIsSaidToBe) {
   store_.Restore(std::move(contents));
   EXPECT_TRUE(absl::IsDataLoss(b->Hold(id).status()));
   EXPECT_FALSE(b->Has(id));
+  EXPECT_EQ(b->sharing().DeleteDamaged({"ann", id}), absl::OkStatus());
+  EXPECT_TRUE(absl::IsNotFound(b->Hold(id).status()));
 }
 
 TEST_F(SharingTest, AStateThatDoesNotFitIsLeftOut) {
