@@ -84,7 +84,8 @@ absl::Status StatusOf(std::string_view verdict) {
         "the shared store lost the state before its session could point at it; try again");
   }
   if (verdict == "damaged") {
-    return absl::DataLossError("the session in the shared store is damaged; delete it");
+    return absl::DataLossError(
+        "the session in the shared store is damaged; delete it, without an expected revision");
   }
   return RedisUnavailable("answers what it should not: is it a Redis, and nothing else's?");
 }

@@ -107,9 +107,16 @@ absl::StatusOr<SessionHold> SharingImpl::Hold(const SessionKey& key,
 
 absl::Status SharingImpl::DeleteDamaged(const SessionKey& key) {
   const absl::Status deleted = store_->Delete(self_, key, kAnyFence);
-  if (deleted.ok()) return deleted;
-  MutexLock lock(&mutex_);
-  return StoreError("the session is damaged", deleted);
+  bool recovered = false;
+  {
+    MutexLock lock(&mutex_);
+    if (!deleted.ok()) return StoreError("the session is damaged", deleted);
+    Row* row = Find(key);
+    recovered = row != nullptr && row->phase == Phase::kRecovered;
+    if (recovered) row->phase = Phase::kLeaving;
+  }
+  if (recovered) Lose(key);  // a copy of before a restart, which would take its place
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> SharingImpl::TryToClaim(const SessionKey& key, bool recovered) {

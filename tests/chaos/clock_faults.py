@@ -99,6 +99,8 @@ def _jumps(folder: Path, name: str, options: argparse.Namespace) -> Report:
             totals = Totals()
             for number in range(REPLICAS):
                 totals.add(running, number)
+    if not jumps:
+        load.findings.violated("the clock was never set")
     return turn_report(
         f"clock of {name}", options, load.findings, {"jumps": len(jumps)}, totals, jumps
     )

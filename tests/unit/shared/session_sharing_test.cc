@@ -464,6 +464,22 @@ class RecoveredTest : public SharingTest {
   int processes_ = 0;
 };
 
+TEST_F(RecoveredTest, WhatIsDeletedForBeingDamagedDoesNotComeBackOfItsCopy) {
+  auto a = Start(1);
+  const std::string id = a->New();
+  ASSERT_TRUE(a->Turn(id, {1, 2}).ok());
+  auto again = Recovered(1, *a, id);
+  ASSERT_TRUE(a->sharing().Leave(std::chrono::steady_clock::now() + std::chrono::minutes(1)).ok());
+  auto contents = store_.Save();
+  contents.sessions.at({"ann", id}).image = "nonsense";
+  store_.Restore(std::move(contents));
+  again->Start();
+  EXPECT_TRUE(absl::IsDataLoss(again->Hold(id).status()));
+  EXPECT_EQ(again->sharing().DeleteDamaged({"ann", id}), absl::OkStatus());
+  EXPECT_FALSE(again->Has(id));
+  EXPECT_TRUE(absl::IsNotFound(again->Hold(id).status()));
+}
+
 TEST_F(RecoveredTest, ItsSessionsAreItsOwnIfNobodyWentOnWithThem) {
   auto a = Start(1);
   const std::string id = a->New();
